@@ -1,0 +1,22 @@
+/* The node agent: brings the models that belong here to this node, keeps them right, tells the cluster. */
+#ifndef HOST_AGENT_AGENT_H
+#define HOST_AGENT_AGENT_H
+
+#include "kube/client.h"
+#include "plugin/plugin.h"
+
+struct agent;
+
+struct agent_config {
+  struct kube_client *client;
+  struct plugins *plugins;
+  const char *node_name;     /* NULL: $NODE_NAME, then the host name */
+  const char *ome_namespace; /* NULL: "ome" */
+  const char *store_dir;     /* where models live: blobs, ledger, one folder a model */
+};
+
+int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err);
+void agent_stop(struct agent *a);
+DEFINE_CLEANUP(struct agent *, agent_stop)
+
+#endif

@@ -1,0 +1,317 @@
+#include "base/json.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static void json_tokener_unref(struct json_tokener *t) {
+  json_tokener_free(t);
+}
+DEFINE_CLEANUP(struct json_tokener *, json_tokener_unref)
+
+int32_t json_parse(const char *text, size_t len, size_t max, struct json_object **out, struct ome_err *err) {
+  _cleanup_(json_tokener_unrefp) struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
+
+  if (!tok)
+    return fail_memory(err);
+  if (max == 0)
+    max = JSON_MAX_BYTES;
+  if (len > max)
+    return fail(err, OME_E_INVALID, "JSON: %zu bytes are more than the %zu allowed", len, max);
+  json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+
+  struct json_object *o = json_tokener_parse_ex(tok, text, (int)len);
+  enum json_tokener_error e = json_tokener_get_error(tok);
+  if (e == json_tokener_continue) {
+    /* A bare number ends only at a byte that is not part of it. */
+    o = json_tokener_parse_ex(tok, "", 1);
+    e = json_tokener_get_error(tok);
+    if (e == json_tokener_continue)
+      return fail(err, OME_E_INVALID, "JSON: ends too early, after %zu bytes", len);
+  }
+  size_t at = json_tokener_get_parse_end(tok);
+  if (e == json_tokener_error_depth)
+    return fail(err, OME_E_INVALID, "JSON: nested deeper than %d levels at offset %zu", JSON_MAX_DEPTH, at);
+  if (e != json_tokener_success)
+    return fail(err, OME_E_INVALID, "JSON: %s at offset %zu", json_tokener_error_desc(e), at);
+  for (; at < len; at++)
+    if (!strchr(" \t\r\n", text[at]) || !text[at]) {
+      json_unref(o);
+      return fail(err, OME_E_INVALID, "JSON: something follows the document at offset %zu", at);
+    }
+  *out = o;
+  return OME_OK;
+}
+
+struct json_object *json_get(struct json_object *o, const char *key) {
+  struct json_object *v = NULL;
+
+  if (json_object_is_type(o, json_type_object))
+    (void)json_object_object_get_ex(o, key, &v);
+  return v;
+}
+
+struct json_object *json_at(struct json_object *o, const char *path) {
+  char key[256];
+
+  while (o && *path) {
+    size_t n = strcspn(path, ".");
+    if (n >= sizeof(key))
+      return NULL;
+    memcpy(key, path, n);
+    key[n] = '\0';
+    o = json_get(o, key);
+    path += n + (path[n] == '.');
+  }
+  return o;
+}
+
+struct json_object *json_index(struct json_object *array, size_t i) {
+  return json_object_is_type(array, json_type_array) && i < json_object_array_length(array)
+             ? json_object_array_get_idx(array, i)
+             : NULL;
+}
+
+const char *json_str(struct json_object *o, const char *path, const char *dflt) {
+  struct json_object *v = json_at(o, path);
+
+  return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : dflt;
+}
+
+int64_t json_i64(struct json_object *o, const char *path, int64_t dflt) {
+  struct json_object *v = json_at(o, path);
+
+  if (json_object_is_type(v, json_type_int))
+    return json_object_get_int64(v);
+  if (json_object_is_type(v, json_type_double)) {
+    double d = json_object_get_double(v);
+    if (d == floor(d) && fabs(d) < 9e18)
+      return (int64_t)d;
+  }
+  return dflt;
+}
+
+bool json_flag(struct json_object *o, const char *path, bool dflt) {
+  struct json_object *v = json_at(o, path);
+
+  return json_object_is_type(v, json_type_boolean) ? json_object_get_boolean(v) : dflt;
+}
+
+size_t json_len(struct json_object *array) {
+  return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+bool json_is(struct json_object *o, enum json_type type) {
+  return json_object_is_type(o, type);
+}
+
+bool json_empty(struct json_object *o) {
+  if (!o)
+    return true;
+  if (json_is(o, json_type_object))
+    return json_object_object_length(o) == 0;
+  return json_is(o, json_type_array) && json_object_array_length(o) == 0;
+}
+
+/* The object that holds the last key of PATH, made when MAKE; *LAST points at that key within PATH. */
+static struct json_object *parent_of(struct json_object *o, const char *path, const char **last, bool make) {
+  char key[256];
+
+  for (;;) {
+    size_t n = strcspn(path, ".");
+    if (!json_is(o, json_type_object) || n >= sizeof(key))
+      return NULL;
+    if (!path[n]) {
+      *last = path;
+      return o;
+    }
+    memcpy(key, path, n);
+    key[n] = '\0';
+    struct json_object *next = json_get(o, key);
+    if (!next && make) {
+      next = json_object_new_object();
+      if (!next || json_object_object_add(o, key, next) != 0) {
+        json_unref(next);
+        return NULL;
+      }
+    }
+    o = next;
+    path += n + 1;
+  }
+}
+
+bool json_set(struct json_object *o, const char *path, struct json_object *v) {
+  const char *last;
+  struct json_object *parent = parent_of(o, path, &last, true);
+
+  if (!parent || json_object_object_add(parent, last, v) != 0) {
+    json_unref(v);
+    return false;
+  }
+  return true;
+}
+
+bool json_set_str(struct json_object *o, const char *path, const char *v) {
+  struct json_object *s = json_object_new_string(v ? v : "");
+
+  return s && json_set(o, path, s);
+}
+
+bool json_set_i64(struct json_object *o, const char *path, int64_t v) {
+  struct json_object *n = json_object_new_int64(v);
+
+  return n && json_set(o, path, n);
+}
+
+bool json_set_bool(struct json_object *o, const char *path, bool v) {
+  struct json_object *b = json_object_new_boolean(v);
+
+  return b && json_set(o, path, b);
+}
+
+void json_del(struct json_object *o, const char *path) {
+  const char *last;
+  struct json_object *parent = parent_of(o, path, &last, false);
+
+  if (parent)
+    json_object_object_del(parent, last);
+}
+
+struct json_object *json_ensure(struct json_object *o, const char *path) {
+  struct json_object *at = json_at(o, path);
+
+  if (!at) {
+    at = json_object_new_object();
+    if (!at || !json_set(o, path, at))
+      return NULL;
+  }
+  return json_is(at, json_type_object) ? at : NULL;
+}
+
+struct json_object *json_copy(struct json_object *o) {
+  struct json_object *copy = NULL;
+
+  if (o)
+    (void)json_object_deep_copy(o, &copy, NULL);
+  return copy;
+}
+
+static bool is_number(struct json_object *o) {
+  return json_is(o, json_type_int) || json_is(o, json_type_double);
+}
+
+static bool objects_equal(struct json_object *a, struct json_object *b) {
+  if (json_object_object_length(a) != json_object_object_length(b))
+    return false;
+  json_object_object_foreach(a, key, va) {
+    struct json_object *vb;
+    if (!json_object_object_get_ex(b, key, &vb) || !json_equal(va, vb))
+      return false;
+  }
+  return true;
+}
+
+bool json_equal(struct json_object *a, struct json_object *b) {
+  if (a == b)
+    return true;
+  if (!a || !b)
+    return false;
+  if (json_is(a, json_type_object) && json_is(b, json_type_object))
+    return objects_equal(a, b);
+  if (json_is(a, json_type_array) && json_is(b, json_type_array)) {
+    size_t n = json_object_array_length(a);
+    if (n != json_object_array_length(b))
+      return false;
+    for (size_t i = 0; i < n; i++)
+      if (!json_equal(json_object_array_get_idx(a, i), json_object_array_get_idx(b, i)))
+        return false;
+    return true;
+  }
+  if (is_number(a) && is_number(b) && !json_is(a, json_object_get_type(b)))
+    return !(json_object_get_double(a) < json_object_get_double(b)) &&
+           !(json_object_get_double(a) > json_object_get_double(b));
+  return json_object_equal(a, b) != 0;
+}
+
+char *json_text(struct json_object *o) {
+  const char *s = o ? json_object_to_json_string_ext(o, TEXT_FLAGS) : "null";
+
+  return s ? strdup(s) : NULL;
+}
+
+char *json_pretty(struct json_object *o) {
+  const char *s =
+      o ? json_object_to_json_string_ext(o, TEXT_FLAGS | JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED) : "null";
+
+  return s ? strdup(s) : NULL;
+}
+
+static int compare_keys(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* A copy of O whose objects hold their keys in byte order. */
+static struct json_object *sorted(struct json_object *o) {
+  if (json_is(o, json_type_array)) {
+    struct json_object *out = json_object_new_array();
+    for (size_t i = 0; out && i < json_len(o); i++)
+      (void)json_object_array_add(out, sorted(json_index(o, i)));
+    return out;
+  }
+  if (!json_is(o, json_type_object))
+    return json_object_get(o);
+
+  size_t n = 0;
+  _cleanup_free_ const char **keys = calloc((size_t)json_object_object_length(o) + 1, sizeof(*keys));
+  struct json_object *out = json_object_new_object();
+  if (!keys || !out)
+    return out;
+  json_object_object_foreach(o, key, v) {
+    (void)v;
+    keys[n++] = key;
+  }
+  qsort(keys, n, sizeof(*keys), compare_keys);
+  for (size_t i = 0; i < n; i++)
+    (void)json_object_object_add(out, keys[i], sorted(json_get(o, keys[i])));
+  return out;
+}
+
+char *json_canonical(struct json_object *o) {
+  _cleanup_json_ struct json_object *copy = sorted(o);
+
+  return json_text(copy);
+}
+
+struct json_object *json_merge_patch(struct json_object *target, struct json_object *patch) {
+  if (!json_is(patch, json_type_object)) {
+    json_unref(target);
+    return json_copy(patch);
+  }
+  if (!json_is(target, json_type_object)) {
+    json_unref(target);
+    target = json_object_new_object();
+  }
+  json_object_object_foreach(patch, key, v) {
+    if (!v) {
+      json_object_object_del(target, key);
+      continue;
+    }
+    struct json_object *old = json_object_get(json_get(target, key));
+    (void)json_object_object_add(target, key, json_merge_patch(old, v));
+  }
+  return target;
+}
+
+struct json_object *json_find(struct json_object *array, const char *key, const char *value) {
+  for (size_t i = 0; i < json_len(array); i++) {
+    struct json_object *item = json_index(array, i);
+    struct json_object *v = json_get(item, key);
+    if (json_is(v, json_type_string) && streq(json_object_get_string(v), value))
+      return item;
+  }
+  return NULL;
+}

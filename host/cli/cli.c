@@ -1,0 +1,183 @@
+#include "cli/cli.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/yaml.h"
+
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_OPTIONS 48
+
+static size_t count_options(const struct cli_option *options) {
+  size_t n = 0;
+
+  while (options && options[n].name)
+    n++;
+  return n;
+}
+
+static void print_help(const struct cli_command *cmd, const struct cli_option *options) {
+  printf("usage: ome %s [OPTIONS]%s%s\n\n%s\n", cmd->name, *cmd->args ? " " : "", cmd->args, cmd->help);
+  printf("\nOptions:\n");
+  for (size_t i = 0; i < count_options(options); i++) {
+    const struct cli_option *o = &options[i];
+    char left[64];
+    (void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                   o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    printf("  %-32s %s\n", left, o->help);
+  }
+  printf("  %-32s %s\n", "-h, --help", "show this text");
+}
+
+static int store_value(const struct cli_command *cmd, const struct cli_option *o, const char *value) {
+  struct cli_list *list = o->target;
+
+  switch (o->type) {
+  case CLI_FLAG:
+    *(bool *)o->target = true;
+    return 0;
+  case CLI_STRING:
+    *(const char **)o->target = value;
+    return 0;
+  case CLI_UINT:
+    return str_to_u64(value, o->target) ? 0 : cli_usage(cmd, "--%s: \"%s\" is not a number", o->name, value);
+  case CLI_LIST:
+    if (list->len == ARRAY_LEN(list->items))
+      return cli_usage(cmd, "--%s: given more than %zu times", o->name, ARRAY_LEN(list->items));
+    list->items[list->len++] = value;
+    return 0;
+  }
+  return 0;
+}
+
+int cli_parse(const struct cli_command *cmd, const struct cli_option *options, int argc, char **argv) {
+  struct option longs[MAX_OPTIONS + 2] = {{0}};
+  char shorts[2 * MAX_OPTIONS + 4] = ":h";
+  size_t n = count_options(options);
+  size_t at = 2;
+
+  for (size_t i = 0; i < n && i < MAX_OPTIONS; i++) {
+    longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL,
+                               (int)(256 + i)};
+    if (options[i].letter) {
+      shorts[at++] = options[i].letter;
+      if (options[i].arg)
+        shorts[at++] = ':';
+    }
+  }
+  longs[n] = (struct option){"help", no_argument, NULL, 'h'};
+
+  opterr = 0;
+  optind = 0;
+  for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
+    const struct cli_option *o = NULL;
+    if (c == 'h') {
+      print_help(cmd, options);
+      exit(0);
+    }
+    if (c == ':')
+      exit(cli_usage(cmd, "%s needs a value", argv[optind - 1]));
+    for (size_t i = 0; i < n; i++)
+      if (c == (int)(256 + i) || (c < 256 && c == options[i].letter))
+        o = &options[i];
+    if (!o)
+      exit(cli_usage(cmd, "unknown option %s", argv[optind - 1]));
+    int rc = store_value(cmd, o, optarg);
+    if (rc)
+      exit(rc);
+  }
+  int operands = argc - optind;
+  memmove(argv + 1, argv + optind, (size_t)operands * sizeof(*argv));
+  return operands;
+}
+
+int cli_fail(const struct ome_err *err) {
+  fprintf(stderr, "ome: %s\n", err->msg);
+  return 1;
+}
+
+int cli_usage(const struct cli_command *cmd, const char *fmt, ...) {
+  va_list ap;
+
+  fprintf(stderr, "ome %s: ", cmd->name);
+  va_start(ap, fmt);
+  vfprintf(stderr, fmt, ap);
+  va_end(ap);
+  fprintf(stderr, "; see ome %s --help\n", cmd->name);
+  return 2;
+}
+
+int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *)) {
+  if (!format || streq(format, "table")) {
+    if (table) {
+      table(o);
+      return 0;
+    }
+    format = "yaml";
+  }
+  if (streq(format, "json")) {
+    _cleanup_free_ char *text = json_pretty(o);
+    printf("%s\n", text ? text : "null");
+    return 0;
+  }
+  if (streq(format, "yaml")) {
+    _cleanup_buf_ struct buf b = BUF_INIT;
+    yaml_write(&b, o);
+    fwrite(buf_str(&b), 1, b.len, stdout);
+    return 0;
+  }
+  fprintf(stderr, "ome: --output: \"%s\" is none of json, yaml, table\n", format);
+  return 2;
+}
+
+void cli_table(const char *const *const *rows, size_t nrows) {
+  size_t widths[32] = {0};
+
+  for (size_t r = 0; r < nrows; r++)
+    for (size_t c = 0; c < ARRAY_LEN(widths) && rows[r][c]; c++)
+      if (strlen(rows[r][c]) > widths[c])
+        widths[c] = strlen(rows[r][c]);
+  for (size_t r = 0; r < nrows; r++) {
+    for (size_t c = 0; c < ARRAY_LEN(widths) && rows[r][c]; c++) {
+      bool last = c + 1 == ARRAY_LEN(widths) || !rows[r][c + 1];
+      printf("%-*s%s", last ? 0 : (int)widths[c] + 3, rows[r][c], last ? "\n" : "");
+    }
+  }
+}
+
+static sigset_t stop_signals(void) {
+  sigset_t set;
+
+  (void)sigemptyset(&set);
+  (void)sigaddset(&set, SIGINT);
+  (void)sigaddset(&set, SIGTERM);
+  return set;
+}
+
+void cli_signals_block(void) {
+  sigset_t set = stop_signals();
+
+  (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+  (void)signal(SIGPIPE, SIG_IGN);
+}
+
+int cli_signal_wait(void) {
+  sigset_t set = stop_signals();
+  int sig = 0;
+
+  while (sigwait(&set, &sig) != 0)
+    continue;
+  return sig;
+}
+
+bool cli_signal_pending(void) {
+  sigset_t pending;
+
+  return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+}

@@ -1,0 +1,68 @@
+/* The command line: one table of commands, one way to read options, one place that reports an error.
+ *
+ * Exit codes: 0 ok, 1 failed, 2 usage. */
+#ifndef HOST_CLI_CLI_H
+#define HOST_CLI_CLI_H
+
+#include "base/err.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One option.  Exactly one of the targets is set by TYPE. */
+struct cli_option {
+  char letter;      /* 0: long form only */
+  const char *name; /* "output" */
+  const char *arg;  /* "FORMAT" in help; NULL: a flag */
+  const char *help; /* one line */
+  enum { CLI_FLAG, CLI_STRING, CLI_UINT, CLI_LIST } type;
+  void *target; /* bool *, const char **, uint64_t *, struct cli_list * */
+};
+
+struct cli_list { /* of a repeated option; up to 64 */
+  const char *items[64];
+  size_t len;
+};
+
+struct cli_command {
+  const char *name;     /* "apiserver", "plugin list" is parsed by plugin's run */
+  const char *args;     /* "URI DIR" in help */
+  const char *summary;  /* one line of `ome --help` */
+  const char *help;     /* paragraphs of `ome NAME --help`: what it does, then examples */
+  int (*run)(const struct cli_command *self, int argc, char **argv); /* argv[0] is the command's name */
+};
+
+/* Reads options (GNU style, mixed with operands, "--" ends them); leaves the operands in argv[1..return].  -h/--help
+ * prints help and exits 0; a wrong option is reported and exits 2.  OPTIONS ends with name NULL. */
+int cli_parse(const struct cli_command *cmd, const struct cli_option *options, int argc, char **argv);
+
+/* "ome: <message>" on stderr; returns 1. */
+int cli_fail(const struct ome_err *err);
+/* The same for wrong usage, with a pointer to --help; returns 2. */
+int cli_usage(const struct cli_command *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints O as FORMAT: "json", "yaml", or "table" through TABLE (NULL: yaml). Returns the exit code. */
+int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *));
+
+/* A table of left-aligned columns: rows end with NULL each, the first is the header. */
+void cli_table(const char *const *const *rows, size_t nrows);
+
+/* Blocks SIGINT/SIGTERM in this and all later threads; waits for one.  For commands that run until told to stop. */
+void cli_signals_block(void);
+int cli_signal_wait(void);
+/* Whether one has come, without waiting. */
+bool cli_signal_pending(void);
+
+/* The files of repeated -f options: files, folders (*.yaml, *.yml, *.json, sorted) and "-"; every document pushed in
+ * order into the new array *OUT. */
+int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **out, struct ome_err *err);
+
+#define CLI_COMMANDS(X) \
+  X(up) X(controller) X(agent) X(apiserver) X(render) X(explain) X(pull) X(inspect) X(hub) X(plugin) \
+  X(get) X(apply) X(delete) X(wait) X(crds)
+#define CLI_DECLARE_(name) extern const struct cli_command cli_##name;
+CLI_COMMANDS(CLI_DECLARE_)
+#undef CLI_DECLARE_
+
+#endif

@@ -1,0 +1,21 @@
+/* The control plane: one reconciler a kind, over watch caches. */
+#ifndef HOST_CONTROLLER_CONTROLLER_H
+#define HOST_CONTROLLER_CONTROLLER_H
+
+#include "kube/client.h"
+#include "plugin/plugin.h"
+
+struct controller;
+
+struct controller_config {
+  struct kube_client *client;
+  struct plugins *plugins;
+  const char *ome_namespace;  /* where inferenceservice-config and node ConfigMaps are; NULL: "ome" */
+  const char *gateway_url;    /* embedded platform: "http://%s.%s.localhost:8080" with name and namespace; NULL: ingress decides */
+};
+
+int32_t controller_start(const struct controller_config *cfg, struct controller **out, struct ome_err *err);
+void controller_stop(struct controller *c);
+DEFINE_CLEANUP(struct controller *, controller_stop)
+
+#endif

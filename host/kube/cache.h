@@ -1,0 +1,48 @@
+/* Watch caches: a local copy of one resource, kept by list and watch (KEP-365 paging, bookmarks, 410 relists).
+ *
+ * Objects are kept as JSON text; a reader gets a tree of its own, so that any thread may read and no reader can harm
+ * another.  Memory: the text plus about 200 bytes an object. */
+#ifndef HOST_KUBE_CACHE_H
+#define HOST_KUBE_CACHE_H
+
+#include "kube/client.h"
+
+struct kube_cache;
+
+enum kube_event_type { KUBE_ADDED, KUBE_MODIFIED, KUBE_DELETED };
+
+struct kube_event {
+  enum kube_event_type type;
+  struct json_object *object; /* borrowed; the last known state for KUBE_DELETED */
+  struct json_object *old;    /* borrowed; NULL for KUBE_ADDED */
+};
+
+/* On the cache's thread, in order; must not block: put a key into a queue and return. */
+typedef void kube_event_fn(void *arg, const struct kube_event *event);
+
+struct kube_cache_opts {
+  const char *ns;     /* NULL: all */
+  const char *labels; /* selector */
+  const char *fields;
+  kube_event_fn *on_event; /* may be NULL */
+  void *arg;
+};
+
+/* Starts at once; never gives up, reconnects with back-off. */
+int32_t kube_cache_new(struct kube_client *c, const struct kube_resource *r, const struct kube_cache_opts *opts,
+                       struct kube_cache **out, struct ome_err *err);
+void kube_cache_free(struct kube_cache *cache); /* no event comes after it returns */
+DEFINE_CLEANUP(struct kube_cache *, kube_cache_free)
+
+/* Waits until the first list is in; false after TIMEOUT_MS. */
+bool kube_cache_wait(struct kube_cache *cache, uint64_t timeout_ms);
+
+/* [any-thread] new object, or NULL when it is not there.  NS NULL for cluster-scoped. */
+struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, const char *name);
+/* new array of all objects, NS NULL: of every namespace; ordered by namespace and name. */
+struct json_object *kube_cache_list(struct kube_cache *cache, const char *ns);
+/* new array of the objects whose controller owner reference has UID. */
+struct json_object *kube_cache_owned(struct kube_cache *cache, const char *uid);
+size_t kube_cache_count(struct kube_cache *cache);
+
+#endif

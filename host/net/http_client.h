@@ -1,0 +1,89 @@
+/* HTTP client: one thread drives a libcurl multi handle for everybody; connections are kept and shared.
+ *
+ * Callbacks run on the client's thread: they must not block.  Proxies and CA files follow the usual environment
+ * variables unless the request says otherwise. */
+#ifndef HOST_NET_HTTP_CLIENT_H
+#define HOST_NET_HTTP_CLIENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_client;
+struct http_fetch;
+
+struct http_client_config {
+  const char *user_agent;      /* NULL: "ome/<version>" */
+  uint32_t max_connections;    /* in all; 0: 64 */
+  uint32_t max_per_host;       /* 0: no bound of its own */
+};
+
+int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err);
+void http_client_free(struct http_client *c); /* cancels what runs, joins the thread */
+DEFINE_CLEANUP(struct http_client *, http_client_free)
+
+/* Trust and identity; PEM text, not file names; NULL members are unset. */
+struct http_tls {
+  const char *ca_pem;
+  const char *cert_pem;
+  const char *key_pem;
+  const char *server_name; /* verified instead of the URL's host */
+  bool insecure;
+};
+
+struct http_request {
+  const char *method; /* NULL: GET */
+  const char *url;
+  const char *const *headers; /* "Name: value", NULL-terminated; NULL: none.  Never put into error messages */
+  const void *body;           /* copied */
+  size_t body_len;
+  const struct http_tls *tls;     /* copied */
+  const char *proxy;              /* NULL: environment; "": none */
+  uint32_t connect_timeout_ms;    /* 0: 10 s */
+  uint32_t timeout_ms;            /* whole transfer; 0: none */
+  uint32_t stall_timeout_ms;      /* no byte for this long; 0: 60 s; UINT32_MAX: never (watches, logs) */
+  uint32_t max_redirects;         /* 0: do not follow; credentials are dropped when the host changes */
+  size_t max_body;                /* http_do(): a longer answer fails; 0: 64 MiB */
+};
+
+struct http_response {
+  int status;
+  struct buf headers; /* "name: value\n" lines, names in lower case, of the last answer */
+  struct buf body;
+  char *url; /* where redirects ended */
+};
+void http_response_fini(struct http_response *r);
+#define _cleanup_http_response_ _cleanup_(http_response_fini)
+/* Value of a header, copied into OUT; false: absent or does not fit. */
+bool http_response_header(const struct http_response *r, const char *name, char *out, size_t size);
+
+/* Blocking; any status is OME_OK.  CANCELLED may be NULL; it is asked about every 100 ms. [any-thread] */
+int32_t http_do(struct http_client *c, const struct http_request *req, bool (*cancelled)(void *), void *arg,
+                struct http_response *out, struct ome_err *err);
+
+struct http_fetch_ops {
+  /* Head of the final answer (after redirects); HEADERS as in struct http_response.  False ends the fetch. */
+  bool (*on_head)(void *arg, int status, const char *headers, const char *url);
+  bool (*on_body)(void *arg, const void *data, size_t len); /* false ends the fetch */
+  /* Exactly once, the last call; RC OME_OK when the answer is complete. The fetch is gone afterwards. */
+  void (*on_done)(void *arg, int32_t rc, const struct ome_err *err);
+};
+
+/* Asynchronous; OPS must outlive the fetch.  [any-thread] */
+struct http_fetch *http_fetch_start(struct http_client *c, const struct http_request *req,
+                                    const struct http_fetch_ops *ops, void *arg);
+/* on_done follows with OME_E_CANCELLED unless it was on its way already.  Call it only where on_done cannot have run
+ * yet: from a callback, or under the lock that on_done takes.  [any-thread] */
+void http_fetch_cancel(struct http_fetch *f);
+
+/* Value of NAME in a "name: value\n" block; as http_response_header(). */
+bool http_headers_get(const char *headers, const char *name, char *out, size_t size);
+
+/* The error for an unexpected STATUS: code by class (401/403 DENIED, 404 NOT_FOUND, 409 CONFLICT, 429 BUSY, 5xx
+ * UNAVAILABLE), retry_after_ms from Retry-After in HEADERS. */
+int32_t fail_status(struct ome_err *err, int status, const char *headers, const char *what, const char *url);
+
+#endif

@@ -26,14 +26,14 @@ int32_t json_parse(const char *text, size_t len, size_t max, struct json_object 
 
   struct json_object *o = json_tokener_parse_ex(tok, text, (int)len);
   enum json_tokener_error e = json_tokener_get_error(tok);
+  size_t at = json_tokener_get_parse_end(tok);
   if (e == json_tokener_continue) {
-    /* A bare number ends only at a byte that is not part of it. */
+    /* A bare number ends only at a byte that is not part of it: the NUL of "". */
     o = json_tokener_parse_ex(tok, "", 1);
     e = json_tokener_get_error(tok);
-    if (e == json_tokener_continue)
+    if (e != json_tokener_success)
       return fail(err, OME_E_INVALID, "JSON: ends too early, after %zu bytes", len);
   }
-  size_t at = json_tokener_get_parse_end(tok);
   if (e == json_tokener_error_depth)
     return fail(err, OME_E_INVALID, "JSON: nested deeper than %d levels at offset %zu", JSON_MAX_DEPTH, at);
   if (e != json_tokener_success)

@@ -95,15 +95,13 @@ static struct json_object *number(const char *s) {
 static int32_t scalar(struct reader *r, const yaml_node_t *node, struct json_object **out) {
   const char *s = (const char *)node->data.scalar.value;
   size_t len = node->data.scalar.length;
+  /* libyaml tags every untagged scalar !!str: only the style tells "5" from 5. */
   bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-  const char *tag = (const char *)node->tag;
 
   if (strlen(s) != len)
     return bad(r, node, "a NUL character in a value");
   *out = NULL;
-  if (plain && !streq(tag, YAML_STR_TAG))
-    tag = NULL;
-  if (!plain || (tag && !plain)) {
+  if (!plain) {
     *out = json_object_new_string_len(s, (int)len);
     return *out ? OME_OK : fail_memory(r->err);
   }
@@ -139,8 +137,33 @@ static int32_t sequence(struct reader *r, const yaml_node_t *node, int depth, st
   return OME_OK;
 }
 
+/* "<<": the keys of a mapping, or of each mapping of a list, that OBJECT does not have itself. */
+static int32_t merge(struct reader *r, const yaml_node_t *node, struct json_object *from, struct json_object *object) {
+  if (json_is(from, json_type_array)) {
+    for (size_t i = 0; i < json_len(from); i++) {
+      int32_t rc = merge(r, node, json_index(from, i), object);
+      if (rc != OME_OK)
+        return rc;
+    }
+    return OME_OK;
+  }
+  if (!json_is(from, json_type_object))
+    return bad(r, node, "\"<<\" takes a mapping or a list of mappings");
+  json_object_object_foreach(from, key, v) {
+    if (!json_object_object_get_ex(object, key, NULL) &&
+        json_object_object_add(object, key, json_object_get(v)) != 0)
+      return fail_memory(r->err);
+  }
+  return OME_OK;
+}
+
+static bool is_merge_key(const yaml_node_t *key) {
+  return key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && streq((const char *)key->data.scalar.value, "<<");
+}
+
 static int32_t mapping(struct reader *r, const yaml_node_t *node, int depth, struct json_object **out) {
   _cleanup_json_ struct json_object *object = json_object_new_object();
+  _cleanup_json_ struct json_object *merged = NULL; /* applied last: the mapping's own keys win */
 
   if (!object)
     return fail_memory(r->err);
@@ -150,6 +173,12 @@ static int32_t mapping(struct reader *r, const yaml_node_t *node, int depth, str
     if (!key || key->type != YAML_SCALAR_NODE)
       return bad(r, node, "a key must be a string");
     const char *name = (const char *)key->data.scalar.value;
+    if (is_merge_key(key) && !merged) {
+      int32_t rc = convert(r, p->value, depth + 1, &merged);
+      if (rc != OME_OK)
+        return rc;
+      continue;
+    }
     if (json_object_object_get_ex(object, name, NULL))
       return fail(r->err, OME_E_INVALID, "%s:%zu: key \"%s\" is there twice", r->name, key->start_mark.line + 1, name);
     int32_t rc = convert(r, p->value, depth + 1, &v);
@@ -160,8 +189,10 @@ static int32_t mapping(struct reader *r, const yaml_node_t *node, int depth, str
       return fail_memory(r->err);
     }
   }
-  *out = TAKE_PTR(object);
-  return OME_OK;
+  int32_t rc = merged ? merge(r, node, merged, object) : OME_OK;
+  if (rc == OME_OK)
+    *out = TAKE_PTR(object);
+  return rc;
 }
 
 static int32_t convert(struct reader *r, int index, int depth, struct json_object **out) {

@@ -13,6 +13,21 @@ static void json_tokener_unref(struct json_tokener *t) {
 }
 DEFINE_CLEANUP(struct json_tokener *, json_tokener_unref)
 
+/* json-c takes NaN and Infinity even when strict.  Where one stands outside strings; LEN when nowhere. */
+static size_t find_nonfinite(const char *text, size_t len) {
+  bool in_string = false;
+
+  for (size_t i = 0; i < len; i++) {
+    if (in_string && text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      in_string = !in_string;
+    else if (!in_string && (text[i] == 'N' || text[i] == 'I'))
+      return i;
+  }
+  return len;
+}
+
 int32_t json_parse(const char *text, size_t len, size_t max, struct json_object **out, struct ome_err *err) {
   _cleanup_(json_tokener_unrefp) struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
 
@@ -22,6 +37,9 @@ int32_t json_parse(const char *text, size_t len, size_t max, struct json_object 
     max = JSON_MAX_BYTES;
   if (len > max)
     return fail(err, OME_E_INVALID, "JSON: %zu bytes are more than the %zu allowed", len, max);
+  size_t nonfinite = find_nonfinite(text, len);
+  if (nonfinite < len)
+    return fail(err, OME_E_INVALID, "JSON: unexpected character at offset %zu", nonfinite);
   json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 
   struct json_object *o = json_tokener_parse_ex(tok, text, (int)len);

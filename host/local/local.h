@@ -4,6 +4,7 @@
 #define HOST_LOCAL_LOCAL_H
 
 #include "apiserver/apiserver.h"
+#include "gateway/gateway.h"
 #include "kube/client.h"
 
 struct local;
@@ -12,6 +13,7 @@ struct local_config {
   struct kube_client *client;
   const char *data_dir;  /* run/, logs/, volumes/ below it */
   const char *node_name; /* NULL: the host name */
+  struct gateway *gateway; /* gets its routes from the InferenceServices; NULL: none */
 };
 
 int32_t local_start(const struct local_config *cfg, struct local **out, struct ome_err *err);

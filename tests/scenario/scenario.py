@@ -1,0 +1,251 @@
+"""What the scenarios share: an `ome up` of their own in a scratch folder, its API, its gateway, its processes.
+
+Nothing here sleeps a fixed time: every wait is for a condition, with a deadline. OME_BIN names the binary, OME_HOME the
+checkout; the engine `llama-server` is looked for on the PATH.
+"""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+HOME = os.environ.get("OME_HOME", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+OME = os.environ.get("OME_BIN", os.path.join(HOME, "build/bin/ome"))
+DEADLINE = 60.0 * float(os.environ.get("OME_PATIENCE", "1"))  # seconds; sanitizers make everything slower
+
+sys.path.insert(0, os.path.join(HOME, "tests/tools"))
+
+
+class Refused(Exception):
+    """The API answered with something other than 2xx."""
+
+    def __init__(self, status, body):
+        super().__init__(f"{status}: {body[:500]}")
+        self.status, self.body = status, body
+
+
+def skip(why):
+    """Ends the scenario as skipped; ctest shows it and knows the code."""
+    print("SKIPPED:", why)
+    sys.exit(77)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=None):
+    """The first true value of CONDITION(), asked again and again; fails naming WHAT."""
+    end = time.monotonic() + (seconds or DEADLINE)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited in vain for {what}")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def scratch():
+    folder = tempfile.mkdtemp(prefix="ome-scenario-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_with(marker):
+    """Process ids whose command line or environment holds MARKER, this one left out."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
+            continue
+        try:
+            text = b"".join(open(f"/proc/{pid}/{name}", "rb").read() for name in ("cmdline", "environ"))
+            state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if marker.encode() in text and state != "Z":
+            found.append(int(pid))
+    return found
+
+
+class Hub:
+    """`ome hub` over FOLDER."""
+
+    def __init__(self, folder, *options):
+        self.folder = folder
+        self.port_file = folder.rstrip("/") + ".port"
+        self.process = subprocess.Popen([OME, "hub", folder, "--port", "0", "--port-file", self.port_file, *options],
+                                        stderr=subprocess.DEVNULL)
+        self.port = int(wait_for("the hub's port", self._port))
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _port(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"ome hub ended with {self.process.returncode}")
+        return os.path.exists(self.port_file) and open(self.port_file).read().strip()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+
+class Platform:
+    """One `ome up` in FOLDER; start() and kill() it as often as you like."""
+
+    def __init__(self, folder, hub=None, options=()):
+        self.data = os.path.join(folder, "data")
+        self.port, self.gateway = free_port(), free_port()
+        self.options = list(options)
+        self.env = dict(os.environ, HF_ENDPOINT=hub.url if hub else "http://127.0.0.1:1")
+        self.process = None
+
+    def command(self, *more):
+        return [OME, "up", "--data", self.data, "--port", str(self.port), "--gateway-port", str(self.gateway),
+                *self.options, *more]
+
+    def start(self, *more):
+        self.process = subprocess.Popen(self.command(*more), env=self.env, stderr=subprocess.PIPE, text=True)
+        wait_for("the API server", self.healthy)
+        return self
+
+    def healthy(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"ome up ended with {self.process.returncode}: {self.process.stderr.read()}")
+        try:
+            return self.raw("GET", "/readyz")[0] == 200
+        except (OSError, FileNotFoundError):
+            return False
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stderr.close()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            if self.process.wait(DEADLINE) != 0:
+                raise AssertionError(f"ome up ended with {self.process.returncode}: {self.process.stderr.read()}")
+        if self.process:
+            self.process.stderr.close()
+
+    @property
+    def kubeconfig(self):
+        return os.path.join(self.data, "kubeconfig")
+
+    def _credentials(self):
+        text = open(self.kubeconfig).read()
+        authority = base64.b64decode(re.search(r"certificate-authority-data: *\"?([A-Za-z0-9+/=]+)", text).group(1))
+        token = re.search(r"token: *\"?([^\s\"]+)", text).group(1)
+        return authority.decode(), token
+
+    def raw(self, method, path, body=None, kind="application/json"):
+        authority, token = self._credentials()
+        context = ssl.create_default_context(cadata=authority)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=DEADLINE)
+        with contextlib.closing(connection):
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def api(self, method, path, body=None, kind="application/json"):
+        status, text = self.raw(method, path, json.dumps(body) if body is not None else None, kind)
+        if status >= 300:
+            raise Refused(status, text)
+        return json.loads(text)
+
+    def find(self, path):
+        """The object at PATH, None where there is none."""
+        try:
+            return self.api("GET", path)
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
+    def apply(self, document):
+        """Server-side apply of one object of the kinds that the scenarios use."""
+        kind = document["kind"]
+        group = f"/apis/{document['apiVersion']}" if "/" in document["apiVersion"] else f"/api/{document['apiVersion']}"
+        namespace = "" if kind.startswith("Cluster") or kind in ("Namespace", "AcceleratorClass") else \
+            f"/namespaces/{document['metadata'].get('namespace', 'default')}"
+        path = f"{group}{namespace}/{kind.lower()}s/{document['metadata']['name']}"
+        return self.api("PATCH", path + "?fieldManager=scenario&force=true", document, "application/apply-patch+yaml")
+
+    def chat(self, name, prompt="hello", namespace="default"):
+        """The text of a chat completion through the gateway; None while the service does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway, timeout=DEADLINE)
+        with contextlib.closing(connection):
+            try:
+                connection.request("POST", "/v1/chat/completions",
+                                   json.dumps({"messages": [{"role": "user", "content": prompt}], "max_tokens": 40}),
+                                   {"Host": f"{name}.{namespace}.localhost", "Content-Type": "application/json"})
+                answer = connection.getresponse()
+                body = json.loads(answer.read())
+            except (OSError, http.client.HTTPException, ValueError):
+                return None
+            return body["choices"][0]["message"]["content"] if answer.status == 200 else None
+
+
+ISVC = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
+MODEL = "/apis/ome.io/v1beta1/clusterbasemodels/"
+
+
+def is_ready(service):
+    conditions = (service or {}).get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def model(name, uri):
+    return {"apiVersion": "ome.io/v1beta1", "kind": "ClusterBaseModel", "metadata": {"name": name},
+            "spec": {"storage": {"storageUri": uri}}}
+
+
+def runtime(name="llama-cpp"):
+    """llama.cpp as the quickstart runs it, for models of any size."""
+    script = 'set -- "$MODEL_PATH"/*.gguf; exec llama-server --model "$1" --host "$POD_IP" --port 8080'
+    container = {
+        "name": "ome-container", "image": "example.com/llama.cpp:server", "command": ["sh", "-c"], "args": [script],
+        "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "ports": [{"containerPort": 8080, "name": "http1"}],
+        "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1, "failureThreshold": 60}}
+    formats = [{"modelFormat": {"name": "gguf"}, "modelArchitecture": "LlamaForCausalLM", "autoSelect": True,
+                "priority": 1}]
+    return {"apiVersion": "ome.io/v1beta1", "kind": "ClusterServingRuntime", "metadata": {"name": name},
+            "spec": {"supportedModelFormats": formats, "protocolVersions": ["openAI"],
+                     "engineConfig": {"runner": container}}}
+
+
+def service(name, model_name, replicas=1):
+    return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"model": {"name": model_name}, "engine": {"minReplicas": replicas, "maxReplicas": replicas}}}
+
+
+def need_engine():
+    if not shutil.which("llama-server"):
+        raise AssertionError("no llama-server on the PATH; ./dev test puts one there")
+
+
+def make_tiny(folder, repository, sentence):
+    """A model of FOLDER/REPOSITORY that says SENTENCE."""
+    import tiny_model
+    target = os.path.join(folder, repository)
+    os.makedirs(target, exist_ok=True)
+    tiny_model.write(os.path.join(target, "model.gguf"), sentence)

@@ -37,7 +37,7 @@ static void format(int64_t seconds, int64_t fraction, int digits, char *out, siz
 
   (void)gmtime_r(&t, &tm);
   n = strftime(base, sizeof(base), "%Y-%m-%dT%H:%M:%S", &tm);
-  if (n == 0 || n != 19)
+  if (n != 19) /* a year beyond four digits */
     (void)snprintf(base, sizeof(base), "0001-01-01T00:00:00");
   if (digits)
     (void)snprintf(out, size, "%.19s.%0*dZ", base, digits, (int)fraction);
@@ -55,6 +55,18 @@ void time_format_ms(int64_t ms, char out[TIME_TEXT_MS]) {
 
 void time_format_us(int64_t us, char out[TIME_TEXT_US]) {
   format(us / 1000000, us % 1000000, 6, out, TIME_TEXT_US);
+}
+
+/* "+01:30" at P, exactly to the end of the text, in seconds. */
+static bool parse_offset(const char *p, int64_t *out) {
+  for (int i = 1; i < 6; i++)
+    if (i == 3 ? p[i] != ':' : !isdigit((unsigned char)p[i]))
+      return false;
+  if (p[6])
+    return false;
+  int64_t minutes = ((p[1] - '0') * 10 + p[2] - '0') * 60 + (p[4] - '0') * 10 + p[5] - '0';
+  *out = minutes * 60 * (*p == '-' ? -1 : 1);
+  return true;
 }
 
 bool time_parse(const char *text, int64_t *out_ms) {
@@ -78,11 +90,8 @@ bool time_parse(const char *text, int64_t *out_ms) {
   if (*p == 'Z' || *p == 'z') {
     p++;
   } else if (*p == '+' || *p == '-') {
-    int h = 0;
-    int m = 0;
-    if (sscanf(p + 1, "%2d:%2d", &h, &m) != 2 || strlen(p) != 6)
+    if (!parse_offset(p, &offset))
       return false;
-    offset = (h * 60 + m) * 60 * (*p == '-' ? -1 : 1);
     p += 6;
   } else {
     return false;

@@ -1,0 +1,631 @@
+#include "net/http_client.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A fetch belongs to the client's thread once it was handed over; until then to the caller. */
+struct http_fetch {
+  struct http_client *client;
+  struct http_fetch *next; /* of the list it is on */
+  CURL *easy;
+  struct curl_slist *headers;
+  const struct http_fetch_ops *ops;
+  void *arg;
+  struct buf head;    /* of the answer being read, "name: value\n" lines */
+  struct ome_err err; /* set where a callback ended the transfer */
+  bool head_told;
+  bool refused; /* a callback said no */
+  atomic_bool cancelled;
+  char *method, *url, *body, *ca_pem, *cert_pem, *key_pem, *server_name, *proxy;
+  size_t body_len;
+  char curl_error[CURL_ERROR_SIZE];
+};
+
+struct http_client {
+  CURLM *multi;
+  pthread_t thread;
+  char *user_agent;
+  struct http_fetch *running; /* client's thread only */
+  struct {
+    pthread_mutex_t lock;
+    struct http_fetch *waiting;
+    bool stop, cancels;
+  } shared;
+};
+
+static void curl_once(void) {
+  (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void fetch_free(struct http_fetch *f) {
+  if (!f)
+    return;
+  curl_easy_cleanup(f->easy);
+  curl_slist_free_all(f->headers);
+  buf_fini(&f->head);
+  free(f->method);
+  free(f->url);
+  free(f->body);
+  free(f->ca_pem);
+  free(f->cert_pem);
+  free(f->key_pem);
+  free(f->server_name);
+  free(f->proxy);
+  free(f);
+}
+
+/* ---- reading answers, on the client's thread ---------------------------------------------------------------- */
+
+static int fetch_status(const struct http_fetch *f) {
+  long status = 0;
+
+  (void)curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+  return (int)status;
+}
+
+static void tell_head(struct http_fetch *f) {
+  char *url = NULL;
+
+  if (f->head_told || f->refused)
+    return;
+  f->head_told = true;
+  (void)curl_easy_getinfo(f->easy, CURLINFO_EFFECTIVE_URL, &url);
+  if (f->ops->on_head && !f->ops->on_head(f->arg, fetch_status(f), buf_str(&f->head), url ? url : f->url))
+    f->refused = true;
+}
+
+/* One header line of one of the answers (1xx, redirects and the last); each status line starts a new head. */
+static size_t on_header(char *data, size_t size, size_t count, void *arg) {
+  struct http_fetch *f = arg;
+  size_t len = size * count;
+  size_t n = len;
+
+  while (n && (data[n - 1] == '\r' || data[n - 1] == '\n'))
+    n--;
+  if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
+    buf_clear(&f->head);
+    return len;
+  }
+  if (n == 0) {
+    int status = fetch_status(f);
+    /* A redirect's head is told with its body, if it turns out to be the last answer. */
+    if (status >= 200 && (status < 300 || status >= 400))
+      tell_head(f);
+    return f->refused ? 0 : len;
+  }
+  size_t name = 0;
+  for (; name < n && data[name] != ':'; name++)
+    buf_addc(&f->head, (char)tolower((unsigned char)data[name]));
+  buf_adds(&f->head, ": ");
+  for (name++; name < n && (data[name] == ' ' || data[name] == '\t'); name++)
+    continue;
+  if (name < n)
+    buf_add(&f->head, data + name, n - name);
+  buf_addc(&f->head, '\n');
+  return len;
+}
+
+static size_t on_data(char *data, size_t size, size_t count, void *arg) {
+  struct http_fetch *f = arg;
+  size_t len = size * count;
+
+  tell_head(f);
+  if (f->refused || !f->ops->on_body)
+    return f->refused ? 0 : len;
+  if (!f->ops->on_body(f->arg, data, len)) {
+    f->refused = true;
+    return 0;
+  }
+  return len;
+}
+
+static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+  struct http_fetch *f = arg;
+
+  (void)a;
+  (void)b;
+  (void)c;
+  (void)d;
+  return atomic_load(&f->cancelled);
+}
+
+/* ---- the client's thread -------------------------------------------------------------------------------------- */
+
+static int32_t code_of_curl(CURLcode rc) {
+  switch (rc) {
+  case CURLE_OPERATION_TIMEDOUT:
+    return OME_E_DEADLINE;
+  case CURLE_OUT_OF_MEMORY:
+    return OME_E_NO_MEMORY;
+  case CURLE_URL_MALFORMAT:
+  case CURLE_UNSUPPORTED_PROTOCOL:
+  case CURLE_TOO_MANY_REDIRECTS:
+  case CURLE_BAD_FUNCTION_ARGUMENT:
+    return OME_E_INVALID;
+  case CURLE_PEER_FAILED_VERIFICATION:
+  case CURLE_SSL_CERTPROBLEM:
+  case CURLE_SSL_CACERT_BADFILE:
+    return OME_E_DENIED;
+  default:
+    return OME_E_UNAVAILABLE;
+  }
+}
+
+static void finish(struct http_fetch *f, CURLcode result) {
+  struct ome_err err = ERR_INIT;
+  int32_t rc = OME_OK;
+
+  if (result == CURLE_OK)
+    tell_head(f);
+  if (atomic_load(&f->cancelled) || f->refused)
+    rc = fail(&err, OME_E_CANCELLED, "%s %s: cancelled", f->method, f->url);
+  else if (result != CURLE_OK)
+    rc = fail(&err, code_of_curl(result), "%s %s: %s", f->method, f->url,
+              f->curl_error[0] ? f->curl_error : curl_easy_strerror(result));
+  f->ops->on_done(f->arg, rc, &err);
+  fetch_free(f);
+}
+
+static void unlink_running(struct http_client *c, struct http_fetch *f) {
+  struct http_fetch **at = &c->running;
+
+  while (*at && *at != f)
+    at = &(*at)->next;
+  if (*at)
+    *at = f->next;
+}
+
+static void end_fetch(struct http_client *c, struct http_fetch *f, CURLcode result) {
+  (void)curl_multi_remove_handle(c->multi, f->easy);
+  unlink_running(c, f);
+  finish(f, result);
+}
+
+static void start_waiting(struct http_client *c) {
+  struct http_fetch *list;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  list = c->shared.waiting;
+  c->shared.waiting = NULL;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  while (list) {
+    struct http_fetch *f = list;
+    list = f->next;
+    f->next = c->running;
+    c->running = f;
+    if (atomic_load(&f->cancelled) || curl_multi_add_handle(c->multi, f->easy) != CURLM_OK)
+      end_fetch(c, f, CURLE_FAILED_INIT);
+  }
+}
+
+static void end_cancelled(struct http_client *c, bool all) {
+  struct http_fetch *next;
+
+  for (struct http_fetch *f = c->running; f; f = next) {
+    next = f->next;
+    if (all)
+      atomic_store(&f->cancelled, true);
+    if (atomic_load(&f->cancelled))
+      end_fetch(c, f, CURLE_ABORTED_BY_CALLBACK);
+  }
+}
+
+static void end_complete(struct http_client *c) {
+  CURLMsg *msg;
+  int left;
+
+  while ((msg = curl_multi_info_read(c->multi, &left))) {
+    struct http_fetch *f = NULL;
+    if (msg->msg != CURLMSG_DONE)
+      continue;
+    CURLcode result = msg->data.result;
+    (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &f);
+    end_fetch(c, f, result);
+  }
+}
+
+/* Takes what other threads asked for; whether to go on. */
+static bool take_orders(struct http_client *c, bool *cancels) {
+  bool go_on;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  go_on = !c->shared.stop;
+  *cancels = c->shared.cancels;
+  c->shared.cancels = false;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return go_on;
+}
+
+static void *drive(void *arg) {
+  struct http_client *c = arg;
+  int running = 0;
+  bool cancels;
+
+  (void)pthread_setname_np(pthread_self(), "http-client");
+  while (take_orders(c, &cancels)) {
+    start_waiting(c);
+    if (cancels)
+      end_cancelled(c, false);
+    (void)curl_multi_perform(c->multi, &running);
+    end_complete(c);
+    /* Without transfers nothing but a wake-up can happen; libcurl shortens the wait to its own timers. */
+    (void)curl_multi_poll(c->multi, NULL, 0, 3600 * 1000, NULL);
+  }
+  start_waiting(c);
+  end_cancelled(c, true);
+  return NULL;
+}
+
+int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  struct http_client *c = calloc(1, sizeof(*c));
+
+  (void)pthread_once(&once, curl_once);
+  if (!c)
+    return fail_memory(err);
+  (void)pthread_mutex_init(&c->shared.lock, NULL);
+  c->multi = curl_multi_init();
+  c->user_agent = strdup(cfg && cfg->user_agent ? cfg->user_agent : "ome/" OME_VERSION);
+  if (!c->multi || !c->user_agent)
+    goto no_memory;
+  (void)curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                          (long)(cfg && cfg->max_connections ? cfg->max_connections : 64));
+  if (cfg && cfg->max_per_host)
+    (void)curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)cfg->max_per_host);
+  if (pthread_create(&c->thread, NULL, drive, c) != 0)
+    goto no_memory;
+  *out = c;
+  return OME_OK;
+
+no_memory:
+  if (c->multi)
+    (void)curl_multi_cleanup(c->multi);
+  (void)pthread_mutex_destroy(&c->shared.lock);
+  free(c->user_agent);
+  free(c);
+  return fail_memory(err);
+}
+
+void http_client_free(struct http_client *c) {
+  if (!c)
+    return;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.stop = true;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  (void)curl_multi_wakeup(c->multi);
+  (void)pthread_join(c->thread, NULL);
+  (void)curl_multi_cleanup(c->multi);
+  (void)pthread_mutex_destroy(&c->shared.lock);
+  free(c->user_agent);
+  free(c);
+}
+
+/* ---- making requests ------------------------------------------------------------------------------------------ */
+
+/* A copy of S in *SLOT; false when memory ran out. */
+static bool keep(char **slot, const char *s) {
+  *slot = s ? strdup(s) : NULL;
+  return !s || *slot;
+}
+
+static bool add_header(struct http_fetch *f, const char *line) {
+  struct curl_slist *list = curl_slist_append(f->headers, line);
+
+  if (list)
+    f->headers = list;
+  return list != NULL;
+}
+
+static void set_blob(CURL *easy, CURLoption option, char *pem) {
+  struct curl_blob blob = {pem, pem ? strlen(pem) : 0, CURL_BLOB_NOCOPY};
+
+  if (pem)
+    (void)curl_easy_setopt(easy, option, &blob);
+}
+
+/* Another name to verify than the URL's host: the URL gets the name, the connection keeps the host. */
+static bool rename_server(struct http_fetch *f) {
+  _cleanup_(freep) char *host_header = NULL;
+  CURLU *u = curl_url();
+  char *host = NULL;
+  char *port = NULL;
+  char *url = NULL;
+  bool ok = u && curl_url_set(u, CURLUPART_URL, f->url, 0) == CURLUE_OK &&
+            curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+            curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+            curl_url_set(u, CURLUPART_HOST, f->server_name, 0) == CURLUE_OK &&
+            curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK;
+
+  if (ok) {
+    _cleanup_free_ char *to = str_printf("::%s:%s", host, port);
+    struct curl_slist *list = to ? curl_slist_append(NULL, to) : NULL;
+    host_header = str_printf("Host: %s:%s", host, port);
+    ok = list && host_header && add_header(f, host_header) &&
+         curl_easy_setopt(f->easy, CURLOPT_CONNECT_TO, list) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
+  }
+  curl_free(host);
+  curl_free(port);
+  curl_free(url);
+  curl_url_cleanup(u);
+  return ok;
+}
+
+static bool set_tls(struct http_fetch *f, const struct http_tls *tls) {
+  if (!tls)
+    return true;
+  if (!keep(&f->ca_pem, tls->ca_pem) || !keep(&f->cert_pem, tls->cert_pem) || !keep(&f->key_pem, tls->key_pem) ||
+      !keep(&f->server_name, tls->server_name))
+    return false;
+  set_blob(f->easy, CURLOPT_CAINFO_BLOB, f->ca_pem);
+  set_blob(f->easy, CURLOPT_SSLCERT_BLOB, f->cert_pem);
+  set_blob(f->easy, CURLOPT_SSLKEY_BLOB, f->key_pem);
+  (void)curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYPEER, tls->insecure ? 0L : 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYHOST, tls->insecure ? 0L : 2L);
+  return true;
+}
+
+static void set_limits(CURL *easy, const struct http_request *req) {
+  uint32_t stall_ms = req->stall_timeout_ms ? req->stall_timeout_ms : 60000;
+
+  (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                         (long)(req->connect_timeout_ms ? req->connect_timeout_ms : 10000));
+  (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+  if (stall_ms != UINT32_MAX) {
+    (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((stall_ms + 999) / 1000));
+  }
+  /* Credentials in headers are dropped by libcurl when a redirect leads to another host. */
+  (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, req->max_redirects ? 1L : 0L);
+  (void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)req->max_redirects);
+  (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  (void)curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+}
+
+static void set_method(struct http_fetch *f, const struct http_request *req) {
+  if (streq(f->method, "HEAD"))
+    (void)curl_easy_setopt(f->easy, CURLOPT_NOBODY, 1L);
+  else if (!streq(f->method, "GET"))
+    (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
+  if (req->body) {
+    (void)curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body_len);
+    (void)curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body);
+    (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
+  }
+}
+
+static bool set_up(struct http_fetch *f, const struct http_request *req) {
+  bool ok = keep(&f->method, req->method ? req->method : "GET") && keep(&f->url, req->url) &&
+            keep(&f->proxy, req->proxy) && set_tls(f, req->tls);
+
+  if (ok && req->body) {
+    f->body = str_copy(req->body, req->body_len);
+    f->body_len = req->body_len;
+    ok = f->body != NULL;
+  }
+  for (size_t i = 0; ok && req->headers && req->headers[i]; i++)
+    ok = add_header(f, req->headers[i]);
+  ok = ok && add_header(f, "Expect:"); /* no pause before a body */
+  if (!ok)
+    return false;
+  (void)curl_easy_setopt(f->easy, CURLOPT_URL, f->url);
+  (void)curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_ERRORBUFFER, f->curl_error);
+  (void)curl_easy_setopt(f->easy, CURLOPT_NOSIGNAL, 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_TCP_NODELAY, 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+  (void)curl_easy_setopt(f->easy, CURLOPT_USERAGENT, f->client->user_agent);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_header);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
+  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_NOPROGRESS, 0L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_XFERINFOFUNCTION, on_tick);
+  (void)curl_easy_setopt(f->easy, CURLOPT_XFERINFODATA, f);
+  if (f->proxy)
+    (void)curl_easy_setopt(f->easy, CURLOPT_PROXY, f->proxy);
+  set_limits(f->easy, req);
+  set_method(f, req);
+  if (f->server_name && !rename_server(f))
+    return false;
+  (void)curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
+  return true;
+}
+
+struct http_fetch *http_fetch_start(struct http_client *c, const struct http_request *req,
+                                    const struct http_fetch_ops *ops, void *arg) {
+  struct http_fetch *f = calloc(1, sizeof(*f));
+
+  if (!f)
+    return NULL;
+  f->client = c;
+  f->ops = ops;
+  f->arg = arg;
+  buf_init(&f->head, 256 * 1024);
+  f->easy = curl_easy_init();
+  if (!f->easy || !set_up(f, req)) {
+    fetch_free(f);
+    return NULL;
+  }
+  (void)pthread_mutex_lock(&c->shared.lock);
+  f->next = c->shared.waiting;
+  c->shared.waiting = f;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  (void)curl_multi_wakeup(c->multi);
+  return f;
+}
+
+void http_fetch_cancel(struct http_fetch *f) {
+  struct http_client *c = f->client;
+
+  atomic_store(&f->cancelled, true);
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.cancels = true;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  (void)curl_multi_wakeup(c->multi);
+}
+
+/* ---- the blocking form ---------------------------------------------------------------------------------------- */
+
+struct waiting {
+  struct http_response *out;
+  struct ome_err *err;
+  size_t max_body;
+  int32_t rc;
+  bool too_long, done;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+};
+
+static bool wait_head(void *arg, int status, const char *headers, const char *url) {
+  struct waiting *w = arg;
+
+  w->out->status = status;
+  buf_adds(&w->out->headers, headers);
+  w->out->url = strdup(url);
+  return w->out->url != NULL;
+}
+
+static bool wait_body(void *arg, const void *data, size_t len) {
+  struct waiting *w = arg;
+
+  buf_add(&w->out->body, data, len);
+  w->too_long = !buf_ok(&w->out->body);
+  return !w->too_long;
+}
+
+static void wait_done(void *arg, int32_t rc, const struct ome_err *err) {
+  struct waiting *w = arg;
+
+  (void)pthread_mutex_lock(&w->lock);
+  w->rc = rc;
+  if (rc != OME_OK)
+    *w->err = *err;
+  w->done = true;
+  (void)pthread_cond_signal(&w->changed);
+  (void)pthread_mutex_unlock(&w->lock);
+}
+
+static const struct http_fetch_ops wait_ops = {wait_head, wait_body, wait_done};
+
+/* Until done; asks CANCELLED every 100 ms where there is one. */
+static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*cancelled)(void *), void *arg) {
+  bool asked = false;
+
+  (void)pthread_mutex_lock(&w->lock);
+  while (!w->done) {
+    if (!cancelled || asked) {
+      (void)pthread_cond_wait(&w->changed, &w->lock);
+      continue;
+    }
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void)pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    if (!w->done && cancelled(arg)) {
+      http_fetch_cancel(f);
+      asked = true;
+    }
+  }
+  (void)pthread_mutex_unlock(&w->lock);
+}
+
+int32_t http_do(struct http_client *c, const struct http_request *req, bool (*cancelled)(void *), void *arg,
+                struct http_response *out, struct ome_err *err) {
+  struct waiting w = {.out = out, .err = err, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+  memset(out, 0, sizeof(*out));
+  buf_init(&out->headers, 256 * 1024);
+  buf_init(&out->body, req->max_body);
+  struct http_fetch *f = http_fetch_start(c, req, &wait_ops, &w);
+  if (!f)
+    return fail_memory(err);
+  wait_until_done(&w, f, cancelled, arg);
+  if (w.too_long)
+    w.rc = fail(err, OME_E_INVALID, "%s %s: the answer is longer than the %zu bytes allowed",
+                req->method ? req->method : "GET", req->url, req->max_body ? req->max_body : BUF_DEFAULT_MAX);
+  if (w.rc != OME_OK)
+    http_response_fini(out);
+  return w.rc;
+}
+
+void http_response_fini(struct http_response *r) {
+  buf_fini(&r->headers);
+  buf_fini(&r->body);
+  free(r->url);
+  r->url = NULL;
+}
+
+bool http_headers_get(const char *headers, const char *name, char *out, size_t size) {
+  size_t n = strlen(name);
+
+  for (const char *line = headers; line && *line;) {
+    const char *end = strchr(line, '\n');
+    if (!end)
+      return false;
+    if ((size_t)(end - line) > n + 1 && strncasecmp(line, name, n) == 0 && line[n] == ':' && line[n + 1] == ' ') {
+      size_t len = (size_t)(end - line) - n - 2;
+      if (len >= size)
+        return false;
+      memcpy(out, line + n + 2, len);
+      out[len] = '\0';
+      return true;
+    }
+    line = end + 1;
+  }
+  return false;
+}
+
+bool http_response_header(const struct http_response *r, const char *name, char *out, size_t size) {
+  return http_headers_get(buf_str(&r->headers), name, out, size);
+}
+
+static int32_t code_of_status(int status) {
+  switch (status) {
+  case 400:
+  case 422:
+    return OME_E_INVALID;
+  case 401:
+  case 403:
+    return OME_E_DENIED;
+  case 404:
+  case 410:
+    return OME_E_NOT_FOUND;
+  case 409:
+  case 412:
+    return OME_E_CONFLICT;
+  case 408:
+  case 504:
+    return OME_E_DEADLINE;
+  case 429:
+    return OME_E_BUSY;
+  default:
+    return status >= 500 ? OME_E_UNAVAILABLE : OME_E_INVALID;
+  }
+}
+
+int32_t fail_status(struct ome_err *err, int status, const char *headers, const char *what, const char *url) {
+  char text[64];
+  uint64_t seconds;
+  int64_t at_ms;
+
+  (void)fail(err, code_of_status(status), "%s: %s: the server answered %d", what, url, status);
+  if (headers && http_headers_get(headers, "retry-after", text, sizeof(text))) {
+    time_t date = (time_t)-1;
+    if (str_to_u64(text, &seconds) && seconds < 86400)
+      err->retry_after_ms = (uint32_t)seconds * 1000;
+    else if ((date = curl_getdate(text, NULL)) != (time_t)-1 && (at_ms = (int64_t)date * 1000 - wall_ms()) > 0)
+      err->retry_after_ms = (uint32_t)(at_ms < 86400000 ? at_ms : 86400000);
+  }
+  return err->code;
+}

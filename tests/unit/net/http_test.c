@@ -1,0 +1,382 @@
+/* The HTTP server and client against each other, and the server against raw bytes. */
+#include "../unit.h"
+
+#include "base/str.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/tls.h"
+
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+struct fixture {
+  struct loop *loop;
+  struct http_server *server;
+  struct http_server *streaming;
+  struct http_client *client;
+  char url[64];
+  char streaming_url[64];
+  atomic_int closed;
+  struct bufferevent *taken; /* loop thread */
+};
+
+static struct fixture fx;
+
+static void on_gone(void *arg, struct http_exchange *x) {
+  (void)arg;
+  (void)x;
+  atomic_fetch_add(&fx.closed, 1);
+}
+
+/* A thousand chunks, each written when the last is out. */
+static void more_chunks(void *arg, struct http_exchange *x) {
+  int *left = http_user(x);
+
+  (void)arg;
+  if (--*left == 0) {
+    free(left);
+    http_respond_end(x);
+    return;
+  }
+  http_respond_write(x, "0123456789", 10);
+}
+
+static void serve(void *arg, struct http_exchange *x) {
+  const char *path = http_path(x);
+  size_t len;
+
+  (void)arg;
+  if (streq(path, "/echo")) {
+    const char *body = http_body(x, &len);
+    http_respond(x, 200, "text/plain", body, len);
+  } else if (streq(path, "/query")) {
+    const char *q = http_query(x, "q");
+    http_respond(x, 200, "text/plain", q ? q : "none", q ? strlen(q) : 4);
+  } else if (streq(path, "/header")) {
+    const char *h = http_header(x, "X-Test");
+    http_add_header(x, "X-Answer", "one\r\ntwo: three");
+    http_respond(x, 200, "text/plain", h, h ? strlen(h) : 0);
+  } else if (streq(path, "/chunks")) {
+    int *left = malloc(sizeof(*left));
+    *left = 1001;
+    http_set_user(x, left);
+    http_respond_start(x, 200, "text/plain", -1);
+    http_on_drain(x, more_chunks, NULL);
+    more_chunks(NULL, x);
+  } else if (streq(path, "/hang")) {
+    http_on_close(x, on_gone, NULL);
+  } else if (streq(path, "/redirect")) {
+    http_add_header(x, "Location", "/query?q=there");
+    http_respond(x, 302, NULL, "moved", 5);
+  } else {
+    http_respond(x, 404, "text/plain", "no", 2);
+  }
+}
+
+struct counter {
+  size_t bytes;
+};
+
+static void count_data(void *arg, struct http_exchange *x, const void *data, size_t len) {
+  struct counter *c = arg;
+  char text[32];
+
+  if (data) {
+    c->bytes += len;
+    return;
+  }
+  int n = snprintf(text, sizeof(text), "%zu", c->bytes);
+  free(c);
+  http_respond(x, 200, "text/plain", text, (size_t)n);
+}
+
+static void serve_streaming(void *arg, struct http_exchange *x) {
+  (void)arg;
+  if (streq(http_path(x), "/upgrade")) {
+    struct bufferevent *bev = http_take_connection(x);
+    (void)evbuffer_add_printf(bufferevent_get_output(bev), "HTTP/1.1 101 Switching Protocols\r\n\r\nraw");
+    bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+    (void)bufferevent_flush(bev, EV_WRITE, BEV_FLUSH);
+    fx.taken = bev;
+    return;
+  }
+  if (streq(http_path(x), "/refuse")) {
+    http_respond(x, 403, NULL, "no", 2);
+    return;
+  }
+  http_read_body(x, count_data, calloc(1, sizeof(struct counter)));
+}
+
+static int set_up(void **state) {
+  struct ome_err err = ERR_INIT;
+  struct http_server_config cfg = {.handler = serve, .max_body = 1 << 20};
+  struct http_server_config streaming = {.handler = serve_streaming, .stream_requests = true};
+
+  (void)state;
+  if (loop_new("test", &fx.loop, &err) || http_server_new(fx.loop, &cfg, &fx.server, &err) ||
+      http_server_new(fx.loop, &streaming, &fx.streaming, &err) || http_client_new(NULL, &fx.client, &err)) {
+    print_error("%s\n", err.msg);
+    return -1;
+  }
+  (void)snprintf(fx.url, sizeof(fx.url), "http://127.0.0.1:%u", http_server_port(fx.server));
+  (void)snprintf(fx.streaming_url, sizeof(fx.streaming_url), "http://127.0.0.1:%u", http_server_port(fx.streaming));
+  return 0;
+}
+
+static void free_taken(void *arg) {
+  (void)arg;
+  if (fx.taken)
+    bufferevent_free(fx.taken);
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  http_client_free(fx.client);
+  http_server_free(fx.server);
+  http_server_free(fx.streaming);
+  loop_call(fx.loop, free_taken, NULL);
+  loop_free(fx.loop);
+  return 0;
+}
+
+static void expect_answer(const char *base, const char *method, const char *path, const char *body, size_t len,
+                          int status, const char *text) {
+  struct ome_err err = ERR_INIT;
+  _cleanup_http_response_ struct http_response r;
+  _cleanup_free_ char *url = str_printf("%s%s", base, path);
+  const char *headers[] = {"X-Test: hello", NULL};
+  struct http_request req = {
+      .method = method, .url = url, .headers = headers, .body = body, .body_len = len, .max_redirects = 3};
+
+  if (http_do(fx.client, &req, NULL, NULL, &r, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  assert_int_equal(r.status, status);
+  if (text)
+    assert_string_equal(buf_str(&r.body), text);
+}
+
+static void requests_are_answered(void **state) {
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    expect_answer(fx.url, "POST", "/echo", "some text", 9, 200, "some text");
+    expect_answer(fx.url, "GET", "/query?a=1&q=b%20c+d&z", NULL, 0, 200, "b c d");
+    expect_answer(fx.url, "GET", "/query?q", NULL, 0, 200, "");
+    expect_answer(fx.url, "GET", "/query", NULL, 0, 200, "none");
+    expect_answer(fx.url, "GET", "/header", NULL, 0, 200, "hello");
+    expect_answer(fx.url, "HEAD", "/header", NULL, 0, 200, "");
+    expect_answer(fx.url, "GET", "/redirect", NULL, 0, 200, "there");
+    expect_answer(fx.url, "GET", "/missing", NULL, 0, 404, "no");
+  }
+}
+
+static void large_bodies_go_through_or_are_refused(void **state) {
+  size_t len = 1 << 20;
+  _cleanup_free_ char *big = malloc(2 * len);
+  char text[32];
+
+  (void)state;
+  memset(big, 'x', 2 * len);
+  big[len - 1] = '\0';
+  big[len - 1] = 'y';
+  (void)snprintf(text, sizeof(text), "%zu", 2 * len);
+  expect_answer(fx.url, "POST", "/echo", big, len, 200, NULL);
+  expect_answer(fx.url, "POST", "/echo", big, 2 * len, 413, NULL);
+  expect_answer(fx.streaming_url, "POST", "/count", big, 2 * len, 200, text);
+  expect_answer(fx.streaming_url, "GET", "/count", NULL, 0, 200, "0");
+}
+
+static void pieces_arrive_as_they_are_written(void **state) {
+  struct ome_err err = ERR_INIT;
+  _cleanup_http_response_ struct http_response r;
+  _cleanup_free_ char *url = str_printf("%s/chunks", fx.url);
+  struct http_request req = {.url = url};
+
+  (void)state;
+  assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &err), OME_OK);
+  assert_int_equal(r.body.len, 10000);
+}
+
+static bool always(void *arg) {
+  (void)arg;
+  return true;
+}
+
+static void a_cancelled_request_ends_on_both_sides(void **state) {
+  struct ome_err err = ERR_INIT;
+  struct http_response r;
+  _cleanup_free_ char *url = str_printf("%s/hang", fx.url);
+  struct http_request req = {.url = url};
+
+  (void)state;
+  assert_int_equal(http_do(fx.client, &req, always, NULL, &r, &err), OME_E_CANCELLED);
+  req.timeout_ms = 50;
+  assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &err), OME_E_DEADLINE);
+  while (atomic_load(&fx.closed) < 2)
+    (void)sched_yield();
+}
+
+static void a_dead_server_is_named(void **state) {
+  struct ome_err err = ERR_INIT;
+  struct http_response r;
+  struct http_request req = {.url = "http://127.0.0.1:1/x"};
+
+  (void)state;
+  assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &err), OME_E_UNAVAILABLE);
+  assert_non_null(strstr(err.msg, "127.0.0.1"));
+}
+
+/* Sends TEXT as it is to PORT and reads until the server closes. */
+static char *talk(uint16_t port, const char *text, size_t len, bool close_write) {
+  struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct buf answer = BUF_INIT;
+  char chunk[4096];
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+  while (len) {
+    ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+    if (n <= 0)
+      break;
+    text += n;
+    len -= (size_t)n;
+  }
+  if (close_write)
+    (void)shutdown(fd, SHUT_WR);
+  for (ssize_t n; (n = read(fd, chunk, sizeof(chunk))) > 0;)
+    buf_add(&answer, chunk, (size_t)n);
+  (void)close(fd);
+  return buf_take(&answer);
+}
+
+static void bad_requests_are_refused(void **state) {
+  static const struct {
+    const char *request;
+    const char *answer;
+  } cases[] = {
+      {"nonsense\r\n\r\n", "HTTP/1.1 400"},
+      {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", "HTTP/1.1 400"},
+      {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", "HTTP/1.1 400"},
+      {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", "HTTP/1.1 413"},
+      {"GET /missing HTTP/1.0\r\n\r\n", "HTTP/1.1 404"},
+      {"GET /missing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 404"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    _cleanup_free_ char *answer =
+        talk(http_server_port(fx.server), cases[i].request, strlen(cases[i].request), false);
+    if (!has_prefix(answer, cases[i].answer))
+      fail_msg("case %zu: %s", i, answer);
+  }
+}
+
+static void long_heads_are_refused(void **state) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  (void)state;
+  buf_adds(&b, "GET / HTTP/1.1\r\nHost: a\r\n");
+  for (int i = 0; i < 100; i++)
+    buf_addf(&b, "X-%d: %01000d\r\n", i, 0);
+  buf_adds(&b, "\r\n");
+  _cleanup_free_ char *answer = talk(http_server_port(fx.server), buf_str(&b), b.len, false);
+  assert_true(answer[0] == '\0' || has_prefix(answer, "HTTP/1.1 431"));
+}
+
+static void pipelined_requests_are_answered_in_order(void **state) {
+  static const char two[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"
+                            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n"
+                            "GET /query?q=three HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+  (void)state;
+  _cleanup_free_ char *answer = talk(http_server_port(fx.server), two, sizeof(two) - 1, false);
+  const char *one = strstr(answer, "one");
+  const char *second = one ? strstr(one, "two") : NULL;
+  assert_non_null(second);
+  assert_non_null(strstr(second, "three"));
+}
+
+static void an_unread_body_closes_the_connection(void **state) {
+  static const char text[] = "POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\npart";
+
+  (void)state;
+  _cleanup_free_ char *answer = talk(http_server_port(fx.streaming), text, sizeof(text) - 1, false);
+  assert_true(has_prefix(answer, "HTTP/1.1 403"));
+  assert_non_null(strstr(answer, "Connection: close"));
+}
+
+static void an_occupied_port_is_named(void **state) {
+  struct ome_err err = ERR_INIT;
+  struct http_server *s = NULL;
+  struct http_server_config cfg = {.handler = serve, .port = http_server_port(fx.server)};
+  char port[16];
+
+  (void)state;
+  (void)snprintf(port, sizeof(port), "%u", cfg.port);
+  assert_int_equal(http_server_new(fx.loop, &cfg, &s, &err), OME_E_BUSY);
+  assert_non_null(strstr(err.msg, port));
+  assert_null(s);
+}
+
+static void tls_is_verified_both_ways(void **state) {
+  struct ome_err err = ERR_INIT;
+  struct tls_pair ca = {0};
+  struct tls_pair other = {0};
+  struct tls_pair leaf = {0};
+  struct ssl_ctx_st *ctx = NULL;
+  struct http_server *s = NULL;
+  struct http_response r;
+  int64_t seconds = 0;
+  const char *names[] = {"127.0.0.1", "localhost", NULL};
+
+  (void)state;
+  assert_int_equal(tls_make_ca("test", 10, &ca, &err), OME_OK);
+  assert_int_equal(tls_make_ca("other", 10, &other, &err), OME_OK);
+  assert_int_equal(tls_make_leaf(&ca, "server", NULL, names, 5, &leaf, &err), OME_OK);
+  assert_int_equal(tls_expires_in(leaf.cert_pem, &seconds, &err), OME_OK);
+  assert_in_range(seconds, 4 * 86400, 5 * 86400);
+  assert_int_equal(tls_server_context(&leaf, ca.cert_pem, &ctx, &err), OME_OK);
+  struct http_server_config cfg = {.handler = serve, .tls = ctx};
+  assert_int_equal(http_server_new(fx.loop, &cfg, &s, &err), OME_OK);
+  _cleanup_free_ char *url = str_printf("https://127.0.0.1:%u/query?q=secret", http_server_port(s));
+  struct http_tls good = {.ca_pem = ca.cert_pem, .cert_pem = leaf.cert_pem, .key_pem = leaf.key_pem};
+  struct http_tls bad = {.ca_pem = other.cert_pem};
+  struct http_request req = {.url = url, .tls = &good};
+  if (http_do(fx.client, &req, NULL, NULL, &r, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  assert_string_equal(buf_str(&r.body), "secret");
+  http_response_fini(&r);
+  req.tls = &bad;
+  assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &err), OME_E_DENIED);
+  http_server_free(s);
+  tls_context_free(ctx);
+  tls_pair_fini(&ca);
+  tls_pair_fini(&other);
+  tls_pair_fini(&leaf);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(requests_are_answered),
+      cmocka_unit_test(large_bodies_go_through_or_are_refused),
+      cmocka_unit_test(pieces_arrive_as_they_are_written),
+      cmocka_unit_test(a_cancelled_request_ends_on_both_sides),
+      cmocka_unit_test(a_dead_server_is_named),
+      cmocka_unit_test(bad_requests_are_refused),
+      cmocka_unit_test(long_heads_are_refused),
+      cmocka_unit_test(pipelined_requests_are_answered_in_order),
+      cmocka_unit_test(an_unread_body_closes_the_connection),
+      cmocka_unit_test(an_occupied_port_is_named),
+      cmocka_unit_test(tls_is_verified_both_ways),
+  };
+
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,504 @@
+#include "kube/cache.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/strmap.h"
+#include "kube/client_internal.h"
+#include "kube/meta.h"
+#include "os/file.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_MAX ((size_t)16 << 20) /* of one watch event */
+#define BACKOFF_MIN_MS 50u
+#define BACKOFF_MAX_MS 10000u
+#define WATCH_SECONDS 290u /* below the five minutes that proxies like to cut at */
+
+struct entry {
+  char *text;
+  char *version;   /* metadata.resourceVersion */
+  char *owner_uid; /* of the controller owner; NULL: none */
+};
+
+struct kube_cache {
+  struct kube_client *client;
+  const struct kube_resource *resource;
+  char *ns, *labels, *fields;
+  kube_event_fn *on_event;
+  void *arg;
+  pthread_t thread;
+  char api_version[128];
+  struct buf line;     /* watch bytes not yet ended by a newline; the fetch's thread */
+  bool relist;         /* the server cannot go on from our version; the fetch's thread, read after it ended */
+  struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct strmap *entries; /* "ns/name" -> struct entry */
+    char *version;          /* to watch from */
+    struct http_fetch *watch;
+    bool synced, stop, watch_ended;
+  } shared;
+};
+
+static void entry_free(void *p) {
+  struct entry *e = p;
+
+  if (!e)
+    return;
+  free(e->text);
+  free(e->version);
+  free(e->owner_uid);
+  free(e);
+}
+
+static struct entry *entry_new(struct json_object *o) {
+  struct entry *e = calloc(1, sizeof(*e));
+  struct json_object *owner = meta_owner(o);
+
+  if (!e)
+    return NULL;
+  e->text = json_text(o);
+  e->version = strdup(json_str(o, "metadata.resourceVersion", ""));
+  e->owner_uid = owner ? strdup(json_str(owner, "uid", "")) : NULL;
+  if (!e->text || !e->version || (owner && !e->owner_uid)) {
+    entry_free(e);
+    return NULL;
+  }
+  return e;
+}
+
+static char *key_of(const char *ns, const char *name) {
+  return str_printf("%s/%s", ns ? ns : "", name);
+}
+
+static struct json_object *parse_text(const char *text) {
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  return json_parse(text, strlen(text), LINE_MAX, &o, &err) == OME_OK ? o : NULL;
+}
+
+static void tell(struct kube_cache *c, enum kube_event_type type, struct json_object *o, struct json_object *old) {
+  struct kube_event event = {type, o, old};
+
+  if (c->on_event)
+    c->on_event(c->arg, &event);
+}
+
+/* Puts O in; events for what really changed. */
+static void store(struct kube_cache *c, struct json_object *o) {
+  _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+  struct entry *e = entry_new(o);
+  _cleanup_json_ struct json_object *old = NULL;
+  bool same = false;
+  bool known;
+
+  if (!key || !e) {
+    entry_free(e);
+    return;
+  }
+  (void)pthread_mutex_lock(&c->shared.lock);
+  struct entry *before = strmap_get(c->shared.entries, key);
+  known = before != NULL;
+  same = before && streq(before->version, e->version);
+  if (before && !same && c->on_event)
+    old = parse_text(before->text);
+  if (same || !strmap_put(c->shared.entries, key, e))
+    entry_free(e);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (!same)
+    tell(c, known ? KUBE_MODIFIED : KUBE_ADDED, o, old);
+}
+
+/* Takes KEY out; LAST is its final state, NULL: as last seen. */
+static void drop(struct kube_cache *c, const char *key, struct json_object *last) {
+  _cleanup_json_ struct json_object *seen = NULL;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  struct entry *e = strmap_take(c->shared.entries, key);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (!e)
+    return;
+  if (!last)
+    last = seen = parse_text(e->text);
+  tell(c, KUBE_DELETED, last, NULL);
+  entry_free(e);
+}
+
+static void set_version(struct kube_cache *c, const char *version) {
+  char *copy = version && *version ? strdup(version) : NULL;
+
+  if (!copy)
+    return;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  free(c->shared.version);
+  c->shared.version = copy;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+}
+
+/* ---- list ------------------------------------------------------------------------------------------------------ */
+
+/* Keys that are in the cache and not in SEEN: deleted while we did not watch. */
+static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
+  _cleanup_strmap_ struct strmap *gone = strmap_new(NULL);
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  for (struct strmap_iter it = strmap_first(c->shared.entries); it.key; strmap_next(&it))
+    if (!strmap_has(seen, it.key))
+      (void)strmap_put(gone, it.key, NULL);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  for (struct strmap_iter it = strmap_first(gone); it.key; strmap_next(&it))
+    drop(c, it.key, NULL);
+}
+
+/* Items of a list do not say what they are. */
+static void complete(const struct kube_cache *c, struct json_object *o) {
+  if (!json_at(o, "kind"))
+    (void)json_set_str(o, "kind", c->resource->kind);
+  if (!json_at(o, "apiVersion"))
+    (void)json_set_str(o, "apiVersion", c->api_version);
+}
+
+static int32_t list(struct kube_cache *c, struct ome_err *err) {
+  const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields};
+  _cleanup_json_ struct json_object *all = NULL;
+  _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
+  int32_t rc = seen ? kube_list(c->client, c->resource, c->ns, &opts, &all, err) : fail_memory(err);
+
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *items = json_at(all, "items");
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *o = json_index(items, i);
+    _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+    if (!key || !strmap_put(seen, key, NULL))
+      return fail_memory(err);
+    complete(c, o);
+    store(c, o);
+  }
+  drop_unseen(c, seen);
+  set_version(c, json_str(all, "metadata.resourceVersion", ""));
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.synced = true;
+  (void)pthread_cond_broadcast(&c->shared.changed);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return OME_OK;
+}
+
+/* ---- watch ----------------------------------------------------------------------------------------------------- */
+
+static void on_line(struct kube_cache *c, const char *text, size_t len) {
+  struct ome_err err = ERR_INIT;
+  _cleanup_json_ struct json_object *event = NULL;
+
+  if (len == 0)
+    return;
+  if (json_parse(text, len, LINE_MAX, &event, &err) != OME_OK) {
+    c->relist = true; /* half an event: start over */
+    return;
+  }
+  const char *type = json_str(event, "type", "");
+  struct json_object *o = json_at(event, "object");
+  if (streq(type, "ERROR")) {
+    c->relist = true;
+    return;
+  }
+  set_version(c, json_str(o, "metadata.resourceVersion", ""));
+  if (streq(type, "BOOKMARK"))
+    return;
+  complete(c, o);
+  if (streq(type, "DELETED")) {
+    _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+    if (key)
+      drop(c, key, o);
+  } else {
+    store(c, o);
+  }
+}
+
+static bool watch_head(void *arg, int status, const char *headers, const char *url) {
+  struct kube_cache *c = arg;
+
+  (void)headers;
+  (void)url;
+  if (status != 200)
+    c->relist = true;
+  return status == 200;
+}
+
+static bool watch_body(void *arg, const void *data, size_t len) {
+  struct kube_cache *c = arg;
+  const char *p = data;
+  const char *end = p + len;
+
+  while (p < end && !c->relist) {
+    const char *newline = memchr(p, '\n', (size_t)(end - p));
+    size_t n = (size_t)((newline ? newline : end) - p);
+    if (newline && c->line.len == 0) {
+      on_line(c, p, n);
+    } else {
+      buf_add(&c->line, p, n);
+      if (!buf_ok(&c->line))
+        c->relist = true;
+      else if (newline) {
+        on_line(c, buf_str(&c->line), c->line.len);
+        buf_clear(&c->line);
+      }
+    }
+    p += n + (newline != NULL);
+  }
+  return !c->relist;
+}
+
+static void watch_done(void *arg, int32_t rc, const struct ome_err *err) {
+  struct kube_cache *c = arg;
+
+  (void)rc;
+  (void)err; /* connections end every day; the loop begins again */
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.watch = NULL;
+  c->shared.watch_ended = true;
+  (void)pthread_cond_broadcast(&c->shared.changed);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+}
+
+static const struct http_fetch_ops watch_ops = {watch_head, watch_body, watch_done};
+
+static char *watch_query(struct kube_cache *c) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+  _cleanup_free_ char *labels = c->labels ? url_encode(c->labels, false) : NULL;
+  _cleanup_free_ char *fields = c->fields ? url_encode(c->fields, false) : NULL;
+
+  buf_addf(&b, "watch=true&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=%s", WATCH_SECONDS,
+           c->shared.version ? c->shared.version : "");
+  if (labels)
+    buf_addf(&b, "&labelSelector=%s", labels);
+  if (fields)
+    buf_addf(&b, "&fieldSelector=%s", fields);
+  return buf_take(&b);
+}
+
+/* Watches until the connection ends. */
+static int32_t watch(struct kube_cache *c, struct ome_err *err) {
+  _cleanup_free_ char *query = watch_query(c);
+  _cleanup_free_ char *path = query ? kube_path(c->resource, c->ns, NULL, NULL, query) : NULL;
+  struct kube_request req;
+  int32_t rc = path ? kube_request_init(c->client, "GET", path, NULL, NULL, &req, err) : fail_memory(err);
+
+  if (rc != OME_OK)
+    return rc;
+  buf_clear(&c->line);
+  c->relist = false;
+  req.http.timeout_ms = 0;
+  req.http.stall_timeout_ms = UINT32_MAX;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.watch_ended = false;
+  if (!c->shared.stop) {
+    c->shared.watch = http_fetch_start(c->client->http, &req.http, &watch_ops, c);
+    if (!c->shared.watch)
+      rc = fail_memory(err);
+    while (rc == OME_OK && !c->shared.watch_ended)
+      (void)pthread_cond_wait(&c->shared.changed, &c->shared.lock);
+  }
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  kube_request_fini(&req);
+  return rc;
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------------- */
+
+/* Waits MS, or until the end; whether to go on. */
+static bool rest(struct kube_cache *c, uint64_t ms) {
+  uint64_t due = mono_ms() + ms;
+  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
+  bool go_on;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  while (!c->shared.stop && mono_ms() < due)
+    (void)pthread_cond_timedwait(&c->shared.changed, &c->shared.lock, &until);
+  go_on = !c->shared.stop;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return go_on;
+}
+
+static uint64_t jittered(uint64_t ms) {
+  uint32_t chance;
+
+  random_bytes(&chance, sizeof(chance));
+  return ms / 2 + chance % (ms + 1);
+}
+
+static void *run(void *arg) {
+  struct kube_cache *c = arg;
+  uint64_t backoff = BACKOFF_MIN_MS;
+  bool need_list = true;
+
+  (void)pthread_setname_np(pthread_self(), "watch");
+  for (bool go_on = true; go_on;) {
+    struct ome_err err = ERR_INIT;
+    uint64_t began = mono_ms();
+    int32_t rc = need_list ? list(c, &err) : OME_OK;
+    if (rc == OME_OK) {
+      rc = watch(c, &err);
+      need_list = c->relist;
+    }
+    if (rc != OME_OK)
+      log_debug("watch", "%s: %s", c->resource->resource, err.msg);
+    /* A watch that lasted is no failure. */
+    backoff = rc == OME_OK && mono_ms() - began > BACKOFF_MAX_MS ? BACKOFF_MIN_MS : backoff;
+    go_on = rest(c, jittered(backoff));
+    backoff = backoff * 2 < BACKOFF_MAX_MS ? backoff * 2 : BACKOFF_MAX_MS;
+    if (rc == OME_OK && !need_list)
+      backoff = BACKOFF_MIN_MS;
+  }
+  return NULL;
+}
+
+static bool keep(char **slot, const char *s) {
+  *slot = s ? strdup(s) : NULL;
+  return !s || *slot;
+}
+
+static void release(struct kube_cache *c) {
+  strmap_free(c->shared.entries);
+  (void)pthread_mutex_destroy(&c->shared.lock);
+  (void)pthread_cond_destroy(&c->shared.changed);
+  buf_fini(&c->line);
+  free(c->shared.version);
+  free(c->ns);
+  free(c->labels);
+  free(c->fields);
+  free(c);
+}
+
+int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r, const struct kube_cache_opts *opts,
+                       struct kube_cache **out, struct ome_err *err) {
+  static const struct kube_cache_opts none;
+  struct kube_cache *c = calloc(1, sizeof(*c));
+  pthread_condattr_t attr;
+
+  if (!c)
+    return fail_memory(err);
+  if (!opts)
+    opts = &none;
+  c->client = client;
+  c->resource = r;
+  c->on_event = opts->on_event;
+  c->arg = opts->arg;
+  kube_api_version(r, c->api_version);
+  buf_init(&c->line, LINE_MAX);
+  (void)pthread_mutex_init(&c->shared.lock, NULL);
+  (void)pthread_condattr_init(&attr);
+  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  (void)pthread_cond_init(&c->shared.changed, &attr);
+  (void)pthread_condattr_destroy(&attr);
+  c->shared.entries = strmap_new(entry_free);
+  if (!c->shared.entries || !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) ||
+      !keep(&c->fields, opts->fields) || pthread_create(&c->thread, NULL, run, c) != 0) {
+    release(c);
+    return fail(err, OME_E_NO_MEMORY, "watch %s: out of memory or threads", r->resource);
+  }
+  *out = c;
+  return OME_OK;
+}
+
+void kube_cache_free(struct kube_cache *c) {
+  if (!c)
+    return;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.stop = true;
+  if (c->shared.watch)
+    http_fetch_cancel(c->shared.watch);
+  (void)pthread_cond_broadcast(&c->shared.changed);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  (void)pthread_join(c->thread, NULL);
+  release(c);
+}
+
+bool kube_cache_wait(struct kube_cache *c, uint64_t timeout_ms) {
+  uint64_t due = mono_ms() + timeout_ms;
+  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
+  bool synced;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  while (!c->shared.synced && mono_ms() < due)
+    (void)pthread_cond_timedwait(&c->shared.changed, &c->shared.lock, &until);
+  synced = c->shared.synced;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return synced;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+
+struct json_object *kube_cache_get(struct kube_cache *c, const char *ns, const char *name) {
+  _cleanup_free_ char *key = key_of(ns, name);
+  _cleanup_free_ char *text = NULL;
+
+  if (!key)
+    return NULL;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  struct entry *e = strmap_get(c->shared.entries, key);
+  text = e ? strdup(e->text) : NULL;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return text ? parse_text(text) : NULL;
+}
+
+struct row {
+  char *key, *text;
+};
+
+static int compare_rows(const void *a, const void *b) {
+  return strcmp(((const struct row *)a)->key, ((const struct row *)b)->key);
+}
+
+static bool wanted(const struct entry *e, const char *key, const char *ns, const char *uid) {
+  if (uid)
+    return streq(e->owner_uid, uid);
+  size_t n = ns ? strlen(ns) : 0;
+  return !ns || (strncmp(key, ns, n) == 0 && key[n] == '/');
+}
+
+/* Copies of what is wanted, taken under the lock and parsed outside it. */
+static struct json_object *collect(struct kube_cache *c, const char *ns, const char *uid) {
+  struct json_object *out = json_object_new_array();
+  size_t n = 0;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  _cleanup_free_ struct row *rows = calloc(strmap_len(c->shared.entries) + 1, sizeof(*rows));
+  for (struct strmap_iter it = strmap_first(c->shared.entries); rows && it.key; strmap_next(&it)) {
+    const struct entry *e = it.value;
+    if (wanted(e, it.key, ns, uid))
+      rows[n++] = (struct row){strdup(it.key), strdup(e->text)};
+  }
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (rows && n)
+    qsort(rows, n, sizeof(*rows), compare_rows);
+  for (size_t i = 0; i < n; i++) {
+    struct json_object *o = rows[i].text ? parse_text(rows[i].text) : NULL;
+    if (o && json_object_array_add(out, o) != 0)
+      json_unref(o);
+    free(rows[i].key);
+    free(rows[i].text);
+  }
+  return out;
+}
+
+struct json_object *kube_cache_list(struct kube_cache *c, const char *ns) {
+  return collect(c, ns, NULL);
+}
+
+struct json_object *kube_cache_owned(struct kube_cache *c, const char *uid) {
+  return collect(c, NULL, uid);
+}
+
+size_t kube_cache_count(struct kube_cache *c) {
+  size_t n;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  n = strmap_len(c->shared.entries);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return n;
+}

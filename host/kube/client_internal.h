@@ -1,0 +1,44 @@
+/* What the files of the client share. */
+#ifndef HOST_KUBE_CLIENT_INTERNAL_H
+#define HOST_KUBE_CLIENT_INTERNAL_H
+
+#include "kube/client.h"
+#include "kube/config.h"
+
+#include <pthread.h>
+
+struct discovery;
+
+struct kube_client {
+  struct kube_config config;
+  struct http_client *http;
+  struct {
+    pthread_mutex_t lock;
+    char *token; /* secret; from the file or the plugin */
+    char *cert_pem, *key_pem;
+    uint64_t fresh_until_ms; /* monotonic */
+    struct discovery *discovery;
+  } shared;
+};
+
+/* "/api/v1/namespaces/NS/pods/NAME/SUB?QUERY", new; NS, NAME, SUB and QUERY may be NULL. */
+char *kube_path(const struct kube_resource *r, const char *ns, const char *name, const char *sub, const char *query);
+
+/* A request ready for http_do() or http_fetch_start(); everything it points to lives in the struct. */
+struct kube_request {
+  struct http_request http;
+  struct http_tls tls;
+  char *url, *authorization, *accept, *content_type, *cert_pem, *key_pem;
+  const char *headers[5];
+};
+int32_t kube_request_init(struct kube_client *c, const char *method, const char *path, const char *accept,
+                          const char *content_type, struct kube_request *out, struct ome_err *err);
+void kube_request_fini(struct kube_request *r);
+
+/* The error that a non-2xx answer with BODY (a Status, or anything) stands for. */
+int32_t kube_fail_answer(struct ome_err *err, const char *method, const char *path, int status, const char *headers,
+                         const char *body, size_t len);
+
+void discovery_free(struct discovery *d);
+
+#endif

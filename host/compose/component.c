@@ -1,0 +1,180 @@
+#include "compose/component.h"
+
+#include "base/str.h"
+#include "compose/cluster.h"
+#include "compose/merge.h"
+#include "compose/metadata.h"
+#include "compose/names.h"
+#include "compose/pod.h"
+
+const char *const component_kinds[COMPONENT_KINDS] = {"engine", "decoder", "router"};
+
+char *component_name(const char *service, const char *kind) {
+  return str_printf("%s-%s", service, kind);
+}
+
+/* Extension fields that plugins read, handed over as the merged component has them. */
+static const char *const handed_over[] = {
+    "scaleTarget",  "scaleMetric",    "containerConcurrency", "timeoutSeconds", "canaryTrafficPercent",
+    "minAvailable", "maxUnavailable", "deploymentStrategy",   "kedaConfig",     "autoscaler"};
+
+/* ---- replicas ---------------------------------------------------------------------------------------------------- */
+
+/* Who owns the number of replicas.  "none": the workload has a fixed number. */
+static const char *autoscaler_of(const struct component_request *req, const struct mode *mode,
+                                 struct json_object *annotations) {
+  const char *class = json_object_get_string(json_get(annotations, "ome.io/autoscalerClass"));
+
+  if (!streq(mode->plugin, "raw"))
+    return "none";
+  if (!class)
+    class = "hpa";
+  return streq(class, "hpa") && !cluster_has(req->cluster, "autoscaling/v2", "HorizontalPodAutoscaler") ? "none"
+                                                                                                        : class;
+}
+
+static bool put_replicas(const struct component_request *req, struct json_object *merged, struct json_object *out) {
+  const int64_t default_max = streq(req->kind, "router") ? 2 : 3;
+  int64_t min = json_i64(merged, "minReplicas", 1);
+  int64_t max = json_i64(merged, "maxReplicas", min > default_max ? min : default_max);
+
+  return json_set_i64(out, "minReplicas", min) && json_set_i64(out, "maxReplicas", max < min ? min : max) &&
+         (!streq(json_str(out, "autoscaler", ""), "none") || json_set_i64(out, "replicas", min));
+}
+
+/* ---- ports ------------------------------------------------------------------------------------------------------- */
+
+/* What the component listens on: the serving container's ports, else 8080. */
+static struct json_object *ports_of(struct json_object *pod, const char *container) {
+  struct json_object *main = json_find(json_get(pod, "containers"), "name", container);
+  struct json_object *ports = json_get(main, "ports");
+  struct json_object *out = json_object_new_array();
+
+  for (size_t i = 0; out && i < json_len(ports); i++) {
+    struct json_object *p = json_index(ports, i);
+    struct json_object *e = json_object_new_object();
+    const char *name = json_str(p, "name", "");
+    if (*name)
+      (void)json_set_str(e, "name", name);
+    else if (json_len(ports) > 1) { /* a Service with several ports must name them */
+      _cleanup_free_ char *made = str_printf("port-%lld", (long long)json_i64(p, "containerPort", 0));
+      (void)json_set_str(e, "name", made ? made : "");
+    }
+    (void)json_set_i64(e, "port", json_i64(p, "containerPort", 8080));
+    (void)json_set_str(e, "protocol", json_str(p, "protocol", "TCP"));
+    (void)json_object_array_add(out, e);
+  }
+  if (out && json_len(out) == 0) {
+    struct json_object *e = json_object_new_object();
+    (void)json_set_str(e, "name", *container ? container : "http");
+    (void)json_set_i64(e, "port", 8080);
+    (void)json_set_str(e, "protocol", "TCP");
+    (void)json_object_array_add(out, e);
+  }
+  return out;
+}
+
+/* ---- the document ------------------------------------------------------------------------------------------------ */
+
+static bool put_identity(const struct component_request *req, const struct mode *mode, struct json_object *out) {
+  const char *service = json_str(req->service, "metadata.name", "");
+  _cleanup_free_ char *name = component_name(service, req->kind);
+  _cleanup_free_ char *app = name ? name_truncate(name, NAME_MAX_LABEL) : NULL;
+
+  return app && json_set_str(out, "document", "ome.io/component/1") && json_set_str(out, "component", req->kind) &&
+         json_set_str(out, "name", name) && json_set_str(out, "app", app) &&
+         json_set_str(out, "namespace", json_str(req->service, "metadata.namespace", "default")) &&
+         json_set_str(out, "mode", mode->name);
+}
+
+static bool put_model(const struct component_request *req, struct json_object *out) {
+  struct json_object *m = json_object_new_object();
+
+  return m && json_set(out, "model", m) && json_set_str(m, "name", json_str(req->model, "metadata.name", "")) &&
+         json_set_str(m, "kind", json_str(req->model, "kind", "")) &&
+         json_set_str(m, "path", json_str(req->model, "spec.storage.path", ""));
+}
+
+static bool put_pods(struct json_object *merged, struct pod_result *pods, struct json_object *out) {
+  struct json_object *ports = ports_of(pods->main, pods->container);
+
+  if (!json_set_str(out, "container", pods->container) || !json_set(out, "ports", ports) ||
+      !json_set(out, "podSpec", TAKE_PTR(pods->main)))
+    return false;
+  return !pods->worker || (json_set_i64(out, "worker.size", json_i64(merged, "worker.size", 0)) &&
+                           json_set(out, "worker.podSpec", TAKE_PTR(pods->worker)));
+}
+
+static int32_t fill(const struct component_request *req, const struct mode *mode, struct json_object *merged,
+                    struct pod_result *pods, struct json_object *out, struct ome_err *err) {
+  struct json_object *labels = component_labels(req, merged);
+  struct json_object *annotations = component_annotations(req, merged);
+
+  if (!put_identity(req, mode, out) || !json_set(out, "labels", labels) || !json_set(out, "annotations", annotations) ||
+      !json_set_str(out, "autoscaler", autoscaler_of(req, mode, annotations)) || !put_replicas(req, merged, out) ||
+      !put_pods(merged, pods, out) || (req->model && !put_model(req, out)))
+    return fail_memory(err);
+  for (size_t i = 0; i < ARRAY_LEN(handed_over); i++) {
+    struct json_object *v = json_get(merged, handed_over[i]);
+    if (v && !json_set(out, handed_over[i], json_object_get(v)))
+      return fail_memory(err);
+  }
+  return OME_OK;
+}
+
+static int32_t check_replicas(const char *kind, struct json_object *merged, struct ome_err *err) {
+  int64_t min = json_i64(merged, "minReplicas", 1);
+  int64_t max = json_i64(merged, "maxReplicas", 0);
+
+  if (min < 0 || max < 0)
+    return fail(err, OME_E_INVALID, "spec.%s: minReplicas and maxReplicas must not be negative", kind);
+  if (max && min > max)
+    return fail(err, OME_E_INVALID, "spec.%s: minReplicas %lld must not exceed maxReplicas %lld", kind, (long long)min,
+                (long long)max);
+  return OME_OK;
+}
+
+int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
+                          struct ome_err *err) {
+  static const char *const configs[] = {"engineConfig", "decoderConfig", "routerConfig"};
+  struct json_object *own = json_get(json_get(req->service, "spec"), req->kind);
+  _cleanup_json_ struct json_object *merged = NULL;
+  _cleanup_json_ struct json_object *doc = json_object_new_object();
+  _cleanup_(pod_result_fini) struct pod_result pods = {0};
+  const char *config = configs[0];
+
+  for (size_t i = 0; i < COMPONENT_KINDS; i++)
+    if (streq(component_kinds[i], req->kind))
+      config = configs[i];
+  if (!doc)
+    return fail_memory(err);
+  int32_t rc = merge_component(json_get(json_get(req->runtime, "spec"), config), own, &merged, err);
+  if (rc == OME_OK)
+    rc = check_replicas(req->kind, merged, err);
+  if (rc != OME_OK)
+    return rc;
+  const struct mode *m = mode_of(req->kind, merged, req->service);
+  struct pod_request pod = {
+      .service = req->service,
+      .component = merged,
+      .kind = req->kind,
+      .model = req->model,
+      .runtime = req->runtime,
+      .entry = req->entry,
+      .accelerator = req->accelerator,
+      .grouped = streq(m->plugin, "multinode") || streq(m->plugin, "ray"),
+  };
+  rc = compose_pods(&pod, &pods, err);
+  if (rc == OME_OK && streq(req->kind, "router")) {
+    _cleanup_free_ char *account = component_name(json_str(req->service, "metadata.name", ""), req->kind);
+    if (!account || !json_set_str(pods.main, "serviceAccountName", account))
+      rc = fail_memory(err);
+  }
+  if (rc == OME_OK)
+    rc = fill(req, m, merged, &pods, doc, err);
+  if (rc != OME_OK)
+    return rc;
+  *out = TAKE_PTR(doc);
+  *mode = m;
+  return OME_OK;
+}

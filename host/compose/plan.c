@@ -1,0 +1,360 @@
+#include "compose/plan.h"
+
+#include "base/str.h"
+#include "compose/cluster.h"
+#include "compose/extras.h"
+#include "compose/fold.h"
+#include "compose/names.h"
+#include "kube/meta.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PLUGIN_MAX_OBJECTS 64 /* a component has no use for more */
+
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 4, 5))) static void problem(struct plan *p, const char *condition, const char *reason,
+                                                          const char *fmt, ...) {
+  va_list ap;
+
+  if (p->nproblems == ARRAY_LEN(p->problems))
+    return;
+  struct plan_problem *x = &p->problems[p->nproblems++];
+  x->condition = condition;
+  (void)snprintf(x->reason, sizeof(x->reason), "%s", reason);
+  va_start(ap, fmt);
+  (void)vsnprintf(x->message, sizeof(x->message), fmt, ap);
+  va_end(ap);
+}
+
+static const char *condition_of(const char *kind) {
+  return streq(kind, "engine") ? "EngineReady" : streq(kind, "decoder") ? "DecoderReady" : "RouterReady";
+}
+
+static const char *service_name(const struct plan *p) {
+  return json_str(p->service, "metadata.name", "");
+}
+
+static const char *service_ns(const struct plan *p) {
+  return json_str(p->service, "metadata.namespace", "default");
+}
+
+/* ---- model and runtime ------------------------------------------------------------------------------------------- */
+
+struct json_object *plan_find_model(struct json_object *models, const char *ns, const char *name) {
+  struct json_object *cluster = NULL;
+
+  for (size_t i = 0; i < json_len(models); i++) {
+    struct json_object *m = json_index(models, i);
+    if (!streq(json_str(m, "metadata.name", ""), name))
+      continue;
+    if (streq(json_str(m, "kind", ""), "ClusterBaseModel"))
+      cluster = m;
+    else if (streq(json_str(m, "metadata.namespace", "default"), ns))
+      return m;
+  }
+  return cluster;
+}
+
+static void find_model(const struct plan_world *world, struct plan *p) {
+  const char *name = json_str(p->service, "spec.model.name", "");
+
+  if (!*name) {
+    problem(p, "ModelReady", "ModelReconcileError", "spec.model.name: model reference is required");
+    return;
+  }
+  p->model = plan_find_model(world->models, service_ns(p), name);
+  if (!p->model)
+    problem(p, "ModelReady", "ModelNotFound",
+            "neither ClusterBaseModel nor BaseModel found with name %s; apply one, the service follows by itself",
+            name);
+  else if (json_flag(p->model, "spec.disabled", false))
+    problem(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
+  if (json_len(json_at(p->service, "spec.model.fineTunedWeights")) > 0)
+    problem(p, "ModelReady", "ModelReconcileError",
+            "spec.model.fineTunedWeights: serving fine-tuned weights is not supported by this version; leave them out");
+}
+
+static const char *selection_reason(const struct selection *s) {
+  if (s->code == OME_E_INVALID)
+    return "ModelNotReady";
+  if (s->code == OME_E_DENIED)
+    return "RuntimeDisabled";
+  return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
+}
+
+static int32_t select_for(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  struct select_request req = {
+      .service = p->service,
+      .ns = service_ns(p),
+      .model = p->model,
+      .runtimes = world->runtimes,
+      .accelerators = world->accelerators,
+      .scorers = world->scorers,
+      .nscorers = world->nscorers,
+  };
+  int32_t rc = select_runtime(&req, &p->selection, err);
+
+  if (rc == OME_E_NO_MEMORY)
+    return rc;
+  if (rc != OME_OK) {
+    problem(p, "RuntimeReady", "RuntimeSelectionError", "%s", err->msg);
+    return OME_OK;
+  }
+  if (!p->selection->chosen) {
+    problem(p, "RuntimeReady", selection_reason(p->selection), "%s", p->selection->reason);
+    return OME_OK;
+  }
+  return fold_runtime(p->selection->chosen->runtime->doc, &p->runtime, err);
+}
+
+/* ---- rendering --------------------------------------------------------------------------------------------------- */
+
+struct collect {
+  struct ome_object_sink sink;
+  struct json_object *objects;
+  size_t count;
+  struct ome_err err;
+};
+
+static int32_t on_object(struct ome_object_sink *s, struct ome_bytes text) {
+  struct collect *c = s->ctx;
+  struct json_object *o = NULL;
+
+  if (c->count >= PLUGIN_MAX_OBJECTS)
+    return fail(&c->err, OME_E_INVALID, "more than %d objects", PLUGIN_MAX_OBJECTS);
+  int32_t rc = json_parse(text.ptr, text.len, 0, &o, &c->err);
+  if (rc != OME_OK)
+    return rc;
+  if (!*json_str(o, "apiVersion", "") || !*json_str(o, "kind", "") || !*json_str(o, "metadata.name", "")) {
+    json_unref(o);
+    return fail(&c->err, OME_E_INVALID, "an object without apiVersion, kind or metadata.name");
+  }
+  if (json_object_array_add(c->objects, o) != 0) {
+    json_unref(o);
+    return fail_memory(&c->err);
+  }
+  c->count++;
+  return OME_OK;
+}
+
+static struct ome_bytes bytes_of(struct json_object *o) {
+  const char *text =
+      o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "";
+
+  return (struct ome_bytes){text, strlen(text)};
+}
+
+static struct ome_render_req render_request(const struct plan_world *world, const struct plan *p,
+                                            struct json_object *component) {
+  return (struct ome_render_req){
+      .struct_size = sizeof(struct ome_render_req),
+      .service = bytes_of(p->service),
+      .component = bytes_of(component),
+      .components = bytes_of(p->components),
+      .cluster = bytes_of(world->cluster),
+  };
+}
+
+static void render_part(const struct plan_world *world, struct plan *p, const char *kind, const char *name,
+                        const char *condition, struct json_object *component, struct plan_part *out) {
+  struct plugin_call call = {0};
+  struct collect c = {.objects = p->objects, .err = ERR_INIT};
+  struct ome_err err = ERR_INIT;
+
+  c.sink = (struct ome_object_sink){.struct_size = sizeof(c.sink), .ctx = &c, .object = on_object};
+  out->plugin = plugins_find(world->plugins, kind, name);
+  if (!out->plugin) {
+    problem(p, condition, "PluginMissing", "%s \"%s\" is not there; see ome plugin list", kind, name);
+    return;
+  }
+  out->first = json_len(p->objects);
+  struct ome_render_req req = render_request(world, p, component);
+  int32_t rc = plugin_render(out->plugin, &call, &req, &c.sink, &err);
+  out->count = c.count;
+  if (c.err.code != OME_OK)
+    problem(p, condition, "PluginError", "%s \"%s\": %s", kind, name, c.err.msg);
+  else if (rc != OME_OK)
+    problem(p, condition, rc == OME_E_INVALID ? "InvalidSpec" : "PluginError", "%s", err.msg);
+}
+
+/* ---- components -------------------------------------------------------------------------------------------------- */
+
+static int32_t compose_components(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  for (size_t i = 0; i < COMPONENT_KINDS; i++) {
+    const char *kind = component_kinds[i];
+    if (!json_get(json_get(p->service, "spec"), kind))
+      continue;
+    struct component_request req = {
+        .kind = kind,
+        .service = p->service,
+        .model = p->model,
+        .runtime = p->runtime,
+        .entry = p->selection->chosen->entry ? p->selection->chosen->entry->doc : NULL,
+        .accelerator = p->selection->accelerator,
+        .cluster = world->cluster,
+    };
+    struct plan_component *c = &p->parts[p->nparts];
+    int32_t rc = component_compose(&req, &c->doc, &c->mode, err);
+    if (rc == OME_E_NO_MEMORY)
+      return rc;
+    if (rc != OME_OK) {
+      problem(p, condition_of(kind), "InvalidSpec", "%s", err->msg);
+      continue;
+    }
+    c->kind = kind;
+    p->nparts++;
+    if (json_object_array_add(p->components, json_object_get(c->doc)) != 0)
+      return fail_memory(err);
+  }
+  return OME_OK;
+}
+
+static void check_components(struct plan *p) {
+  struct json_object *spec = json_get(p->service, "spec");
+
+  if (!json_get(spec, "engine"))
+    problem(p, "EngineReady", "DeploymentModeError", "%s",
+            json_get(spec, "decoder") ? "a decoder needs an engine beside it: add spec.engine"
+                                      : "engine component is required: add spec.engine ({} takes the runtime's)");
+}
+
+static void render_all(const struct plan_world *world, struct plan *p) {
+  for (size_t i = 0; i < p->nparts; i++) {
+    struct plan_component *c = &p->parts[i];
+    const char *scaler = json_str(c->doc, "autoscaler", "none");
+    render_part(world, p, OME_KIND_DEPLOYMENT, c->mode->plugin, condition_of(c->kind), c->doc, &c->deployment);
+    /* "external" owns the count from outside: there is nothing to render. */
+    if (!streq(scaler, "none") && !streq(scaler, "external"))
+      render_part(world, p, OME_KIND_AUTOSCALER, scaler, condition_of(c->kind), c->doc, &c->autoscaler);
+  }
+  /* The entry is the last of engine, decoder, router that there is. */
+  if (p->nparts > 0)
+    render_part(world, p, OME_KIND_INGRESS,
+                cluster_ingress(world->cluster, p->service, p->parts[p->nparts - 1].mode->name), "IngressReady", NULL,
+                &p->ingress);
+}
+
+/* ---- finishing --------------------------------------------------------------------------------------------------- */
+
+/* Sorted keys make equal documents equal bytes, whatever order the input's maps came in. */
+static struct json_object *finished(struct plan *p, struct json_object *o, struct ome_err *err) {
+  struct json_object *out = NULL;
+
+  if (!*json_str(o, "metadata.namespace", "") && !json_set_str(o, "metadata.namespace", service_ns(p)))
+    return NULL;
+  if (!meta_label(o, LABEL_SERVICE)) {
+    _cleanup_free_ char *value = name_label_value(service_name(p));
+    if (!value)
+      return NULL;
+    meta_set_label(o, LABEL_SERVICE, value);
+  }
+  if (*meta_uid(p->service))
+    meta_set_owner(o, p->service);
+  _cleanup_free_ char *text = json_canonical(o);
+  return text && json_parse(text, strlen(text), 0, &out, err) == OME_OK ? out : NULL;
+}
+
+static bool same_object(struct json_object *a, struct json_object *b) {
+  return streq(json_str(a, "apiVersion", ""), json_str(b, "apiVersion", "")) &&
+         streq(json_str(a, "kind", ""), json_str(b, "kind", "")) && streq(meta_name(a), meta_name(b));
+}
+
+static int32_t finish(struct plan *p, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(p->objects); i++) {
+    struct json_object *o = finished(p, json_index(p->objects, i), err);
+    if (!o || json_object_array_put_idx(p->objects, i, o) != 0)
+      return fail_memory(err);
+    for (size_t j = 0; j < i; j++)
+      if (same_object(o, json_index(p->objects, j)))
+        problem(p, "EngineReady", "NameConflict", "%s %s is wanted twice; give the service another name",
+                json_str(o, "kind", ""), meta_name(o));
+  }
+  return OME_OK;
+}
+
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
+
+static int32_t run(const struct plan_world *world, struct json_object *service, struct plan *p, struct ome_err *err) {
+  int32_t rc = fold_service(service, &p->service, err);
+
+  if (rc != OME_OK)
+    return rc;
+  p->components = json_object_new_array();
+  p->objects = json_object_new_array();
+  if (!p->components || !p->objects)
+    return fail_memory(err);
+  find_model(world, p);
+  if (p->model)
+    rc = select_for(world, p, err);
+  if (rc == OME_OK)
+    check_components(p);
+  if (rc != OME_OK || !p->runtime)
+    return rc;
+  rc = compose_components(world, p, err);
+  if (rc != OME_OK || p->nproblems)
+    return rc;
+  struct plan_component *last = &p->parts[p->nparts - 1];
+  rc = extras_render(p->service, p->model, streq(last->kind, "router") ? last->doc : NULL, world->cluster, p->objects,
+                     err);
+  if (rc != OME_OK)
+    return rc;
+  render_all(world, p);
+  return finish(p, err);
+}
+
+int32_t plan_service(const struct plan_world *world, struct json_object *service, struct plan **out,
+                     struct ome_err *err) {
+  struct plan *p = calloc(1, sizeof(*p));
+
+  if (!p)
+    return fail_memory(err);
+  int32_t rc = run(world, service, p, err);
+  if (rc != OME_OK) {
+    plan_free(p);
+    return rc;
+  }
+  *out = p;
+  return OME_OK;
+}
+
+void plan_free(struct plan *p) {
+  if (!p)
+    return;
+  for (size_t i = 0; i < ARRAY_LEN(p->parts); i++)
+    json_unref(p->parts[i].doc);
+  selection_free(p->selection);
+  json_unref(p->service);
+  json_unref(p->runtime);
+  json_unref(p->components);
+  json_unref(p->objects);
+  free(p);
+}
+
+/* ---- record and observation -------------------------------------------------------------------------------------- */
+
+struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
+  if (p->selection)
+    return select_record(p->selection, p->service, service_ns(p), p->nparts ? p->parts[0].mode->name : NULL,
+                         max_candidates);
+  _cleanup_json_ struct json_object *o = json_object_new_object();
+  if (!o || !json_set_str(o, "namespace", service_ns(p)) || !json_set_str(o, "name", service_name(p)) ||
+      !json_set_str(o, "model", json_str(p->service, "spec.model.name", "")) ||
+      json_object_object_add(o, "selected", NULL) != 0 ||
+      !json_set_str(o, "reason", p->nproblems ? p->problems[0].message : "") ||
+      !json_set(o, "candidates", json_object_new_array()))
+    return NULL;
+  return TAKE_PTR(o);
+}
+
+int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
+                     struct json_object *component, struct json_object *observed, struct ome_status *out,
+                     struct ome_err *err) {
+  struct plugin_call call = {0};
+  struct ome_render_req req = render_request(world, p, component);
+
+  *out = (struct ome_status){.struct_size = sizeof(*out)};
+  return plugin_observe(part->plugin, &call, &req, bytes_of(observed), out, err);
+}

@@ -1,0 +1,337 @@
+#include "compose/pod.h"
+
+#include "base/quantity.h"
+#include "base/str.h"
+#include "compose/fold.h"
+#include "compose/merge.h"
+#include "compose/names.h"
+#include "compose/placeholder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *model_path(const struct pod_request *req) {
+  return json_str(req->model, "spec.storage.path", "");
+}
+
+static bool is_router(const struct pod_request *req) {
+  return streq(req->kind, "router");
+}
+
+/* ---- environment and mounts -------------------------------------------------------------------------------------- */
+
+static struct json_object *array_in(struct json_object *o, const char *key) {
+  if (!json_get(o, key) && !json_set(o, key, json_object_new_array()))
+    return NULL;
+  return json_get(o, key);
+}
+
+/* NAME=VALUE in the container's env; an existing one is kept unless OVERWRITE. */
+static bool set_env(struct json_object *container, const char *name, const char *value, bool overwrite) {
+  struct json_object *env = array_in(container, "env");
+  struct json_object *e = json_find(env, "name", name);
+
+  if (e && !overwrite)
+    return true;
+  if (e) {
+    json_del(e, "valueFrom");
+    return json_set_str(e, "value", value);
+  }
+  e = json_object_new_object();
+  return env && e && json_set_str(e, "name", name) && json_set_str(e, "value", value) &&
+         json_object_array_add(env, e) == 0;
+}
+
+static int64_t gpus_of(struct json_object *container) {
+  int64_t n = 0;
+  struct json_object *gpu = json_get(json_at(container, "resources.limits"), "nvidia.com/gpu");
+
+  if (!gpu)
+    gpu = json_get(json_at(container, "resources.requests"), "nvidia.com/gpu");
+  return gpu && quantity_value(json_object_get_string(gpu), &n) && n > 0 ? n : 0;
+}
+
+/* GPUs of one pod times the pods of a group. */
+static bool set_parallelism(const struct pod_request *req, struct json_object *container) {
+  int64_t gpus = gpus_of(container);
+  int64_t pods = 1 + json_i64(req->component, "worker.size", 0);
+  char text[24];
+
+  if (gpus == 0 || is_router(req) || req->accelerator || gpus > 4096 || pods < 1 || pods > 65536)
+    return true;
+  (void)snprintf(text, sizeof(text), "%lld", (long long)(gpus * pods));
+  return set_env(container, "PARALLELISM_SIZE", text, true);
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Calls SET for every string of the map O in the order of its keys: maps have none, pods must not change by it. */
+static bool each_sorted(struct json_object *o, struct json_object *container, bool overwrite) {
+  size_t n = json_is(o, json_type_object) ? (size_t)json_object_object_length(o) : 0;
+  _cleanup_free_ const char **keys = calloc(n + 1, sizeof(*keys));
+  size_t k = 0;
+  bool ok = keys != NULL;
+
+  if (!ok || n == 0)
+    return ok;
+  json_object_object_foreach (o, key, value) {
+    (void)value;
+    keys[k++] = key;
+  }
+  qsort(keys, k, sizeof(*keys), by_text);
+  for (size_t i = 0; ok && i < k; i++)
+    ok = set_env(container, keys[i], json_object_get_string(json_get(o, keys[i])), overwrite);
+  return ok;
+}
+
+static bool mount_model(const struct pod_request *req, struct json_object *container) {
+  const char *path = model_path(req);
+  _cleanup_free_ char *volume = name_dns_label(json_str(req->model, "metadata.name", ""));
+  struct json_object *mounts = array_in(container, "volumeMounts");
+  struct json_object *m = json_object_new_object();
+
+  return volume && mounts && m && json_set_str(m, "name", volume) && json_set_str(m, "mountPath", path) &&
+         json_set_bool(m, "readOnly", true) && json_object_array_add(mounts, m) == 0;
+}
+
+static bool set_model(const struct pod_request *req, struct json_object *container) {
+  const char *path = model_path(req);
+
+  if (is_router(req) || !*path)
+    return true;
+  return set_env(container, "MODEL_PATH", path, false) && mount_model(req, container);
+}
+
+/* ---- resources ----------------------------------------------------------------------------------------------------
+ */
+
+/* Names that the container leaves open are taken from FROM. */
+static bool fill_resources(struct json_object *container, struct json_object *from) {
+  static const char *const kinds[] = {"requests", "limits"};
+
+  for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+    struct json_object *map = json_get(from, kinds[i]);
+    if (json_empty(map))
+      continue;
+    struct json_object *resources = json_ensure(container, "resources");
+    struct json_object *to = resources ? json_ensure(resources, kinds[i]) : NULL;
+    json_object_object_foreach (map, key, value) {
+      if (!to || (!json_get(to, key) && json_object_object_add(to, key, json_object_get(value)) != 0))
+        return false;
+    }
+  }
+  return true;
+}
+
+static bool set_accelerator_resources(struct json_object *container, struct json_object *accelerator) {
+  struct json_object *list = json_at(accelerator, "spec.resources");
+
+  for (size_t i = 0; i < json_len(list); i++) {
+    struct json_object *r = json_index(list, i);
+    struct json_object *quantity = json_get(r, "quantity");
+    const char *text = quantity ? json_object_get_string(quantity) : "1";
+    struct json_object *resources = json_ensure(container, "resources");
+    struct json_object *requests = resources ? json_ensure(resources, "requests") : NULL;
+    struct json_object *limits = resources ? json_ensure(resources, "limits") : NULL;
+    const char *name = json_str(r, "name", "");
+    if (!requests || !limits || json_object_object_add(requests, name, json_object_new_string(text)) != 0 ||
+        json_object_object_add(limits, name, json_object_new_string(text)) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* Where the service leaves the runner's resources open, the runtime's container of the same name and the accelerator
+ * class fill them in. */
+static bool set_resources(const struct pod_request *req, struct json_object *container) {
+  struct json_object *own = json_at(req->service, "spec");
+  struct json_object *said = json_at(json_get(own, req->kind), "runner.resources");
+  struct json_object *legacy =
+      json_find(json_at(req->runtime, "spec.containers"), "name", json_str(container, "name", ""));
+
+  if (is_router(req) || !json_empty(said))
+    return true;
+  return fill_resources(container, json_get(legacy, "resources")) &&
+         set_accelerator_resources(container, req->accelerator);
+}
+
+static bool set_accelerator_env(const struct pod_request *req, struct json_object *container) {
+  const char *class = json_str(req->accelerator, "metadata.name", "");
+  struct json_object *config = json_get(json_get(req->entry, "acceleratorConfig"), class);
+
+  return !*class || each_sorted(json_get(config, "environmentOverride"), container, true);
+}
+
+/* ---- one pod ------------------------------------------------------------------------------------------------------
+ */
+
+static struct json_object *pod_fields_of(struct json_object *group) {
+  struct json_object *pod = json_object_new_object();
+
+  if (!pod || !json_is(group, json_type_object))
+    return pod;
+  json_object_object_foreach (group, key, value) {
+    if (is_pod_field(key) && value)
+      (void)json_object_object_add(pod, key, json_copy(value));
+  }
+  return pod;
+}
+
+static int32_t dress_runner(const struct pod_request *req, struct json_object *runner, struct ome_err *err) {
+  bool ok = set_model(req, runner) && set_resources(req, runner) && set_accelerator_env(req, runner) &&
+            set_parallelism(req, runner) && each_sorted(json_get(req->component, "config"), runner, false);
+
+  return ok ? OME_OK : fail_memory(err);
+}
+
+/* args of the container in the template go before the runner's. */
+static struct json_object *joined_args(struct json_object *container, struct json_object *runner) {
+  struct json_object *first = json_get(container, "args");
+  struct json_object *second = json_get(runner, "args");
+  struct json_object *out = json_object_new_array();
+
+  for (size_t i = 0; out && i < json_len(first); i++)
+    (void)json_object_array_add(out, json_object_get(json_index(first, i)));
+  for (size_t i = 0; out && i < json_len(second); i++)
+    (void)json_object_array_add(out, json_object_get(json_index(second, i)));
+  return out;
+}
+
+/* Puts RUNNER into the pod: over the container of its name, else at the end. */
+static int32_t place_runner(struct json_object *pod, struct json_object *runner, struct ome_err *err) {
+  struct json_object *containers = array_in(pod, "containers");
+  const char *name = json_str(runner, "name", MAIN_CONTAINER);
+
+  if (!containers || !json_set_str(runner, "name", name))
+    return fail_memory(err);
+  for (size_t i = 0; i < json_len(containers); i++) {
+    struct json_object *c = json_index(containers, i);
+    if (!streq(json_str(c, "name", ""), name))
+      continue;
+    struct json_object *merged = NULL;
+    struct json_object *args = joined_args(c, runner);
+    int32_t rc = merge_container(c, runner, &merged, err);
+    if (rc == OME_OK && json_len(args) && !json_set(merged, "args", json_object_get(args)))
+      rc = fail_memory(err);
+    json_unref(args);
+    if (rc == OME_OK && json_object_array_put_idx(containers, i, merged) != 0)
+      rc = fail_memory(err);
+    return rc;
+  }
+  return json_object_array_add(containers, json_object_get(runner)) == 0 ? OME_OK : fail_memory(err);
+}
+
+static int32_t add_model_volume(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
+  const char *path = model_path(req);
+
+  if (!*path)
+    return OME_OK;
+  _cleanup_free_ char *name = name_dns_label(json_str(req->model, "metadata.name", ""));
+  struct json_object *volumes = array_in(pod, "volumes");
+  if (name && volumes && json_find(volumes, "name", name))
+    return OME_OK;
+  struct json_object *v = json_object_new_object();
+  if (!name || !volumes || !v || !json_set_str(v, "name", name) || !json_set_str(v, "hostPath.path", path) ||
+      json_object_array_add(volumes, v) != 0)
+    return fail_memory(err);
+  return OME_OK;
+}
+
+static bool overlay(struct json_object *to, struct json_object *map) {
+  if (!json_is(map, json_type_object))
+    return true;
+  json_object_object_foreach (map, key, value) {
+    if (!to || json_object_object_add(to, key, json_object_get(value)) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* Only nodes that hold the model, then what runtime, accelerator class and service ask for. */
+static int32_t place_on_nodes(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
+  if (is_router(req))
+    return OME_OK;
+  struct json_object *selector = json_ensure(pod, "nodeSelector");
+  if (!selector)
+    return fail_memory(err);
+  if (req->model) {
+    bool cluster = streq(json_str(req->model, "kind", ""), "ClusterBaseModel");
+    _cleanup_free_ char *label =
+        name_model_label(cluster ? NULL : json_str(req->model, "metadata.namespace", "default"),
+                         json_str(req->model, "metadata.name", ""));
+    if (!label)
+      return fail_memory(err);
+    if (!json_get(selector, label) && json_object_object_add(selector, label, json_object_new_string("Ready")) != 0)
+      return fail_memory(err);
+  }
+  struct json_object *own = json_get(json_get(req->service, "spec"), req->kind);
+  if (!overlay(selector, json_at(req->runtime, "spec.nodeSelector")) ||
+      !overlay(selector, json_at(req->accelerator, "spec.discovery.nodeSelector")) ||
+      !overlay(selector, json_get(own, "nodeSelector")))
+    return fail_memory(err);
+  struct json_object *affinity = json_at(req->accelerator, "spec.discovery.affinity");
+  if (affinity && !json_get(own, "affinity") && !json_set(pod, "affinity", json_copy(affinity)))
+    return fail_memory(err);
+  if (json_empty(selector))
+    json_del(pod, "nodeSelector");
+  return OME_OK;
+}
+
+/* GROUP holds pod fields and perhaps a runner. */
+static int32_t compose_pod(const struct pod_request *req, struct json_object *group, const char *what,
+                           struct json_object **out, char container[64], struct ome_err *err) {
+  _cleanup_json_ struct json_object *pod = pod_fields_of(group);
+  _cleanup_json_ struct json_object *runner = json_get(group, "runner") ? json_copy(json_get(group, "runner")) : NULL;
+  int32_t rc = OME_OK;
+
+  if (!pod)
+    return fail_memory(err);
+  if (runner) {
+    rc = dress_runner(req, runner, err);
+    if (rc == OME_OK)
+      rc = place_runner(pod, runner, err);
+  } else if (json_len(json_get(pod, "containers")) == 0) {
+    return fail(err, OME_E_INVALID,
+                "%s: no containers found in pod spec and no runner spec provided; the runtime needs %sConfig.runner or "
+                "the service spec.%s.runner",
+                what, req->kind, req->kind);
+  }
+  if (rc == OME_OK)
+    rc = add_model_volume(req, pod, err);
+  if (rc == OME_OK)
+    rc = place_on_nodes(req, pod, err);
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *main = runner ? runner : json_index(json_get(pod, "containers"), 0);
+  (void)snprintf(container, 64, "%s", json_str(main, "name", ""));
+  struct json_object *served = json_find(json_get(pod, "containers"), "name", container);
+  if (!placeholders_expand(served, req->service))
+    return fail_memory(err);
+  *out = TAKE_PTR(pod);
+  return OME_OK;
+}
+
+int32_t compose_pods(const struct pod_request *req, struct pod_result *out, struct ome_err *err) {
+  struct json_object *leader = json_get(req->component, "leader");
+  struct json_object *worker = json_get(req->component, "worker");
+  struct pod_result r = {0};
+  char worker_container[64];
+  int32_t rc = compose_pod(req, req->grouped && leader ? leader : req->component, req->kind, &r.main, r.container, err);
+
+  if (rc == OME_OK && req->grouped && worker)
+    rc = compose_pod(req, worker, "worker", &r.worker, worker_container, err);
+  if (rc != OME_OK) {
+    pod_result_fini(&r);
+    return rc;
+  }
+  *out = r;
+  return OME_OK;
+}
+
+void pod_result_fini(struct pod_result *r) {
+  json_unref(r->main);
+  json_unref(r->worker);
+  r->main = r->worker = NULL;
+}

@@ -1,0 +1,330 @@
+#include "compose/status.h"
+
+#include "base/str.h"
+#include "compose/pods.h"
+#include "kube/meta.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REJECTED_IN_STATUS 5
+
+static const char *const ready_conditions[COMPONENT_KINDS] = {"EngineReady", "DecoderReady", "RouterReady"};
+
+/* The status under work is the .status of HOLDER, as meta_set_condition() wants it. */
+struct work {
+  const struct status_input *in;
+  struct json_object *holder;
+  struct json_object *status;
+};
+
+static void set_condition(struct work *w, const char *type, const char *status, const char *reason,
+                          const char *message) {
+  (void)meta_set_condition(w->holder, type, status, reason, message, w->in->now_ms);
+}
+
+static bool has_component(const struct work *w, size_t kind) {
+  return json_get(json_get(w->in->plan->service, "spec"), component_kinds[kind]) != NULL;
+}
+
+static struct json_object *find_condition(const struct work *w, const char *type) {
+  return json_find(json_get(w->status, "conditions"), "type", type);
+}
+
+static void drop_condition(struct work *w, const char *type) {
+  struct json_object *list = json_get(w->status, "conditions");
+
+  for (size_t i = json_len(list); i-- > 0;)
+    if (streq(json_str(json_index(list, i), "type", ""), type))
+      (void)json_object_array_del_idx(list, i, 1);
+}
+
+/* ---- the model ----------------------------------------------------------------------------------------------------
+ */
+
+static const char *model_state(const struct work *w) {
+  return json_str(w->in->plan->model, "status.state", "In_Transit");
+}
+
+static void set_model_condition(struct work *w) {
+  struct json_object *model = w->in->plan->model;
+  const char *state = model_state(w);
+  char message[256];
+
+  if (!model)
+    return; /* a problem says so */
+  if (streq(state, "Ready")) {
+    set_condition(w, "ModelReady", "True", "", "");
+    return;
+  }
+  bool failed = streq(state, "Failed");
+  (void)snprintf(message, sizeof(message), "model %.120s is %s%s", meta_name(model), state,
+                 failed ? "; its own events say why" : "; the agent is bringing it to the nodes");
+  set_condition(w, "ModelReady", failed ? "False" : "Unknown", failed ? "ModelFailed" : "ModelNotReady", message);
+}
+
+/* ---- problems -----------------------------------------------------------------------------------------------------
+ */
+
+/* A model whose facts are still on their way is no failure. */
+static bool is_waiting(const struct work *w, const struct plan_problem *p) {
+  return streq(p->reason, "ModelNotReady") && !streq(model_state(w), "Failed");
+}
+
+/* What runs keeps its condition; what does not says what is in the way. */
+static void set_problems(struct work *w) {
+  const struct plan *plan = w->in->plan;
+  const struct plan_problem *first = &plan->problems[0];
+
+  for (size_t i = 0; i < plan->nproblems; i++) {
+    const struct plan_problem *p = &plan->problems[i];
+    set_condition(w, p->condition, is_waiting(w, p) ? "Unknown" : "False", p->reason, p->message);
+  }
+  for (size_t k = 0; k < COMPONENT_KINDS; k++) {
+    struct pods_summary pods;
+    pods_summarize(w->in->pods, component_kinds[k], &pods);
+    if ((has_component(w, k) || k == 0) && pods.ready == 0)
+      set_condition(w, ready_conditions[k], is_waiting(w, first) ? "Unknown" : "False", first->reason, first->message);
+  }
+  if (!find_condition(w, "IngressReady"))
+    set_condition(w, "IngressReady", "Unknown", first->reason, first->message);
+}
+
+/* ---- components ---------------------------------------------------------------------------------------------------
+ */
+
+static void set_component_condition(struct work *w, size_t kind, const struct ome_status *s) {
+  struct pods_summary pods;
+  char message[512];
+
+  if (s->phase == OME_PHASE_READY) {
+    set_condition(w, ready_conditions[kind], "True", s->reason, s->message);
+    return;
+  }
+  pods_summarize(w->in->pods, component_kinds[kind], &pods);
+  bool failed = s->phase == OME_PHASE_FAILED || pods.failed;
+  bool lifted = *pods.reason;
+  const char *reason = lifted ? pods.reason : *s->reason ? s->reason : "Initializing";
+  if (lifted && !pods.failed && kind != 2 && !streq(model_state(w), "Ready"))
+    (void)snprintf(message, sizeof(message), "waiting for model %.100s, which is %s (%.300s)",
+                   meta_name(w->in->plan->model), model_state(w), pods.message);
+  else
+    (void)snprintf(message, sizeof(message), "%s", lifted ? pods.message : s->message);
+  set_condition(w, ready_conditions[kind], failed ? "False" : "Unknown", reason, message);
+}
+
+static bool put_component(struct work *w, const struct plan_component *c, const struct ome_status *s,
+                          struct json_object *workload) {
+  struct json_object *components = json_ensure(w->status, "components");
+  struct json_object *entry = components ? json_ensure(components, c->kind) : NULL;
+  const char *revision =
+      json_object_get_string(json_get(json_at(workload, "metadata.annotations"), "deployment.kubernetes.io/revision"));
+
+  if (!entry || (revision && !json_set_str(entry, "latestCreatedRevision", revision)))
+    return false;
+  /* A URL once known stays: it names the Service, not the moment. */
+  return s->phase != OME_PHASE_READY || !*s->url || json_set_str(entry, "url", s->url);
+}
+
+static bool set_components(struct work *w) {
+  const struct plan *plan = w->in->plan;
+
+  for (size_t i = 0; i < plan->nparts; i++) {
+    size_t kind = 0;
+    while (kind < COMPONENT_KINDS - 1 && !streq(component_kinds[kind], plan->parts[i].kind))
+      kind++;
+    set_component_condition(w, kind, &w->in->components[i]);
+    if (!put_component(w, &plan->parts[i], &w->in->components[i], w->in->workloads[i]))
+      return false;
+  }
+  const struct ome_status *ingress = w->in->ingress;
+  bool up = ingress->phase == OME_PHASE_READY;
+  set_condition(w, "IngressReady",
+                up                                   ? "True"
+                : ingress->phase == OME_PHASE_FAILED ? "False"
+                                                     : "Unknown",
+                ingress->reason, ingress->message);
+  set_condition(w, "RuntimeReady", "True", "", plan->selection->warning);
+  return true;
+}
+
+static void drop_absent(struct work *w) {
+  struct json_object *components = json_get(w->status, "components");
+
+  for (size_t k = 0; k < COMPONENT_KINDS; k++) {
+    if (has_component(w, k))
+      continue;
+    if (k > 0)
+      drop_condition(w, ready_conditions[k]);
+    json_del(components, component_kinds[k]);
+  }
+}
+
+/* ---- addresses ----------------------------------------------------------------------------------------------------
+ */
+
+static bool set_addresses(struct work *w) {
+  const struct plan *plan = w->in->plan;
+  const char *url = w->in->ingress->url;
+
+  if (!*url || plan->nparts == 0)
+    return true;
+  struct json_object *entry = plan->parts[plan->nparts - 1].doc;
+  /* Decoders are reached through their engine. */
+  if (streq(plan->parts[plan->nparts - 1].kind, "decoder"))
+    entry = plan->parts[0].doc;
+  bool own_service = streq(plugin_instance_name(plan->ingress.plugin), "service");
+  const char *host = own_service ? meta_name(plan->service) : json_str(entry, "app", "");
+  _cleanup_free_ char *address = str_printf("http://%s.%s.svc.%s:%lld", host, json_str(entry, "namespace", ""),
+                                            json_str(w->in->cluster, "domain", "cluster.local"),
+                                            (long long)json_i64(json_index(json_get(entry, "ports"), 0), "port", 8080));
+  return address && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", address);
+}
+
+/* ---- modelStatus --------------------------------------------------------------------------------------------------
+ */
+
+/* The names that OME's schema allows for what this plan or pod says. */
+static const char *failure_reason(const char *reason) {
+  static const struct {
+    const char *ours;
+    const char *schema;
+  } table[] = {{"ModelNotFound", "BaseModelNotFound"},
+               {"ModelNotReady", "BaseModelNotReady"},
+               {"RuntimeNotFound", "RuntimeNotRecognized"},
+               {"RuntimeDisabled", "RuntimeDisabled"},
+               {"NoSupportingRuntime", "NoSupportingRuntime"}};
+
+  for (size_t i = 0; i < ARRAY_LEN(table); i++)
+    if (streq(table[i].ours, reason))
+      return table[i].schema;
+  return "InvalidPredictorSpec";
+}
+
+static bool put_failure(struct json_object *m, const char *reason, const char *message, int64_t exit_code) {
+  return json_set_str(m, "lastFailureInfo.reason", reason) && json_set_str(m, "lastFailureInfo.message", message) &&
+         (exit_code < 0 || json_set_i64(m, "lastFailureInfo.exitCode", exit_code));
+}
+
+static bool set_model_status(struct work *w, bool ready) {
+  const struct plan *plan = w->in->plan;
+  struct json_object *m = json_object_new_object();
+  struct pods_summary pods;
+  const char *transition = "InProgress";
+  const char *target = "Pending";
+  bool ok = m && json_set(w->status, "modelStatus", m);
+
+  pods_summarize(w->in->pods, "engine", &pods);
+  if (plan->nproblems) {
+    const struct plan_problem *p = &plan->problems[0];
+    if (!is_waiting(w, p))
+      transition = "InvalidSpec";
+    ok = ok && put_failure(m, failure_reason(p->reason), p->message, -1);
+  } else if (ready) {
+    transition = "UpToDate";
+    target = "Loaded";
+  } else if (pods.failed) {
+    transition = "BlockedByFailedLoad";
+    target = "FailedToLoad";
+    ok = ok && put_failure(m, "ModelLoadFailed", pods.message, pods.exit_code);
+  } else if (pods.total > 0 && !*pods.reason) {
+    target = "Loading";
+  }
+  return ok && json_set_str(m, "transitionStatus", transition) &&
+         json_set_str(m, "modelRevisionStates.activeModelState", ready ? "Loaded" : "Pending") &&
+         json_set_str(m, "modelRevisionStates.targetModelState", target) &&
+         json_set_i64(m, "modelCopies.totalCopies", (int64_t)pods.total) &&
+         json_set_i64(m, "modelCopies.failedCopies", pods.failed ? 1 : 0);
+}
+
+/* ---- Ready --------------------------------------------------------------------------------------------------------
+ */
+
+/* The first dependent that is worse than the worst so far: False before Unknown before True. */
+static void weigh(const struct work *w, const char *type, struct json_object **worst, int *rank) {
+  struct json_object *c = find_condition(w, type);
+  const char *status = json_str(c, "status", "Unknown");
+  int r = streq(status, "True") ? 0 : streq(status, "False") ? 2 : 1;
+
+  if (r > *rank) {
+    *rank = r;
+    *worst = c;
+  }
+}
+
+static bool set_ready(struct work *w) {
+  static const char *const words[] = {"True", "Unknown", "False"};
+  struct json_object *worst = NULL;
+  int rank = 0;
+
+  for (size_t k = 0; k < COMPONENT_KINDS; k++)
+    if (k == 0 || has_component(w, k))
+      weigh(w, ready_conditions[k], &worst, &rank);
+  weigh(w, "IngressReady", &worst, &rank);
+  _cleanup_free_ char *reason = strdup(json_str(worst, "reason", ""));
+  _cleanup_free_ char *message = strdup(json_str(worst, "message", ""));
+  set_condition(w, "Ready", words[rank], reason ? reason : "", message ? message : "");
+  return rank == 0;
+}
+
+static int by_type(const void *a, const void *b) {
+  struct json_object *const *x = a;
+  struct json_object *const *y = b;
+
+  return strcmp(json_str(*x, "type", ""), json_str(*y, "type", ""));
+}
+
+/* Conditions that Ready does not follow are for information. */
+static void sort_conditions(struct work *w) {
+  static const char *const informative[] = {"ModelReady", "RuntimeReady"};
+  struct json_object *list = json_get(w->status, "conditions");
+
+  if (list)
+    json_object_array_sort(list, by_type);
+  for (size_t i = 0; i < ARRAY_LEN(informative); i++) {
+    struct json_object *c = find_condition(w, informative[i]);
+    if (c)
+      (void)json_set_str(c, "severity", "Info");
+  }
+}
+
+/* ---- selection ----------------------------------------------------------------------------------------------------
+ */
+
+/* The decision record, bounded: what was chosen, why, and the best rejected ones with a reason each. */
+static bool set_selection(struct work *w) {
+  struct json_object *record = plan_record(w->in->plan, 1 + REJECTED_IN_STATUS);
+
+  if (!record)
+    return false;
+  json_del(record, "namespace");
+  json_del(record, "name");
+  return json_set(w->status, "selection", record);
+}
+
+/* ---- entry --------------------------------------------------------------------------------------------------------
+ */
+
+int32_t status_compose(const struct status_input *in, struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *holder = json_object_new_object();
+  struct json_object *old = json_get(in->service, "status");
+  struct json_object *status = old ? json_copy(old) : json_object_new_object();
+
+  if (!holder || !status || !json_set(holder, "status", status))
+    return fail_memory(err);
+  struct work w = {in, holder, status};
+  set_model_condition(&w);
+  bool ok = true;
+  if (in->plan->nproblems)
+    set_problems(&w);
+  else
+    ok = set_components(&w) && set_addresses(&w);
+  drop_absent(&w);
+  bool ready = set_ready(&w);
+  sort_conditions(&w);
+  if (!ok || !set_model_status(&w, ready) || !set_selection(&w) ||
+      !json_set_i64(status, "observedGeneration", meta_generation(in->service)))
+    return fail_memory(err);
+  *out = json_object_get(status);
+  return OME_OK;
+}

@@ -1,0 +1,54 @@
+/* Facts: what a model and a runtime document say, as the plain structs that scorers read.
+ *
+ * Text members point into the documents, which must outlive the facts.  Pure; a facts object belongs to one thread, as
+ * its documents do. */
+#ifndef HOST_SELECT_FACTS_H
+#define HOST_SELECT_FACTS_H
+
+#include "base/json.h"
+
+#include <ome/scorer.h>
+
+/* A model: BaseModel or ClusterBaseModel. */
+struct select_model {
+  struct ome_model_facts facts;
+  struct json_object *doc; /* borrowed */
+  const char **capabilities;
+  const char *assumed; /* NULL, or what was concluded without the model's files: a clause for people */
+  char problem[256];   /* "" or why nothing can be selected for this model yet: a sentence for people */
+};
+
+int32_t select_model_init(struct select_model *m, struct json_object *doc, struct ome_err *err);
+void select_model_fini(struct select_model *m);
+
+/* One entry of supportedModelFormats: what is scored is a runtime together with one of these. */
+struct select_entry {
+  struct ome_supported_format facts;
+  struct json_object *doc; /* borrowed */
+  enum { ENTRY_AUTO_UNSET, ENTRY_AUTO_FALSE, ENTRY_AUTO_TRUE } auto_select;
+  uint64_t size_min; /* parameters; the entry's range, else the runtime's; 0: open */
+  uint64_t size_max;
+  char problem[160]; /* "" or what is wrong with the entry */
+};
+
+/* A ServingRuntime or ClusterServingRuntime. */
+struct select_runtime {
+  struct ome_runtime_facts facts; /* formats is empty: an entry is put in when it is scored */
+  struct json_object *doc;        /* borrowed */
+  const char *ns;                 /* NULL: cluster-scoped */
+  struct select_entry *entries;
+  size_t nentries;
+  bool any_auto; /* an entry says autoSelect: true */
+  const char **protocols;
+};
+
+int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct ome_err *err);
+void select_runtime_fini(struct select_runtime *r);
+
+/* "Namespaced" or "Cluster". */
+const char *select_scope(const struct select_runtime *r);
+
+/* An AcceleratorClass. */
+void select_accelerator_facts(struct json_object *doc, struct ome_accelerator_facts *out);
+
+#endif

@@ -1,0 +1,16 @@
+/* What a runtime must pass before it is scored: rules about documents that scorers do not see. */
+#ifndef HOST_SELECT_GATES_H
+#define HOST_SELECT_GATES_H
+
+#include "select/facts.h"
+
+#include <stdbool.h>
+
+/* Whether RUNTIME may serve SERVICE (NULL: a bare model is asked about) at all: not disabled, and it lists every
+ * accelerator class that the service names.  Otherwise WHY says why not. */
+bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap);
+
+/* Whether the entry's diffusion pipeline, if it states one, is the model's. */
+bool gate_pipeline(const struct select_entry *entry, const struct select_model *model, char *why, size_t cap);
+
+#endif

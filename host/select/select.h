@@ -1,0 +1,76 @@
+/* Runtime selection: which runtime serves a model, and why.
+ *
+ * Pure: documents in, a selection out; no clock, no network, and the order of the documents changes nothing.
+ *
+ * A candidate is a runtime with the one of its supportedModelFormats that suits the model best.  Gates (gates.h) and
+ * scorers (ome/scorer.h) reject it with a reason or give it points; the order of what is left is total:
+ *
+ *   1. namespaced runtimes before cluster-scoped ones
+ *   2. the higher score
+ *   3. where the model's size is known: the narrower size range, then ranges open at one end by the distance to the
+ *      other, then no range
+ *   4. the name, by bytes
+ */
+#ifndef HOST_SELECT_SELECT_H
+#define HOST_SELECT_SELECT_H
+
+#include "plugin/plugin.h"
+#include "select/facts.h"
+
+/* One scorer instance, or anything that scores like one. */
+struct select_scorer {
+  const char *name;
+  int32_t (*score)(void *arg, const struct ome_score_req *req, struct ome_term_sink *out, struct ome_err *err);
+  void *arg;
+};
+
+/* All scorers of P in name order; fills OUT up to MAX, returns how many it filled. */
+size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
+
+struct select_request {
+  struct json_object *service;  /* InferenceService; NULL: what would serve this model */
+  const char *ns;               /* the service's namespace */
+  struct json_object *model;    /* BaseModel or ClusterBaseModel */
+  struct json_object *runtimes; /* array of ServingRuntimes and ClusterServingRuntimes; other namespaces are skipped */
+  struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
+  const struct select_scorer *scorers;
+  size_t nscorers;
+};
+
+struct select_candidate {
+  const struct select_runtime *runtime;
+  const struct select_entry *entry; /* the best one; NULL when rejected */
+  int64_t score;
+  uint64_t distance;         /* rule 3, smaller is better */
+  struct json_object *terms; /* array of {scorer, points, reason}; of the best entry */
+  char rejected[512];        /* "" or why, one sentence */
+};
+
+struct selection {
+  struct select_model model;
+  struct select_runtime *runtimes;
+  size_t nruntimes;
+  struct select_candidate *candidates; /* ranked: accepted ones, then rejected ones by scope and name */
+  size_t ncandidates;
+  size_t naccepted;
+  const struct select_candidate *chosen; /* NULL: none */
+  struct json_object *accelerator;       /* AcceleratorClass document, borrowed; NULL: none */
+  bool named;                            /* the service named the runtime */
+  int32_t code;                          /* OME_OK, or why nothing is chosen */
+  char reason[1024];                     /* why this one, or why none; for people */
+  char warning[640];                     /* a named runtime that does not declare the model; "" */
+};
+
+/* Fails only when memory runs out or a scorer breaks; that nothing suits is an answer: chosen is NULL and reason says
+ * why. */
+int32_t select_runtime(const struct select_request *req, struct selection **out, struct ome_err *err);
+void selection_free(struct selection *s);
+DEFINE_CLEANUP(struct selection *, selection_free)
+
+/* The decision record, as `ome explain -o json` prints one service: {namespace, name, model, selected{runtime, scope,
+ * accelerator, mode, score} | null, reason, candidates[{runtime, scope, score, terms, rejected}]}; new.  MODE may be
+ * NULL.  MAX_CANDIDATES bounds the list (0: all). */
+struct json_object *select_record(const struct selection *s, struct json_object *service, const char *ns,
+                                  const char *mode, size_t max_candidates);
+
+#endif

@@ -1,0 +1,12 @@
+/* Parameter counts as people write them: "70B", "7.11B", "500M", "1.5T". */
+#ifndef HOST_SELECT_SIZE_H
+#define HOST_SELECT_SIZE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Exact decimal arithmetic, no rounding: "7.11B" is 7110000000.  Suffixes are M, B and T, upper case, as OME reads
+ * them; none is plain parameters.  False (OUT untouched) for anything else, for 0 and for what does not fit. */
+bool size_parse(const char *text, uint64_t *out);
+
+#endif

@@ -1,0 +1,62 @@
+/* What render plugins share: documents in and out, as json-c objects inside the plugin. */
+#ifndef PLUGINS_COMMON_DOC_H
+#define PLUGINS_COMMON_DOC_H
+
+#include <ome/render.h>
+
+#include <json-c/json.h>
+
+/* The documents of one request; absent ones are NULL. */
+struct request_docs {
+  struct json_object *service;
+  struct json_object *component;
+  struct json_object *components;
+  struct json_object *cluster;
+};
+
+int32_t docs_open(const struct ome_render_req *req, struct request_docs *out, struct ome_err *err);
+void docs_close(struct request_docs *d);
+
+int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_err *err);
+
+/* By dotted path; NULL: absent. */
+struct json_object *doc_at(struct json_object *o, const char *path);
+/* By one key, dots and all. */
+struct json_object *doc_get(struct json_object *o, const char *key);
+const char *doc_str(struct json_object *o, const char *path, const char *dflt);
+int64_t doc_int(struct json_object *o, const char *path, int64_t dflt);
+struct json_object *doc_item(struct json_object *array, size_t i);
+size_t doc_len(struct json_object *array);
+
+/* Builders: take V; objects on the way are made.  Memory running out ends the process' use of the plugin: json-c then
+ * yields NULL, which is left out and which the API server refuses. */
+void doc_set(struct json_object *o, const char *path, struct json_object *v);
+void doc_set_str(struct json_object *o, const char *path, const char *v);
+void doc_set_int(struct json_object *o, const char *path, int64_t v);
+/* Sets PATH to a reference to V when V is there. */
+void doc_share(struct json_object *o, const char *path, struct json_object *v);
+
+/* apiVersion, kind, metadata.{name, namespace}, labels and annotations of the component. */
+struct json_object *doc_object(const char *api_version, const char *kind, const char *name,
+                               struct json_object *component);
+
+/* Pushes O into the sink and drops it. */
+int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_err *err);
+
+/* Whether the cluster has KIND of API_VERSION. */
+int doc_cluster_has(struct json_object *cluster, const char *api_version, const char *kind);
+
+/* Fills ERR; returns CODE. */
+int32_t doc_fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Text into a fixed member of struct ome_status, cut where it does not fit. */
+void doc_text(char *to, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The first of the component's ports. */
+int64_t doc_first_port(struct json_object *component);
+
+/* http://<name>.<namespace>.svc.<domain>, with ":PORT" unless PORT is 0, into OUT. */
+void doc_service_url(char *out, size_t cap, const char *name, const char *ns, struct json_object *cluster,
+                     int64_t port);
+
+#endif

@@ -1,0 +1,37 @@
+/* The descriptor of a plugin with one stateless render factory. */
+#ifndef PLUGINS_COMMON_PLUGIN_H
+#define PLUGINS_COMMON_PLUGIN_H
+
+#include <ome/render.h>
+
+#define RENDER_PLUGIN(kind_id, plugin_name, factory_name, text)                                                        \
+  static const struct ome_render_ops ops = {                                                                           \
+      .struct_size = sizeof(ops),                                                                                      \
+      .render = render,                                                                                                \
+      .observe = observe,                                                                                              \
+      .needs = needs,                                                                                                  \
+  };                                                                                                                   \
+  static const struct ome_factory factory = {                                                                          \
+      .struct_size = sizeof(factory),                                                                                  \
+      .threads = OME_THREADS_PARALLEL,                                                                                 \
+      .kind = kind_id,                                                                                                 \
+      .name = factory_name,                                                                                            \
+      .ops = &ops,                                                                                                     \
+  };                                                                                                                   \
+  static const struct ome_factory *const factories[] = {&factory, NULL};                                               \
+  static const struct ome_plugin plugin = {                                                                            \
+      .struct_size = sizeof(plugin),                                                                                   \
+      .abi_epoch = OME_ABI_EPOCH,                                                                                      \
+      .abi_minor = OME_ABI_MINOR,                                                                                      \
+      .name = plugin_name,                                                                                             \
+      .version = OME_VERSION,                                                                                          \
+      .license = "Apache-2.0",                                                                                         \
+      .summary = text,                                                                                                 \
+      .factories = factories,                                                                                          \
+  };                                                                                                                   \
+  const struct ome_plugin *ome_plugin_v1(void) {                                                                       \
+    return &plugin;                                                                                                    \
+  }                                                                                                                    \
+  _Static_assert(sizeof(plugin_name) > 1, "a plugin has a name")
+
+#endif

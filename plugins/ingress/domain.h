@@ -1,0 +1,14 @@
+/* Host names of services from the configuration's templates. */
+#ifndef PLUGINS_INGRESS_DOMAIN_H
+#define PLUGINS_INGRESS_DOMAIN_H
+
+#include "../common/doc.h"
+
+/* The host of NAME: "{{ .Name }}", "{{ .Namespace }}", "{{ .IngressDomain }}", "{{ .Annotations.X }}" and
+ * "{{ .Labels.X }}" of the domain template filled in.  OME_E_INVALID when the result is no host name. */
+int32_t domain_host(const struct request_docs *d, const char *name, char *out, size_t cap, struct ome_err *err);
+
+/* A key of the ingress configuration, or the service's annotation that goes before it. */
+const char *domain_setting(const struct request_docs *d, const char *key, const char *annotation, const char *dflt);
+
+#endif

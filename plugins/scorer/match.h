@@ -1,0 +1,38 @@
+/* The factories of scorer-match and what they share. */
+#ifndef PLUGINS_SCORER_MATCH_H
+#define PLUGINS_SCORER_MATCH_H
+
+#include <ome/scorer.h>
+
+extern const struct ome_factory scorer_format;
+extern const struct ome_factory scorer_framework;
+extern const struct ome_factory scorer_architecture;
+extern const struct ome_factory scorer_size;
+extern const struct ome_factory scorer_quantization;
+extern const struct ome_factory scorer_priority;
+
+#define SCORER_FACTORY(id, text)                                                                                       \
+  static const struct ome_scorer_ops ops = {                                                                           \
+      .struct_size = sizeof(ops),                                                                                      \
+      .score = score,                                                                                                  \
+  };                                                                                                                   \
+  const struct ome_factory scorer_##id = {                                                                             \
+      .struct_size = sizeof(struct ome_factory),                                                                       \
+      .threads = OME_THREADS_PARALLEL,                                                                                 \
+      .kind = OME_KIND_SCORER,                                                                                         \
+      .name = text,                                                                                                    \
+      .ops = &ops,                                                                                                     \
+  }
+
+/* The format entry under judgement: the host asks once for each entry of a runtime.  NULL: none was given. */
+const struct ome_supported_format *entry_of(const struct ome_score_req *req);
+
+/* Points for a matching format and framework: the entry's weight; a weight of 0 stands for OME's own 10 and 5. */
+int64_t format_points(const struct ome_supported_format *e);
+int64_t framework_points(const struct ome_supported_format *e);
+
+/* Rejects with a printf-formatted reason. */
+int32_t reject(struct ome_term_sink *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int32_t points(struct ome_term_sink *out, int64_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -20,7 +20,7 @@ struct gateway_config {
 struct gateway_route {
   const char *ns;
   const char *name;
-  const char *backend;       /* "127.1.2.3:8080"; NULL: not ready */
+  const char *backend;       /* "127.1.2.3:8080", several separated by ','; NULL: not ready */
   const char *not_ready_why; /* for the 503; NULL: "not ready" */
 };
 

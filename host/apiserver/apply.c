@@ -14,7 +14,7 @@ static struct json_object *shallow(struct json_object *o) {
 
   if (!copy || !json_is(o, json_type_object))
     return copy;
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     (void)json_object_object_add(copy, key, json_object_get(v));
   }
   return copy;
@@ -247,7 +247,7 @@ struct apply {
   struct json_object *live; /* without managedFields */
   struct json_object *applied;
   const struct fieldset *reset;
-  struct managers managers;  /* as they were before; then as they are to be */
+  struct managers managers;   /* as they were before; then as they are to be */
   struct json_object *result; /* without managedFields; new */
 };
 

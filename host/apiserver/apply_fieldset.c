@@ -257,7 +257,7 @@ static int32_t parse_node(struct fieldset_pool *pool, struct json_object *fields
     return fail(err, OME_E_INVALID, "fieldsV1: %.100s: not an object", *node->element ? node->element : "root");
   if (depth == JSON_MAX_DEPTH)
     return fail(err, OME_E_INVALID, "fieldsV1: more than %d levels", JSON_MAX_DEPTH);
-  json_object_object_foreach(fields, key, below) {
+  json_object_object_foreach (fields, key, below) {
     const char *element;
     bool found;
     if (streq(key, ".")) {
@@ -332,7 +332,7 @@ void fieldset_print_element(struct buf *b, const char *element) {
     print_value(b, value);
   } else if (value) {
     buf_addc(b, '[');
-    json_object_object_foreach(value, key, v) {
+    json_object_object_foreach (value, key, v) {
       buf_addf(b, "%s%s=", sep, key);
       print_value(b, v);
       sep = ",";

@@ -33,7 +33,7 @@ const struct fieldset *apply_last_applied_fields(struct fieldset_pool *pool, con
 static size_t annotations_size(struct json_object *annotations) {
   size_t n = 0;
 
-  json_object_object_foreach(annotations, key, v) {
+  json_object_object_foreach (annotations, key, v) {
     n += strlen(key) + (size_t)json_object_get_string_len(v);
   }
   return n;

@@ -5,8 +5,7 @@ static const struct schema text = {.type = SCHEMA_STRING, .min_length = -1, .max
 static const struct schema integer = {.type = SCHEMA_INTEGER, .min_length = -1, .max_length = -1};
 static const struct schema boolean = {.type = SCHEMA_BOOLEAN, .min_length = -1, .max_length = -1};
 static const struct schema timestamp = {.type = SCHEMA_ANY, .min_length = -1, .max_length = -1};
-static const struct schema text_map = {
-    .type = SCHEMA_OBJECT, .additional = &text, .min_length = -1, .max_length = -1};
+static const struct schema text_map = {.type = SCHEMA_OBJECT, .additional = &text, .min_length = -1, .max_length = -1};
 static const struct schema finalizers = {.type = SCHEMA_ARRAY,
                                          .items = &text,
                                          .list_type = SCHEMA_LIST_SET,
@@ -15,8 +14,8 @@ static const struct schema finalizers = {.type = SCHEMA_ARRAY,
                                          .max_length = -1};
 
 static const struct schema_property owner_properties[] = {
-    {"apiVersion", &text}, {"blockOwnerDeletion", &boolean}, {"controller", &boolean},
-    {"kind", &text},       {"name", &text},                  {"uid", &text},
+    {"apiVersion", &text}, {"blockOwnerDeletion", &boolean}, {"controller", &boolean}, {"kind", &text}, {"name", &text},
+    {"uid", &text},
 };
 static const struct schema owner = {.type = SCHEMA_OBJECT,
                                     .properties = owner_properties,

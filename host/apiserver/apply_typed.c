@@ -81,13 +81,15 @@ static int32_t item_identity(const struct schema *s, struct json_object *item, s
   if (s->list_type == SCHEMA_LIST_SET) {
     if (!item || json_is(item, json_type_object) || json_is(item, json_type_array))
       return fail(err, OME_E_CORRUPT, "associative list without keys has an element that's %s",
-                  !item ? "an explicit null" : json_is(item, json_type_object) ? "a map type" : "a list type");
+                  !item                             ? "an explicit null"
+                  : json_is(item, json_type_object) ? "a map type"
+                                                    : "a list type");
     *out = json_object_get(item);
     return OME_OK;
   }
   if (!json_is(item, json_type_object))
-    return fail(err, OME_E_CORRUPT, "associative list with keys may not have %s", item ? "non-map elements"
-                                                                                       : "a null element");
+    return fail(err, OME_E_CORRUPT, "associative list with keys may not have %s",
+                item ? "non-map elements" : "a null element");
   keys = json_object_new_object();
   for (const char *const *k = s->list_map_keys; keys && k && *k; k++) {
     int32_t rc = add_key(s->items, item, *k, keys, err);
@@ -168,7 +170,7 @@ static void validate_map(struct validation *v, const struct schema *s, struct js
       add_fault(v, "expected map, got &{%s}", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
     return;
   }
-  json_object_object_foreach(o, key, member) {
+  json_object_object_foreach (o, key, member) {
     const char *element = fieldset_field_element(v->pool, key);
     bool named;
     const struct schema *below = typed_member(s, key, &named);

@@ -3,8 +3,8 @@
 #ifndef HOST_APISERVER_APPLY_TYPED_H
 #define HOST_APISERVER_APPLY_TYPED_H
 
-#include "apiserver/apply_fieldset.h"
 #include "api/schema.h"
+#include "apiserver/apply_fieldset.h"
 
 /* metav1.ObjectMeta. */
 extern const struct schema typed_object_meta;
@@ -44,8 +44,8 @@ struct typed_diff {
   struct fieldset *added, *removed, *modified;
 };
 /* False when memory ran out. */
-bool typed_compare(struct fieldset_pool *pool, const struct schema *s, struct json_object *lhs,
-                   struct json_object *rhs, struct typed_diff *out);
+bool typed_compare(struct fieldset_pool *pool, const struct schema *s, struct json_object *lhs, struct json_object *rhs,
+                   struct typed_diff *out);
 
 /* LHS with RHS laid over it; new.  Both valid. */
 struct json_object *typed_merge(struct fieldset_pool *pool, const struct schema *s, struct json_object *lhs,

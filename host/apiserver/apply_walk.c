@@ -23,7 +23,7 @@ static bool push(struct field_path *path, const char *element) {
 }
 
 static void walk_map_fields(struct fields_walk *w, const struct schema *s, struct json_object *v) {
-  json_object_object_foreach(v, key, member) {
+  json_object_object_foreach (v, key, member) {
     bool named;
     const struct schema *below = typed_member(s, key, &named);
     if (!push(&w->path, fieldset_field_element(w->pool, key)))
@@ -159,15 +159,14 @@ static void compare_member(struct compare_walk *w, const struct schema *s, const
   }
 }
 
-static void compare_maps(struct compare_walk *w, const struct schema *s, struct json_object *l,
-                         struct json_object *r) {
+static void compare_maps(struct compare_walk *w, const struct schema *s, struct json_object *l, struct json_object *r) {
   if (l) {
-    json_object_object_foreach(l, key, v) {
+    json_object_object_foreach (l, key, v) {
       compare_member(w, s, key, (struct side){v, true}, member_of(r, key));
     }
   }
   if (r) {
-    json_object_object_foreach(r, name, value) {
+    json_object_object_foreach (r, name, value) {
       struct side old = member_of(l, name);
       if (!old.there)
         compare_member(w, s, name, old, (struct side){value, true});
@@ -212,8 +211,8 @@ static void walk_compare(struct compare_walk *w, const struct schema *s, struct 
     fieldset_insert(w->pool, l.there ? w->out->removed : w->out->added, &w->path);
 }
 
-bool typed_compare(struct fieldset_pool *pool, const struct schema *s, struct json_object *lhs,
-                   struct json_object *rhs, struct typed_diff *out) {
+bool typed_compare(struct fieldset_pool *pool, const struct schema *s, struct json_object *lhs, struct json_object *rhs,
+                   struct typed_diff *out) {
   struct compare_walk w = {.pool = pool, .out = out};
 
   out->added = fieldset_new(pool);
@@ -235,13 +234,13 @@ static struct json_object *merge_maps(struct fieldset_pool *pool, const struct s
   if (!out)
     return NULL;
   if (l) {
-    json_object_object_foreach(l, key, v) {
+    json_object_object_foreach (l, key, v) {
       (void)json_object_object_add(
           out, key, merge_sides(pool, typed_member(s, key, NULL), (struct side){v, true}, member_of(r, key)));
     }
   }
   if (r) {
-    json_object_object_foreach(r, name, value) {
+    json_object_object_foreach (r, name, value) {
       struct side old = member_of(l, name);
       if (!old.there)
         (void)json_object_object_add(out, name, json_copy(value));
@@ -260,8 +259,8 @@ static struct json_object *merge_lists(struct fieldset_pool *pool, const struct 
     return json_copy(r.there ? r.v : l.v);
   out = json_object_new_array();
   for (size_t i = 0; out && i < left.n; i++)
-    (void)json_object_array_add(out, merge_sides(pool, s->items, (struct side){json_index(l.v, i), true},
-                                                 item_of(&right, left.elements[i])));
+    (void)json_object_array_add(
+        out, merge_sides(pool, s->items, (struct side){json_index(l.v, i), true}, item_of(&right, left.elements[i])));
   for (size_t i = 0; out && i < right.n; i++) {
     struct side old = item_of(&left, right.elements[i]);
     if (!old.there)
@@ -294,7 +293,7 @@ static struct json_object *remove_from_map(struct fieldset_pool *pool, const str
                                            const struct fieldset *set) {
   struct json_object *out = json_object_new_object();
 
-  json_object_object_foreach(v, key, member) {
+  json_object_object_foreach (v, key, member) {
     const struct fieldset *below = fieldset_child(set, fieldset_field_element(pool, key));
     struct json_object *left;
     if (!(below && below->member) && remove_from(pool, typed_member(s, key, NULL), member, below, &left))
@@ -402,8 +401,7 @@ static void reconcile(struct fieldset_pool *pool, const struct schema *s, const 
   }
 }
 
-const struct fieldset *typed_reconcile(struct fieldset_pool *pool, const struct schema *s,
-                                       const struct fieldset *set) {
+const struct fieldset *typed_reconcile(struct fieldset_pool *pool, const struct schema *s, const struct fieldset *set) {
   struct fieldset *out = fieldset_new(pool);
   struct field_path path = {.len = 0};
 

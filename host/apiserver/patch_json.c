@@ -108,7 +108,7 @@ static size_t depth_of(struct patch_run *r, struct json_object *v, size_t limit)
   if (++r->visited > MAX_VISITED || limit == 0)
     return limit + 1;
   if (json_is(v, json_type_object)) {
-    json_object_object_foreach(v, key, member) {
+    json_object_object_foreach (v, key, member) {
       (void)key;
       size_t d = depth_of(r, member, limit - 1);
       deepest = d > deepest ? d : deepest;

@@ -19,7 +19,7 @@
 #define ORDER_PREFIX "$setElementOrder/"
 
 /* The work of one patch may grow with the product of two lists' lengths; this many comparisons are enough for all. */
-#define MAX_COMPARISONS ((size_t)50 << 20)
+#define MAX_COMPARISONS ((size_t)20 << 20)
 
 struct merge_run {
   size_t comparisons;
@@ -36,7 +36,7 @@ static void print_go(struct buf *b, struct json_object *v) {
 
   if (json_is(v, json_type_object)) {
     buf_adds(b, "map[");
-    json_object_object_foreach(v, key, member) {
+    json_object_object_foreach (v, key, member) {
       buf_addf(b, "%s%s:", sep, key);
       print_go(b, member);
       sep = " ";
@@ -96,7 +96,7 @@ static struct json_object *plain_copy(struct json_object *v) {
   out = json_object_new_object();
   if (!out)
     return NULL;
-  json_object_object_foreach(v, key, member) {
+  json_object_object_foreach (v, key, member) {
     if (member && !is_directive(key))
       (void)json_object_object_add(out, key, plain_copy(member));
   }
@@ -110,9 +110,10 @@ static struct json_object *identity(struct json_object *item, const char *merge_
   return merge_key ? json_get(item, merge_key) : item;
 }
 
+/* -1: not there, or too many comparisons already, which merge_list() reports. */
 static ptrdiff_t index_of(struct merge_run *r, struct json_object *list, struct json_object *id,
                           const char *merge_key) {
-  for (size_t i = 0; i < json_len(list); i++)
+  for (size_t i = 0; i < json_len(list) && r->comparisons <= MAX_COMPARISONS; i++)
     if (equal(r, identity(json_index(list, i), merge_key), id))
       return (ptrdiff_t)i;
   return -1;
@@ -145,7 +146,7 @@ static struct json_object *partition(struct merge_run *r, struct json_object *li
     struct json_object *id = identity(json_index(by, i), merge_key);
     if (index_of(r, by, id, merge_key) != (ptrdiff_t)i)
       continue;
-    for (size_t j = 0; j < json_len(list); j++)
+    for (size_t j = 0; j < json_len(list) && r->comparisons <= MAX_COMPARISONS; j++)
       if (equal(r, identity(json_index(list, j), merge_key), id))
         append(out, json_index(list, j));
   }
@@ -321,7 +322,7 @@ static int32_t apply_retain_keys(struct json_object *o, struct json_object *patc
     return OME_OK;
   if (!json_is(keep, json_type_array))
     return fail(err, OME_E_INVALID, "invalid patch format of retainKeys");
-  json_object_object_foreach(patch, key, v) {
+  json_object_object_foreach (patch, key, v) {
     if (v && !is_directive(key) && !holds_string(keep, key))
       return fail(err, OME_E_INVALID, "invalid patch format of retainKeys");
   }
@@ -429,7 +430,7 @@ static struct json_object *share_members(struct json_object *from) {
 
   if (!o || !from)
     return o;
-  json_object_object_foreach(from, key, v) {
+  json_object_object_foreach (from, key, v) {
     (void)json_object_object_add(o, key, json_object_get(v));
   }
   return o;
@@ -445,11 +446,11 @@ static int32_t merge_object(struct merge_run *r, const struct schema *s, struct 
   if (!(o = share_members(from)))
     return fail_memory(err);
   rc = apply_retain_keys(o, patch, err);
-  json_object_object_foreach(patch, directive, list) {
+  json_object_object_foreach (patch, directive, list) {
     if (rc == OME_OK && has_prefix(directive, ORDER_PREFIX))
       rc = apply_order(r, s, o, patch, directive + strlen(ORDER_PREFIX), list, err);
   }
-  json_object_object_foreach(patch, key, v) {
+  json_object_object_foreach (patch, key, v) {
     _cleanup_free_ char *order = str_printf(ORDER_PREFIX "%s", key);
     if (rc != OME_OK)
       return rc;

@@ -185,6 +185,8 @@ static void compare_item(struct compare_walk *w, const struct schema *s, const c
 static void compare_lists(struct compare_walk *w, const struct schema *s, struct side l, struct side r) {
   _cleanup_(items_fini) struct items left = {0}, right = {0};
 
+  if (l.there && r.there && json_equal(l.v, r.v)) /* mostly so, and naming every item is dear */
+    return;
   if (!items_init(&left, w->pool, s, l.v) || !items_init(&right, w->pool, s, r.v)) {
     compare_leaf(w, l, r);
     return;

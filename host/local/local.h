@@ -11,8 +11,8 @@ struct local;
 
 struct local_config {
   struct kube_client *client;
-  const char *data_dir;  /* run/, logs/, volumes/ below it */
-  const char *node_name; /* NULL: the host name */
+  const char *data_dir;    /* run/, logs/, volumes/ below it */
+  const char *node_name;   /* NULL: the host name */
   struct gateway *gateway; /* gets its routes from the InferenceServices; NULL: none */
 };
 

@@ -142,6 +142,10 @@ void http_pause_body(struct http_exchange *x, bool paused) {
     http_connection_process(x->connection);
 }
 
+struct loop *http_loop(const struct http_exchange *x) {
+  return x->connection->server->loop;
+}
+
 void http_set_user(struct http_exchange *x, void *user) {
   x->user = user;
 }

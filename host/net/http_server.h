@@ -91,6 +91,9 @@ void http_on_drain(struct http_exchange *x, http_handler *on_drain, void *arg);
 /* Called once if the peer goes away before the response has ended; X is gone when it returns. */
 void http_on_close(struct http_exchange *x, http_handler *on_close, void *arg);
 
+/* The server's loop, for events and timers of whoever answers. */
+struct loop *http_loop(const struct http_exchange *x);
+
 /* Something of the owner's to hang on an exchange. */
 void http_set_user(struct http_exchange *x, void *user);
 void *http_user(const struct http_exchange *x);

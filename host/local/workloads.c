@@ -1,0 +1,189 @@
+/* Carrying out what the Deployment, ReplicaSet and Job controllers decide. */
+#include "local/local_int.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "kube/meta.h"
+#include "local/plan.h"
+
+#include <string.h>
+
+struct workload {
+  const struct kube_resource *resource, *child;
+  enum local_cache cache;
+  void (*plan)(struct json_object *workload, struct json_object *children, int64_t now_ms, struct plan *out);
+};
+
+static const struct workload deployments = {&KUBE_DEPLOYMENTS, &KUBE_REPLICASETS, CACHE_DEPLOYMENTS, deployment_plan};
+static const struct workload replicasets = {&KUBE_REPLICASETS, &KUBE_PODS, CACHE_REPLICASETS, replicaset_plan};
+static const struct workload jobs = {&KUBE_JOBS, &KUBE_PODS, CACHE_JOBS, job_plan};
+
+/* "a=b,c=d" of the workload's selector, to keep the list short; new.  What it finds is looked through by owner. */
+static char *label_query(struct json_object *workload) {
+  struct json_object *match = json_at(workload, "spec.selector.matchLabels");
+  _cleanup_buf_ struct buf out = BUF_INIT;
+
+  if (match) {
+    json_object_object_foreach (match, key, v) {
+      buf_addf(&out, "%s%s=%s", out.len ? "," : "", key, json_object_get_string(v));
+    }
+  }
+  return buf_take(&out);
+}
+
+/* The children of WORKLOAD as the API server has them now: deciding from a cache that lags behind our own writes would
+ * make pods twice. */
+static int32_t list_children(struct local *l, const struct workload *w, struct json_object *workload,
+                             struct json_object **out, struct ome_err *err) {
+  _cleanup_free_ char *labels = label_query(workload);
+  const struct kube_list_opts opts = {.labels = labels && *labels ? labels : NULL};
+  _cleanup_json_ struct json_object *list = NULL;
+  int32_t rc = kube_list(l->client, w->child, meta_namespace(workload), &opts, &list, err);
+
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *items = json_get(list, "items"), *owned = json_object_new_array();
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *item = json_index(items, i);
+    if (streq(json_str(meta_owner(item), "uid", ""), meta_uid(workload)))
+      (void)json_object_array_add(owned, json_object_get(item));
+  }
+  *out = owned;
+  return OME_OK;
+}
+
+/* ---- events
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static void tell_scaled(struct local *l, struct json_object *workload, struct json_object *rs, int64_t from,
+                        int64_t to) {
+  kube_record(l->recorder, workload, false, "ScalingReplicaSet", "Scaled %s replica set %s from %lld to %lld",
+              to > from ? "up" : "down", meta_name(rs), (long long)from, (long long)to);
+}
+
+static void tell_created(struct local *l, const struct workload *w, struct json_object *workload,
+                         struct json_object *child) {
+  if (w->child == &KUBE_REPLICASETS)
+    tell_scaled(l, workload, child, 0, json_i64(child, "spec.replicas", 0));
+  else
+    kube_record(l->recorder, workload, false, "SuccessfulCreate", "Created pod: %s", meta_name(child));
+}
+
+/* ---- the plan
+ * ---------------------------------------------------------------------------------------------------------- */
+
+static int32_t create_children(struct local *l, const struct workload *w, struct json_object *workload,
+                               const struct plan *p, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(p->create); i++) {
+    _cleanup_json_ struct json_object *made = NULL;
+    int32_t rc = kube_create(l->client, w->child, json_index(p->create, i), &made, err);
+    if (rc != OME_OK) {
+      kube_record(l->recorder, workload, true, "FailedCreate", "Error creating: %s", err->msg);
+      return rc;
+    }
+    tell_created(l, w, workload, made);
+  }
+  return OME_OK;
+}
+
+static int32_t patch_children(struct local *l, const struct workload *w, struct json_object *workload,
+                              struct json_object *children, const struct plan *p, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(p->patch); i++) {
+    struct json_object *patch = json_index(p->patch, i), *child = NULL;
+    for (size_t k = 0; k < json_len(children); k++)
+      if (streq(meta_name(json_index(children, k)), meta_name(patch)))
+        child = json_index(children, k);
+    int32_t rc = kube_patch(l->client, w->child, meta_namespace(workload), meta_name(patch), NULL, KUBE_PATCH_MERGE,
+                            patch, NULL, err);
+    if (rc != OME_OK && rc != OME_E_NOT_FOUND)
+      return rc;
+    int64_t from = json_i64(child, "spec.replicas", 0), to = json_i64(patch, "spec.replicas", from);
+    if (child && from != to)
+      tell_scaled(l, workload, child, from, to);
+  }
+  return OME_OK;
+}
+
+static int32_t remove_children(struct local *l, const struct workload *w, struct json_object *workload,
+                               const struct plan *p, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(p->remove); i++) {
+    struct json_object *child = json_index(p->remove, i);
+    int32_t rc = kube_delete(l->client, w->child, meta_namespace(child), meta_name(child), meta_uid(child),
+                             KUBE_BACKGROUND, err);
+    if (rc != OME_OK && rc != OME_E_NOT_FOUND && rc != OME_E_CONFLICT)
+      return rc;
+    if (w->child == &KUBE_PODS)
+      kube_record(l->recorder, workload, false, "SuccessfulDelete", "Deleted pod: %s", meta_name(child));
+  }
+  return OME_OK;
+}
+
+/* Writes STATUS where it differs; a workload that is gone is fine. */
+static int32_t write_status(struct local *l, const struct workload *w, struct json_object *workload,
+                            struct json_object *status, struct ome_err *err) {
+  struct json_object *diff = status ? merge_diff(json_get(workload, "status"), status) : NULL;
+  _cleanup_json_ struct json_object *patch = json_object_new_object();
+
+  if (!diff)
+    return OME_OK;
+  (void)json_set(patch, "status", diff);
+  int32_t rc = kube_patch(l->client, w->resource, meta_namespace(workload), meta_name(workload), "status",
+                          KUBE_PATCH_MERGE, patch, NULL, err);
+  return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
+static int32_t carry_out(struct local *l, const struct workload *w, struct json_object *workload,
+                         struct json_object *children, const struct plan *p, struct ome_err *err) {
+  const char *ns = meta_namespace(workload), *name = meta_name(workload);
+  struct ome_err status_err = ERR_INIT;
+  int32_t rc = OME_OK;
+
+  if (p->remove_self) {
+    rc = kube_delete(l->client, w->resource, ns, name, meta_uid(workload), KUBE_BACKGROUND, err);
+    return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+  }
+  rc = create_children(l, w, workload, p, err);
+  if (rc == OME_OK)
+    rc = patch_children(l, w, workload, children, p, err);
+  if (rc == OME_OK)
+    rc = remove_children(l, w, workload, p, err);
+  /* The status is written even when a child was refused: it says how far things are. */
+  int32_t status_rc = write_status(l, w, workload, p->status, &status_err);
+  if (rc == OME_OK && status_rc != OME_OK) {
+    *err = status_err;
+    rc = status_rc;
+  }
+  if (rc == OME_OK && p->self)
+    rc = kube_patch(l->client, w->resource, ns, name, NULL, KUBE_PATCH_MERGE, p->self, NULL, err);
+  return rc;
+}
+
+static int32_t reconcile(struct local *l, const struct workload *w, const char *ns, const char *name,
+                         uint64_t *requeue_ms, struct ome_err *err) {
+  _cleanup_json_ struct json_object *workload = kube_cache_get(l->caches[w->cache], ns, name);
+  _cleanup_json_ struct json_object *children = NULL;
+  _cleanup_plan_ struct plan p;
+
+  if (!workload)
+    return OME_OK;
+  plan_init(&p);
+  int32_t rc = list_children(l, w, workload, &children, err);
+  if (rc != OME_OK)
+    return rc;
+  w->plan(workload, children, wall_ms(), &p);
+  rc = carry_out(l, w, workload, children, &p, err);
+  *requeue_ms = p.again_ms;
+  return rc;
+}
+
+int32_t deployments_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &deployments, ns, name, requeue_ms, err);
+}
+
+int32_t replicasets_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &replicasets, ns, name, requeue_ms, err);
+}
+
+int32_t jobs_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &jobs, ns, name, requeue_ms, err);
+}

@@ -63,8 +63,9 @@ int32_t cluster_document(const struct cluster_facts *facts, struct json_object *
 int32_t cluster_offline(bool embedded, struct json_object *config, struct json_object **out, struct ome_err *err) {
   static const char *const apis[] = {"v1/Service",
                                      "v1/ConfigMap",
-                                     "v1/ServiceAccount",
+
                                      "apps/v1/Deployment",
+                                     "v1/ServiceAccount",
                                      "autoscaling/v2/HorizontalPodAutoscaler",
                                      "policy/v1/PodDisruptionBudget",
                                      "rbac.authorization.k8s.io/v1/Role",
@@ -73,7 +74,7 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
   struct cluster_facts facts = {
       .gateway_url = embedded ? "http://%s.%s.localhost:8080" : NULL,
       .apis = apis,
-      .napis = embedded ? 4 : ARRAY_LEN(apis),
+      .napis = embedded ? 3 : ARRAY_LEN(apis),
       .config = config,
   };
 

@@ -10,8 +10,9 @@ struct controller;
 struct controller_config {
   struct kube_client *client;
   struct plugins *plugins;
-  const char *ome_namespace;  /* where inferenceservice-config and node ConfigMaps are; NULL: "ome" */
-  const char *gateway_url;    /* embedded platform: "http://%s.%s.localhost:8080" with name and namespace; NULL: ingress decides */
+  const char *ome_namespace; /* where inferenceservice-config and node ConfigMaps are; NULL: "ome" */
+  /* Embedded platform: "http://%s.%s.localhost:8080", for name and namespace; NULL: ingress decides. */
+  const char *gateway_url;
 };
 
 int32_t controller_start(const struct controller_config *cfg, struct controller **out, struct ome_err *err);

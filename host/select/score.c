@@ -11,8 +11,9 @@ struct verdict {
   int64_t points;
   struct json_object *terms;
   bool rejected;
-  char why[320]; /* reasons joined by ", " */
-  bool failed;   /* memory ran out */
+  unsigned misses; /* how often */
+  char why[320];   /* reasons joined by ", " */
+  bool failed;     /* memory ran out */
 };
 
 static void add_reason(char *to, size_t cap, const char *separator, const char *reason) {
@@ -44,6 +45,7 @@ static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   struct verdict *v = s->ctx;
 
   v->rejected = true;
+  v->misses++;
   add_reason(v->why, sizeof(v->why), ", ", reason && *reason ? reason : "rejected without a reason");
   return OME_OK;
 }
@@ -137,6 +139,7 @@ int32_t score_runtime(const struct score_context *ctx, const struct select_runti
   char rejected[sizeof(out->rejected)] = "";
 
   out->runtime = runtime;
+  out->misses = UINT32_MAX;
   if (!gate_runtime(runtime, ctx->req->service, out->rejected, sizeof(out->rejected)))
     return OME_OK;
   for (size_t i = 0; i < runtime->nentries; i++) {
@@ -148,6 +151,7 @@ int32_t score_runtime(const struct score_context *ctx, const struct select_runti
     }
     uint64_t distance = range_distance(&runtime->entries[i], ctx->model->facts.parameters);
     if (v.rejected) {
+      out->misses = v.misses < out->misses ? v.misses : out->misses;
       if (!strstr(rejected, v.why))
         add_reason(rejected, sizeof(rejected), "; ", v.why);
     } else if (better(out, &v, distance)) {

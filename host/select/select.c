@@ -45,6 +45,8 @@ static int compare(const void *x, const void *y) {
 
   if (!a->entry != !b->entry)
     return a->entry ? -1 : 1;
+  if (!a->entry && a->misses != b->misses)
+    return a->misses < b->misses ? -1 : 1;
   if (!a->entry || !a->runtime->ns != !b->runtime->ns)
     return compare_scope_and_name(a, b);
   if (a->score != b->score)

@@ -50,7 +50,7 @@ struct selection {
   struct select_model model;
   struct select_runtime *runtimes;
   size_t nruntimes;
-  struct select_candidate *candidates; /* ranked: accepted ones, then rejected ones by scope and name */
+  struct select_candidate *candidates; /* ranked; rejected ones follow, nearest first */
   size_t ncandidates;
   size_t naccepted;
   const struct select_candidate *chosen; /* NULL: none */

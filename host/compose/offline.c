@@ -1,0 +1,118 @@
+#include "compose/offline.h"
+
+#include "api/schema.h"
+#include "base/str.h"
+#include "compose/cluster.h"
+#include "compose/names.h"
+
+#include <string.h>
+
+/* ---- checking ---------------------------------------------------------------------------------------------------- */
+
+static bool check(struct offline *o, struct json_object *doc) {
+  const char *kind = json_str(doc, "kind", "");
+  const struct schema *s = schema_builtin("ome.io", "v1beta1", kind);
+  struct field_errors errors = {0};
+  bool ok = true;
+
+  if (!s)
+    return true;
+  schema_default(s, doc);
+  schema_validate(s, doc, NULL, &errors);
+  for (size_t i = 0; i < errors.list.len; i++) {
+    struct field_error *e = &errors.list.items[i];
+    _cleanup_free_ char *text =
+        str_printf("%s %s: %s: %s", kind, json_str(doc, "metadata.name", ""), e->field, e->message);
+    ok = ok && text && json_object_array_add(o->problems, json_object_new_string(text)) == 0;
+  }
+  field_errors_fini(&errors);
+  return ok;
+}
+
+/* ---- sorting ----------------------------------------------------------------------------------------------------- */
+
+static bool same_name(struct json_object *a, struct json_object *b) {
+  return streq(json_str(a, "kind", ""), json_str(b, "kind", "")) &&
+         streq(json_str(a, "metadata.namespace", "default"), json_str(b, "metadata.namespace", "default")) &&
+         streq(json_str(a, "metadata.name", ""), json_str(b, "metadata.name", ""));
+}
+
+static bool put(struct json_object *array, struct json_object *doc) {
+  for (size_t i = 0; i < json_len(array); i++)
+    if (same_name(json_index(array, i), doc))
+      return json_object_array_put_idx(array, i, json_object_get(doc)) == 0;
+  return json_object_array_add(array, json_object_get(doc)) == 0;
+}
+
+static struct json_object *array_for(struct offline *o, const char *kind) {
+  const struct {
+    const char *kind;
+    struct json_object *array;
+  } table[] = {{"InferenceService", o->services},
+               {"BaseModel", o->world.models},
+               {"ClusterBaseModel", o->world.models},
+               {"ServingRuntime", o->world.runtimes},
+               {"ClusterServingRuntime", o->world.runtimes},
+               {"AcceleratorClass", o->world.accelerators}};
+
+  for (size_t i = 0; i < ARRAY_LEN(table); i++)
+    if (streq(table[i].kind, kind))
+      return table[i].array;
+  return NULL;
+}
+
+static int by_name(const void *a, const void *b) {
+  struct json_object *const *x = a;
+  struct json_object *const *y = b;
+  int c = strcmp(json_str(*x, "metadata.namespace", "default"), json_str(*y, "metadata.namespace", "default"));
+
+  return c ? c : strcmp(json_str(*x, "metadata.name", ""), json_str(*y, "metadata.name", ""));
+}
+
+static int32_t sort_in(struct offline *o, struct json_object *docs, struct json_object **config, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(docs); i++) {
+    struct json_object *doc = json_index(docs, i);
+    const char *kind = json_str(doc, "kind", "");
+    struct json_object *array = has_prefix(json_str(doc, "apiVersion", ""), "ome.io/") ? array_for(o, kind) : NULL;
+    if (array && (!check(o, doc) || !put(array, doc)))
+      return fail_memory(err);
+    if (streq(kind, "ConfigMap") && streq(json_str(doc, "metadata.name", ""), "inferenceservice-config"))
+      *config = doc;
+  }
+  json_object_array_sort(o->services, by_name);
+  return OME_OK;
+}
+
+int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded, struct plugins *plugins,
+                     struct ome_err *err) {
+  struct json_object *config = NULL;
+
+  memset(o, 0, sizeof(*o));
+  o->services = json_object_new_array();
+  o->problems = json_object_new_array();
+  o->world.models = json_object_new_array();
+  o->world.runtimes = json_object_new_array();
+  o->world.accelerators = json_object_new_array();
+  o->world.plugins = plugins;
+  o->world.nscorers = select_scorers_of(plugins, o->world.scorers, PLAN_SCORERS);
+  int32_t rc = OME_OK;
+  if (!o->services || !o->problems || !o->world.models || !o->world.runtimes || !o->world.accelerators)
+    rc = fail_memory(err);
+  if (rc == OME_OK)
+    rc = sort_in(o, docs, &config, err);
+  if (rc == OME_OK)
+    rc = cluster_offline(embedded, config, &o->world.cluster, err);
+  if (rc != OME_OK)
+    offline_fini(o);
+  return rc;
+}
+
+void offline_fini(struct offline *o) {
+  json_unref(o->services);
+  json_unref(o->problems);
+  json_unref(o->world.models);
+  json_unref(o->world.runtimes);
+  json_unref(o->world.accelerators);
+  json_unref(o->world.cluster);
+  memset(o, 0, sizeof(*o));
+}

@@ -1,0 +1,20 @@
+/* A world made of documents: what `ome render` and `ome explain` plan in.  Pure. */
+#ifndef HOST_COMPOSE_OFFLINE_H
+#define HOST_COMPOSE_OFFLINE_H
+
+#include "compose/plan.h"
+
+struct offline {
+  struct plan_world world;
+  struct json_object *services; /* array of InferenceServices, by namespace and name */
+  struct json_object *problems; /* array of sentences: documents that the API server would refuse */
+};
+
+/* Sorts DOCS (array; borrowed and, where the API has defaults, filled in) by kind; of two documents with one name the
+ * later counts, as with kubectl apply.  Other kinds than OME's and ConfigMap inferenceservice-config are skipped.
+ * EMBEDDED plans for `ome up` instead of a cluster. */
+int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded, struct plugins *plugins,
+                     struct ome_err *err);
+void offline_fini(struct offline *o);
+
+#endif

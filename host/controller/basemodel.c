@@ -1,0 +1,194 @@
+/* BaseModel and ClusterBaseModel: what the agents report of each node, summed up; deletion once every node let go. */
+#include "base/str.h"
+#include "compose/names.h"
+#include "controller/internal.h"
+#include "kube/meta.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct model_kind {
+  const struct kube_resource *resource;
+  enum watch_id watch;
+  const char *finalizer;
+};
+
+static struct model_kind kind_of(const char *ns) {
+  return ns ? (struct model_kind){&KUBE_BASEMODELS, WATCH_BASE_MODELS, "basemodels.ome.io/finalizer"}
+            : (struct model_kind){&KUBE_CLUSTERBASEMODELS, WATCH_CLUSTER_BASE_MODELS,
+                                  "clusterbasemodels.ome.io/finalizer"};
+}
+
+/* ---- what the agents say ------------------------------------------------------------------------------------------
+ */
+
+/* The status of the model KEY in an agent's ConfigMap; "" : not there.  Unreadable counts as present. */
+static void status_on_node(struct json_object *config_map, const char *key, char out[16]) {
+  struct json_object *value = json_get(json_get(config_map, "data"), key);
+  const char *text = value ? json_object_get_string(value) : NULL;
+  _cleanup_json_ struct json_object *entry = NULL;
+  struct ome_err err = ERR_INIT;
+
+  out[0] = '\0';
+  if (!text)
+    return;
+  if (json_parse(text, strlen(text), 0, &entry, &err) != OME_OK)
+    (void)strcpy(out, "Unknown");
+  else
+    (void)snprintf(out, 16, "%s", json_str(entry, "status", "Unknown"));
+}
+
+struct tally {
+  struct json_object *ready; /* sorted names of nodes */
+  struct json_object *failed;
+  size_t holding; /* nodes that have not let go yet */
+};
+
+/* ConfigMaps come in the order of their names, which are the nodes'. One without its Node is a leftover. */
+static int32_t count_nodes(struct controller *c, const char *key, struct tally *t, struct ome_err *err) {
+  _cleanup_json_ struct json_object *maps = kube_cache_list(c->watches[WATCH_NODE_MODELS], c->ome_namespace);
+
+  t->ready = json_object_new_array();
+  t->failed = json_object_new_array();
+  if (!t->ready || !t->failed)
+    return fail_memory(err);
+  for (size_t i = 0; i < json_len(maps); i++) {
+    struct json_object *map = json_index(maps, i);
+    _cleanup_json_ struct json_object *node = kube_cache_get(c->watches[WATCH_NODES], NULL, meta_name(map));
+    char status[16];
+    if (!node)
+      continue;
+    status_on_node(map, key, status);
+    struct json_object *list = streq(status, "Ready") ? t->ready : streq(status, "Failed") ? t->failed : NULL;
+    if (list)
+      (void)json_object_array_add(list, json_object_new_string(meta_name(map)));
+    t->holding += *status && !streq(status, "Deleted");
+  }
+  return OME_OK;
+}
+
+/* ---- status -------------------------------------------------------------------------------------------------------
+ */
+
+static bool put_list(struct json_object *status, const char *key, struct json_object *list) {
+  if (json_len(list))
+    return json_set(status, key, json_object_get(list));
+  json_del(status, key);
+  return true;
+}
+
+static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
+                            const struct tally *t, struct ome_err *err) {
+  struct json_object *old = json_get(model, "status");
+  _cleanup_json_ struct json_object *changed = json_copy(model);
+  struct json_object *status = changed ? json_ensure(changed, "status") : NULL;
+  const char *state = json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
+
+  if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
+      !put_list(status, "nodesFailed", t->failed))
+    return fail_memory(err);
+  if (json_equal(status, old))
+    return OME_OK;
+  int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);
+  if (rc == OME_OK && !streq(json_str(old, "state", ""), state) && !streq(state, "In_Transit"))
+    kube_record(c->recorder, model, streq(state, "Failed"), streq(state, "Failed") ? "ModelFailed" : "ModelReady",
+                "model is %s on %zu nodes", state, json_len(*state == 'R' ? t->ready : t->failed));
+  return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
+/* ---- entry --------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t finish_deletion(struct controller *c, const struct model_kind *k, struct json_object *model,
+                               const struct tally *t, struct ome_err *err) {
+  /* The next change of a node's ConfigMap, or the end of the node, brings us here again. */
+  if (t->holding > 0 || !meta_remove_finalizer(model, k->finalizer))
+    return OME_OK;
+  int32_t rc = kube_update(c->client, k->resource, model, NULL, err);
+  return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
+static int32_t keep(struct controller *c, const struct model_kind *k, struct json_object *model, const struct tally *t,
+                    struct ome_err *err) {
+  if (!meta_has_finalizer(model, k->finalizer)) {
+    _cleanup_json_ struct json_object *stored = NULL;
+    _cleanup_json_ struct json_object *changed = json_copy(model);
+    if (!changed || !meta_add_finalizer(changed, k->finalizer))
+      return fail_memory(err);
+    int32_t rc = kube_update(c->client, k->resource, changed, &stored, err);
+    if (rc != OME_OK)
+      return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+    return write_status(c, k, stored, t, err);
+  }
+  return write_status(c, k, model, t, err);
+}
+
+/* A long name's key in the ConfigMaps is shortened: finds whose it is. */
+static void requeue_by_key(struct controller *c, const struct model_kind *k, const char *ns, const char *key) {
+  _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[k->watch], NULL);
+
+  for (size_t i = 0; i < json_len(all); i++) {
+    struct json_object *m = json_index(all, i);
+    _cleanup_free_ char *own = name_model_key(ns ? meta_namespace(m) : NULL, meta_name(m));
+    if (own && streq(own, key))
+      enqueue(c, QUEUE_MODELS, ns ? meta_namespace(m) : NULL, meta_name(m));
+  }
+}
+
+int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
+  struct controller *c = arg;
+  struct model_kind k = kind_of(ns);
+  struct tally t = {0};
+  _cleanup_free_ char *key = name_model_key(ns, name);
+  _cleanup_json_ struct json_object *model = kube_cache_get(c->watches[k.watch], ns, name);
+  int32_t rc = OME_OK;
+
+  if (!key)
+    return fail_memory(err);
+  if (model) {
+    rc = count_nodes(c, key, &t, err);
+    if (rc == OME_OK)
+      rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, err) : keep(c, &k, model, &t, err);
+    json_unref(t.ready);
+    json_unref(t.failed);
+  } else if (strlen(name) > 200) {
+    requeue_by_key(c, &k, ns, key);
+  }
+  requeue_services(c, ns, name);
+  return rc;
+}
+
+/* ---- events that concern several models ----------------------------------------------------------------------------
+ */
+
+void requeue_models_of(struct controller *c, struct json_object *config_map) {
+  static const char cluster[] = "clusterbasemodel.";
+  static const char namespaced[] = ".basemodel.";
+  struct json_object *data = json_get(config_map, "data");
+
+  if (!json_is(data, json_type_object))
+    return;
+  json_object_object_foreach (data, key, value) {
+    (void)value;
+    const char *split = strstr(key, namespaced);
+    if (has_prefix(key, cluster)) {
+      enqueue(c, QUEUE_MODELS, NULL, key + sizeof(cluster) - 1);
+    } else if (split) {
+      _cleanup_free_ char *ns = str_copy(key, (size_t)(split - key));
+      if (ns)
+        enqueue(c, QUEUE_MODELS, ns, split + sizeof(namespaced) - 1);
+    }
+  }
+}
+
+void requeue_all_models(struct controller *c) {
+  static const enum watch_id ids[] = {WATCH_BASE_MODELS, WATCH_CLUSTER_BASE_MODELS};
+
+  for (size_t w = 0; w < ARRAY_LEN(ids); w++) {
+    _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[ids[w]], NULL);
+    for (size_t i = 0; i < json_len(all); i++) {
+      struct json_object *m = json_index(all, i);
+      enqueue(c, QUEUE_MODELS, ids[w] == WATCH_BASE_MODELS ? meta_namespace(m) : NULL, meta_name(m));
+    }
+  }
+}

@@ -1,0 +1,174 @@
+/* The objects that a service is made of: applied where they differ, deleted where they are wanted no more. */
+#include "base/str.h"
+#include "compose/names.h"
+#include "controller/diff.h"
+#include "controller/internal.h"
+#include "kube/meta.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+  const char *api_version;
+  const char *kind;
+  bool embedded; /* also where there is a gateway instead of a cluster's controllers */
+} kinds[CHILD_KINDS] = {
+    {"v1", "Service", true},
+    {"v1", "ConfigMap", true},
+    {"apps/v1", "Deployment", true},
+    {"v1", "ServiceAccount", false},
+    {"rbac.authorization.k8s.io/v1", "Role", false},
+    {"rbac.authorization.k8s.io/v1", "RoleBinding", false},
+    {"autoscaling/v2", "HorizontalPodAutoscaler", false},
+    {"policy/v1", "PodDisruptionBudget", false},
+    {"networking.k8s.io/v1", "Ingress", false},
+};
+
+int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err) {
+  struct kube_cache_opts opts = {.labels = LABEL_SERVICE, .on_event = on_event, .arg = c};
+
+  for (size_t i = 0; i < CHILD_KINDS; i++) {
+    struct child_kind *k = &c->children[i];
+    k->api_version = kinds[i].api_version;
+    k->kind = kinds[i].kind;
+    if (c->gateway_url && !kinds[i].embedded)
+      continue;
+    int32_t rc = kube_discover(c->client, k->api_version, k->kind, &k->resource, err);
+    if (rc == OME_E_NOT_FOUND)
+      continue;
+    if (rc == OME_OK)
+      rc = kube_cache_new(c->client, k->resource, &opts, &k->cache, err);
+    if (rc != OME_OK)
+      return fail_prefix(err, "%s %s", k->api_version, k->kind);
+  }
+  return OME_OK;
+}
+
+void children_stop(struct controller *c) {
+  for (size_t i = 0; i < CHILD_KINDS; i++)
+    kube_cache_free(c->children[i].cache);
+}
+
+bool children_wait(struct controller *c, uint64_t timeout_ms) {
+  for (size_t i = 0; i < CHILD_KINDS; i++)
+    if (c->children[i].cache && !kube_cache_wait(c->children[i].cache, timeout_ms))
+      return false;
+  return true;
+}
+
+static struct child_kind *kind_of(struct controller *c, struct json_object *o) {
+  for (size_t i = 0; i < CHILD_KINDS; i++)
+    if (c->children[i].resource && streq(c->children[i].kind, json_str(o, "kind", "")) &&
+        streq(c->children[i].api_version, json_str(o, "apiVersion", "")))
+      return &c->children[i];
+  return NULL;
+}
+
+/* ---- applying -----------------------------------------------------------------------------------------------------
+ */
+
+static char *memo_key(struct json_object *o) {
+  return str_printf("%s/%s/%s", json_str(o, "kind", ""), meta_namespace(o), meta_name(o));
+}
+
+/* What WANT was when LIVE had this version. */
+static char *memo_text(struct json_object *want, struct json_object *live) {
+  _cleanup_free_ char *text = json_text(want);
+  char digest[65];
+
+  if (!text)
+    return NULL;
+  sha256_hex(text, strlen(text), digest);
+  return str_printf("%s %s", json_str(live, "metadata.resourceVersion", ""), digest);
+}
+
+/* Whether our last apply of the same WANT led to just this LIVE: then another would change nothing, however differently
+ * the server words what it stores. */
+static bool is_settled(struct controller *c, const char *key, struct json_object *want, struct json_object *live) {
+  const char *memo = strmap_get(c->applied, key);
+  _cleanup_free_ char *now = memo ? memo_text(want, live) : NULL;
+
+  return now && streq(memo, now);
+}
+
+static void remember(struct controller *c, const char *key, struct json_object *want, struct json_object *live) {
+  char *text = memo_text(want, live);
+
+  if (text && !strmap_put(c->applied, key, text))
+    free(text);
+}
+
+/* *LIVE is the object as it is now; new. */
+static int32_t apply_one(struct controller *c, struct json_object *service, struct json_object *want,
+                         struct json_object **live, struct ome_err *err) {
+  struct child_kind *k = kind_of(c, want);
+  const char *kind = json_str(want, "kind", "");
+  _cleanup_free_ char *key = memo_key(want);
+
+  if (!key)
+    return fail_memory(err);
+  if (!k)
+    return fail(err, OME_E_UNSUPPORTED, "the cluster does not have %s %s; install it", json_str(want, "apiVersion", ""),
+                kind);
+  _cleanup_json_ struct json_object *have = kube_cache_get(k->cache, meta_namespace(want), meta_name(want));
+  const char *owner = json_str(meta_owner(have), "uid", "");
+  if (have && !streq(owner, meta_uid(service)))
+    return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
+                kind, meta_namespace(want), meta_name(want));
+  if (have && (!diff_apply_needed(want, have, CONTROLLER_MANAGER) || is_settled(c, key, want, have))) {
+    *live = TAKE_PTR(have);
+    return OME_OK;
+  }
+  int32_t rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
+  if (rc != OME_OK)
+    return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
+  remember(c, key, want, *live);
+  return OME_OK;
+}
+
+/* ---- pruning ------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_wanted(const struct plan *plan, const char *kind, struct json_object *o) {
+  for (size_t i = 0; i < json_len(plan->objects); i++) {
+    struct json_object *w = json_index(plan->objects, i);
+    if (streq(json_str(w, "kind", ""), kind) && streq(meta_name(w), meta_name(o)))
+      return true;
+  }
+  return false;
+}
+
+static int32_t prune(struct controller *c, struct json_object *service, const struct plan *plan, struct ome_err *err) {
+  for (size_t i = 0; i < CHILD_KINDS; i++) {
+    struct child_kind *k = &c->children[i];
+    _cleanup_json_ struct json_object *owned = k->cache ? kube_cache_owned(k->cache, meta_uid(service)) : NULL;
+    for (size_t j = 0; j < json_len(owned); j++) {
+      struct json_object *o = json_index(owned, j);
+      if (meta_deleting(o) || is_wanted(plan, k->kind, o))
+        continue;
+      int32_t rc =
+          kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, err);
+      if (rc != OME_OK && rc != OME_E_NOT_FOUND)
+        return fail_prefix(err, "delete %s %s/%s", k->kind, meta_namespace(o), meta_name(o));
+    }
+  }
+  return OME_OK;
+}
+
+int32_t children_sync(struct controller *c, struct json_object *service, const struct plan *plan,
+                      struct json_object **live, struct ome_err *err) {
+  _cleanup_json_ struct json_object *all = json_object_new_array();
+  int32_t rc = all ? OME_OK : fail_memory(err);
+
+  for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
+    struct json_object *one = NULL;
+    rc = apply_one(c, service, json_index(plan->objects, i), &one, err);
+    if (rc == OME_OK && json_object_array_add(all, one) != 0)
+      rc = fail_memory(err);
+  }
+  if (rc == OME_OK)
+    rc = prune(c, service, plan, err);
+  if (rc == OME_OK)
+    *live = TAKE_PTR(all);
+  return rc;
+}

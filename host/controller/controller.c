@@ -1,0 +1,254 @@
+#include "controller/controller.h"
+
+#include "base/str.h"
+#include "compose/names.h"
+#include "controller/internal.h"
+#include "kube/meta.h"
+
+#include <string.h>
+
+#define CACHE_WAIT_MS 30000u
+
+/* ---- events become keys -------------------------------------------------------------------------------------------
+ */
+
+void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
+  (void)pthread_mutex_lock(&c->gate.lock);
+  if (!c->gate.stopping)
+    kube_queue_add(c->queues[queue], ns, name);
+  (void)pthread_mutex_unlock(&c->gate.lock);
+}
+
+static void enqueue_object(struct controller *c, enum queue_id queue, struct json_object *o) {
+  enqueue(c, queue, meta_namespace(o), meta_name(o));
+}
+
+/* A change of labels, spec or deletion of a Node matters; its heartbeat does not. */
+static bool same_node(const struct kube_event *e) {
+  return e->old && json_equal(json_at(e->old, "metadata.labels"), json_at(e->object, "metadata.labels")) &&
+         json_equal(json_at(e->old, "status.capacity"), json_at(e->object, "status.capacity")) &&
+         json_equal(json_at(e->old, "status.allocatable"), json_at(e->object, "status.allocatable"));
+}
+
+static void on_service(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_SERVICES, e->object);
+}
+
+static void on_model(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_MODELS, e->object);
+}
+
+static void on_runtime(void *arg, const struct kube_event *e) {
+  struct controller *c = arg;
+
+  atomic_fetch_add(&c->world_version, 1);
+  enqueue_object(c, QUEUE_RUNTIMES, e->object);
+}
+
+static void on_accelerator(void *arg, const struct kube_event *e) {
+  struct controller *c = arg;
+
+  atomic_fetch_add(&c->world_version, 1);
+  enqueue_object(c, QUEUE_ACCELERATORS, e->object);
+}
+
+static void on_benchmark(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_BENCHMARKS, e->object);
+}
+
+static void on_node(void *arg, const struct kube_event *e) {
+  struct controller *c = arg;
+
+  if (e->type == KUBE_MODIFIED && same_node(e))
+    return;
+  /* The caches of models and classes were started before the nodes'. */
+  if (e->type != KUBE_MODIFIED)
+    requeue_all_models(c);
+  _cleanup_json_ struct json_object *classes = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
+  for (size_t i = 0; i < json_len(classes); i++)
+    enqueue_object(c, QUEUE_ACCELERATORS, json_index(classes, i));
+}
+
+static void on_node_models(void *arg, const struct kube_event *e) {
+  requeue_models_of(arg, e->object);
+  if (e->old)
+    requeue_models_of(arg, e->old);
+}
+
+static void on_config(void *arg, UNUSED const struct kube_event *e) {
+  struct controller *c = arg;
+
+  atomic_fetch_add(&c->world_version, 1);
+  /* Any name: every service is looked at again. */
+  enqueue(c, QUEUE_RUNTIMES, NULL, "inferenceservice-config");
+}
+
+/* A child or a pod leads to its service: by owner, else by label. */
+static void on_child(void *arg, const struct kube_event *e) {
+  struct controller *c = arg;
+  struct json_object *owner = meta_owner(e->object);
+  const char *label = meta_label(e->object, LABEL_SERVICE);
+
+  if (streq(json_str(owner, "kind", ""), "InferenceService"))
+    enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), json_str(owner, "name", ""));
+  else if (label && *label)
+    enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), label);
+}
+
+/* ---- caches and queues --------------------------------------------------------------------------------------------
+ */
+
+static const struct {
+  const struct kube_resource *resource;
+  kube_event_fn *on_event;
+  const char *labels;
+  const char *fields;
+  bool ome_namespace; /* only there */
+} watches[WATCH_COUNT] = {
+    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false},
+    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false},
+    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false},
+    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false},
+    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false},
+    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false},
+    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false},
+    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false},
+    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true},
+    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true},
+    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false},
+};
+
+static int32_t start_watches(struct controller *c, struct ome_err *err) {
+  for (size_t i = 0; i < WATCH_COUNT; i++) {
+    struct kube_cache_opts opts = {
+        .ns = watches[i].ome_namespace ? c->ome_namespace : NULL,
+        .labels = watches[i].labels,
+        .fields = watches[i].fields,
+        .on_event = watches[i].on_event,
+        .arg = c,
+    };
+    int32_t rc = kube_cache_new(c->client, watches[i].resource, &opts, &c->watches[i], err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return children_start(c, on_child, err);
+}
+
+/* Nothing is decided before everything has been seen once. */
+static int32_t await_watches(struct controller *c, struct ome_err *err) {
+  for (size_t i = 0; i < WATCH_COUNT; i++)
+    if (!kube_cache_wait(c->watches[i], CACHE_WAIT_MS))
+      return fail(err, OME_E_DEADLINE, "watch %s: nothing came within %u s from %s; are the CRDs installed?",
+                  watches[i].resource->resource, CACHE_WAIT_MS / 1000, kube_client_server(c->client));
+  return children_wait(c, CACHE_WAIT_MS) ? OME_OK
+                                         : fail(err, OME_E_DEADLINE, "watch: nothing came within %u s from %s",
+                                                CACHE_WAIT_MS / 1000, kube_client_server(c->client));
+}
+
+/* ---- reconcilers behind the gate ----------------------------------------------------------------------------------
+ */
+
+/* Waits until the caches are filled; false when the controller ends instead. */
+static bool pass_gate(struct controller *c) {
+  (void)pthread_mutex_lock(&c->gate.lock);
+  while (!c->gate.open && !c->gate.stopping)
+    (void)pthread_cond_wait(&c->gate.changed, &c->gate.lock);
+  bool go = !c->gate.stopping;
+  (void)pthread_mutex_unlock(&c->gate.lock);
+  return go;
+}
+
+static void set_gate(bool *flag, struct controller *c) {
+  (void)pthread_mutex_lock(&c->gate.lock);
+  *flag = true;
+  (void)pthread_cond_broadcast(&c->gate.changed);
+  (void)pthread_mutex_unlock(&c->gate.lock);
+}
+
+#define GATED(fn)                                                                                                      \
+  static int32_t gated_##fn(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {  \
+    return pass_gate(arg) ? fn(arg, ns, name, requeue_ms, err) : OME_OK;                                               \
+  }
+GATED(reconcile_service)
+GATED(reconcile_model)
+GATED(reconcile_runtime)
+GATED(reconcile_accelerator)
+GATED(reconcile_benchmark)
+
+static int32_t start_queues(struct controller *c, struct ome_err *err) {
+  static const struct {
+    const char *name;
+    kube_reconcile_fn *reconcile;
+  } queues[QUEUE_COUNT] = {
+      [QUEUE_SERVICES] = {"inferenceservice", gated_reconcile_service},
+      [QUEUE_MODELS] = {"basemodel", gated_reconcile_model},
+      [QUEUE_RUNTIMES] = {"servingruntime", gated_reconcile_runtime},
+      [QUEUE_ACCELERATORS] = {"acceleratorclass", gated_reconcile_accelerator},
+      [QUEUE_BENCHMARKS] = {"benchmarkjob", gated_reconcile_benchmark},
+  };
+
+  for (size_t i = 0; i < QUEUE_COUNT; i++) {
+    struct kube_queue_config cfg = {.name = queues[i].name, .reconcile = queues[i].reconcile, .arg = c};
+    int32_t rc = kube_queue_new(&cfg, &c->queues[i], err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return OME_OK;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
+  c->client = cfg->client;
+  c->plugins = cfg->plugins;
+  c->ome_namespace = strdup(cfg->ome_namespace ? cfg->ome_namespace : "ome");
+  c->gateway_url = cfg->gateway_url ? strdup(cfg->gateway_url) : NULL;
+  c->applied = strmap_new(free);
+  if (!c->ome_namespace || (cfg->gateway_url && !c->gateway_url) || !c->applied)
+    return fail_memory(err);
+  int32_t rc = kube_recorder_new(c->client, "v1beta1Controllers", &c->recorder, err);
+  if (rc == OME_OK)
+    rc = start_queues(c, err);
+  if (rc == OME_OK)
+    rc = start_watches(c, err);
+  return rc == OME_OK ? await_watches(c, err) : rc;
+}
+
+int32_t controller_start(const struct controller_config *cfg, struct controller **out, struct ome_err *err) {
+  struct controller *c = calloc(1, sizeof(*c));
+
+  if (!c)
+    return fail_memory(err);
+  (void)pthread_mutex_init(&c->gate.lock, NULL);
+  (void)pthread_cond_init(&c->gate.changed, NULL);
+  int32_t rc = start(c, cfg, err);
+  if (rc != OME_OK) {
+    controller_stop(c);
+    return rc;
+  }
+  set_gate(&c->gate.open, c);
+  *out = c;
+  return OME_OK;
+}
+
+/* Workers end before the caches that they read; events that still come then find nothing to queue into. */
+void controller_stop(struct controller *c) {
+  if (!c)
+    return;
+  set_gate(&c->gate.stopping, c);
+  for (size_t i = 0; i < QUEUE_COUNT; i++)
+    kube_queue_free(c->queues[i]);
+  children_stop(c);
+  for (size_t i = 0; i < WATCH_COUNT; i++)
+    kube_cache_free(c->watches[i]);
+  kube_recorder_free(c->recorder);
+  world_fini(c);
+  if (c->applied)
+    strmap_free(c->applied);
+  free(c->ome_namespace);
+  free(c->gateway_url);
+  (void)pthread_cond_destroy(&c->gate.changed);
+  (void)pthread_mutex_destroy(&c->gate.lock);
+  free(c);
+}

@@ -1,0 +1,184 @@
+/* InferenceService: plan, apply, observe, say. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "compose/names.h"
+#include "compose/status.h"
+#include "controller/internal.h"
+#include "kube/meta.h"
+
+#include <stdio.h>
+
+/* OME's controller puts it on services and takes it off; it guards nothing here, where owner references clean up. */
+#define OME_FINALIZER "inferenceservice.finalizers"
+
+static int32_t drop_finalizer(struct controller *c, struct json_object *service, struct ome_err *err) {
+  if (!meta_remove_finalizer(service, OME_FINALIZER))
+    return OME_OK;
+  int32_t rc = kube_update(c->client, &KUBE_INFERENCESERVICES, service, NULL, err);
+  return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
+/* ---- observing ----------------------------------------------------------------------------------------------------
+ */
+
+static int32_t observe_part(struct controller *c, const struct plan *plan, const struct plan_part *part,
+                            struct json_object *component, struct json_object *live, struct ome_status *out,
+                            struct ome_err *err) {
+  _cleanup_json_ struct json_object *observed = json_object_new_array();
+
+  for (size_t i = 0; observed && i < part->count; i++)
+    (void)json_object_array_add(observed, json_object_get(json_index(live, part->first + i)));
+  return observed ? plan_observe(&c->world, plan, part, component, observed, out, err) : fail_memory(err);
+}
+
+static struct json_object *pods_of(struct controller *c, struct json_object *service) {
+  _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[WATCH_PODS], meta_namespace(service));
+  _cleanup_free_ char *label = name_label_value(meta_name(service));
+  struct json_object *out = json_object_new_array();
+
+  for (size_t i = 0; out && label && i < json_len(all); i++) {
+    const char *of = meta_label(json_index(all, i), LABEL_SERVICE);
+    if (of && streq(of, label))
+      (void)json_object_array_add(out, json_object_get(json_index(all, i)));
+  }
+  return out;
+}
+
+struct observation {
+  struct ome_status components[COMPONENT_KINDS];
+  struct json_object *workloads[COMPONENT_KINDS];
+  struct ome_status ingress;
+};
+
+static int32_t observe(struct controller *c, const struct plan *plan, struct json_object *live, struct observation *o,
+                       struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++) {
+    const struct plan_component *p = &plan->parts[i];
+    rc = observe_part(c, plan, &p->deployment, p->doc, live, &o->components[i], err);
+    o->workloads[i] = json_index(live, p->deployment.first);
+  }
+  if (rc == OME_OK)
+    rc = observe_part(c, plan, &plan->ingress, NULL, live, &o->ingress, err);
+  return rc;
+}
+
+/* ---- saying -------------------------------------------------------------------------------------------------------
+ */
+
+static struct json_object *condition_in(struct json_object *status, const char *type) {
+  return json_find(json_get(status, "conditions"), "type", type);
+}
+
+static void record_events(struct controller *c, struct json_object *service, const struct plan *plan,
+                          struct json_object *status) {
+  struct json_object *old = json_get(service, "status");
+  bool was = streq(json_str(condition_in(old, "Ready"), "status", ""), "True");
+  bool is = streq(json_str(condition_in(status, "Ready"), "status", ""), "True");
+  const char *name = meta_name(service);
+
+  if (was != is)
+    kube_record(c->recorder, service, was, is ? "InferenceServiceReady" : "InferenceServiceNotReady",
+                "InferenceService [%s] is %s", name, is ? "Ready" : "no longer Ready");
+  for (size_t i = 0; i < plan->nproblems; i++) {
+    const struct plan_problem *p = &plan->problems[i];
+    const char *before = json_str(condition_in(old, p->condition), "message", "");
+    if (!streq(before, p->message) && !streq(p->reason, "ModelNotReady"))
+      kube_record(c->recorder, service, true, p->reason, "%s", p->message);
+  }
+  const char *warning = plan->selection ? plan->selection->warning : "";
+  if (*warning && !streq(json_str(json_get(old, "selection"), "warning", ""), warning))
+    kube_record(c->recorder, service, true, "RuntimeCompatibilityAdvisory", "%s", warning);
+}
+
+static int32_t write_status(struct controller *c, struct json_object *service, const struct plan *plan,
+                            const struct observation *o, struct ome_err *err) {
+  _cleanup_json_ struct json_object *pods = pods_of(c, service);
+  _cleanup_json_ struct json_object *status = NULL;
+  struct status_input in = {
+      .service = service,
+      .plan = plan,
+      .components = o->components,
+      .workloads = o->workloads,
+      .ingress = &o->ingress,
+      .pods = pods,
+      .cluster = c->world.cluster,
+      .now_ms = wall_ms(),
+  };
+  int32_t rc = status_compose(&in, &status, err);
+
+  if (rc != OME_OK || json_equal(status, json_get(service, "status")))
+    return rc;
+  _cleanup_json_ struct json_object *changed = json_copy(service);
+  if (!changed || !json_set(changed, "status", json_object_get(status)))
+    return fail_memory(err);
+  rc = kube_update_status(c->client, &KUBE_INFERENCESERVICES, changed, NULL, err);
+  if (rc == OME_E_NOT_FOUND)
+    return OME_OK;
+  if (rc == OME_OK)
+    record_events(c, service, plan, status);
+  return rc;
+}
+
+/* ---- entry --------------------------------------------------------------------------------------------------------
+ */
+
+/* An object that cannot be applied is a problem to be shown where people look, and tried again. */
+static void note_failure(struct plan *plan, const struct ome_err *err) {
+  struct plan_problem *p = &plan->problems[plan->nproblems];
+
+  if (plan->nproblems == ARRAY_LEN(plan->problems))
+    return;
+  plan->nproblems++;
+  p->condition = "EngineReady";
+  (void)snprintf(p->reason, sizeof(p->reason), "%s", err->code == OME_E_EXISTS ? "NameConflict" : "ApplyFailed");
+  (void)snprintf(p->message, sizeof(p->message), "%s", err->msg);
+}
+
+static int32_t bring_about(struct controller *c, struct json_object *service, struct ome_err *err) {
+  struct observation o = {0};
+  struct plan *plan = NULL;
+  _cleanup_json_ struct json_object *live = NULL;
+  _cleanup_json_ struct json_object *models =
+      world_models(c, meta_namespace(service),
+                   json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", "")));
+  struct ome_err failure = ERR_INIT;
+
+  c->world.models = models;
+  int32_t rc = models ? plan_service(&c->world, service, &plan, err) : fail_memory(err);
+  if (rc != OME_OK)
+    return rc;
+  int32_t applied = OME_OK;
+  if (plan->nproblems == 0) {
+    applied = children_sync(c, service, plan, &live, &failure);
+    if (applied == OME_OK)
+      applied = observe(c, plan, live, &o, &failure);
+    /* Passing trouble is retried in silence; what lasts is shown. */
+    if (applied != OME_OK && !err_retryable(applied))
+      note_failure(plan, &failure);
+  }
+  if (applied == OME_OK || plan->nproblems)
+    rc = write_status(c, service, plan, &o, err);
+  plan_free(plan);
+  c->world.models = NULL;
+  if (rc == OME_OK && applied != OME_OK) {
+    *err = failure;
+    return applied;
+  }
+  return rc;
+}
+
+int32_t reconcile_service(void *arg, const char *ns, const char *name, UNUSED uint64_t *requeue_ms,
+                          struct ome_err *err) {
+  struct controller *c = arg;
+  _cleanup_json_ struct json_object *service = kube_cache_get(c->watches[WATCH_SERVICES], ns, name);
+
+  if (!service)
+    return OME_OK; /* its objects go by their owner references */
+  if (meta_deleting(service))
+    return drop_finalizer(c, service, err);
+  int32_t rc = world_refresh(c, err);
+  return rc == OME_OK ? bring_about(c, service, err) : rc;
+}

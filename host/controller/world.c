@@ -1,0 +1,76 @@
+#include "controller/internal.h"
+
+#include "base/str.h"
+#include "compose/cluster.h"
+
+#include <stdio.h>
+
+/* Two arrays into one; takes both. */
+static struct json_object *joined(struct json_object *a, struct json_object *b) {
+  for (size_t i = 0; a && i < json_len(b); i++)
+    (void)json_object_array_add(a, json_object_get(json_index(b, i)));
+  json_unref(b);
+  return a;
+}
+
+void world_fini(struct controller *c) {
+  json_unref(c->world.runtimes);
+  json_unref(c->world.accelerators);
+  json_unref(c->world.cluster);
+  c->world.runtimes = c->world.accelerators = c->world.cluster = NULL;
+}
+
+static int32_t load_cluster(struct controller *c, struct ome_err *err) {
+  _cleanup_json_ struct json_object *config =
+      kube_cache_get(c->watches[WATCH_CONFIG], c->ome_namespace, "inferenceservice-config");
+  char text[CHILD_KINDS][160];
+  const char *apis[CHILD_KINDS];
+  size_t n = 0;
+
+  for (size_t i = 0; i < CHILD_KINDS; i++) {
+    const struct child_kind *k = &c->children[i];
+    if (!k->resource)
+      continue;
+    (void)snprintf(text[n], sizeof(text[n]), "%s/%s", k->api_version, k->kind);
+    apis[n] = text[n];
+    n++;
+  }
+  struct cluster_facts facts = {
+      .ome_namespace = c->ome_namespace,
+      .gateway_url = c->gateway_url,
+      .apis = apis,
+      .napis = n,
+      .config = config,
+  };
+  return cluster_document(&facts, &c->world.cluster, err);
+}
+
+int32_t world_refresh(struct controller *c, struct ome_err *err) {
+  uint64_t version = atomic_load(&c->world_version);
+
+  if (c->world.cluster && c->world_seen == version)
+    return OME_OK;
+  world_fini(c);
+  c->world.plugins = c->plugins;
+  c->world.nscorers = select_scorers_of(c->plugins, c->world.scorers, PLAN_SCORERS);
+  c->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
+                             kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
+  c->world.accelerators = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
+  if (!c->world.runtimes || !c->world.accelerators)
+    return fail_memory(err);
+  int32_t rc = load_cluster(c, err);
+  if (rc == OME_OK)
+    c->world_seen = version;
+  return rc;
+}
+
+struct json_object *world_models(struct controller *c, const char *ns, const char *name) {
+  struct json_object *out = json_object_new_array();
+  struct json_object *found[] = {kube_cache_get(c->watches[WATCH_BASE_MODELS], ns, name),
+                                 kube_cache_get(c->watches[WATCH_CLUSTER_BASE_MODELS], NULL, name)};
+
+  for (size_t i = 0; i < ARRAY_LEN(found); i++)
+    if (found[i] && (!out || json_object_array_add(out, found[i]) != 0))
+      json_unref(found[i]);
+  return out;
+}

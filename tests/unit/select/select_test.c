@@ -1,0 +1,394 @@
+/* Which runtime wins, and what is said of the others. */
+#include "../unit.h"
+
+#include "base/str.h"
+#include "select/select.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- kit ----------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t call_factory(void *arg, const struct ome_score_req *req, struct ome_term_sink *out,
+                            struct ome_err *err) {
+  const struct ome_scorer_ops *const *ops = arg;
+  struct ome_call call = {.struct_size = sizeof(call)};
+
+  return (*ops)->score(NULL, &call, req, out, err);
+}
+
+static const struct ome_scorer_ops *tables[16];
+
+static size_t all_scorers(struct select_scorer out[16]) {
+  const struct ome_factory *const *f = ome_plugin_v1()->factories;
+  size_t n = 0;
+
+  for (; f[n]; n++) {
+    tables[n] = f[n]->ops;
+    out[n] = (struct select_scorer){f[n]->name, call_factory, &tables[n]};
+  }
+  return n;
+}
+
+static struct json_object *parse(const char *text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (json_parse(text, strlen(text), 0, &o, &err) != OME_OK)
+    fail_msg("%s: %s", err.msg, text);
+  return o;
+}
+
+/* new; the caller frees the documents after the selection. */
+static struct selection *choose(struct json_object *service, struct json_object *model, struct json_object *runtimes) {
+  struct select_scorer scorers[16];
+  struct selection *s = NULL;
+  struct ome_err err = ERR_INIT;
+  struct select_request req = {.service = service, .ns = "team", .model = model, .runtimes = runtimes};
+
+  req.nscorers = all_scorers(scorers);
+  req.scorers = scorers;
+  if (select_runtime(&req, &s, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  return s;
+}
+
+static const char *winner(const struct selection *s) {
+  return s->chosen ? s->chosen->runtime->facts.name : "";
+}
+
+#define MODEL(spec) "{\"kind\":\"ClusterBaseModel\",\"metadata\":{\"name\":\"m\"},\"spec\":{" spec "}}"
+#define CSR(name, spec) "{\"kind\":\"ClusterServingRuntime\",\"metadata\":{\"name\":\"" name "\"},\"spec\":{" spec "}}"
+#define SR(name, ns, spec)                                                                                             \
+  "{\"kind\":\"ServingRuntime\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"" ns "\"},\"spec\":{" spec "}}"
+#define FORMATS(...) "\"supportedModelFormats\":[" __VA_ARGS__ "]"
+#define LLAMA "\"modelFormat\":{\"name\":\"safetensors\"},\"modelArchitecture\":\"LlamaForCausalLM\""
+#define AUTO "\"autoSelect\":true"
+#define SIZES(min, max) "\"modelSizeRange\":{\"min\":\"" min "\",\"max\":\"" max "\"}"
+
+/* ---- one model, some runtimes, the winner ---------------------------------------------------------------------------
+ */
+
+struct choice {
+  const char *what;
+  const char *model;
+  const char *runtimes;
+  const char *winner;
+  int64_t score;
+};
+
+static const struct choice choices[] = {
+    {"the only one", MODEL(LLAMA), "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}")) "]", "a", 1},
+    {"priority multiplies", MODEL(LLAMA),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":2}")) "," CSR(
+         "b", FORMATS("{" LLAMA "," AUTO ",\"priority\":3}")) "]",
+     "b", 3},
+    {"a weight of 0 is OME's 10 and 5",
+     MODEL("\"modelFormat\":{\"name\":\"safetensors\"},\"modelFramework\":{\"name\":\"transformers\"}"),
+     "[" CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"safetensors\",\"weight\":0},\"modelFramework\":{\"name\":"
+                          "\"transformers\",\"weight\":0}," AUTO ",\"priority\":3}")) "]",
+     "a", 45},
+    {"namespaced goes before cluster scope, whatever the score", MODEL(LLAMA),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":9}")) "," SR("z", "team",
+                                                                         FORMATS("{" LLAMA "," AUTO "}")) "]",
+     "z", 1},
+    {"another namespace's is not seen", MODEL(LLAMA),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}")) "," SR("z", "other", FORMATS("{" LLAMA "," AUTO "}")) "]", "a", 1},
+    {"names break ties", MODEL(LLAMA),
+     "[" CSR("b", FORMATS("{" LLAMA "," AUTO "}")) "," CSR("a", FORMATS("{" LLAMA "," AUTO "}")) "]", "a", 1},
+    {"the narrower range is closer", MODEL(LLAMA ",\"modelParameterSize\":\"7B\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("1B", "13B")) "," CSR(
+         "b", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("6B", "8B")) "]",
+     "b", 1},
+    {"a range is closer than none", MODEL(LLAMA ",\"modelParameterSize\":\"7B\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}")) "," CSR("b",
+                                                           FORMATS("{" LLAMA "," AUTO "}") "," SIZES("1B", "80B")) "]",
+     "b", 1},
+    {"range ends are inside", MODEL(LLAMA ",\"modelParameterSize\":\"8B\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("6B", "8B")) "]", "a", 1},
+    {"an open end is open", MODEL(LLAMA ",\"modelParameterSize\":\"700B\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}") ",\"modelSizeRange\":{\"min\":\"65B\"}") "]", "a", 1},
+    {"an entry's own range counts", MODEL(LLAMA ",\"modelParameterSize\":\"70B\",\"quantization\":\"fp16\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":100," SIZES("65B", "75B") "}")) "]", "a", 100},
+    {"the format of a Hub checkpoint is assumed",
+     MODEL("\"modelArchitecture\":\"LlamaForCausalLM\",\"storage\":{\"storageUri\":\"hf://meta/x\"}"),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "}")) "]", "a", 1},
+    {"a GGUF says its quantization itself",
+     MODEL("\"modelFormat\":{\"name\":\"gguf\",\"version\":\"3\"},\"quantization\":\"Q4_1\""),
+     "[" CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")) "]", "a", 1},
+    {"only the entry that matches scores", MODEL(LLAMA),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO "},{\"modelFormat\":{\"name\":\"safetensors\"},\"modelArchitecture\":"
+                          "\"X\"," AUTO ",\"priority\":9}")) "]",
+     "a", 1},
+};
+
+static void chooses(void **state) {
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(choices); i++) {
+    struct json_object *model = parse(choices[i].model);
+    struct json_object *runtimes = parse(choices[i].runtimes);
+    struct selection *s = choose(NULL, model, runtimes);
+    if (!streq(winner(s), choices[i].winner) || s->chosen->score != choices[i].score)
+      fail_msg("%s: \"%s\" with %lld (%s)", choices[i].what, winner(s), s->chosen ? (long long)s->chosen->score : 0LL,
+               s->reason);
+    selection_free(s);
+    json_unref(model);
+    json_unref(runtimes);
+  }
+}
+
+/* ---- rejections -----------------------------------------------------------------------------------------------------
+ */
+
+static const struct {
+  const char *model;
+  const char *runtime;
+  const char *reason; /* is in the answer */
+} rejections[] = {
+    {MODEL(LLAMA), CSR("a", "\"disabled\":true," FORMATS("{" LLAMA "," AUTO "}")), "runtime is disabled"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{" LLAMA "}")), "autoSelect=true"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{" LLAMA ",\"autoSelect\":false},{\"modelFormat\":{\"name\":\"onnx\"}," AUTO "}")),
+     "autoSelect=false"},
+    {MODEL(LLAMA), CSR("a", "\"x\":1"), "no supportedModelFormats"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")),
+     "format name mismatch (model=safetensors, runtime=gguf)"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"safetensors\"}," AUTO "}")),
+     "model has architecture LlamaForCausalLM but runtime has no architecture requirement"},
+    {MODEL("\"modelFormat\":{\"name\":\"safetensors\"}"), CSR("a", FORMATS("{" LLAMA "," AUTO "}")),
+     "model has no architecture but runtime requires LlamaForCausalLM"},
+    {MODEL(LLAMA ",\"quantization\":\"fp8\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}")),
+     "model has quantization fp8 but runtime has no quantization requirement"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{" LLAMA ",\"quantization\":\"int4\"," AUTO "}")),
+     "model has no quantization but runtime requires int4"},
+    {MODEL(LLAMA ",\"modelParameterSize\":\"8.1B\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("6B", "8B")),
+     "model size 8.1B is outside supported range [6B, 8B]"},
+    {MODEL(LLAMA ",\"modelParameterSize\":\"1B\""),
+     CSR("a", FORMATS("{" LLAMA "," AUTO "}") ",\"modelSizeRange\":{\"min\":\"70B\"}"),
+     "model size 1B is outside supported range [70B, inf)"},
+    {MODEL(LLAMA ",\"modelParameterSize\":\"7B\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("9B", "6B")),
+     "modelSizeRange.min 9B is above max 6B"},
+    {MODEL(LLAMA ",\"modelParameterSize\":\"7B\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}") "," SIZES("seven", "9B")),
+     "modelSizeRange.min \"seven\" is no size"},
+    {MODEL(LLAMA ",\"modelParameterSize\":\"seventy\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}")),
+     "modelParameterSize: \"seventy\" is no size"},
+    {MODEL("\"modelArchitecture\":\"X\""), CSR("a", FORMATS("{" LLAMA "," AUTO "}")), "model format name is required"},
+    {MODEL(LLAMA),
+     CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"safetensors\",\"weight\":-5},\"modelArchitecture\":"
+                      "\"LlamaForCausalLM\"," AUTO "}")),
+     "not above 0"},
+    {MODEL("\"modelFormat\":{\"name\":\"safetensors\",\"version\":\"1.0.0\"},\"modelFramework\":{\"name\":"
+           "\"transformers\",\"version\":\"4.43.0\"}"),
+     CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"safetensors\",\"version\":\"1.0.0\"},\"modelFramework\":{\"name\":"
+                      "\"transformers\",\"version\":\"4.42.0\",\"operator\":\"GreaterThanOrEqual\"}," AUTO "}")),
+     "framework version mismatch (model=4.43.0, runtime=4.42.0"},
+    {MODEL(LLAMA), CSR("a", FORMATS("{" LLAMA "," AUTO ",\"diffusionPipeline\":{\"className\":\"FluxPipeline\"}}")),
+     "diffusion pipeline required by runtime but not specified in model"},
+};
+
+static void says_why_not(void **state) {
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(rejections); i++) {
+    struct json_object *model = parse(rejections[i].model);
+    struct json_object *runtimes = json_object_new_array();
+    (void)json_object_array_add(runtimes, parse(rejections[i].runtime));
+    struct selection *s = choose(NULL, model, runtimes);
+    if (s->chosen || !strstr(s->reason, rejections[i].reason))
+      fail_msg("%zu: chose \"%s\": %s", i, winner(s), s->reason);
+    selection_free(s);
+    json_unref(model);
+    json_unref(runtimes);
+  }
+}
+
+/* ---- named runtimes -------------------------------------------------------------------------------------------------
+ */
+
+static void honours_a_named_runtime(void **state) {
+  struct json_object *model = parse(MODEL(LLAMA));
+  struct json_object *runtimes = parse("[" CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}}")) "," SR(
+      "b", "other",
+      FORMATS("{" LLAMA "}")) "," SR("c", "team",
+                                     FORMATS("{" LLAMA "}")) "," CSR("c",
+                                                                     FORMATS("{" LLAMA
+                                                                             "}")) "," CSR("d",
+                                                                                           "\"disabled\":true," FORMATS(
+                                                                                               "{" LLAMA "}")) "]");
+  static const struct {
+    const char *runtime;
+    const char *winner;
+    const char *scope;
+    const char *text; /* in the reason, or in the warning */
+  } cases[] = {
+      {"{\"name\":\"a\"}", "a", "Cluster", "does not declare support for model"},
+      {"{\"name\":\"b\"}", "", "", "runtime b not found in namespace team or at cluster scope"},
+      {"{\"name\":\"c\"}", "c", "Cluster", "names it"},
+      {"{\"name\":\"c\",\"kind\":\"ServingRuntime\"}", "c", "Namespaced", "names it"},
+      {"{\"name\":\"a\",\"kind\":\"ServingRuntime\"}", "", "", "not found"},
+      {"{\"name\":\"d\"}", "", "", "cluster-scoped runtime d is disabled"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    char text[256];
+    (void)snprintf(text, sizeof(text), "{\"metadata\":{\"name\":\"s\"},\"spec\":{\"runtime\":%s}}", cases[i].runtime);
+    struct json_object *service = parse(text);
+    struct selection *s = choose(service, model, runtimes);
+    assert_string_equal(winner(s), cases[i].winner);
+    if (s->chosen)
+      assert_string_equal(select_scope(s->chosen->runtime), cases[i].scope);
+    if (!strstr(s->reason, cases[i].text) && !strstr(s->warning, cases[i].text))
+      fail_msg("%s: %s %s", cases[i].runtime, s->reason, s->warning);
+    selection_free(s);
+    json_unref(service);
+  }
+  json_unref(model);
+  json_unref(runtimes);
+}
+
+static void wants_every_named_accelerator(void **state) {
+  struct json_object *model = parse(MODEL(LLAMA));
+  struct json_object *runtimes = parse("[" CSR(
+      "a",
+      FORMATS(
+          "{" LLAMA "," AUTO
+          "}") ",\"acceleratorRequirements\":{\"acceleratorClasses\":[\"h100\"]}") "," CSR("b",
+                                                                                           FORMATS(
+                                                                                               "{" LLAMA "," AUTO
+                                                                                               ",\"priority\":5}")) "]");
+  struct json_object *service = parse("{\"spec\":{\"acceleratorSelector\":{\"acceleratorClass\":\"h100\"}}}");
+  struct selection *s = choose(service, model, runtimes);
+
+  (void)state;
+  assert_string_equal(winner(s), "a");
+  selection_free(s);
+  s = choose(NULL, model, runtimes);
+  assert_string_equal(winner(s), "b");
+  selection_free(s);
+  json_unref(service);
+  json_unref(model);
+  json_unref(runtimes);
+}
+
+/* ---- properties -----------------------------------------------------------------------------------------------------
+ */
+
+/* Runtimes of all sorts, many of them equal in what counts. */
+static struct json_object *random_runtime(unsigned *seed, size_t i) {
+  static const char *const architectures[] = {"LlamaForCausalLM", "Qwen2ForCausalLM"};
+  static const char *const ranges[] = {
+      "", ",\"modelSizeRange\":{\"min\":\"1B\",\"max\":\"9B\"}", ",\"modelSizeRange\":{\"min\":\"6B\",\"max\":\"8B\"}",
+      ",\"modelSizeRange\":{\"max\":\"20B\"}", ",\"modelSizeRange\":{\"min\":\"30B\"}"};
+  bool namespaced = rand_r(seed) % 4 == 0;
+  char text[512];
+
+  (void)snprintf(text, sizeof(text),
+                 "{\"kind\":\"%s\",\"metadata\":{\"name\":\"r%zu\",\"namespace\":\"%s\"},\"spec\":{\"disabled\":%s,"
+                 "\"supportedModelFormats\":[{\"modelFormat\":{\"name\":\"safetensors\"},\"modelArchitecture\":\"%s\","
+                 "\"autoSelect\":%s,\"priority\":%d}]%s}}",
+                 namespaced ? "ServingRuntime" : "ClusterServingRuntime", i,
+                 !namespaced             ? ""
+                 : rand_r(seed) % 3 == 0 ? "other"
+                                         : "team",
+                 rand_r(seed) % 8 ? "false" : "true", architectures[rand_r(seed) % 2],
+                 rand_r(seed) % 4 ? "true" : "false", 1 + rand_r(seed) % 2, ranges[rand_r(seed) % 5]);
+  return parse(text);
+}
+
+static struct json_object *shuffled(struct json_object *a, unsigned *seed) {
+  struct json_object *out = json_object_new_array();
+
+  for (size_t i = 0; i < json_len(a); i++)
+    (void)json_object_array_add(out, json_object_get(json_index(a, i)));
+  for (size_t i = json_len(out); i > 1; i--) {
+    size_t j = (size_t)rand_r(seed) % i;
+    struct json_object *x = json_object_get(json_index(out, i - 1));
+    struct json_object *y = json_object_get(json_index(out, j));
+    (void)json_object_array_put_idx(out, i - 1, y);
+    (void)json_object_array_put_idx(out, j, x);
+  }
+  return out;
+}
+
+/* Order changes no byte of the record, and a runtime that cannot serve changes no choice. */
+static void does_not_depend_on_order(void **state) {
+  struct json_object *model = parse(MODEL(LLAMA ",\"modelParameterSize\":\"7B\""));
+  struct json_object *irrelevant = parse(CSR("aaa", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")));
+  unsigned seed = 20260101;
+
+  (void)state;
+  for (int round = 0; round < 200; round++) {
+    struct json_object *runtimes = json_object_new_array();
+    for (size_t i = 0, n = 1 + (size_t)rand_r(&seed) % 12; i < n; i++)
+      (void)json_object_array_add(runtimes, random_runtime(&seed, i));
+    struct json_object *other = shuffled(runtimes, &seed);
+    struct selection *a = choose(NULL, model, runtimes);
+    struct selection *b = choose(NULL, model, other);
+    struct json_object *ra = select_record(a, NULL, "team", NULL, 0);
+    struct json_object *rb = select_record(b, NULL, "team", NULL, 0);
+    assert_string_equal(json_object_to_json_string(ra), json_object_to_json_string(rb));
+    (void)json_object_array_add(other, json_object_get(irrelevant));
+    struct selection *c = choose(NULL, model, other);
+    assert_string_equal(winner(a), winner(c));
+    json_unref(ra);
+    json_unref(rb);
+    selection_free(a);
+    selection_free(b);
+    selection_free(c);
+    json_unref(runtimes);
+    json_unref(other);
+  }
+  json_unref(irrelevant);
+  json_unref(model);
+}
+
+/* ---- the record -----------------------------------------------------------------------------------------------------
+ */
+
+static void records_the_decision(void **state) {
+  struct json_object *model = parse(MODEL(LLAMA));
+  struct json_object *runtimes = parse("[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":2}")) "," CSR(
+      "b", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")) "]");
+  struct json_object *service = parse("{\"metadata\":{\"name\":\"s\"},\"spec\":{}}");
+  struct selection *s = choose(service, model, runtimes);
+  struct json_object *r = select_record(s, service, "team", "RawDeployment", 0);
+  struct json_object *first = json_index(json_get(r, "candidates"), 0);
+  struct json_object *second = json_index(json_get(r, "candidates"), 1);
+
+  (void)state;
+  assert_string_equal(json_str(r, "namespace", ""), "team");
+  assert_string_equal(json_str(r, "name", ""), "s");
+  assert_string_equal(json_str(r, "model", ""), "m");
+  assert_string_equal(json_str(r, "selected.runtime", ""), "a");
+  assert_string_equal(json_str(r, "selected.scope", ""), "Cluster");
+  assert_string_equal(json_str(r, "selected.mode", ""), "RawDeployment");
+  assert_int_equal(json_i64(r, "selected.score", 0), 2);
+  assert_int_equal(json_len(json_get(r, "candidates")), 2);
+  assert_null(json_get(first, "rejected"));
+  int64_t sum = 0;
+  for (size_t i = 0; i < json_len(json_get(first, "terms")); i++) {
+    struct json_object *t = json_index(json_get(first, "terms"), i);
+    assert_true(*json_str(t, "scorer", ""));
+    assert_true(*json_str(t, "reason", ""));
+    sum += json_i64(t, "points", 0);
+  }
+  assert_int_equal(sum, 2);
+  assert_non_null(strstr(json_str(second, "rejected", ""), "format name mismatch"));
+  json_unref(r);
+  selection_free(s);
+  json_unref(service);
+  json_unref(model);
+  json_unref(runtimes);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(chooses),
+      cmocka_unit_test(says_why_not),
+      cmocka_unit_test(honours_a_named_runtime),
+      cmocka_unit_test(wants_every_named_accelerator),
+      cmocka_unit_test(does_not_depend_on_order),
+      cmocka_unit_test(records_the_decision),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

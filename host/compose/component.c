@@ -14,9 +14,9 @@ char *component_name(const char *service, const char *kind) {
 }
 
 /* Extension fields that plugins read, handed over as the merged component has them. */
-static const char *const handed_over[] = {
-    "scaleTarget",  "scaleMetric",    "containerConcurrency", "timeoutSeconds", "canaryTrafficPercent",
-    "minAvailable", "maxUnavailable", "deploymentStrategy",   "kedaConfig",     "autoscaler"};
+static const char *const handed_over[] = {"scaleTarget",    "scaleMetric",          "containerConcurrency",
+                                          "timeoutSeconds", "canaryTrafficPercent", "minAvailable",
+                                          "maxUnavailable", "deploymentStrategy",   "kedaConfig"};
 
 /* ---- replicas ---------------------------------------------------------------------------------------------------- */
 

@@ -43,6 +43,7 @@ struct select_candidate {
   int64_t score;
   uint64_t distance;         /* rule 3, smaller is better */
   struct json_object *terms; /* array of {scorer, points, reason}; of the best entry */
+  uint32_t misses;           /* of a rejected one: reasons against its nearest entry */
   char rejected[512];        /* "" or why, one sentence */
 };
 

@@ -202,10 +202,10 @@ static struct json_object *joined_args(struct json_object *container, struct jso
 /* Puts RUNNER into the pod: over the container of its name, else at the end. */
 static int32_t place_runner(struct json_object *pod, struct json_object *runner, struct ome_err *err) {
   struct json_object *containers = array_in(pod, "containers");
-  const char *name = json_str(runner, "name", MAIN_CONTAINER);
 
-  if (!containers || !json_set_str(runner, "name", name))
+  if (!containers || (!*json_str(runner, "name", "") && !json_set_str(runner, "name", MAIN_CONTAINER)))
     return fail_memory(err);
+  const char *name = json_str(runner, "name", "");
   for (size_t i = 0; i < json_len(containers); i++) {
     struct json_object *c = json_index(containers, i);
     if (!streq(json_str(c, "name", ""), name))

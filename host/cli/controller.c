@@ -1,0 +1,131 @@
+/* ome controller: the control plane, in front of any API server. */
+#include "controller/controller.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "net/http_server.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+struct options {
+  const char *kubeconfig;
+  const char *context;
+  const char *ome_namespace;
+  const char *plugins;
+  const char *health_address;
+  uint64_t health_port;
+};
+
+/* ---- health -------------------------------------------------------------------------------------------------------
+ */
+
+struct health {
+  struct loop *loop;
+  struct http_server *server;
+  atomic_bool ready; /* every cache is filled and the reconcilers run */
+};
+
+/* /healthz: the process answers; /readyz: it reconciles. */
+static void on_request(void *arg, struct http_exchange *x) {
+  static const char ok[] = "ok\n";
+  static const char starting[] = "the caches are not filled yet\n";
+  static const char unknown[] = "not found\n";
+  struct health *h = arg;
+  const char *path = http_path(x);
+
+  if (streq(path, "/healthz") || (streq(path, "/readyz") && atomic_load(&h->ready)))
+    http_respond(x, 200, "text/plain", ok, sizeof(ok) - 1);
+  else if (streq(path, "/readyz"))
+    http_respond(x, 503, "text/plain", starting, sizeof(starting) - 1);
+  else
+    http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);
+}
+
+static int32_t health_start(struct health *h, const struct options *opt, struct ome_err *err) {
+  struct http_server_config cfg = {
+      .address = opt->health_address,
+      .port = (uint16_t)opt->health_port,
+      .handler = on_request,
+      .arg = h,
+  };
+
+  if (opt->health_port == 0)
+    return OME_OK;
+  int32_t rc = loop_new("health", &h->loop, err);
+  return rc == OME_OK ? http_server_new(h->loop, &cfg, &h->server, err) : rc;
+}
+
+static void health_stop(struct health *h) {
+  if (h->server)
+    http_server_free(h->server);
+  if (h->loop)
+    loop_free(h->loop);
+}
+
+/* ---- entry --------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
+  _cleanup_(kube_client_freep) struct kube_client *client = NULL;
+  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  _cleanup_(controller_stopp) struct controller *controller = NULL;
+  const char *pod_namespace = getenv("POD_NAMESPACE");
+  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
+
+  if (rc == OME_OK)
+    rc = plugins_load(opt->plugins, NULL, 0, &plugins, err);
+  struct controller_config cfg = {
+      .client = client,
+      .plugins = plugins,
+      .ome_namespace = opt->ome_namespace ? opt->ome_namespace : pod_namespace,
+  };
+  if (rc == OME_OK)
+    rc = controller_start(&cfg, &controller, err);
+  if (rc != OME_OK)
+    return rc;
+  atomic_store(&health->ready, true);
+  log_info("controller", "reconciling against %s", kube_client_server(client));
+  (void)cli_signal_wait();
+  atomic_store(&health->ready, false);
+  return OME_OK;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv) {
+  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081};
+  const struct cli_option options[] = {
+      {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
+       CLI_STRING, &opt.kubeconfig},
+      {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
+      {0, "ome-namespace", "NAME", "where the configuration is; without it $POD_NAMESPACE, then ome", CLI_STRING,
+       &opt.ome_namespace},
+      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
+      {0, "health-address", "IP", "where /healthz and /readyz are answered; 0.0.0.0", CLI_STRING, &opt.health_address},
+      {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
+      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+  };
+  struct health health = {0};
+  struct ome_err err = ERR_INIT;
+
+  if (cli_parse(self, options, argc, argv) > 0)
+    return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
+  if (opt.health_port > UINT16_MAX)
+    return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt.health_port);
+  cli_signals_block();
+  int32_t rc = health_start(&health, &opt, &err);
+  if (rc == OME_OK)
+    rc = serve(&opt, &health, &err);
+  health_stop(&health);
+  return rc == OME_OK ? 0 : cli_fail(&err);
+}
+
+const struct cli_command cli_controller = {
+    .name = "controller",
+    .args = "",
+    .summary = "run the control plane against an API server",
+    .help =
+        "Reconciles InferenceServices, models, runtimes, accelerator classes and benchmark jobs until it is told to\n"
+        "stop (SIGTERM or SIGINT).\n\n"
+        "  ome controller --kubeconfig ~/.kube/config\n",
+    .run = run,
+};

@@ -1,0 +1,323 @@
+/* ome explain: why this runtime, this accelerator, this mode. */
+#include "cli/cli.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "compose/offline.h"
+#include "kube/client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct options {
+  struct cli_list files;
+  const char *output;
+  const char *plugins;
+  const char *kubeconfig;
+  const char *context;
+  const char *ns;
+  const char *model;
+  bool matrix;
+};
+
+/* ---- records ------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t explain_service(const struct offline *o, struct json_object *service, struct json_object *records,
+                               struct ome_err *err) {
+  _cleanup_(plan_freep) struct plan *plan = NULL;
+  int32_t rc = plan_service(&o->world, service, &plan, err);
+
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *record = plan_record(plan, 0);
+  return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
+}
+
+/* What would serve MODEL; new. */
+static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns, struct selection **out,
+                            struct ome_err *err) {
+  struct select_request req = {
+      .ns = ns,
+      .model = model,
+      .runtimes = o->world.runtimes,
+      .accelerators = o->world.accelerators,
+      .scorers = o->world.scorers,
+      .nscorers = o->world.nscorers,
+  };
+
+  return select_runtime(&req, out, err);
+}
+
+static int32_t explain_model(const struct offline *o, const struct options *opt, struct json_object *records,
+                             struct ome_err *err) {
+  const char *ns = opt->ns ? opt->ns : "default";
+  struct json_object *model = plan_find_model(o->world.models, ns, opt->model);
+  _cleanup_(selection_freep) struct selection *s = NULL;
+
+  if (!model)
+    return fail(err, OME_E_NOT_FOUND, "explain: model %s: not found in namespace %s or at cluster scope", opt->model,
+                ns);
+  int32_t rc = select_model(o, model, ns, &s, err);
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *record = select_record(s, NULL, ns, NULL, 0);
+  return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
+}
+
+static int32_t explain_matrix(const struct offline *o, struct json_object *records, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(o->world.models); i++) {
+    struct json_object *model = json_index(o->world.models, i);
+    _cleanup_(selection_freep) struct selection *s = NULL;
+    int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), &s, err);
+    if (rc != OME_OK)
+      return rc;
+    struct json_object *row = json_object_new_object();
+    const char *runtime = s->chosen ? s->chosen->runtime->facts.name : NULL;
+    if (!row || json_object_array_add(records, row) != 0 ||
+        !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
+        json_object_object_add(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) != 0 ||
+        !json_set_i64(row, "score", s->chosen ? s->chosen->score : 0) || !json_set_str(row, "reason", s->reason))
+      return fail_memory(err);
+  }
+  return OME_OK;
+}
+
+/* ---- tables -------------------------------------------------------------------------------------------------------
+ */
+
+#define MAX_COLUMNS 6
+
+struct table {
+  VEC(const char *const *) rows;
+  VEC(char *) texts;
+};
+
+static const char *keep_text(struct table *t, char *text) {
+  if (!text || !VEC_PUSH(&t->texts, text)) {
+    free(text);
+    return "";
+  }
+  return text;
+}
+
+static void add_row(struct table *t, const char *const *cells, size_t n) {
+  const char **row = calloc(MAX_COLUMNS + 1, sizeof(*row));
+
+  if (!row)
+    return;
+  memcpy(row, cells, n * sizeof(*row));
+  if (!VEC_PUSH(&t->rows, row))
+    free(row);
+}
+
+static void print_table(struct table *t) {
+  cli_table(t->rows.items, t->rows.len);
+  for (size_t i = 0; i < t->rows.len; i++)
+    free((void *)(uintptr_t)t->rows.items[i]);
+  for (size_t i = 0; i < t->texts.len; i++)
+    free(t->texts.items[i]);
+  VEC_FREE(&t->rows);
+  VEC_FREE(&t->texts);
+}
+
+/* "+100 format: safetensors matches; ..." */
+static char *terms_text(struct json_object *terms) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  for (size_t i = 0; i < json_len(terms); i++) {
+    struct json_object *t = json_index(terms, i);
+    int64_t points = json_i64(t, "points", 0);
+    buf_adds(&b, i ? "; " : "");
+    if (points)
+      buf_addf(&b, "%+lld ", (long long)points);
+    buf_addf(&b, "%s: %s", json_str(t, "scorer", ""), json_str(t, "reason", ""));
+  }
+  return buf_take(&b);
+}
+
+static void print_candidates(struct json_object *candidates) {
+  static const char *const head[] = {"  RUNTIME", "SCOPE", "SCORE", "WHY"};
+  struct table t = {0};
+
+  if (json_len(candidates) == 0)
+    return;
+  add_row(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(candidates); i++) {
+    struct json_object *c = json_index(candidates, i);
+    const char *rejected = json_str(c, "rejected", NULL);
+    const char *cells[] = {
+        keep_text(&t, str_printf("  %s", json_str(c, "runtime", ""))),
+        json_str(c, "scope", ""),
+        rejected ? "-" : keep_text(&t, str_printf("%lld", (long long)json_i64(c, "score", 0))),
+        rejected ? rejected : keep_text(&t, terms_text(json_get(c, "terms"))),
+    };
+    add_row(&t, cells, ARRAY_LEN(cells));
+  }
+  print_table(&t);
+}
+
+static void print_records(struct json_object *records) {
+  for (size_t i = 0; i < json_len(records); i++) {
+    struct json_object *r = json_index(records, i);
+    struct json_object *s = json_get(r, "selected");
+    const char *name = json_str(r, "name", NULL);
+    const char *mode = json_str(s, "mode", NULL);
+    const char *accelerator = json_str(s, "accelerator", NULL);
+    printf("%s", i ? "\n" : "");
+    if (name)
+      printf("InferenceService %s/%s, model %s: ", json_str(r, "namespace", ""), name, json_str(r, "model", ""));
+    else
+      printf("model %s: ", json_str(r, "model", ""));
+    if (s)
+      printf("runtime %s%s%s%s%s: %s\n", json_str(s, "runtime", ""), mode ? ", mode " : "", mode ? mode : "",
+             accelerator ? ", accelerator " : "", accelerator ? accelerator : "", json_str(r, "reason", ""));
+    else
+      printf("no runtime: %s\n", json_str(r, "reason", ""));
+    if (json_str(r, "warning", NULL))
+      printf("  warning: %s\n", json_str(r, "warning", ""));
+    print_candidates(json_get(r, "candidates"));
+  }
+}
+
+static void print_matrix(struct json_object *records) {
+  static const char *const head[] = {"MODEL", "RUNTIME", "SCORE", "REASON"};
+  struct table t = {0};
+
+  add_row(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(records); i++) {
+    struct json_object *r = json_index(records, i);
+    const char *cells[] = {json_str(r, "model", ""), json_str(r, "runtime", "-"),
+                           keep_text(&t, str_printf("%lld", (long long)json_i64(r, "score", 0))),
+                           json_str(r, "reason", "")};
+    add_row(&t, cells, ARRAY_LEN(cells));
+  }
+  print_table(&t);
+}
+
+/* ---- documents ----------------------------------------------------------------------------------------------------
+ */
+
+/* One kind of the cluster's; items of a list carry neither kind nor apiVersion everywhere. */
+static int32_t fetch_kind(struct kube_client *client, const struct kube_resource *r, const char *ns,
+                          struct json_object *docs, struct ome_err *err) {
+  _cleanup_json_ struct json_object *list = NULL;
+  int32_t rc = kube_list(client, r, r->namespaced ? ns : NULL, NULL, &list, err);
+  char api_version[128];
+
+  if (rc != OME_OK)
+    return fail_prefix(err, "list %s", r->resource);
+  kube_api_version(r, api_version);
+  struct json_object *items = json_get(list, "items");
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *o = json_index(items, i);
+    if (!json_set_str(o, "apiVersion", api_version) || !json_set_str(o, "kind", r->kind) ||
+        json_object_array_add(docs, json_object_get(o)) != 0)
+      return fail_memory(err);
+  }
+  return OME_OK;
+}
+
+static int32_t fetch_world(const struct options *opt, const char *service, struct json_object *docs,
+                           struct ome_err *err) {
+  static const struct kube_resource *const kinds[] = {&KUBE_BASEMODELS, &KUBE_CLUSTERBASEMODELS, &KUBE_SERVINGRUNTIMES,
+                                                      &KUBE_CLUSTERSERVINGRUNTIMES, &KUBE_ACCELERATORCLASSES};
+  _cleanup_(kube_client_freep) struct kube_client *client = NULL;
+  struct json_object *found = NULL;
+  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
+
+  if (rc != OME_OK)
+    return rc;
+  const char *ns = opt->ns ? opt->ns : kube_client_namespace(client);
+  rc = kube_get(client, &KUBE_INFERENCESERVICES, ns, service, &found, err);
+  if (rc == OME_OK && json_object_array_add(docs, found) != 0)
+    rc = fail_memory(err);
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(kinds); i++)
+    rc = fetch_kind(client, kinds[i], ns, docs, err);
+  return rc;
+}
+
+/* ---- entry --------------------------------------------------------------------------------------------------------
+ */
+
+static int32_t explain(const struct offline *o, const struct options *opt, struct json_object *records,
+                       struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  if (opt->model)
+    return explain_model(o, opt, records, err);
+  if (opt->matrix)
+    return explain_matrix(o, records, err);
+  for (size_t i = 0; rc == OME_OK && i < json_len(o->services); i++)
+    rc = explain_service(o, json_index(o->services, i), records, err);
+  if (rc == OME_OK && json_len(o->services) == 0)
+    return fail(err, OME_E_INVALID,
+                "explain: no InferenceService among the documents; add one with -f, or ask with --model or --matrix");
+  return rc;
+}
+
+static int work(const struct options *opt, const char *service) {
+  _cleanup_json_ struct json_object *docs = NULL;
+  _cleanup_json_ struct json_object *records = json_object_new_array();
+  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  struct offline o = {0};
+  struct ome_err err = ERR_INIT;
+  int32_t rc = cli_load_manifests(&opt->files, &docs, &err);
+
+  if (rc == OME_OK && service)
+    rc = fetch_world(opt, service, docs, &err);
+  if (rc == OME_OK)
+    rc = plugins_load(opt->plugins, NULL, 0, &plugins, &err);
+  if (rc == OME_OK)
+    rc = offline_init(&o, docs, false, plugins, &err);
+  for (size_t i = 0; rc == OME_OK && i < json_len(o.problems); i++)
+    fprintf(stderr, "ome: explain: input: %s\n", json_object_get_string(json_index(o.problems, i)));
+  bool refused = json_len(o.problems) > 0;
+  if (rc == OME_OK)
+    rc = records ? explain(&o, opt, records, &err) : fail_memory(&err);
+  int code =
+      rc == OME_OK ? cli_print(records, opt->output, opt->matrix ? print_matrix : print_records) : cli_fail(&err);
+  offline_fini(&o);
+  return refused ? 1 : code;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv) {
+  struct options opt = {.output = "table"};
+  const struct cli_option options[] = {
+      {'f', "filename", "PATH", "file, folder or - with services, models, runtimes; repeatable", CLI_LIST, &opt.files},
+      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
+      {0, "model", "NAME", "what would serve this model", CLI_STRING, &opt.model},
+      {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},
+      {'n', "namespace", "NAME", "namespace of the service or model", CLI_STRING, &opt.ns},
+      {0, "kubeconfig", "FILE", "how to reach the API server", CLI_STRING, &opt.kubeconfig},
+      {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
+      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
+      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+  };
+  int n = cli_parse(self, options, argc, argv);
+  const char *service = NULL;
+
+  if (n == 2 && (streq(argv[1], "isvc") || streq(argv[1], "inferenceservice")))
+    service = argv[2];
+  else if (n > 0)
+    return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
+  if (!service && opt.files.len == 0)
+    return cli_usage(self, "give -f PATH, or isvc NAME to ask the cluster");
+  if (opt.model && opt.matrix)
+    return cli_usage(self, "--model and --matrix exclude each other");
+  return work(&opt, service);
+}
+
+const struct cli_command cli_explain = {
+    .name = "explain",
+    .args = "-f PATH... | isvc NAME",
+    .summary = "say why a runtime was chosen, and why the others were not",
+    .help = "Selects a runtime for every InferenceService among the documents, or for one in the cluster, and prints\n"
+            "every candidate with its score terms or the reason it was rejected.\n\n"
+            "  ome explain -f models/ -f runtimes/ -f service.yaml\n"
+            "  ome explain -f models/ -f runtimes/ --model llama-3-70b-instruct -o json\n"
+            "  ome explain -f models/ -f runtimes/ --matrix\n"
+            "  ome explain isvc smollm2\n",
+    .run = run,
+};

@@ -1,0 +1,112 @@
+/* ome render: the objects that the controller would apply, from files. */
+#include "cli/cli.h"
+
+#include "base/str.h"
+#include "compose/offline.h"
+
+#include <stdio.h>
+
+struct options {
+  struct cli_list files;
+  const char *output;
+  const char *plugins;
+  bool embedded;
+};
+
+static size_t report(const char *where, const char *why) {
+  fprintf(stderr, "ome: render: %s: %s\n", where, why);
+  return 1;
+}
+
+/* Appends the service's objects to ITEMS; *FAILURES counts what stands in the way. */
+static int32_t render_service(const struct offline *o, struct json_object *service, struct json_object *items,
+                              size_t *failures, struct ome_err *err) {
+  _cleanup_(plan_freep) struct plan *plan = NULL;
+  int32_t rc = plan_service(&o->world, service, &plan, err);
+
+  if (rc != OME_OK)
+    return rc;
+  _cleanup_free_ char *where = str_printf("InferenceService %s/%s", json_str(service, "metadata.namespace", "default"),
+                                          json_str(service, "metadata.name", ""));
+  for (size_t i = 0; i < plan->nproblems; i++)
+    *failures += report(where ? where : "", plan->problems[i].message);
+  if (plan->selection && *plan->selection->warning)
+    fprintf(stderr, "ome: render: %s: warning: %s\n", where ? where : "", plan->selection->warning);
+  for (size_t i = 0; plan->nproblems == 0 && i < json_len(plan->objects); i++)
+    if (json_object_array_add(items, json_object_get(json_index(plan->objects, i))) != 0)
+      return fail_memory(err);
+  return OME_OK;
+}
+
+static struct json_object *list_of(struct json_object *items) {
+  struct json_object *list = json_object_new_object();
+
+  if (list && json_set_str(list, "apiVersion", "v1") && json_set_str(list, "kind", "List") &&
+      json_set(list, "items", json_object_get(items)))
+    return list;
+  json_unref(list);
+  return NULL;
+}
+
+static int render_all(const struct offline *o, const char *output) {
+  _cleanup_json_ struct json_object *items = json_object_new_array();
+  struct ome_err err = ERR_INIT;
+  size_t failures = 0;
+  int32_t rc = items ? OME_OK : fail_memory(&err);
+
+  for (size_t i = 0; i < json_len(o->problems); i++)
+    failures += report("input", json_object_get_string(json_index(o->problems, i)));
+  if (json_len(o->services) == 0)
+    failures += report("input", "no InferenceService among the documents; add it with -f");
+  for (size_t i = 0; rc == OME_OK && i < json_len(o->services); i++)
+    rc = render_service(o, json_index(o->services, i), items, &failures, &err);
+  _cleanup_json_ struct json_object *list = rc == OME_OK ? list_of(items) : NULL;
+  if (!list)
+    return cli_fail(&err);
+  int code = cli_print(list, output, NULL);
+  return failures ? 1 : code;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv) {
+  struct options opt = {.output = "yaml"};
+  const struct cli_option options[] = {
+      {'f', "filename", "PATH", "file, folder or - with services, models, runtimes; repeatable", CLI_LIST, &opt.files},
+      {'o', "output", "FORMAT", "yaml (default) or json", CLI_STRING, &opt.output},
+      {0, "embedded", NULL, "for `ome up` instead of a cluster", CLI_FLAG, &opt.embedded},
+      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
+      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+  };
+  _cleanup_json_ struct json_object *docs = NULL;
+  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  struct offline o;
+  struct ome_err err = ERR_INIT;
+
+  if (cli_parse(self, options, argc, argv) > 0)
+    return cli_usage(self, "unexpected argument \"%s\"; files are given with -f", argv[1]);
+  if (opt.files.len == 0)
+    return cli_usage(self, "give at least one -f PATH");
+  if (!streq(opt.output, "yaml") && !streq(opt.output, "json"))
+    return cli_usage(self, "-o %s is not known; yaml and json are", opt.output);
+  int32_t rc = cli_load_manifests(&opt.files, &docs, &err);
+  if (rc == OME_OK)
+    rc = plugins_load(opt.plugins, NULL, 0, &plugins, &err);
+  if (rc == OME_OK)
+    rc = offline_init(&o, docs, opt.embedded, plugins, &err);
+  if (rc != OME_OK)
+    return cli_fail(&err);
+  int code = render_all(&o, opt.output);
+  offline_fini(&o);
+  return code;
+}
+
+const struct cli_command cli_render = {
+    .name = "render",
+    .args = "-f PATH...",
+    .summary = "print the objects the controller would apply",
+    .help =
+        "Composes every InferenceService among the documents with the models and runtimes beside it and prints a v1\n"
+        "List of the objects in the order they would be applied. The output is the same byte for byte from run to\n"
+        "run. When something cannot be rendered all problems are printed and the exit code is 1.\n\n"
+        "  ome render -f models/ -f runtimes/ -f service.yaml | kubectl apply --server-side -f -\n",
+    .run = run,
+};

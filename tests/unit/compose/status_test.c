@@ -1,0 +1,185 @@
+/* What a service says of itself. */
+#include "../unit.h"
+
+#include "base/str.h"
+#include "base/yaml.h"
+#include "compose/cluster.h"
+#include "compose/pods.h"
+#include "compose/status.h"
+
+#include <stdio.h>
+
+static struct json_object *yaml(const char *text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  return o;
+}
+
+static const char *condition(struct json_object *status, const char *type, const char *key) {
+  return json_str(json_find(json_get(status, "conditions"), "type", type), key, "");
+}
+
+/* ---- pods -----------------------------------------------------------------------------------------------------------
+ */
+
+static void sums_pods_up(void **state) {
+  struct json_object *pods = yaml(
+      "- {metadata: {name: a, labels: {component: engine}, creationTimestamp: '2026-01-01T00:00:00Z'}, status: "
+      "{conditions: [{type: Ready, status: 'True'}]}}\n"
+      "- {metadata: {name: b, labels: {component: engine}, creationTimestamp: '2026-01-03T00:00:00Z'}, status: "
+      "{containerStatuses: [{name: ome-container, state: {waiting: {reason: CrashLoopBackOff, message: back-off}}, "
+      "lastState: {terminated: {exitCode: 137, reason: OOMKilled, message: out of memory}}}]}}\n"
+      "- {metadata: {name: c, labels: {component: engine}, creationTimestamp: '2026-01-02T00:00:00Z'}, status: "
+      "{conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: no room}]}}\n"
+      "- {metadata: {name: d, labels: {component: router}}}\n"
+      "- {metadata: {name: e, labels: {component: engine}, deletionTimestamp: '2026-01-01T00:00:00Z'}}\n");
+  struct pods_summary s;
+
+  (void)state;
+  pods_summarize(pods, "engine", &s);
+  assert_int_equal(s.total, 3);
+  assert_int_equal(s.ready, 1);
+  assert_string_equal(s.reason, "CrashLoopBackOff");
+  assert_non_null(strstr(s.message, "out of memory"));
+  assert_int_equal(s.exit_code, 137);
+  assert_true(s.failed);
+  pods_summarize(pods, "router", &s);
+  assert_int_equal(s.total, 1);
+  assert_string_equal(s.reason, "");
+  json_unref(pods);
+}
+
+/* ---- conditions -----------------------------------------------------------------------------------------------------
+ */
+
+struct bench {
+  struct json_object *service;
+  struct json_object *pods;
+  struct json_object *cluster;
+  struct plan plan;
+  struct ome_status components[COMPONENT_KINDS];
+  struct json_object *workloads[COMPONENT_KINDS];
+  struct ome_status ingress;
+};
+
+static void bench_init(struct bench *b) {
+  memset(b, 0, sizeof(*b));
+  b->service = yaml("metadata: {name: s, namespace: team, generation: 3}\nspec: {model: {name: m}, engine: {}}");
+  b->pods = yaml("[]");
+  b->cluster = yaml("{domain: cluster.local}");
+  b->plan.service = json_object_get(b->service);
+  b->plan.model = yaml("metadata: {name: m}\nstatus: {state: Ready}");
+}
+
+static void bench_fini(struct bench *b) {
+  json_unref(b->service);
+  json_unref(b->pods);
+  json_unref(b->cluster);
+  json_unref(b->plan.service);
+  json_unref(b->plan.model);
+}
+
+/* The status at NOW; put into the service, as a write would. */
+static struct json_object *write_at(struct bench *b, int64_t now_ms) {
+  struct status_input in = {
+      .service = b->service,
+      .plan = &b->plan,
+      .components = b->components,
+      .workloads = b->workloads,
+      .ingress = &b->ingress,
+      .pods = b->pods,
+      .cluster = b->cluster,
+      .now_ms = now_ms,
+  };
+  struct json_object *status = NULL;
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(status_compose(&in, &status, &err), OME_OK);
+  assert_true(json_set(b->service, "status", status));
+  return status;
+}
+
+static void set_problem(struct bench *b, const char *reason, const char *message) {
+  b->plan.nproblems = 1;
+  b->plan.problems[0].condition = "RuntimeReady";
+  (void)snprintf(b->plan.problems[0].reason, sizeof(b->plan.problems[0].reason), "%s", reason);
+  (void)snprintf(b->plan.problems[0].message, sizeof(b->plan.problems[0].message), "%s", message);
+}
+
+static void says_what_stands_in_the_way(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  set_problem(&b, "NoSupportingRuntime", "no runtime found");
+  struct json_object *status = write_at(&b, 1000);
+  assert_string_equal(condition(status, "Ready", "status"), "False");
+  assert_string_equal(condition(status, "Ready", "reason"), "NoSupportingRuntime");
+  assert_string_equal(condition(status, "Ready", "message"), "no runtime found");
+  assert_string_equal(condition(status, "RuntimeReady", "severity"), "Info");
+  assert_string_equal(json_str(status, "modelStatus.transitionStatus", ""), "InvalidSpec");
+  assert_string_equal(json_str(status, "modelStatus.lastFailureInfo.reason", ""), "NoSupportingRuntime");
+  assert_int_equal(json_i64(status, "observedGeneration", 0), 3);
+  bench_fini(&b);
+}
+
+/* A model on its way is no failure; one that failed is. */
+static void waits_for_the_model(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  set_problem(&b, "ModelNotReady", "model format name is required");
+  json_set_str(b.plan.model, "status.state", "In_Transit");
+  assert_string_equal(condition(write_at(&b, 1000), "Ready", "status"), "Unknown");
+  json_set_str(b.plan.model, "status.state", "Failed");
+  struct json_object *status = write_at(&b, 2000);
+  assert_string_equal(condition(status, "Ready", "status"), "False");
+  assert_string_equal(condition(status, "ModelReady", "reason"), "ModelFailed");
+  bench_fini(&b);
+}
+
+/* What runs is not called broken because its plan cannot be made any more. */
+static void keeps_what_runs(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  json_unref(b.pods);
+  b.pods = yaml("[{metadata: {name: a, labels: {component: engine}}, status: {conditions: [{type: Ready, status: "
+                "'True'}]}}]");
+  json_set(b.service, "status",
+           yaml("conditions: [{type: EngineReady, status: 'True'}, {type: IngressReady, status: 'True'}]"));
+  set_problem(&b, "RuntimeNotFound", "gone");
+  struct json_object *status = write_at(&b, 1000);
+  assert_string_equal(condition(status, "EngineReady", "status"), "True");
+  assert_string_equal(condition(status, "Ready", "status"), "True");
+  assert_string_equal(condition(status, "RuntimeReady", "status"), "False");
+  bench_fini(&b);
+}
+
+/* The same facts give the same status, so that nothing is written. */
+static void is_stable(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  set_problem(&b, "RuntimeNotFound", "gone");
+  struct json_object *first = json_copy(write_at(&b, 1000));
+  struct json_object *second = write_at(&b, 900000);
+  assert_true(json_equal(first, second));
+  json_unref(first);
+  bench_fini(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(sums_pods_up),        cmocka_unit_test(says_what_stands_in_the_way),
+      cmocka_unit_test(waits_for_the_model), cmocka_unit_test(keeps_what_runs),
+      cmocka_unit_test(is_stable),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -98,6 +98,17 @@ static void remember(struct controller *c, const char *key, struct json_object *
     free(text);
 }
 
+/* The object as it is: from the cache, which holds what carries our label, else from the server, where somebody else
+ * may have one of this name.  *OUT is new, or NULL: there is none. */
+static int32_t look_up(struct controller *c, struct child_kind *k, struct json_object *want, struct json_object **out,
+                       struct ome_err *err) {
+  *out = kube_cache_get(k->cache, meta_namespace(want), meta_name(want));
+  if (*out)
+    return OME_OK;
+  int32_t rc = kube_get(c->client, k->resource, meta_namespace(want), meta_name(want), out, err);
+  return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
 /* *LIVE is the object as it is now; new. */
 static int32_t apply_one(struct controller *c, struct json_object *service, struct json_object *want,
                          struct json_object **live, struct ome_err *err) {
@@ -110,7 +121,10 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
   if (!k)
     return fail(err, OME_E_UNSUPPORTED, "the cluster does not have %s %s; install it", json_str(want, "apiVersion", ""),
                 kind);
-  _cleanup_json_ struct json_object *have = kube_cache_get(k->cache, meta_namespace(want), meta_name(want));
+  _cleanup_json_ struct json_object *have = NULL;
+  int32_t rc = look_up(c, k, want, &have, err);
+  if (rc != OME_OK)
+    return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
   const char *owner = json_str(meta_owner(have), "uid", "");
   if (have && !streq(owner, meta_uid(service)))
     return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
@@ -119,7 +133,7 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
     *live = TAKE_PTR(have);
     return OME_OK;
   }
-  int32_t rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
+  rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
   if (rc != OME_OK)
     return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
   remember(c, key, want, *live);

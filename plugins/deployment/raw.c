@@ -16,6 +16,8 @@ static void default_container(struct json_object *c) {
   default_str(c, "terminationMessagePath", "/dev/termination-log");
   default_str(c, "terminationMessagePolicy", "File");
   default_str(c, "imagePullPolicy", "IfNotPresent");
+  for (size_t i = 0; i < doc_len(doc_get(c, "ports")); i++)
+    default_str(doc_item(doc_get(c, "ports"), i), "protocol", "TCP");
 }
 
 /* The serving container is ready when its port is open, unless it says something better. */

@@ -48,6 +48,7 @@ struct local {
   struct kube_recorder *recorder;
   struct runner *runner;
   struct proxies *proxies;
+  bool swept; /* folders of pods long gone have been removed; the node controller's */
   struct addresses *pod_ips, *service_ips;
   struct kube_cache *caches[CACHES];
   struct kube_queue *queues[QUEUES];

@@ -268,6 +268,10 @@ int32_t node_reconcile(void *arg, const char *ns UNUSED, const char *name UNUSED
                        struct ome_err *err) {
   struct local *l = arg;
   int32_t rc = write_node(l, err);
+  if (!l->swept && local_synced(l)) {
+    pods_sweep(l);
+    l->swept = true;
+  }
 
   if (rc == OME_OK)
     rc = renew_lease(l, err);

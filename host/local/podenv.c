@@ -103,7 +103,7 @@ static char *map_entry(struct json_object *pod, const char *path) {
   const char *quote = strchr(path, '\'');
   size_t len = strlen(path);
 
-  if (!quote || len < 2 || strcmp(path + len - 2, "']") != 0 || quote[-1] != '[')
+  if (!quote || quote == path || quote >= path + len - 2 || strcmp(path + len - 2, "']") != 0 || quote[-1] != '[')
     return NULL;
   _cleanup_free_ char *map = str_copy(path, (size_t)(quote - path - 1));
   _cleanup_free_ char *key = str_copy(quote + 1, len - (size_t)(quote - path) - 3);

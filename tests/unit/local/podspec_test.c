@@ -85,6 +85,7 @@ static void the_downward_api_answers(void **state) {
       {"metadata.labels['x", NULL},
       {"spec.containers['x']", NULL},
       {"']", NULL},
+      {"metadata.labels[']", NULL},
       {"", NULL},
   };
   _cleanup_json_ struct json_object *pod =

@@ -2,6 +2,7 @@
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/internal.h"
+#include "controller/modelfacts.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
@@ -22,8 +23,9 @@ static struct model_kind kind_of(const char *ns) {
 /* ---- what the agents say ------------------------------------------------------------------------------------------
  */
 
-/* The status of the model KEY in an agent's ConfigMap; "" : not there.  Unreadable counts as present. */
-static void status_on_node(struct json_object *config_map, const char *key, char out[16]) {
+/* The status of the model KEY in an agent's ConfigMap; "": not there.  Unreadable counts as present.  *CONFIG, when
+ * still NULL, becomes what the agent found out about the model; new. */
+static void status_on_node(struct json_object *config_map, const char *key, char out[16], struct json_object **config) {
   struct json_object *value = json_get(json_get(config_map, "data"), key);
   const char *text = value ? json_object_get_string(value) : NULL;
   _cleanup_json_ struct json_object *entry = NULL;
@@ -36,12 +38,15 @@ static void status_on_node(struct json_object *config_map, const char *key, char
     (void)strcpy(out, "Unknown");
   else
     (void)snprintf(out, 16, "%s", json_str(entry, "status", "Unknown"));
+  if (!*config && streq(out, "Ready"))
+    *config = json_object_get(json_get(entry, "config"));
 }
 
 struct tally {
   struct json_object *ready; /* sorted names of nodes */
   struct json_object *failed;
-  size_t holding; /* nodes that have not let go yet */
+  struct json_object *config; /* of the first node that is ready and says; NULL: none */
+  size_t holding;             /* nodes that have not let go yet */
 };
 
 /* ConfigMaps come in the order of their names, which are the nodes'. One without its Node is a leftover. */
@@ -58,7 +63,7 @@ static int32_t count_nodes(struct controller *c, const char *key, struct tally *
     char status[16];
     if (!node)
       continue;
-    status_on_node(map, key, status);
+    status_on_node(map, key, status, &t->config);
     struct json_object *list = streq(status, "Ready") ? t->ready : streq(status, "Failed") ? t->failed : NULL;
     if (list)
       (void)json_object_array_add(list, json_object_new_string(meta_name(map)));
@@ -108,19 +113,21 @@ static int32_t finish_deletion(struct controller *c, const struct model_kind *k,
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 
+/* Finalizer and facts go into the object itself, in one write. */
 static int32_t keep(struct controller *c, const struct model_kind *k, struct json_object *model, const struct tally *t,
                     struct ome_err *err) {
-  if (!meta_has_finalizer(model, k->finalizer)) {
-    _cleanup_json_ struct json_object *stored = NULL;
-    _cleanup_json_ struct json_object *changed = json_copy(model);
-    if (!changed || !meta_add_finalizer(changed, k->finalizer))
-      return fail_memory(err);
-    int32_t rc = kube_update(c->client, k->resource, changed, &stored, err);
-    if (rc != OME_OK)
-      return rc == OME_E_NOT_FOUND ? OME_OK : rc;
-    return write_status(c, k, stored, t, err);
-  }
-  return write_status(c, k, model, t, err);
+  _cleanup_json_ struct json_object *stored = NULL;
+  _cleanup_json_ struct json_object *changed = json_copy(model);
+  bool filled = false;
+
+  if (!changed || (t->config && !model_fill_spec(changed, t->config, &filled)))
+    return fail_memory(err);
+  if (!meta_add_finalizer(changed, k->finalizer) && !filled)
+    return write_status(c, k, model, t, err);
+  int32_t rc = kube_update(c->client, k->resource, changed, &stored, err);
+  if (rc != OME_OK)
+    return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+  return write_status(c, k, stored, t, err);
 }
 
 /* A long name's key in the ConfigMaps is shortened: finds whose it is. */
@@ -151,6 +158,7 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
       rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, err) : keep(c, &k, model, &t, err);
     json_unref(t.ready);
     json_unref(t.failed);
+    json_unref(t.config);
   } else if (strlen(name) > 200) {
     requeue_by_key(c, &k, ns, key);
   }

@@ -1,0 +1,137 @@
+/* Pruning and defaulting by schema. */
+#include "api/schema_internal.h"
+
+#include "base/str.h"
+#include "base/vec.h"
+
+#include <string.h>
+
+#define MAX_DEPTH JSON_MAX_DEPTH
+
+/* ---- prune ------------------------------------------------------------------------------------------------------ */
+
+struct pruner {
+  struct json_object *unknown; /* array of paths; may be NULL */
+  struct buf path;
+};
+
+static void note(struct pruner *p) {
+  if (p->unknown && json_len(p->unknown) < 100)
+    (void)json_object_array_add(p->unknown, json_object_new_string(buf_str(&p->path)));
+}
+
+/* Runs BODY with KEY appended to the path. */
+static size_t enter_key(struct pruner *p, const char *key) {
+  size_t before = p->path.len;
+
+  buf_addf(&p->path, "%s%s", before ? "." : "", key);
+  return before;
+}
+
+static size_t enter_index(struct pruner *p, size_t i) {
+  size_t before = p->path.len;
+
+  buf_addf(&p->path, "[%zu]", i);
+  return before;
+}
+
+static void leave(struct pruner *p, size_t before) {
+  p->path.len = before;
+  if (p->path.data)
+    p->path.data[before] = '\0';
+}
+
+static bool is_meta_field(const char *key) {
+  return streq(key, "apiVersion") || streq(key, "kind") || streq(key, "metadata");
+}
+
+static void prune(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth);
+
+static void prune_object(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth) {
+  VEC(const char *) drop = {0};
+
+  json_object_object_foreach(o, key, v) {
+    const struct schema *field = schema_field(s, key);
+    size_t before = enter_key(p, key);
+    if (resource && is_meta_field(key)) {
+      /* the server's own business */
+    } else if (field) {
+      prune(p, field, v, field->embedded_resource, depth + 1);
+    } else if (!s->preserve_unknown) {
+      note(p);
+      (void)VEC_PUSH(&drop, key);
+    }
+    leave(p, before);
+  }
+  for (size_t i = 0; i < drop.len; i++)
+    json_object_object_del(o, drop.items[i]);
+  VEC_FREE(&drop);
+}
+
+static void prune(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth) {
+  if (depth > MAX_DEPTH || !s)
+    return;
+  if (json_is(o, json_type_object)) {
+    bool opaque = s->preserve_unknown && !s->nproperties && !s->additional;
+    /* An object that no schema describes at all stays only where it is said to. */
+    if (!opaque && (s->type == SCHEMA_OBJECT || s->nproperties || s->additional || s->type == SCHEMA_ANY))
+      prune_object(p, s, o, resource, depth);
+  } else if (json_is(o, json_type_array) && s->items) {
+    for (size_t i = 0; i < json_len(o); i++) {
+      size_t before = enter_index(p, i);
+      prune(p, s->items, json_index(o, i), s->items->embedded_resource, depth + 1);
+      leave(p, before);
+    }
+  }
+}
+
+void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths) {
+  struct pruner p = {unknown_paths, BUF_INIT};
+
+  prune(&p, s, o, true, 0);
+  buf_fini(&p.path);
+}
+
+/* ---- default ---------------------------------------------------------------------------------------------------- */
+
+static void apply_defaults(const struct schema *s, struct json_object *o, int depth);
+
+static void default_object(const struct schema *s, struct json_object *o, int depth) {
+  for (size_t i = 0; i < s->nproperties; i++) {
+    const struct schema_property *p = &s->properties[i];
+    struct json_object *v = NULL;
+    bool there = json_object_object_get_ex(o, p->name, &v);
+    /* A null that may not be there counts as absent. */
+    if (p->schema->dflt && (!there || (!v && !p->schema->nullable))) {
+      (void)json_object_object_add(o, p->name, json_copy(p->schema->dflt));
+      v = json_get(o, p->name);
+    }
+    if (v)
+      apply_defaults(p->schema, v, depth + 1);
+  }
+  if (!s->additional)
+    return;
+  json_object_object_foreach(o, key, v) {
+    bool declared = false;
+    for (size_t i = 0; i < s->nproperties; i++)
+      declared = declared || streq(s->properties[i].name, key);
+    if (!declared && v)
+      apply_defaults(s->additional, v, depth + 1);
+  }
+}
+
+static void apply_defaults(const struct schema *s, struct json_object *o, int depth) {
+  if (depth > MAX_DEPTH)
+    return;
+  if (json_is(o, json_type_object)) {
+    default_object(s, o, depth);
+  } else if (json_is(o, json_type_array) && s->items) {
+    for (size_t i = 0; i < json_len(o); i++)
+      if (json_index(o, i))
+        apply_defaults(s->items, json_index(o, i), depth + 1);
+  }
+}
+
+void schema_default(const struct schema *s, struct json_object *o) {
+  apply_defaults(s, o, 0);
+}

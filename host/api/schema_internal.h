@@ -1,0 +1,20 @@
+/* How schemas are made: every node of a document lives in its blocks. */
+#ifndef HOST_API_SCHEMA_INTERNAL_H
+#define HOST_API_SCHEMA_INTERNAL_H
+
+#include "api/schema.h"
+#include "base/buf.h"
+
+struct schema_doc {
+  struct schema *root;
+  VEC(void *) blocks;
+  VEC(struct json_object *) documents;
+};
+
+struct schema_doc *schema_doc_new(void);
+void *schema_alloc(struct schema_doc *d, size_t size); /* zeroed; NULL: no memory */
+char *schema_strdup(struct schema_doc *d, const char *s);
+struct json_object *schema_keep(struct schema_doc *d, struct json_object *o); /* takes O */
+void schema_sort(struct schema_property *properties, size_t n);
+
+#endif

@@ -1,0 +1,210 @@
+/* CustomResourceDefinitions: accepted names, conditions, the resources they make, and their end. */
+#include "apiserver/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "kube/meta.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- defaults --------------------------------------------------------------------------------------------------- */
+
+static void default_names(struct json_object *crd) {
+  struct json_object *names = json_at(crd, "spec.names");
+  const char *kind = json_str(names, "kind", "");
+
+  if (!names)
+    return;
+  if (!*json_str(names, "singular", "")) {
+    _cleanup_free_ char *singular = strdup(kind);
+    for (char *c = singular; c && *c; c++)
+      *c = (char)tolower((unsigned char)*c);
+    (void)json_set_str(names, "singular", singular);
+  }
+  if (!*json_str(names, "listKind", "") && *kind) {
+    _cleanup_free_ char *list = str_printf("%sList", kind);
+    (void)json_set_str(names, "listKind", list);
+  }
+  if (!json_at(crd, "spec.conversion"))
+    (void)json_set_str(crd, "spec.conversion.strategy", "None");
+}
+
+/* status.storedVersions holds every version that objects may have been stored in. */
+static void note_stored_version(struct json_object *crd) {
+  struct json_object *versions = json_at(crd, "spec.versions");
+  struct json_object *stored = json_at(crd, "status.storedVersions");
+
+  if (!stored) {
+    stored = json_object_new_array();
+    (void)json_set(crd, "status.storedVersions", stored);
+  }
+  for (size_t i = 0; i < json_len(versions); i++) {
+    struct json_object *v = json_index(versions, i);
+    bool known = false;
+    if (!json_flag(v, "storage", false))
+      continue;
+    for (size_t k = 0; k < json_len(stored); k++)
+      known = known || streq(json_object_get_string(json_index(stored, k)), json_str(v, "name", ""));
+    if (!known)
+      (void)json_object_array_add(stored, json_object_new_string(json_str(v, "name", "")));
+  }
+}
+
+/* ---- rules ------------------------------------------------------------------------------------------------------ */
+
+static void check_versions(struct json_object *crd, struct field_errors *out) {
+  struct json_object *versions = json_at(crd, "spec.versions");
+  size_t storage = 0;
+
+  for (size_t i = 0; i < json_len(versions); i++) {
+    struct json_object *v = json_index(versions, i);
+    struct ome_err err = ERR_INIT;
+    struct schema_doc *doc = NULL;
+    _cleanup_free_ char *field = str_printf("spec.versions[%zu].schema.openAPIV3Schema", i);
+    storage += json_flag(v, "storage", false);
+    if (!json_at(v, "schema.openAPIV3Schema"))
+      field_errors_add(out, FIELD_REQUIRED, field, "Required value: schemas are required");
+    else if (schema_from_openapi(json_at(v, "schema.openAPIV3Schema"), &doc, &err) != OME_OK)
+      field_errors_add(out, FIELD_INVALID, field, "%s", err.msg);
+    schema_doc_free(doc);
+  }
+  if (storage != 1)
+    field_errors_add(out, FIELD_INVALID, "spec.versions",
+                     "Invalid value: must have exactly one version marked as storage version");
+}
+
+void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out) {
+  const char *group = json_str(crd, "spec.group", "");
+  const char *plural = json_str(crd, "spec.names.plural", "");
+  _cleanup_free_ char *name = str_printf("%s.%s", plural, group);
+  int64_t now = wall_ms();
+
+  default_names(crd);
+  if (!streq(meta_name(crd), name))
+    field_errors_add(out, FIELD_INVALID, "metadata.name", "Invalid value: \"%s\": must be spec.names.plural+\".\"+spec.group",
+                     meta_name(crd));
+  check_versions(crd, out);
+  if (old && !streq(json_str(old, "spec.group", ""), group))
+    field_errors_add(out, FIELD_INVALID, "spec.group", "Invalid value: \"%s\": field is immutable", group);
+  if (out->list.len)
+    return;
+  const struct resource *taken = registry_find(s->registry, group, json_str(json_index(json_at(crd, "spec.versions"), 0), "name", ""), plural);
+  bool conflict = taken && !streq(taken->crd, meta_name(crd));
+  if (!conflict)
+    (void)json_set(crd, "status.acceptedNames", json_copy(json_at(crd, "spec.names")));
+  note_stored_version(crd);
+  (void)meta_set_condition(crd, "NamesAccepted", conflict ? "False" : "True", conflict ? "PluralConflict" : "NoConflicts",
+                           conflict ? "the plural is in use" : "no conflicts found", now);
+  (void)meta_set_condition(crd, "Established", conflict ? "False" : "True",
+                           conflict ? "NotAccepted" : "InitialNamesAccepted",
+                           conflict ? "not all names are accepted" : "the initial names have been accepted", now);
+}
+
+/* ---- resources -------------------------------------------------------------------------------------------------- */
+
+struct clean_call {
+  struct apiserver *server;
+  char *name;
+};
+
+static void clean_now(void *arg) {
+  struct clean_call *call = arg;
+  struct apiserver *s = call->server;
+  const struct resource *r =
+      registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
+  _cleanup_json_ struct json_object *crd = load(s, r, "", call->name);
+  struct ome_err err = ERR_INIT;
+
+  if (crd && meta_deleting(crd) && crd_clean(s, crd)) {
+    (void)meta_remove_finalizer(crd, "customresourcecleanup.apiextensions.k8s.io");
+    if (store_object(s, r, crd, &err) != OME_OK)
+      log_warning("crd", "delete %s: %s", call->name, err.msg);
+  }
+  free(call->name);
+  free(call);
+}
+
+void crd_changed(struct apiserver *s, struct json_object *crd) {
+  const struct store_key key = {"apiextensions.k8s.io/customresourcedefinitions", "", meta_name(crd)};
+  struct ome_err err = ERR_INIT;
+
+  if (!store_get_version(s->store, &key)) {
+    registry_remove_crd(s->registry, meta_name(crd));
+    return;
+  }
+  if (meta_deleting(crd)) {
+    struct clean_call *call = malloc(sizeof(*call));
+    if (call) {
+      *call = (struct clean_call){s, strdup(meta_name(crd))};
+      loop_post(s->loop, clean_now, call);
+    }
+    return;
+  }
+  if (streq(meta_condition(crd, "Established"), "True") && registry_add_crd(s->registry, crd, &err) != OME_OK)
+    log_warning("crd", "%s: %s", meta_name(crd), err.msg);
+}
+
+struct instances {
+  VEC(struct json_object *) list;
+};
+
+static bool add_instance(void *arg, const char *ns, const char *name, const char *text, size_t len,
+                         const char *labels) {
+  struct instances *x = arg;
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  (void)ns;
+  (void)name;
+  (void)labels;
+  if (json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && !VEC_PUSH(&x->list, o))
+    json_unref(o);
+  return true;
+}
+
+bool crd_clean(struct apiserver *s, struct json_object *crd) {
+  _cleanup_free_ char *collection =
+      str_printf("%s/%s", json_str(crd, "spec.group", ""), json_str(crd, "spec.names.plural", ""));
+  const struct resource *r = registry_by_collection(s->registry, collection);
+  struct instances x = {{0}};
+  struct ome_err err = ERR_INIT;
+
+  (void)store_list(s->store, collection, NULL, NULL, NULL, add_instance, &x, &err);
+  for (size_t i = 0; r && i < x.list.len; i++) {
+    struct json_object *o = x.list.items[i];
+    int32_t rc = OME_OK;
+    if (!json_empty(json_at(o, "metadata.finalizers"))) {
+      if (!meta_deleting(o)) {
+        mark_deleting(o, 0);
+        rc = store_object(s, r, o, &err);
+      }
+    } else {
+      rc = remove_object(s, r, o, &err);
+    }
+    if (rc != OME_OK)
+      log_warning("crd", "delete %s %s: %s", collection, meta_name(o), err.msg);
+  }
+  for (size_t i = 0; i < x.list.len; i++)
+    json_unref(x.list.items[i]);
+  VEC_FREE(&x.list);
+  return store_count(s->store, collection, NULL) == 0;
+}
+
+static bool load_one(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
+  struct apiserver *s = arg;
+  _cleanup_json_ struct json_object *crd = NULL;
+  struct ome_err err = ERR_INIT;
+
+  (void)ns;
+  (void)labels;
+  if (json_parse(text, len, SIZE_MAX, &crd, &err) != OME_OK || registry_add_crd(s->registry, crd, &err) != OME_OK)
+    log_warning("crd", "%s: %s", name, err.msg);
+  return true;
+}
+
+int32_t crds_load(struct apiserver *s, struct ome_err *err) {
+  return store_list(s->store, "apiextensions.k8s.io/customresourcedefinitions", NULL, NULL, NULL, load_one, s, err);
+}

@@ -1,0 +1,303 @@
+/* GET of one object and of lists: paging, selectors, resourceVersion semantics. */
+#include "apiserver/server.h"
+
+#include "api/selector.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Rewrites apiVersion where the stored object is of another version of its kind (conversion strategy None). */
+static void convert(const struct resource *r, struct json_object *o) {
+  char api_version[256];
+
+  resource_api_version(r, api_version);
+  if (!streq(json_str(o, "apiVersion", ""), api_version))
+    (void)json_set_str(o, "apiVersion", api_version);
+}
+
+struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name) {
+  const struct store_key key = {r->collection, ns, name};
+  _cleanup_free_ char *text = store_get(s->store, &key);
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  if (!text || json_parse(text, strlen(text), SIZE_MAX, &o, &err) != OME_OK)
+    return NULL;
+  convert(r, o);
+  return o;
+}
+
+/* resourceVersion and resourceVersionMatch of the query; false: answered. */
+static bool check_version(struct request *req, const char *version, const char *match, int64_t *out) {
+  *out = 0;
+  if (match && *match && req->verb != VERB_WATCH) {
+    if (!version || !*version) {
+      answer_failure(req, 422, "Invalid",
+                     "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is "
+                     "provided");
+      return false;
+    }
+    if (!streq(match, "Exact") && !streq(match, "NotOlderThan")) {
+      answer_failure(req, 422, "Invalid",
+                     "resourceVersionMatch: Unsupported value: \"%s\": supported values: \"Exact\", \"NotOlderThan\"",
+                     match);
+      return false;
+    }
+  }
+  if (!version || !*version)
+    return true;
+  if (!str_to_i64(version, out) || *out < 0) {
+    answer_failure(req, 400, "BadRequest", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
+                   "invalid syntax", version, version);
+    return false;
+  }
+  if (*out > store_version(req->server->store)) {
+    struct json_object *details = json_object_new_object();
+    struct json_object *causes = json_object_new_array();
+    struct json_object *cause = json_object_new_object();
+    (void)json_set_str(cause, "reason", "ResourceVersionTooLarge");
+    (void)json_set_str(cause, "message", "Too large resource version");
+    (void)json_object_array_add(causes, cause);
+    (void)json_set(details, "causes", causes);
+    (void)json_set_i64(details, "retryAfterSeconds", 1);
+    _cleanup_free_ char *message = str_printf("Too large resource version: %s, current: %lld", version,
+                                              (long long)store_version(req->server->store));
+    answer_failure_details(req, 504, "Timeout", details, message);
+    return false;
+  }
+  return true;
+}
+
+void verb_get(struct request *req) {
+  int64_t version;
+
+  if (!check_version(req, http_query(req->x, "resourceVersion"), NULL, &version))
+    return;
+  struct json_object *o = load(req->server, req->resource, req->ns, req->name);
+  if (o)
+    answer_object(req, 200, o);
+  else
+    answer_not_found(req);
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------ */
+
+struct list {
+  struct request *req;
+  struct selector *labels, *fields;
+  struct buf text; /* of the whole answer */
+  uint64_t limit;  /* 0: none */
+  uint64_t taken;
+  bool more;
+  char *last_ns, *last_name; /* of the last item */
+  bool failed;
+};
+
+static bool labels_match(const struct list *l, const char *labels) {
+  _cleanup_json_ struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+  const struct selector_term *terms;
+
+  if (selector_terms(l->labels, &terms) == 0)
+    return true;
+  if (*labels)
+    (void)json_parse(labels, strlen(labels), SIZE_MAX, &o, &err);
+  return selector_match(l->labels, o);
+}
+
+static bool fields_match(const struct list *l, const char *text, size_t len) {
+  _cleanup_json_ struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+  const struct selector_term *terms;
+
+  if (selector_terms(l->fields, &terms) == 0)
+    return true;
+  return json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && field_selector_match(l->fields, o);
+}
+
+static bool take_item(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
+  struct list *l = arg;
+
+  if (!labels_match(l, labels) || !fields_match(l, text, len))
+    return true;
+  if (l->limit && l->taken == l->limit) {
+    l->more = true;
+    return false;
+  }
+  if (l->taken++)
+    buf_addc(&l->text, ',');
+  buf_add(&l->text, text, len);
+  if (l->limit) {
+    free(l->last_ns);
+    free(l->last_name);
+    l->last_ns = strdup(ns);
+    l->last_name = strdup(name);
+  }
+  return buf_ok(&l->text);
+}
+
+/* A continue token: base64 of {"v", "rv", "ns", "name"}. */
+static char *make_token(const struct list *l, int64_t version) {
+  _cleanup_json_ struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "v", "meta.k8s.io/v1");
+  (void)json_set_i64(o, "rv", version);
+  (void)json_set_str(o, "ns", l->last_ns);
+  (void)json_set_str(o, "start", l->last_name);
+  _cleanup_free_ char *text = json_text(o);
+  return text ? base64_encode(text, strlen(text)) : NULL;
+}
+
+static struct json_object *read_token(const char *token) {
+  size_t len = 0;
+  _cleanup_free_ char *text = base64_decode(token, &len);
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (!text || json_parse(text, len, 4096, &o, &err) != OME_OK || !json_at(o, "rv") || !json_at(o, "start")) {
+    json_unref(o);
+    return NULL;
+  }
+  return o;
+}
+
+static void answer_expired(struct request *req, const char *message) {
+  struct json_object *o = status_object(410, "Expired", message, NULL);
+
+  answer_object(req, 410, o);
+}
+
+/* Completes the text of the list with its metadata, which comes first in no order that matters. */
+static void finish_list(struct list *l, int64_t version, const char *token) {
+  struct request *req = l->req;
+  char api_version[256];
+  int64_t remaining = 0;
+  const struct selector_term *terms;
+
+  buf_addf(&l->text, "],\"kind\":\"%s\"", req->resource->list_kind);
+  resource_api_version(req->resource, api_version);
+  buf_addf(&l->text, ",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%lld\"", api_version,
+           (long long)version);
+  if (token) {
+    buf_addf(&l->text, ",\"continue\":\"%s\"", token);
+    /* With a selector nobody knows without looking. */
+    if (selector_terms(l->labels, &terms) == 0 && selector_terms(l->fields, &terms) == 0)
+      remaining = store_count(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL);
+    if (remaining > (int64_t)l->taken)
+      buf_addf(&l->text, ",\"remainingItemCount\":%lld", (long long)(remaining - (int64_t)l->taken));
+  }
+  buf_adds(&l->text, "}}");
+}
+
+static void answer_list(struct list *l) {
+  struct request *req = l->req;
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  if (!buf_ok(&l->text)) {
+    answer_failure(req, 500, "InternalError", "the list is too large; ask for it in pages (limit=500)");
+    return;
+  }
+  const char *pretty = http_query(req->x, "pretty");
+  if (req->form == FORM_OBJECT && !req->pretty_yaml && !pretty) {
+    size_t len = l->text.len;
+    answer_text(req, 200, buf_take(&l->text), len);
+    return;
+  }
+  if (json_parse(buf_str(&l->text), l->text.len, SIZE_MAX, &o, &err) != OME_OK)
+    answer_error(req, &err);
+  else
+    answer_object(req, 200, o);
+}
+
+static void list_fini(struct list *l) {
+  selector_free(l->labels);
+  selector_free(l->fields);
+  buf_fini(&l->text);
+  free(l->last_ns);
+  free(l->last_name);
+}
+
+/* The selectors of the query; false: answered. */
+static bool read_selectors(struct request *req, struct selector **labels, struct selector **fields) {
+  const char *text = http_query(req->x, "labelSelector");
+  struct ome_err err = ERR_INIT;
+
+  if (selector_parse(text, labels, &err) != OME_OK ||
+      field_selector_parse(http_query(req->x, "fieldSelector"), fields, &err) != OME_OK) {
+    answer_failure(req, 400, "BadRequest", "%s", err.msg);
+    return false;
+  }
+  return true;
+}
+
+/* Where a page starts and at which moment; false: answered. */
+static bool read_start(struct list *l, struct json_object **token, int64_t *version) {
+  struct request *req = l->req;
+  struct store *s = req->server->store;
+  const char *text = http_query(req->x, "continue");
+  const char *limit = http_query(req->x, "limit");
+  const char *match = http_query(req->x, "resourceVersionMatch");
+  const char *asked = http_query(req->x, "resourceVersion");
+  int64_t n = 0;
+
+  if (limit && *limit && (!str_to_i64(limit, &n) || n < 0)) {
+    answer_failure(req, 400, "BadRequest", "limit: \"%s\" is not a number of items", limit);
+    return false;
+  }
+  l->limit = (uint64_t)n;
+  if (text && *text) {
+    *token = read_token(text);
+    if (!*token) {
+      answer_failure(req, 400, "BadRequest", "continue key is not valid: the token cannot be read");
+      return false;
+    }
+    if (asked && *asked && !streq(asked, "0")) {
+      answer_failure(req, 400, "BadRequest", "specifying resource version is not allowed when using continue");
+      return false;
+    }
+    *version = json_i64(*token, "rv", 0);
+    if (*version >= store_compacted(s))
+      return true;
+    answer_expired(req, "The provided continue parameter is too old to display a consistent list result. You must "
+                        "start a new list without the continue parameter.");
+    return false;
+  }
+  if (!check_version(req, asked, match, version))
+    return false;
+  if (match && streq(match, "Exact") && *version && *version < store_compacted(s)) {
+    answer_expired(req, "The resourceVersion for the provided list is too old.");
+    return false;
+  }
+  if (!match || !streq(match, "Exact") || !*version)
+    *version = store_version(s);
+  return true;
+}
+
+void verb_list(struct request *req) {
+  _cleanup_(list_fini) struct list l = {.req = req};
+  _cleanup_json_ struct json_object *token = NULL;
+  struct store *s = req->server->store;
+  struct ome_err err = ERR_INIT;
+  const char *ns = *req->ns ? req->ns : NULL;
+  int64_t version = 0;
+
+  buf_init(&l.text, (size_t)512 << 20);
+  if (!read_selectors(req, &l.labels, &l.fields) || !read_start(&l, &token, &version))
+    return;
+  const char *after_ns = token ? json_str(token, "ns", "") : NULL;
+  const char *after_name = token ? json_str(token, "start", "") : NULL;
+  buf_adds(&l.text, "{\"items\":[");
+  int32_t rc = version == store_version(s)
+                   ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
+                   : store_list_at(s, version, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err);
+  if (rc != OME_OK) {
+    answer_error(req, &err);
+    return;
+  }
+  _cleanup_free_ char *next = l.more ? make_token(&l, version) : NULL;
+  finish_list(&l, version, next);
+  answer_list(&l);
+}

@@ -1,0 +1,164 @@
+/* What the files of the API server share: the server, a request, and how a request is answered. */
+#ifndef HOST_APISERVER_SERVER_H
+#define HOST_APISERVER_SERVER_H
+
+#include "apiserver/apiserver.h"
+#include "apiserver/registry.h"
+#include "apiserver/store.h"
+#include "base/json.h"
+#include "net/http_server.h"
+
+#define OBJECT_MAX ((size_t)3 << 20) /* bytes of a request body */
+
+struct watcher;
+struct gc;
+
+struct apiserver {
+  struct loop *loop;
+  struct http_server *http;
+  struct ssl_ctx_st *tls;
+  struct store *store;
+  struct registry *registry;
+  struct gc *gc;
+  char *data_dir, *kubeconfig, *token;
+  struct request *held; /* answers waiting for the commit */
+  struct watcher *watchers;
+  bool turn_end_wanted;
+  apiserver_log_fn *logs;
+  void *logs_arg;
+  uint32_t next_cluster_ip;
+};
+
+enum verb { VERB_GET, VERB_LIST, VERB_WATCH, VERB_CREATE, VERB_UPDATE, VERB_PATCH, VERB_DELETE, VERB_DELETE_COLLECTION };
+
+enum form { FORM_OBJECT, FORM_TABLE, FORM_PARTIAL, FORM_PARTIAL_LIST };
+
+enum field_validation { FIELDS_WARN, FIELDS_IGNORE, FIELDS_STRICT };
+
+/* One request on a resource; made by rest.c, gone with its answer. */
+struct request {
+  struct apiserver *server;
+  struct http_exchange *x;
+  enum verb verb;
+  const struct resource *resource;
+  char *ns;   /* "" : cluster scope, or all namespaces */
+  char *name; /* "" for collections */
+  char *sub;  /* "" for the object itself */
+  enum form form;
+  bool pretty_yaml; /* Accept: application/yaml */
+  bool dry_run;
+  enum field_validation field_validation;
+  const char *manager; /* fieldManager, or what the user agent says */
+  char *manager_text;
+  /* a held answer */
+  struct request *next_held;
+  int status;
+  char *body;
+  size_t body_len;
+  bool writes; /* the answer tells of a write */
+};
+
+/* ---- answers (answer.c) ----------------------------------------------------------------------------------------- */
+
+/* Answers with O in the form that was asked for, after the commit of this turn; takes O.  REQ is gone. */
+void answer_object(struct request *req, int status, struct json_object *o);
+/* The same with text that is JSON already; takes TEXT. */
+void answer_text(struct request *req, int status, char *text, size_t len);
+/* Adds a Warning header (RFC 7234 section 5.5). */
+void answer_warning(struct request *req, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* A metav1.Status failure; REQ is gone.  MESSAGE is formatted. */
+void answer_failure(struct request *req, int status, const char *reason, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same with details {name, group, kind, causes...}; takes DETAILS. */
+void answer_failure_details(struct request *req, int status, const char *reason, struct json_object *details,
+                            const char *message);
+void answer_not_found(struct request *req);
+/* 422 with one cause an error. */
+void answer_invalid(struct request *req, struct field_errors *errors);
+/* For errors of our own layers: NO_SPACE 507, BUSY 429, the rest 500. */
+void answer_error(struct request *req, const struct ome_err *err);
+/* 409 for a resourceVersion that is not the present one. */
+void answer_conflict(struct request *req, const char *why);
+
+/* A Status that is no answer to a request on a resource. */
+void answer_plain_status(struct http_exchange *x, int status, const char *reason, const char *message);
+struct json_object *status_object(int status, const char *reason, const char *message, struct json_object *details);
+
+void request_free(struct request *req);
+/* Sends what waits; a failed commit turns answers that tell of writes into errors. */
+void answer_flush(struct apiserver *s, const struct ome_err *commit_error);
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------ */
+
+void verb_get(struct request *req);
+void verb_list(struct request *req);
+void verb_watch(struct request *req);
+void verb_create(struct request *req);
+void verb_update(struct request *req);
+void verb_patch(struct request *req);
+void verb_delete(struct request *req);
+void verb_delete_collection(struct request *req);
+void verb_scale(struct request *req); /* get, update and patch of /scale */
+void verb_log(struct request *req);
+void verb_review(struct request *req);
+
+/* ---- shared steps of writes (write.c) --------------------------------------------------------------------------- */
+
+/* The stored object, new; NULL: absent. */
+struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name);
+/* Whether O, being deleted, has nothing left to wait for. */
+bool may_vanish(struct json_object *o);
+/* Takes O out of the store and lets the collector look at what it owned. */
+int32_t remove_object(struct apiserver *s, const struct resource *r, struct json_object *o, struct ome_err *err);
+/* Stores O, or takes it out when it was only waiting for its finalizers. */
+int32_t store_object(struct apiserver *s, const struct resource *r, struct json_object *o, struct ome_err *err);
+/* Marks O as deleted now with GRACE_S; finalizers as they are. */
+void mark_deleting(struct json_object *o, int64_t grace_s);
+void touch_turn_end(struct apiserver *s);
+void commit_now(struct apiserver *s); /* ends the turn early */
+
+/* ---- the rest --------------------------------------------------------------------------------------------------- */
+
+void rest_handle(void *server, struct http_exchange *x); /* an http_handler */
+void watch_pump(struct apiserver *s);                    /* after a commit */
+void watch_end_all(struct apiserver *s);
+
+/* discovery.c; whether the path was one of its own. */
+bool discovery_handle(struct apiserver *s, struct http_exchange *x);
+bool openapi_handle(struct apiserver *s, struct http_exchange *x);
+
+/* table.c: rows of a Table for OBJECTS (array), or of a single object. */
+struct json_object *table_make(const struct request *req, struct json_object *list_or_object);
+struct json_object *partial_make(struct json_object *list_or_object, bool is_list);
+
+/* gc.c */
+int32_t gc_new(struct apiserver *s, struct gc **out, struct ome_err *err);
+void gc_free(struct gc *g);
+/* The owner UID is gone, or waits for its dependents. */
+void gc_owner_gone(struct gc *g, const char *uid);
+/* O was written: are its owners still there; does it hold up an owner's deletion. */
+void gc_look(struct gc *g, const struct resource *r, struct json_object *o);
+
+/* namespace.c */
+int32_t namespaces_init(struct apiserver *s, struct ome_err *err);
+/* Goes on with the deletion of namespace NAME, if it is being deleted. */
+void namespace_continue(struct apiserver *s, const char *name);
+
+/* crd.c */
+int32_t crds_load(struct apiserver *s, struct ome_err *err);
+/* Completes a CRD before it is stored: names accepted, conditions; field errors to OUT. */
+void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out);
+/* A CRD was stored or taken away. */
+void crd_changed(struct apiserver *s, struct json_object *crd);
+/* Deletes the instances of a CRD that is being deleted; whether all are gone. */
+bool crd_clean(struct apiserver *s, struct json_object *crd);
+
+/* kubeconfig.c: CA, certificate, token and kubeconfig below data_dir, made when absent. */
+struct tls_pair;
+int32_t identity_load(struct apiserver *s, const struct apiserver_config *cfg, struct tls_pair *ca,
+                      struct tls_pair *leaf, struct ome_err *err);
+int32_t kubeconfig_write(struct apiserver *s, const struct apiserver_config *cfg, const char *ca_pem,
+                         struct ome_err *err);
+
+#endif

@@ -1,0 +1,323 @@
+/* Watch streams: each watcher stands at a version of the store's recent past and is moved on after every commit, as far
+ * as its connection takes it.  A watcher that falls out of the past gets 410 Gone, so none can hold memory. */
+#include "apiserver/server.h"
+
+#include "api/selector.h"
+#include "base/clock.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PENDING_MAX ((size_t)1 << 20) /* unsent bytes of one watcher before it has to wait */
+#define BOOKMARK_MS 60000
+
+struct watcher {
+  struct watcher *next, *prev;
+  struct request *req;
+  struct selector *labels, *fields;
+  int64_t version; /* the last event it has got, or has been passed over for */
+  bool bookmarks;
+  struct loop_timer *timeout, *bookmark;
+};
+
+static void watcher_free(struct watcher *w) {
+  struct apiserver *s = w->req->server;
+
+  if (w->next)
+    w->next->prev = w->prev;
+  if (w->prev)
+    w->prev->next = w->next;
+  else
+    s->watchers = w->next;
+  loop_timer_free(w->timeout);
+  loop_timer_free(w->bookmark);
+  selector_free(w->labels);
+  selector_free(w->fields);
+  request_free(w->req);
+  free(w);
+}
+
+static void end_stream(struct watcher *w) {
+  struct http_exchange *x = w->req->x;
+
+  http_on_close(x, NULL, NULL);
+  http_on_drain(x, NULL, NULL);
+  watcher_free(w);
+  http_respond_end(x);
+}
+
+static void on_gone(void *arg, struct http_exchange *x) {
+  (void)x;
+  watcher_free(arg);
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------- */
+
+static void send_text(struct watcher *w, const char *type, const char *object) {
+  struct http_exchange *x = w->req->x;
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  buf_addf(&b, "{\"type\":\"%s\",\"object\":", type);
+  buf_adds(&b, object);
+  buf_adds(&b, "}\n");
+  http_respond_write(x, buf_str(&b), b.len);
+}
+
+static void send_object(struct watcher *w, const char *type, struct json_object *o) {
+  struct json_object *shown = NULL;
+
+  if (w->req->form == FORM_TABLE)
+    shown = table_make(w->req, o);
+  else if (w->req->form != FORM_OBJECT)
+    shown = partial_make(o, false);
+  _cleanup_free_ char *text = json_text(shown ? shown : o);
+  if (text)
+    send_text(w, type, text);
+  json_unref(shown);
+}
+
+static struct json_object *parse(const char *text) {
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  return text && json_parse(text, strlen(text), SIZE_MAX, &o, &err) == OME_OK ? o : NULL;
+}
+
+static bool selects(const struct watcher *w, struct json_object *o) {
+  return o && selector_match(w->labels, json_at(o, "metadata.labels")) && field_selector_match(w->fields, o);
+}
+
+static bool selects_all(const struct watcher *w) {
+  const struct selector_term *terms;
+
+  return selector_terms(w->labels, &terms) == 0 && selector_terms(w->fields, &terms) == 0;
+}
+
+/* The event as this watcher sees it: an object that leaves its selection is deleted for it, one that enters is added. */
+static void send_event(struct watcher *w, const struct store_event *e) {
+  static const char *const types[] = {"ADDED", "MODIFIED", "DELETED"};
+  const struct request *req = w->req;
+  char api_version[256];
+
+  if (!streq(e->collection, req->resource->collection) || (*req->ns && !streq(e->ns, req->ns)) ||
+      (*req->name && !streq(e->name, req->name)))
+    return;
+  resource_api_version(req->resource, api_version);
+  if (selects_all(w) && req->form == FORM_OBJECT && !req->resource->crd && strcmp(req->resource->group, "events.k8s.io")) {
+    send_text(w, types[e->type], e->text);
+    return;
+  }
+  _cleanup_json_ struct json_object *after = parse(e->text);
+  _cleanup_json_ struct json_object *before = parse(e->before);
+  bool is = e->type != STORE_DELETED && selects(w, after);
+  bool was = selects(w, before);
+  if (!is && !was)
+    return;
+  (void)json_set_str(after, "apiVersion", api_version);
+  send_object(w, is ? (was ? "MODIFIED" : "ADDED") : "DELETED", after);
+}
+
+/* {"kind", "apiVersion", "metadata": {"resourceVersion"}} */
+static void send_bookmark(struct watcher *w, bool initial_end) {
+  _cleanup_json_ struct json_object *o = json_object_new_object();
+  char api_version[256];
+  char version[24];
+
+  resource_api_version(w->req->resource, api_version);
+  (void)snprintf(version, sizeof(version), "%lld", (long long)w->version);
+  (void)json_set_str(o, "kind", w->req->resource->kind);
+  (void)json_set_str(o, "apiVersion", api_version);
+  (void)json_set_str(o, "metadata.resourceVersion", version);
+  (void)json_set(o, "metadata.creationTimestamp", NULL);
+  if (initial_end) {
+    struct json_object *annotations = json_ensure(o, "metadata.annotations");
+    (void)json_object_object_add(annotations, "k8s.io/initial-events-end", json_object_new_string("true"));
+  }
+  send_object(w, "BOOKMARK", o);
+}
+
+static void send_expired(struct watcher *w) {
+  _cleanup_free_ char *message =
+      str_printf("too old resource version: %lld (%lld)", (long long)w->version,
+                 (long long)store_compacted(w->req->server->store));
+  _cleanup_json_ struct json_object *o = status_object(410, "Expired", message, NULL);
+  _cleanup_free_ char *text = json_text(o);
+
+  if (text)
+    send_text(w, "ERROR", text);
+}
+
+/* Moves W on as far as its connection takes it. */
+static void advance(struct watcher *w) {
+  struct store *s = w->req->server->store;
+
+  if (w->version < store_compacted(s)) {
+    send_expired(w);
+    end_stream(w);
+    return;
+  }
+  while (http_pending(w->req->x) < PENDING_MAX) {
+    const struct store_event *e = store_event_after(s, w->version);
+    if (!e)
+      return;
+    send_event(w, e);
+    w->version = e->version;
+  }
+}
+
+static void on_drain(void *arg, struct http_exchange *x) {
+  (void)x;
+  advance(arg);
+}
+
+void watch_pump(struct apiserver *s) {
+  for (struct watcher *w = s->watchers, *next; w; w = next) {
+    next = w->next;
+    advance(w);
+  }
+}
+
+void watch_end_all(struct apiserver *s) {
+  while (s->watchers)
+    end_stream(s->watchers);
+}
+
+/* ---- beginning -------------------------------------------------------------------------------------------------- */
+
+static void on_timeout(void *arg) {
+  end_stream(arg);
+}
+
+static void on_bookmark(void *arg) {
+  struct watcher *w = arg;
+
+  if (http_pending(w->req->x) == 0)
+    send_bookmark(w, false);
+}
+
+static bool send_initial(void *arg, const char *ns, const char *name, const char *text, size_t len,
+                         const char *labels) {
+  struct watcher *w = arg;
+  _cleanup_json_ struct json_object *o = parse(text);
+  char api_version[256];
+
+  (void)ns;
+  (void)len;
+  (void)labels;
+  if ((*w->req->name && !streq(w->req->name, name)) || !selects(w, o))
+    return true;
+  resource_api_version(w->req->resource, api_version);
+  (void)json_set_str(o, "apiVersion", api_version);
+  send_object(w, "ADDED", o);
+  return true;
+}
+
+static bool is_true(const char *v) {
+  return v && (streq(v, "true") || streq(v, "1") || streq(v, "True") || streq(v, "t") || streq(v, "T") ||
+               streq(v, "TRUE"));
+}
+
+/* Where the watch starts: *INITIAL asks for the present objects first.  False: answered. */
+static bool read_start(struct request *req, int64_t *version, bool *initial) {
+  struct store *s = req->server->store;
+  const char *text = http_query(req->x, "resourceVersion");
+  const char *send = http_query(req->x, "sendInitialEvents");
+
+  *version = 0;
+  if (text && *text && (!str_to_i64(text, version) || *version < 0)) {
+    answer_failure(req, 400, "BadRequest", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
+                   "invalid syntax", text, text);
+    return false;
+  }
+  if (send && is_true(send) && !streq(http_query(req->x, "resourceVersionMatch"), "NotOlderThan")) {
+    answer_failure(req, 422, "Invalid",
+                   "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents "
+                   "requires setting resourceVersionMatch to NotOlderThan");
+    return false;
+  }
+  *initial = send ? is_true(send) : *version == 0;
+  if (*version == 0 || *initial)
+    *version = store_version(s);
+  return true;
+}
+
+/* A watch of the past that is gone: a stream of one ERROR event, as the real server sends it. */
+static bool is_too_old(const struct request *req, int64_t version) {
+  return version < store_compacted(req->server->store);
+}
+
+static bool start_timers(struct watcher *w) {
+  struct loop *l = w->req->server->loop;
+  const char *text = http_query(w->req->x, "timeoutSeconds");
+  uint64_t seconds = 0;
+  uint32_t chance;
+
+  if (!text || !str_to_u64(text, &seconds) || seconds == 0 || seconds > 86400) {
+    random_bytes(&chance, sizeof(chance));
+    seconds = 1800 + chance % 1800; /* not all clients at once */
+  }
+  w->timeout = loop_timer_new(l, seconds * 1000, false, on_timeout, w);
+  if (w->bookmarks)
+    w->bookmark = loop_timer_new(l, BOOKMARK_MS, true, on_bookmark, w);
+  return w->timeout && (!w->bookmarks || w->bookmark);
+}
+
+static void link_watcher(struct watcher *w) {
+  struct apiserver *s = w->req->server;
+
+  w->next = s->watchers;
+  if (w->next)
+    w->next->prev = w;
+  s->watchers = w;
+}
+
+void verb_watch(struct request *req) {
+  struct watcher *w = calloc(1, sizeof(*w));
+  struct ome_err err = ERR_INIT;
+  bool initial = false;
+  int64_t version = 0;
+
+  if (!w) {
+    answer_failure(req, 500, "InternalError", "out of memory");
+    return;
+  }
+  if (!read_start(req, &version, &initial)) {
+    free(w);
+    return;
+  }
+  if (selector_parse(http_query(req->x, "labelSelector"), &w->labels, &err) != OME_OK ||
+      field_selector_parse(http_query(req->x, "fieldSelector"), &w->fields, &err) != OME_OK) {
+    selector_free(w->labels);
+    free(w);
+    answer_failure(req, 400, "BadRequest", "%s", err.msg);
+    return;
+  }
+  w->req = req;
+  commit_now(req->server); /* what this turn wrote so far may be told from here on */
+  w->version = version;
+  w->bookmarks = is_true(http_query(req->x, "allowWatchBookmarks"));
+  link_watcher(w);
+  http_respond_start(req->x, 200, "application/json", -1);
+  http_on_close(req->x, on_gone, w);
+  http_on_drain(req->x, on_drain, w);
+  if (!start_timers(w)) {
+    end_stream(w);
+    return;
+  }
+  if (!initial && is_too_old(req, version)) {
+    send_expired(w);
+    end_stream(w);
+    return;
+  }
+  if (initial) {
+    /* What this turn wrote is listed now and must not come again as an event. */
+    (void)store_list(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL, NULL, NULL, send_initial,
+                     w, &err);
+    if (w->bookmarks && http_query(req->x, "sendInitialEvents"))
+      send_bookmark(w, true);
+  }
+  advance(w);
+}

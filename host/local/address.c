@@ -56,16 +56,11 @@ bool address_has_listener(const char *address) {
 
   if (inet_pton(AF_INET, address, &in) != 1 || file_read("/proc/net/tcp", 4 << 20, &text, NULL, &err) != OME_OK)
     return false;
+  /* " LOCAL:PORT REMOTE:PORT STATE ": the pattern must be in the local half, the state 0A (listening). */
   (void)snprintf(pattern, sizeof(pattern), " %08X:", (unsigned)in.s_addr); /* as the kernel prints it: host order */
-  for (const char *at = text; (at = strstr(at, pattern)); at++) {
-    const char *line_end = strchr(at, '\n');
-    unsigned state = 0;
-    /* "LOCAL REMOTE STATE": the pattern must be the local half, the state 0A (listening). */
-    if (sscanf(at, " %*8x:%*4x %*8x:%*4x %2x", &state) == 1 && state == 0x0a)
+  for (const char *at = text; (at = strstr(at, pattern)); at++)
+    if (strnlen(at, 32) == 32 && at[23] == ':' && has_prefix(at + 28, " 0A "))
       return true;
-    if (!line_end)
-      break;
-  }
   return false;
 }
 

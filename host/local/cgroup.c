@@ -195,27 +195,34 @@ static bool set_limits(const struct cgroups *c, const struct hierarchy *h, const
   return ok;
 }
 
+/* The group's folder in one hierarchy, with its limits; false when it cannot be had. */
+static bool make_in(const struct cgroups *c, const struct hierarchy *h, const char *name, int64_t memory_bytes,
+                    int64_t cpu_milli, struct cgroup *g, size_t n, bool *set) {
+  _cleanup_free_ char *dir = path_join(h->base, name);
+
+  if (!dir || (mkdir(dir, 0755) != 0 && errno != EEXIST))
+    return false;
+  *set = set_limits(c, h, dir, memory_bytes, cpu_milli);
+  g->procs[n] = path_join(dir, "cgroup.procs");
+  g->dirs[n] = g->procs[n] ? TAKE_PTR(dir) : NULL;
+  return g->procs[n] != NULL;
+}
+
 int32_t cgroup_make(struct cgroups *c, const char *name, int64_t memory_bytes, int64_t cpu_milli, struct cgroup *out,
                     struct ome_err *err) {
-  struct cgroup g = {.v2 = c->v2};
   bool memory = memory_bytes <= 0, cpu = cpu_milli <= 0;
   size_t n = 0;
 
+  *out = (struct cgroup){.v2 = c->v2};
   for (size_t i = 0; i < c->list.len && n < CGROUP_MAX_PROCS; i++) {
     const struct hierarchy *h = &c->list.items[i];
+    bool set = false;
     if (!h->memory && h->cpu && cpu_milli <= 0)
       continue; /* a cpu group without a limit is of no use */
-    _cleanup_free_ char *dir = path_join(h->base, name);
-    if (!dir || (mkdir(dir, 0755) != 0 && errno != EEXIST))
-      continue;
-    bool set = set_limits(c, h, dir, memory_bytes, cpu_milli);
+    n += make_in(c, h, name, memory_bytes, cpu_milli, out, n, &set);
     memory = memory || (h->memory && set);
     cpu = cpu || (h->cpu && set);
-    g.procs[n] = path_join(dir, "cgroup.procs");
-    g.dirs[n] = TAKE_PTR(dir);
-    n += g.procs[n] != NULL;
   }
-  *out = g;
   if (memory && cpu)
     return OME_OK;
   return fail(err, OME_E_DENIED, "the %s limit is not in force: no writable control group for it",

@@ -111,9 +111,13 @@ static void copy_annotations(struct json_object *from, struct json_object *to) {
   }
 }
 
+static char *number(int64_t n) {
+  return str_printf("%lld", (long long)n);
+}
+
 static void set_bounds(struct json_object *rs, const struct rollout *r) {
-  _cleanup_free_ char *desired = str_printf("%lld", (long long)r->replicas);
-  _cleanup_free_ char *maximum = str_printf("%lld", (long long)(r->replicas + r->max_surge));
+  _cleanup_free_ char *desired = number(r->replicas);
+  _cleanup_free_ char *maximum = number(r->replicas + r->max_surge);
 
   meta_set_annotation(rs, DESIRED, desired);
   meta_set_annotation(rs, MAXIMUM, maximum);
@@ -122,7 +126,7 @@ static void set_bounds(struct json_object *rs, const struct rollout *r) {
 static struct json_object *new_replicaset(const struct rollout *r, const char *hash, int64_t revision) {
   struct json_object *d = r->deployment, *rs = json_object_new_object();
   _cleanup_free_ char *name = str_printf("%s-%s", meta_name(d), hash);
-  _cleanup_free_ char *revision_text = str_printf("%lld", (long long)revision);
+  _cleanup_free_ char *revision_text = number(revision);
   struct json_object *selector = json_copy(json_at(d, "spec.selector"));
 
   (void)json_set_str(rs, "apiVersion", "apps/v1");
@@ -191,7 +195,7 @@ static void plan_revision(struct rollout *r) {
   r->found = mine <= highest;
   if (r->found)
     mine = highest + 1;
-  _cleanup_free_ char *text = str_printf("%lld", (long long)mine);
+  _cleanup_free_ char *text = number(mine);
   if (!streq(meta_annotation(current, REVISION), text))
     meta_set_annotation(plan_patch_for(r->out, meta_name(current)), REVISION, text);
   if (!streq(meta_annotation(r->deployment, REVISION), text)) {
@@ -307,8 +311,8 @@ static void plan_cleanup(struct rollout *r) {
 }
 
 static void plan_scales(struct rollout *r) {
-  _cleanup_free_ char *desired = str_printf("%lld", (long long)r->replicas);
-  _cleanup_free_ char *maximum = str_printf("%lld", (long long)(r->replicas + r->max_surge));
+  _cleanup_free_ char *desired = number(r->replicas);
+  _cleanup_free_ char *maximum = number(r->replicas + r->max_surge);
 
   for (size_t i = 0; i < r->len; i++) {
     struct json_object *rs = r->all[i];
@@ -407,32 +411,44 @@ static struct json_object *next_status(struct rollout *r) {
   return status;
 }
 
+/* Sets the next sizes; whether every pod of an older template is gone (or need not be). */
+static bool move_pods(struct rollout *r, bool scaling) {
+  bool old_gone = true;
+
+  if (scaling || r->paused)
+    scale_in_proportion(r);
+  else if (r->recreate)
+    old_gone = stop_old(r);
+  if (r->paused || r->current == r->len)
+    return old_gone;
+  if (!scaling && old_gone)
+    r->next[r->current] = new_replicas(r, r->next[r->current]);
+  if (r->next[r->current] > r->replicas)
+    r->next[r->current] = r->replicas;
+  return old_gone;
+}
+
+static void plan_rollout(struct rollout *r) {
+  bool scaling = is_scaling(r), old_gone = move_pods(r, scaling);
+
+  if (!scaling && !r->paused && !r->recreate)
+    roll_old(r);
+  if (r->current < r->len && !r->paused)
+    plan_revision(r);
+  r->out->status = next_status(r);
+  if (r->current == r->len && !r->paused && !scaling && old_gone)
+    plan_create_current(r, r->out->status);
+  plan_scales(r);
+  if (!r->paused && r->current < r->len && is_complete(r, r->out->status))
+    plan_cleanup(r);
+}
+
 void deployment_plan(struct json_object *deployment, struct json_object *replicasets, int64_t now_ms,
                      struct plan *out) {
   struct rollout r = {.now_ms = now_ms, .out = out};
 
-  if (rollout_init(&r, deployment, replicasets) && !meta_deleting(deployment)) {
-    bool old_gone = true, scaling = is_scaling(&r);
-    if (scaling || r.paused)
-      scale_in_proportion(&r);
-    else if (r.recreate)
-      old_gone = stop_old(&r);
-    if (r.current < r.len && !r.paused) {
-      plan_revision(&r);
-      if (!scaling && old_gone)
-        r.next[r.current] = new_replicas(&r, r.next[r.current]);
-      if (r.next[r.current] > r.replicas)
-        r.next[r.current] = r.replicas;
-    }
-    if (!scaling && !r.paused && !r.recreate)
-      roll_old(&r);
-    out->status = next_status(&r);
-    if (r.current == r.len && !r.paused && !scaling && old_gone)
-      plan_create_current(&r, out->status);
-    plan_scales(&r);
-    if (!r.paused && r.current < r.len && is_complete(&r, out->status))
-      plan_cleanup(&r);
-  }
+  if (rollout_init(&r, deployment, replicasets) && !meta_deleting(deployment))
+    plan_rollout(&r);
   free(r.all);
   free(r.next);
 }

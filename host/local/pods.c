@@ -126,7 +126,7 @@ static int32_t bind(struct local *l, struct json_object *pod, struct ome_err *er
   int32_t rc = kube_raw(l->client, "POST", path, binding, NULL, err);
   if (rc == OME_OK)
     kube_record(l->recorder, pod, false, "Scheduled", "Successfully assigned %s/%s to %s", ns, name, l->node_name);
-  return rc;
+  return rc == OME_E_CONFLICT || rc == OME_E_NOT_FOUND ? OME_OK : rc; /* bound or gone; the cache will say so */
 }
 
 static int32_t schedule(struct local *l, struct json_object *pod, struct ome_err *err) {

@@ -35,30 +35,40 @@ static void __attribute__((format(printf, 3, 4))) refuse(struct build *b, const 
 /* ---- mounts
  * ------------------------------------------------------------------------------------------------------------- */
 
-static void add_mount(struct build *b, struct json_object *mount) {
-  const char *name = json_str(mount, "name", ""), *inside = json_str(mount, "mountPath", "");
-  const char *sub = json_str(mount, "subPath", ""), *sub_expr = json_str(mount, "subPathExpr", "");
-  _cleanup_free_ char *expanded = *sub_expr ? expand_variables(sub_expr, &b->out->env) : strdup(sub);
+/* Without slashes at its end; new. */
+static char *trimmed(const char *path) {
+  size_t n = strlen(path);
 
-  if (!expanded || (*expanded && !path_is_safe(expanded))) {
-    refuse(b, "CreateContainerConfigError", "volumeMount \"%s\": subPath must be a relative path without \"..\"", name);
-    return;
-  }
-  struct mount_map m = {strdup(inside), b->in->volume(b->in->arg, name, expanded)};
-  if (!m.real)
-    refuse(b, "CreateContainerConfigError", "volumeMount \"%s\": the pod has no volume of that name", name);
-  for (size_t n = m.inside ? strlen(m.inside) : 0; n > 1 && m.inside[n - 1] == '/'; n--)
-    m.inside[n - 1] = '\0';
+  while (n > 1 && path[n - 1] == '/')
+    n--;
+  return str_copy(path, n);
+}
+
+/* Notes where INSIDE is, unless it is where it says; takes REAL. */
+static void add_map(struct build *b, const char *inside, char *real) {
+  struct mount_map m = {trimmed(inside), real};
+
   /* Shared memory is one for the machine: engines reach it by shm_open() and not by a path of ours. */
-  if (m.real && streq(m.inside, "/dev/shm")) {
-    free(m.real);
-    m.real = strdup("/dev/shm");
-  }
-  if (!m.inside || !m.real || m.inside[0] != '/' || !m.inside[1] || streq(m.inside, m.real) ||
-      !VEC_PUSH(&b->maps.list, m)) {
+  bool same = !m.inside || streq(m.inside, "/dev/shm") || streq(m.inside, m.real);
+  if (same || m.inside[0] != '/' || !m.inside[1] || !VEC_PUSH(&b->maps.list, m)) {
     free(m.inside);
     free(m.real);
   }
+}
+
+static void add_mount(struct build *b, struct json_object *mount) {
+  const char *name = json_str(mount, "name", ""), *expr = json_str(mount, "subPathExpr", "");
+  _cleanup_free_ char *sub = *expr ? expand_variables(expr, &b->out->env) : strdup(json_str(mount, "subPath", ""));
+
+  if (!sub || (*sub && !path_is_safe(sub))) {
+    refuse(b, "CreateContainerConfigError", "volumeMount \"%s\": subPath must be a relative path without \"..\"", name);
+    return;
+  }
+  char *real = b->in->volume(b->in->arg, name, sub);
+  if (real)
+    add_map(b, json_str(mount, "mountPath", ""), real);
+  else
+    refuse(b, "CreateContainerConfigError", "volumeMount \"%s\": the pod has no volume of that name", name);
 }
 
 static void add_mounts(struct build *b) {

@@ -245,27 +245,34 @@ static bool is_executable(const char *path) {
   return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-char *process_find(const char *command, const char *path_value, const char *dir, struct ome_err *err) {
-  if (!*command) {
-    (void)fail(err, OME_E_INVALID, "the command is empty");
-    return NULL;
-  }
-  if (strchr(command, '/')) {
-    _cleanup_free_ char *path = command[0] == '/' ? strdup(command) : str_printf("%s/%s", dir ? dir : "", command);
-    if (path && is_executable(path))
-      return TAKE_PTR(path);
-    (void)fail(err, OME_E_NOT_FOUND, "command \"%s\": %s", command,
-               path && access(path, F_OK) == 0 ? "not an executable file" : "no such file");
-    return NULL;
-  }
+static char *find_in_path(const char *command, const char *path_value) {
   _cleanup_free_ char **parts = str_split(path_value ? path_value : "", ':');
+
   for (size_t i = 0; parts && parts[i]; i++) {
     _cleanup_free_ char *path = str_printf("%s/%s", *parts[i] ? parts[i] : ".", command);
     if (path && is_executable(path))
       return TAKE_PTR(path);
   }
-  (void)fail(err, OME_E_NOT_FOUND,
-             "command \"%s\" is not installed: not found in PATH (%s); install it or give its full path", command,
-             path_value ? path_value : "");
+  return NULL;
+}
+
+char *process_find(const char *command, const char *path_value, const char *dir, struct ome_err *err) {
+  if (!*command) {
+    (void)fail(err, OME_E_INVALID, "the command is empty");
+    return NULL;
+  }
+  if (!strchr(command, '/')) {
+    char *found = find_in_path(command, path_value);
+    if (!found)
+      (void)fail(err, OME_E_NOT_FOUND,
+                 "command \"%s\" is not installed: not found in PATH (%s); install it or give its full path", command,
+                 path_value ? path_value : "");
+    return found;
+  }
+  _cleanup_free_ char *path = command[0] == '/' ? strdup(command) : str_printf("%s/%s", dir ? dir : "", command);
+  if (path && is_executable(path))
+    return TAKE_PTR(path);
+  (void)fail(err, OME_E_NOT_FOUND, "command \"%s\": %s", command,
+             path && access(path, F_OK) == 0 ? "not an executable file" : "no such file");
   return NULL;
 }

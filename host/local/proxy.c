@@ -3,7 +3,6 @@
 
 #include "base/str.h"
 #include "base/strmap.h"
-#include "base/vec.h"
 #include "gateway/tunnel.h"
 #include "local/podspec.h"
 #include "net/loop.h"
@@ -21,7 +20,8 @@
 #define CONNECT_TIMEOUT_S 5
 #define TRIES 3 /* targets asked for one connection */
 
-struct door { /* one listening port */
+struct door {             /* one listening port */
+  struct door *next_door; /* of the same service */
   struct proxies *proxies;
   struct evconnlistener *listener;
   char address[64];
@@ -29,7 +29,9 @@ struct door { /* one listening port */
   size_t next;
 };
 
-typedef VEC(struct door *) door_list;
+struct doors { /* of one service */
+  struct door *first;
+};
 
 struct passage { /* one connection */
   struct proxies *proxies;
@@ -42,7 +44,7 @@ struct passage { /* one connection */
 
 struct proxies {
   struct loop *loop;
-  struct strmap *services; /* key -> door_list */
+  struct strmap *services; /* key -> struct doors */
   struct passage *passages;
 };
 
@@ -158,11 +160,12 @@ static void door_free(struct door *d) {
 }
 
 static void doors_free(void *arg) {
-  door_list *doors = arg;
+  struct doors *doors = arg;
 
-  for (size_t i = 0; i < doors->len; i++)
-    door_free(doors->items[i]);
-  VEC_FREE(doors);
+  for (struct door *d = doors->first, *next; d; d = next) {
+    next = d->next_door;
+    door_free(d);
+  }
   free(doors);
 }
 
@@ -195,11 +198,11 @@ static void door_set_targets(struct door *d, struct json_object *targets) {
 }
 
 /* Takes the door with ADDRESS out of DOORS; NULL: there is none. */
-static struct door *take_door(door_list *doors, const char *address) {
-  for (size_t i = 0; doors && i < doors->len; i++)
-    if (streq(doors->items[i]->address, address)) {
-      struct door *d = doors->items[i];
-      VEC_REMOVE(doors, i);
+static struct door *take_door(struct doors *doors, const char *address) {
+  for (struct door **at = doors ? &doors->first : NULL; at && *at; at = &(*at)->next_door)
+    if (streq((*at)->address, address)) {
+      struct door *d = *at;
+      *at = d->next_door;
       return d;
     }
   return NULL;
@@ -216,7 +219,7 @@ struct set_call {
 
 static void do_set(void *arg) {
   struct set_call *c = arg;
-  door_list *old = strmap_get(c->p->services, c->key), *doors = calloc(1, sizeof(*doors));
+  struct doors *old = strmap_get(c->p->services, c->key), *doors = calloc(1, sizeof(*doors));
 
   if (!doors) {
     c->rc = fail_memory(c->err);
@@ -235,10 +238,10 @@ static void do_set(void *arg) {
     if (!d)
       continue;
     door_set_targets(d, c->ports[i].targets);
-    if (!VEC_PUSH(doors, d))
-      door_free(d);
+    d->next_door = doors->first;
+    doors->first = d;
   }
-  if (!doors->len) {
+  if (!doors->first) {
     doors_free(doors);
     (void)strmap_del(c->p->services, c->key);
   } else if (!strmap_put(c->p->services, c->key, doors))

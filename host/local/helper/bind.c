@@ -44,15 +44,31 @@ static int takes_both(int fd) {
   return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 && !only;
 }
 
+union address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+/* Port 0 is left alone: it is for a connection to somewhere, perhaps out of this machine. */
+static void lead_to(union address *to, socklen_t len, struct in_addr pod, int fd) {
+  if (to->any.sa_family == AF_INET && len >= sizeof(to->v4)) {
+    if (to->v4.sin_addr.s_addr == htonl(INADDR_ANY) && to->v4.sin_port)
+      to->v4.sin_addr = pod;
+  } else if (to->any.sa_family == AF_INET6 && len >= sizeof(to->v6)) {
+    struct in6_addr *a = &to->v6.sin6_addr;
+    if (!IN6_IS_ADDR_UNSPECIFIED(a) || !to->v6.sin6_port || !takes_both(fd))
+      return;
+    a->s6_addr[10] = a->s6_addr[11] = 0xff;
+    memcpy(&a->s6_addr[12], &pod, sizeof(pod));
+  }
+}
+
 int bind(int fd, const struct sockaddr *address, socklen_t len) {
   bind_fn *real = real_bind();
   const char *ip = getenv("OME_POD_IP");
   struct in_addr pod;
-  union {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-  } to;
+  union address to;
 
   if (!real) {
     errno = ENOSYS;
@@ -60,14 +76,8 @@ int bind(int fd, const struct sockaddr *address, socklen_t len) {
   }
   if (!ip || inet_pton(AF_INET, ip, &pod) != 1 || !address || len > sizeof(to) || !is_stream_or_datagram(fd))
     return real(fd, address, len);
+  memset(&to, 0, sizeof(to));
   memcpy(&to, address, len);
-  if (len >= sizeof(to.v4) && to.any.sa_family == AF_INET && to.v4.sin_addr.s_addr == htonl(INADDR_ANY) &&
-      to.v4.sin_port) /* any port: for a connection to somewhere, perhaps out of this machine */
-    to.v4.sin_addr = pod;
-  else if (len >= sizeof(to.v6) && to.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&to.v6.sin6_addr) &&
-           to.v6.sin6_port && takes_both(fd)) {
-    to.v6.sin6_addr.s6_addr[10] = to.v6.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&to.v6.sin6_addr.s6_addr[12], &pod, sizeof(pod));
-  }
+  lead_to(&to, len, pod, fd);
   return real(fd, &to.any, len);
 }

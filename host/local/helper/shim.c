@@ -112,7 +112,6 @@ static pid_t start(const struct command *c) {
 
 static pid_t parent_of(const char *pid) {
   char path[64], text[512];
-  int ppid = 0;
 
   (void)snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -121,8 +120,8 @@ static pid_t parent_of(const char *pid) {
   ssize_t n = read(fd, text, sizeof(text) - 1);
   close(fd);
   text[n > 0 ? n : 0] = '\0';
-  const char *end = strrchr(text, ')'); /* the name before it may hold anything */
-  return end && sscanf(end + 1, " %*c %d", &ppid) == 1 ? ppid : 0;
+  const char *end = strrchr(text, ')');                                 /* the name before it may hold anything */
+  return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0; /* ") S PPID" */
 }
 
 /* SIGKILL to each child.  Grandchildren become children when their parents end, so that this, again and again until
@@ -135,7 +134,7 @@ static void kill_children(void) {
     return;
   for (struct dirent *e; (e = readdir(proc));)
     if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && parent_of(e->d_name) == self)
-      (void)kill(atoi(e->d_name), SIGKILL);
+      (void)kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);
   closedir(proc);
 }
 

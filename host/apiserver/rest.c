@@ -309,7 +309,7 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
 void rest_handle(void *server, struct http_exchange *x) {
   struct apiserver *s = server;
   const char *path = http_path(x);
-  _cleanup_(path_fini) struct path p;
+  _cleanup_(path_fini) struct path p = {NULL, 0};
 
   if (!is_authorized(s, x)) {
     answer_plain_status(x, 401, "Unauthorized", "Unauthorized");

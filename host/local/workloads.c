@@ -162,7 +162,7 @@ static int32_t reconcile(struct local *l, const struct workload *w, const char *
                          uint64_t *requeue_ms, struct ome_err *err) {
   _cleanup_json_ struct json_object *workload = kube_cache_get(l->caches[w->cache], ns, name);
   _cleanup_json_ struct json_object *children = NULL;
-  _cleanup_plan_ struct plan p;
+  _cleanup_plan_ struct plan p = {0};
 
   if (!workload)
     return OME_OK;

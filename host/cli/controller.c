@@ -17,8 +17,7 @@ struct options {
   uint64_t health_port;
 };
 
-/* ---- health -------------------------------------------------------------------------------------------------------
- */
+/* ---- health ------------------------------------------------------------------------------------------------------ */
 
 struct health {
   struct loop *loop;
@@ -63,8 +62,7 @@ static void health_stop(struct health *h) {
     loop_free(h->loop);
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;

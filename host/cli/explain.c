@@ -21,8 +21,7 @@ struct options {
   bool matrix;
 };
 
-/* ---- records ------------------------------------------------------------------------------------------------------
- */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static int32_t explain_service(const struct offline *o, struct json_object *service, struct json_object *records,
                                struct ome_err *err) {
@@ -84,8 +83,7 @@ static int32_t explain_matrix(const struct offline *o, struct json_object *recor
   return OME_OK;
 }
 
-/* ---- tables -------------------------------------------------------------------------------------------------------
- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 #define MAX_COLUMNS 6
 
@@ -196,8 +194,7 @@ static void print_matrix(struct json_object *records) {
   print_table(&t);
 }
 
-/* ---- documents ----------------------------------------------------------------------------------------------------
- */
+/* ---- documents --------------------------------------------------------------------------------------------------- */
 
 /* One kind of the cluster's; items of a list carry neither kind nor apiVersion everywhere. */
 static int32_t fetch_kind(struct kube_client *client, const struct kube_resource *r, const char *ns,
@@ -238,8 +235,7 @@ static int32_t fetch_world(const struct options *opt, const char *service, struc
   return rc;
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static int32_t explain(const struct offline *o, const struct options *opt, struct json_object *records,
                        struct ome_err *err) {

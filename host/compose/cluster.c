@@ -34,27 +34,27 @@ static int32_t read_config(struct json_object *map, struct json_object *config, 
   return OME_OK;
 }
 
+static bool put_texts(struct json_object *o, const struct cluster_facts *facts) {
+  return json_set_str(o, "document", "ome.io/cluster/1") &&
+         json_set_str(o, "domain", facts->domain ? facts->domain : "cluster.local") &&
+         json_set_str(o, "omeNamespace", facts->ome_namespace ? facts->ome_namespace : "ome") &&
+         (!facts->gateway_url || json_set_str(o, "gatewayUrl", facts->gateway_url));
+}
+
 int32_t cluster_document(const struct cluster_facts *facts, struct json_object **out, struct ome_err *err) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
-  struct json_object *config = NULL;
-  struct json_object *apis = json_object_new_array();
+  _cleanup_json_ struct json_object *config = NULL;
+  _cleanup_json_ struct json_object *apis = json_object_new_array();
   int32_t rc = json_parse(default_config, sizeof(default_config) - 1, 0, &config, err);
 
   if (rc == OME_OK)
     rc = read_config(facts->config, config, err);
+  if (rc != OME_OK)
+    return rc;
   for (size_t i = 0; apis && i < facts->napis; i++)
     (void)json_object_array_add(apis, json_object_new_string(facts->apis[i]));
-  if (rc == OME_OK && (!o || !apis || !json_set_str(o, "document", "ome.io/cluster/1") ||
-                       !json_set_str(o, "domain", facts->domain ? facts->domain : "cluster.local") ||
-                       !json_set_str(o, "omeNamespace", facts->ome_namespace ? facts->ome_namespace : "ome") ||
-                       (facts->gateway_url && !json_set_str(o, "gatewayUrl", facts->gateway_url))))
-    rc = fail_memory(err);
-  if (rc != OME_OK) {
-    json_unref(apis);
-    json_unref(config);
-    return rc;
-  }
-  if (!json_set(o, "apis", apis) || !json_set(o, "config", config))
+  if (!o || !apis || !put_texts(o, facts) || !json_set(o, "apis", TAKE_PTR(apis)) ||
+      !json_set(o, "config", TAKE_PTR(config)))
     return fail_memory(err);
   *out = TAKE_PTR(o);
   return OME_OK;
@@ -63,7 +63,6 @@ int32_t cluster_document(const struct cluster_facts *facts, struct json_object *
 int32_t cluster_offline(bool embedded, struct json_object *config, struct json_object **out, struct ome_err *err) {
   static const char *const apis[] = {"v1/Service",
                                      "v1/ConfigMap",
-
                                      "apps/v1/Deployment",
                                      "v1/ServiceAccount",
                                      "autoscaling/v2/HorizontalPodAutoscaler",

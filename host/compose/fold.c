@@ -52,7 +52,7 @@ bool is_pod_field(const char *key) {
   return false;
 }
 
-/* ---- the runner among containers ------------------------------------------------------------------------------- */
+/* ---- the runner among containers --------------------------------------------------------------------------------- */
 
 /* The container that serves: the one with OME's name, else one whose name holds "ome", else the first. */
 static size_t find_runner(struct json_object *containers) {
@@ -86,7 +86,7 @@ static bool lift_runner(struct json_object *spec) {
   return true;
 }
 
-/* ---- spec.predictor -------------------------------------------------------------------------------------------- */
+/* ---- spec.predictor ---------------------------------------------------------------------------------------------- */
 
 /* Whether somebody wrote something into it: OME's own clients always send the object. */
 static bool predictor_used(struct json_object *p) {
@@ -175,7 +175,7 @@ int32_t fold_service(struct json_object *service, struct json_object **out, stru
   return OME_OK;
 }
 
-/* ---- spec.containers of a runtime ------------------------------------------------------------------------------ */
+/* ---- spec.containers of a runtime -------------------------------------------------------------------------------- */
 
 int32_t fold_runtime(struct json_object *runtime, struct json_object **out, struct ome_err *err) {
   _cleanup_json_ struct json_object *r = json_copy(runtime);

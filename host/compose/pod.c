@@ -104,8 +104,7 @@ static bool set_model(const struct pod_request *req, struct json_object *contain
   return set_env(container, "MODEL_PATH", path, false) && mount_model(req, container);
 }
 
-/* ---- resources ----------------------------------------------------------------------------------------------------
- */
+/* ---- resources --------------------------------------------------------------------------------------------------- */
 
 /* Names that the container leaves open are taken from FROM. */
 static bool fill_resources(struct json_object *container, struct json_object *from) {
@@ -164,8 +163,7 @@ static bool set_accelerator_env(const struct pod_request *req, struct json_objec
   return !*class || each_sorted(json_get(config, "environmentOverride"), container, true);
 }
 
-/* ---- one pod ------------------------------------------------------------------------------------------------------
- */
+/* ---- one pod ----------------------------------------------------------------------------------------------------- */
 
 static struct json_object *pod_fields_of(struct json_object *group) {
   struct json_object *pod = json_object_new_object();

@@ -39,8 +39,7 @@ static void drop_condition(struct work *w, const char *type) {
       (void)json_object_array_del_idx(list, i, 1);
 }
 
-/* ---- the model ----------------------------------------------------------------------------------------------------
- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static const char *model_state(const struct work *w) {
   return json_str(w->in->plan->model, "status.state", "In_Transit");
@@ -63,8 +62,7 @@ static void set_model_condition(struct work *w) {
   set_condition(w, "ModelReady", failed ? "False" : "Unknown", failed ? "ModelFailed" : "ModelNotReady", message);
 }
 
-/* ---- problems -----------------------------------------------------------------------------------------------------
- */
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
 
 /* A model whose facts are still on their way is no failure. */
 static bool is_waiting(const struct work *w, const struct plan_problem *p) {
@@ -90,8 +88,7 @@ static void set_problems(struct work *w) {
     set_condition(w, "IngressReady", "Unknown", first->reason, first->message);
 }
 
-/* ---- components ---------------------------------------------------------------------------------------------------
- */
+/* ---- components -------------------------------------------------------------------------------------------------- */
 
 static void set_component_condition(struct work *w, size_t kind, const struct ome_status *s) {
   struct pods_summary pods;
@@ -160,8 +157,7 @@ static void drop_absent(struct work *w) {
   }
 }
 
-/* ---- addresses ----------------------------------------------------------------------------------------------------
- */
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 static bool set_addresses(struct work *w) {
   const struct plan *plan = w->in->plan;
@@ -181,8 +177,7 @@ static bool set_addresses(struct work *w) {
   return address && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", address);
 }
 
-/* ---- modelStatus --------------------------------------------------------------------------------------------------
- */
+/* ---- modelStatus ------------------------------------------------------------------------------------------------- */
 
 /* The names that OME's schema allows for what this plan or pod says. */
 static const char *failure_reason(const char *reason) {
@@ -204,6 +199,12 @@ static const char *failure_reason(const char *reason) {
 static bool put_failure(struct json_object *m, const char *reason, const char *message, int64_t exit_code) {
   return json_set_str(m, "lastFailureInfo.reason", reason) && json_set_str(m, "lastFailureInfo.message", message) &&
          (exit_code < 0 || json_set_i64(m, "lastFailureInfo.exitCode", exit_code));
+}
+
+static bool put_copies(struct json_object *m, bool ready, const struct pods_summary *pods) {
+  return json_set_str(m, "modelRevisionStates.activeModelState", ready ? "Loaded" : "Pending") &&
+         json_set_i64(m, "modelCopies.totalCopies", (int64_t)pods->total) &&
+         json_set_i64(m, "modelCopies.failedCopies", pods->failed ? 1 : 0);
 }
 
 static bool set_model_status(struct work *w, bool ready) {
@@ -231,14 +232,10 @@ static bool set_model_status(struct work *w, bool ready) {
     target = "Loading";
   }
   return ok && json_set_str(m, "transitionStatus", transition) &&
-         json_set_str(m, "modelRevisionStates.activeModelState", ready ? "Loaded" : "Pending") &&
-         json_set_str(m, "modelRevisionStates.targetModelState", target) &&
-         json_set_i64(m, "modelCopies.totalCopies", (int64_t)pods.total) &&
-         json_set_i64(m, "modelCopies.failedCopies", pods.failed ? 1 : 0);
+         json_set_str(m, "modelRevisionStates.targetModelState", target) && put_copies(m, ready, &pods);
 }
 
-/* ---- Ready --------------------------------------------------------------------------------------------------------
- */
+/* ---- Ready ------------------------------------------------------------------------------------------------------- */
 
 /* The first dependent that is worse than the worst so far: False before Unknown before True. */
 static void weigh(const struct work *w, const char *type, struct json_object **worst, int *rank) {
@@ -288,8 +285,7 @@ static void sort_conditions(struct work *w) {
   }
 }
 
-/* ---- selection ----------------------------------------------------------------------------------------------------
- */
+/* ---- selection --------------------------------------------------------------------------------------------------- */
 
 /* The decision record, bounded: what was chosen, why, and the best rejected ones with a reason each. */
 static bool set_selection(struct work *w) {
@@ -302,8 +298,7 @@ static bool set_selection(struct work *w) {
   return json_set(w->status, "selection", record);
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 int32_t status_compose(const struct status_input *in, struct json_object **out, struct ome_err *err) {
   _cleanup_json_ struct json_object *holder = json_object_new_object();

@@ -20,8 +20,7 @@ static struct model_kind kind_of(const char *ns) {
                                   "clusterbasemodels.ome.io/finalizer"};
 }
 
-/* ---- what the agents say ------------------------------------------------------------------------------------------
- */
+/* ---- what the agents say ----------------------------------------------------------------------------------------- */
 
 /* The status of the model KEY in an agent's ConfigMap; "": not there.  Unreadable counts as present.  *CONFIG, when
  * still NULL, becomes what the agent found out about the model; new. */
@@ -72,8 +71,7 @@ static int32_t count_nodes(struct controller *c, const char *key, struct tally *
   return OME_OK;
 }
 
-/* ---- status -------------------------------------------------------------------------------------------------------
- */
+/* ---- status ------------------------------------------------------------------------------------------------------ */
 
 static bool put_list(struct json_object *status, const char *key, struct json_object *list) {
   if (json_len(list))
@@ -101,8 +99,7 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static int32_t finish_deletion(struct controller *c, const struct model_kind *k, struct json_object *model,
                                const struct tally *t, struct ome_err *err) {
@@ -166,8 +163,7 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
   return rc;
 }
 
-/* ---- events that concern several models ----------------------------------------------------------------------------
- */
+/* ---- events that concern several models -------------------------------------------------------------------------- */
 
 void requeue_models_of(struct controller *c, struct json_object *config_map) {
   static const char cluster[] = "clusterbasemodel.";

@@ -64,8 +64,7 @@ static struct child_kind *kind_of(struct controller *c, struct json_object *o) {
   return NULL;
 }
 
-/* ---- applying -----------------------------------------------------------------------------------------------------
- */
+/* ---- applying ---------------------------------------------------------------------------------------------------- */
 
 static char *memo_key(struct json_object *o) {
   return str_printf("%s/%s/%s", json_str(o, "kind", ""), meta_namespace(o), meta_name(o));
@@ -140,8 +139,7 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
   return OME_OK;
 }
 
-/* ---- pruning ------------------------------------------------------------------------------------------------------
- */
+/* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
 static bool is_wanted(const struct plan *plan, const char *kind, struct json_object *o) {
   for (size_t i = 0; i < json_len(plan->objects); i++) {

@@ -9,8 +9,7 @@
 
 #define CACHE_WAIT_MS 30000u
 
-/* ---- events become keys -------------------------------------------------------------------------------------------
- */
+/* ---- events become keys ------------------------------------------------------------------------------------------ */
 
 void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
   (void)pthread_mutex_lock(&c->gate.lock);
@@ -95,8 +94,7 @@ static void on_child(void *arg, const struct kube_event *e) {
     enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), label);
 }
 
-/* ---- caches and queues --------------------------------------------------------------------------------------------
- */
+/* ---- caches and queues ------------------------------------------------------------------------------------------- */
 
 static const struct {
   const struct kube_resource *resource;
@@ -145,8 +143,7 @@ static int32_t await_watches(struct controller *c, struct ome_err *err) {
                                                 CACHE_WAIT_MS / 1000, kube_client_server(c->client));
 }
 
-/* ---- reconcilers behind the gate ----------------------------------------------------------------------------------
- */
+/* ---- reconcilers behind the gate --------------------------------------------------------------------------------- */
 
 /* Waits until the caches are filled; false when the controller ends instead. */
 static bool pass_gate(struct controller *c) {
@@ -196,8 +193,7 @@ static int32_t start_queues(struct controller *c, struct ome_err *err) {
   return OME_OK;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
   c->client = cfg->client;

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* ---- does LIVE say all that WANT says ------------------------------------------------------------------------------
- */
+/* ---- does LIVE say all that WANT says ---------------------------------------------------------------------------- */
 
 static bool same_scalar(struct json_object *want, struct json_object *live) {
   int64_t a;
@@ -59,8 +58,7 @@ static bool covers(struct json_object *live, struct json_object *want, int depth
   return true;
 }
 
-/* ---- does MANAGER own what WANT no longer says ---------------------------------------------------------------------
- */
+/* ---- does MANAGER own what WANT no longer says ------------------------------------------------------------------- */
 
 static bool has_keys(struct json_object *element, struct json_object *keys) {
   if (!json_is(keys, json_type_object))
@@ -125,8 +123,7 @@ static bool owns_more(struct json_object *fields, struct json_object *want, int 
   return false;
 }
 
-/* ---- entry ---------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static struct json_object *owned_fields(struct json_object *live, const char *manager) {
   struct json_object *list = json_at(live, "metadata.managedFields");

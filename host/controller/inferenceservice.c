@@ -12,6 +12,8 @@
 /* OME's controller puts it on services and takes it off; it guards nothing here, where owner references clean up. */
 #define OME_FINALIZER "inferenceservice.finalizers"
 
+#define LOOK_AGAIN_MS 60000u
+
 static int32_t drop_finalizer(struct controller *c, struct json_object *service, struct ome_err *err) {
   if (!meta_remove_finalizer(service, OME_FINALIZER))
     return OME_OK;
@@ -19,8 +21,7 @@ static int32_t drop_finalizer(struct controller *c, struct json_object *service,
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 
-/* ---- observing ----------------------------------------------------------------------------------------------------
- */
+/* ---- observing --------------------------------------------------------------------------------------------------- */
 
 static int32_t observe_part(struct controller *c, const struct plan *plan, const struct plan_part *part,
                             struct json_object *component, struct json_object *live, struct ome_status *out,
@@ -65,8 +66,7 @@ static int32_t observe(struct controller *c, const struct plan *plan, struct jso
   return rc;
 }
 
-/* ---- saying -------------------------------------------------------------------------------------------------------
- */
+/* ---- saying ------------------------------------------------------------------------------------------------------ */
 
 static struct json_object *condition_in(struct json_object *status, const char *type) {
   return json_find(json_get(status, "conditions"), "type", type);
@@ -122,8 +122,7 @@ static int32_t write_status(struct controller *c, struct json_object *service, c
   return rc;
 }
 
-/* ---- entry --------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 /* An object that cannot be applied is a problem to be shown where people look, and tried again. */
 static void note_failure(struct plan *plan, const struct ome_err *err) {
@@ -137,7 +136,8 @@ static void note_failure(struct plan *plan, const struct ome_err *err) {
   (void)snprintf(p->message, sizeof(p->message), "%s", err->msg);
 }
 
-static int32_t bring_about(struct controller *c, struct json_object *service, struct ome_err *err) {
+static int32_t bring_about(struct controller *c, struct json_object *service, uint64_t *requeue_ms,
+                           struct ome_err *err) {
   struct observation o = {0};
   struct plan *plan = NULL;
   _cleanup_json_ struct json_object *live = NULL;
@@ -163,15 +163,17 @@ static int32_t bring_about(struct controller *c, struct json_object *service, st
     rc = write_status(c, service, plan, &o, err);
   plan_free(plan);
   c->world.models = NULL;
-  if (rc == OME_OK && applied != OME_OK) {
-    *err = failure;
-    return applied;
-  }
-  return rc;
+  if (rc != OME_OK || applied == OME_OK)
+    return rc;
+  /* What is in the way may be no object that is watched. */
+  *requeue_ms = LOOK_AGAIN_MS;
+  if (!err_retryable(applied))
+    return OME_OK;
+  *err = failure;
+  return applied;
 }
 
-int32_t reconcile_service(void *arg, const char *ns, const char *name, UNUSED uint64_t *requeue_ms,
-                          struct ome_err *err) {
+int32_t reconcile_service(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   struct controller *c = arg;
   _cleanup_json_ struct json_object *service = kube_cache_get(c->watches[WATCH_SERVICES], ns, name);
 
@@ -180,5 +182,5 @@ int32_t reconcile_service(void *arg, const char *ns, const char *name, UNUSED ui
   if (meta_deleting(service))
     return drop_finalizer(c, service, err);
   int32_t rc = world_refresh(c, err);
-  return rc == OME_OK ? bring_about(c, service, err) : rc;
+  return rc == OME_OK ? bring_about(c, service, requeue_ms, err) : rc;
 }

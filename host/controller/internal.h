@@ -65,14 +65,12 @@ struct controller {
   struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
-/* ---- controller.c -------------------------------------------------------------------------------------------------
- */
+/* ---- controller.c ------------------------------------------------------------------------------------------------ */
 
 /* Puts a key into a queue; NS NULL or "" for cluster scope.  [any-thread] */
 void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name);
 
-/* ---- world.c ------------------------------------------------------------------------------------------------------
- */
+/* ---- world.c ----------------------------------------------------------------------------------------------------- */
 
 /* Brings c->world up to date with the caches. */
 int32_t world_refresh(struct controller *c, struct ome_err *err);
@@ -80,8 +78,7 @@ void world_fini(struct controller *c);
 /* new array of the at most two models that NAME can mean to a service in NS. */
 struct json_object *world_models(struct controller *c, const char *ns, const char *name);
 
-/* ---- children.c ---------------------------------------------------------------------------------------------------
- */
+/* ---- children.c -------------------------------------------------------------------------------------------------- */
 
 /* Finds which kinds there are and starts their caches. */
 int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err);
@@ -92,8 +89,7 @@ bool children_wait(struct controller *c, uint64_t timeout_ms);
 int32_t children_sync(struct controller *c, struct json_object *service, const struct plan *plan,
                       struct json_object **live, struct ome_err *err);
 
-/* ---- one a kind ---------------------------------------------------------------------------------------------------
- */
+/* ---- one a kind -------------------------------------------------------------------------------------------------- */
 
 kube_reconcile_fn reconcile_service;
 kube_reconcile_fn reconcile_model;

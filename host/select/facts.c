@@ -32,7 +32,7 @@ static const char *quantization_of(struct json_object *o) {
   return q;
 }
 
-/* ---- models --------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------------------ */
 
 /* A Hub repository whose architecture is known from a config.json holds a Transformers checkpoint, which the Hub
  * stores as safetensors; a repository of GGUF files says so in its name.  Good enough to plan with until the agent has
@@ -95,7 +95,7 @@ void select_model_fini(struct select_model *m) {
   memset(m, 0, sizeof(*m));
 }
 
-/* ---- runtimes ------------------------------------------------------------------------------------------------- */
+/* ---- runtimes ---------------------------------------------------------------------------------------------------- */
 
 /* One end of a size range; absent is open. */
 static void read_bound(struct json_object *range, const char *end, uint64_t *out, char *problem, size_t cap) {
@@ -189,7 +189,7 @@ const char *select_scope(const struct select_runtime *r) {
   return r->ns ? "Namespaced" : "Cluster";
 }
 
-/* ---- accelerators --------------------------------------------------------------------------------------------- */
+/* ---- accelerators ------------------------------------------------------------------------------------------------ */
 
 void select_accelerator_facts(struct json_object *doc, struct ome_accelerator_facts *out) {
   struct json_object *spec = json_get(doc, "spec");

@@ -30,7 +30,7 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
   return n;
 }
 
-/* ---- order ---------------------------------------------------------------------------------------------------- */
+/* ---- order ------------------------------------------------------------------------------------------------------- */
 
 static int compare_scope_and_name(const struct select_candidate *a, const struct select_candidate *b) {
   if (!a->runtime->ns != !b->runtime->ns)
@@ -56,7 +56,7 @@ static int compare(const void *x, const void *y) {
   return strcmp(a->runtime->facts.name, b->runtime->facts.name);
 }
 
-/* ---- candidates ----------------------------------------------------------------------------------------------- */
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 static bool is_candidate(struct json_object *runtime, const char *ns) {
   const char *kind = json_str(runtime, "kind", "");
@@ -96,7 +96,7 @@ static int32_t score_all(struct selection *s, const struct score_context *ctx, s
   return OME_OK;
 }
 
-/* ---- the answer ----------------------------------------------------------------------------------------------- */
+/* ---- the answer -------------------------------------------------------------------------------------------------- */
 
 static int32_t none(struct selection *s, int32_t code, const char *text) {
   s->code = code;
@@ -148,7 +148,7 @@ static int32_t choose(struct selection *s, const struct select_request *req, str
   return OME_OK;
 }
 
-/* ---- a named runtime ------------------------------------------------------------------------------------------ */
+/* ---- a named runtime --------------------------------------------------------------------------------------------- */
 
 /* spec.runtime.kind is honoured: ServingRuntime looks in the namespace only, ClusterServingRuntime (the default) at
  * cluster scope first. */
@@ -203,7 +203,7 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
   return OME_OK;
 }
 
-/* ---- entry ---------------------------------------------------------------------------------------------------- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 /* The class that the service names: its engine's, else its own.  Policies come with the accelerator plugins. */
 static struct json_object *named_accelerator(const struct select_request *req) {

@@ -24,7 +24,7 @@ void doc_text(char *to, size_t cap, const char *fmt, ...) {
   va_end(ap);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_err *err) {
   if (text.len == 0) {
@@ -127,7 +127,7 @@ int64_t doc_first_port(struct json_object *component) {
   return doc_int(doc_item(doc_get(component, "ports"), 0), "port", 8080);
 }
 
-/* ---- building --------------------------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------------------------------- */
 
 void doc_set(struct json_object *o, const char *path, struct json_object *v) {
   char key[128];

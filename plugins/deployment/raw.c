@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- pod template ----------------------------------------------------------------------------------------------- */
+/* ---- pod template ------------------------------------------------------------------------------------------------ */
 
 static void default_str(struct json_object *o, const char *key, const char *v) {
   if (!doc_get(o, key))
@@ -51,7 +51,7 @@ static void default_pod(struct json_object *pod, int64_t port) {
     doc_set(pod, "securityContext", json_object_new_object());
 }
 
-/* ---- objects ---------------------------------------------------------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 static struct json_object *app_selector(struct json_object *component) {
   struct json_object *o = json_object_new_object();
@@ -131,7 +131,7 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
   return rc;
 }
 
-/* ---- observation ------------------------------------------------------------------------------------------------ */
+/* ---- observation ------------------------------------------------------------------------------------------------- */
 
 static struct json_object *condition(struct json_object *deployment, const char *type) {
   struct json_object *list = doc_at(deployment, "status.conditions");

@@ -22,8 +22,7 @@ static const char *condition(struct json_object *status, const char *type, const
   return json_str(json_find(json_get(status, "conditions"), "type", type), key, "");
 }
 
-/* ---- pods -----------------------------------------------------------------------------------------------------------
- */
+/* ---- pods -------------------------------------------------------------------------------------------------------- */
 
 static void sums_pods_up(void **state) {
   struct json_object *pods = yaml(
@@ -52,8 +51,7 @@ static void sums_pods_up(void **state) {
   json_unref(pods);
 }
 
-/* ---- conditions -----------------------------------------------------------------------------------------------------
- */
+/* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 struct bench {
   struct json_object *service;

@@ -24,8 +24,7 @@ struct stand {
   struct controller *controller;
 };
 
-/* ---- kit ----------------------------------------------------------------------------------------------------------
- */
+/* ---- kit --------------------------------------------------------------------------------------------------------- */
 
 static void ok(int32_t rc, const struct ome_err *err) {
   if (rc != OME_OK)
@@ -121,8 +120,7 @@ static bool has_state(struct json_object *o, const char *want) {
   return streq(json_str(o, "status.state", ""), want);
 }
 
-/* ---- stand --------------------------------------------------------------------------------------------------------
- */
+/* ---- stand ------------------------------------------------------------------------------------------------------- */
 
 static void install_crds(struct stand *s) {
   struct json_object *crds = api_crds();
@@ -182,8 +180,7 @@ static int teardown(void **state) {
   "{status: {replicas: 1, readyReplicas: 1, availableReplicas: 1, conditions: [{type: Available, "                     \
   "status: 'True', reason: MinimumReplicasAvailable}]}}"
 
-/* ---- a service's life ---------------------------------------------------------------------------------------------
- */
+/* ---- a service's life -------------------------------------------------------------------------------------------- */
 
 static void brings_a_service_about(void **state) {
   struct stand *s = *state;
@@ -293,8 +290,7 @@ static void prunes_and_ends(void **state) {
   await_done(s, &KUBE_SERVICES, "default", "chat", absent, "its end");
 }
 
-/* ---- a model's life ------------------------------------------------------------------------------------------------
- */
+/* ---- a model's life ---------------------------------------------------------------------------------------------- */
 
 static void sums_up_and_lets_go_of_models(void **state) {
   struct stand *s = *state;

@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- kit ----------------------------------------------------------------------------------------------------------
- */
+/* ---- kit --------------------------------------------------------------------------------------------------------- */
 
 static int32_t call_factory(void *arg, const struct ome_score_req *req, struct ome_term_sink *out,
                             struct ome_err *err) {
@@ -67,8 +66,7 @@ static const char *winner(const struct selection *s) {
 #define AUTO "\"autoSelect\":true"
 #define SIZES(min, max) "\"modelSizeRange\":{\"min\":\"" min "\",\"max\":\"" max "\"}"
 
-/* ---- one model, some runtimes, the winner ---------------------------------------------------------------------------
- */
+/* ---- one model, some runtimes, the winner ------------------------------------------------------------------------ */
 
 struct choice {
   const char *what;
@@ -138,8 +136,7 @@ static void chooses(void **state) {
   }
 }
 
-/* ---- rejections -----------------------------------------------------------------------------------------------------
- */
+/* ---- rejections -------------------------------------------------------------------------------------------------- */
 
 static const struct {
   const char *model;
@@ -201,8 +198,7 @@ static void says_why_not(void **state) {
   }
 }
 
-/* ---- named runtimes -------------------------------------------------------------------------------------------------
- */
+/* ---- named runtimes ---------------------------------------------------------------------------------------------- */
 
 static void honours_a_named_runtime(void **state) {
   struct json_object *model = parse(MODEL(LLAMA));
@@ -270,8 +266,7 @@ static void wants_every_named_accelerator(void **state) {
   json_unref(runtimes);
 }
 
-/* ---- properties -----------------------------------------------------------------------------------------------------
- */
+/* ---- properties -------------------------------------------------------------------------------------------------- */
 
 /* Runtimes of all sorts, many of them equal in what counts. */
 static struct json_object *random_runtime(unsigned *seed, size_t i) {
@@ -342,8 +337,7 @@ static void does_not_depend_on_order(void **state) {
   json_unref(model);
 }
 
-/* ---- the record -----------------------------------------------------------------------------------------------------
- */
+/* ---- the record -------------------------------------------------------------------------------------------------- */
 
 static void records_the_decision(void **state) {
   struct json_object *model = parse(MODEL(LLAMA));

@@ -1,0 +1,179 @@
+/* Calls into plugins: made on first use, under the locks of the thread ceiling, with a deadline and a cancel check. */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "plugin/internal.h"
+#include "plugin/keys.h"
+
+#include <string.h>
+
+/* The circumstances as the plugin sees them; ome_call first, so that cancelled() finds the rest. */
+struct call {
+  struct ome_call base;
+  const struct plugin_call *from;
+};
+
+static int32_t is_cancelled(const struct ome_call *base) {
+  const struct call *c = (const void *)base;
+
+  return c->from && c->from->cancelled && c->from->cancelled(c->from->arg);
+}
+
+static struct call make_call(const struct plugin_call *from) {
+  struct call c = {.base = {.struct_size = sizeof(c.base), .cancelled = is_cancelled}, .from = from};
+
+  if (from && from->timeout_ms)
+    c.base.deadline_ns = mono_ns() + (uint64_t)from->timeout_ms * 1000000u;
+  c.base.trace_id = from ? from->trace_id : NULL;
+  return c;
+}
+
+static int32_t make_locked(struct plugin_instance *i, struct ome_err *err) {
+  const struct ome_factory *f = i->factory->from;
+  struct keys keys;
+
+  if (i->made)
+    return OME_OK;
+  int32_t rc = keys_resolve(f, i->settings, &keys, err);
+  if (rc != OME_OK)
+    return rc;
+  rc = f->create(i->host, keys.pairs, keys.n, &i->self, err);
+  keys_fini(&keys);
+  i->made = rc == OME_OK;
+  return rc == OME_OK ? rc : fail_prefix(err, "plugin %s", f->name);
+}
+
+/* Readies I for a call and takes the locks that its ceiling asks for. */
+static int32_t enter(struct plugin_instance *i, struct ome_err *err) {
+  uint32_t threads = i->factory->from->threads;
+
+  (void)pthread_mutex_lock(&i->lock);
+  int32_t rc = make_locked(i, err);
+  if (rc != OME_OK || threads != OME_THREADS_PER_INSTANCE)
+    (void)pthread_mutex_unlock(&i->lock);
+  if (rc == OME_OK && threads == OME_THREADS_SERIAL)
+    (void)pthread_mutex_lock(&i->factory->lock);
+  return rc;
+}
+
+static void leave(struct plugin_instance *i) {
+  uint32_t threads = i->factory->from->threads;
+
+  if (threads == OME_THREADS_SERIAL)
+    (void)pthread_mutex_unlock(&i->factory->lock);
+  else if (threads == OME_THREADS_PER_INSTANCE)
+    (void)pthread_mutex_unlock(&i->lock);
+}
+
+/* A plugin that fails without a word, or with a message that does not end, still gives a sentence. */
+static int32_t settle(const struct plugin_instance *i, const char *method, int32_t rc, struct ome_err *err) {
+  if (rc == OME_OK)
+    return rc;
+  err->msg[sizeof(err->msg) - 1] = '\0';
+  if (rc > 0)
+    rc = OME_E_INTERNAL;
+  err->code = rc;
+  if (!err->msg[0])
+    (void)fail(err, rc, "%s failed: %s", method, err_name(rc));
+  return fail_prefix(err, "plugin %s", plugin_instance_name(i));
+}
+
+static int32_t unsupported(const struct plugin_instance *i, const char *method, struct ome_err *err) {
+  return fail(err, OME_E_UNSUPPORTED, "plugin %s has no %s()", plugin_instance_name(i), method);
+}
+
+/* Every wrapper is this, with another method. */
+#define CALL(kind, method, ...)                                      \
+  do {                                                               \
+    if (!i->factory->ops.kind.method)                                \
+      return unsupported(i, #method, err);                           \
+    int32_t rc_ = enter(i, err);                                     \
+    if (rc_ != OME_OK)                                               \
+      return rc_;                                                    \
+    rc_ = i->factory->ops.kind.method(i->self, __VA_ARGS__);         \
+    leave(i);                                                        \
+    return settle(i, #method, rc_, err);                             \
+  } while (0)
+
+int32_t plugin_storage_list(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
+                            struct ome_file_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(storage, list, &call.base, ref, out, err);
+}
+
+int32_t plugin_storage_headers(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
+                               const struct ome_model_file *file, struct ome_kv_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(storage, headers, &call.base, ref, file, out, err);
+}
+
+int32_t plugin_storage_read(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
+                            const struct ome_model_file *file, uint64_t offset, uint64_t len,
+                            struct ome_byte_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(storage, read, &call.base, ref, file, offset, len, out, err);
+}
+
+int32_t plugin_render(struct plugin_instance *i, const struct plugin_call *c, const struct ome_render_req *req,
+                      struct ome_object_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(render, render, &call.base, req, out, err);
+}
+
+int32_t plugin_observe(struct plugin_instance *i, const struct plugin_call *c, const struct ome_render_req *req,
+                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(render, observe, &call.base, req, observed, out, err);
+}
+
+int32_t plugin_needs(struct plugin_instance *i, const struct ome_render_req *req, struct ome_object_sink *out,
+                     struct ome_err *err) {
+  CALL(render, needs, req, out, err);
+}
+
+int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,
+                     struct ome_term_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(scorer, score, &call.base, req, out, err);
+}
+
+int32_t plugin_tune(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,
+                    struct ome_setting_sink *out, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(scorer, tune, &call.base, req, out, err);
+}
+
+int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_instance **out, struct ome_err *err) {
+  struct plugin_instance *list[64];
+  struct plugin_instance *best = NULL;
+  size_t n = plugins_of_kind(p, OME_KIND_STORAGE, list, ARRAY_LEN(list));
+  _cleanup_buf_ struct buf names = BUF_INIT;
+  int32_t high = 0;
+
+  for (size_t k = 0; k < n && k < ARRAY_LEN(list); k++) {
+    struct plugin_instance *i = list[k];
+    buf_addf(&names, "%s%s", k ? ", " : "", plugin_instance_name(i));
+    if (!i->factory->ops.storage.match)
+      continue;
+    if (enter(i, err) != OME_OK)
+      return err->code;
+    int32_t fit = i->factory->ops.storage.match(i->self, uri);
+    leave(i);
+    if (fit > high) {
+      high = fit;
+      best = i;
+    }
+  }
+  if (!best)
+    return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; loaded: %s", (int)strcspn(uri, ":"), uri,
+                names.len ? buf_str(&names) : "none");
+  *out = best;
+  return OME_OK;
+}

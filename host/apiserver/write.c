@@ -579,6 +579,34 @@ static void answer_patch_error(struct request *req, const struct ome_err *err, s
   }
 }
 
+/* An applied configuration names its kind and, unless there is an object already, itself; false: answered. */
+static bool check_applied(struct request *req, struct json_object *patch, struct json_object *old) {
+  const char *uid = json_str(patch, "metadata.uid", "");
+
+  if (!json_is(patch, json_type_object)) {
+    answer_failure(req, 400, "BadRequest", "error decoding YAML: the applied configuration is not an object");
+    return false;
+  }
+  if (!*json_str(patch, "apiVersion", "") || !*json_str(patch, "kind", "")) {
+    answer_failure(req, 400, "BadRequest", "Object '%s' is missing in '%s'",
+                   *json_str(patch, "kind", "") ? "apiVersion" : "Kind",
+                   json_object_to_json_string_ext(patch, JSON_C_TO_STRING_PLAIN));
+    return false;
+  }
+  if (!old && !*meta_name(patch)) {
+    answer_failure(req, 400, "BadRequest", "the name of the object () does not match the name on the URL (%s)",
+                   req->name);
+    return false;
+  }
+  if (!old && *uid) {
+    _cleanup_free_ char *why =
+        str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
+    answer_conflict(req, why ? why : "Precondition failed");
+    return false;
+  }
+  return check_kind(req, patch) && check_place(req, patch);
+}
+
 static void apply_patch(struct request *req, struct json_object *patch, struct json_object *old) {
   const char *force = http_query(req->x, "force");
   _cleanup_json_ struct json_object *conflicts = NULL;
@@ -592,8 +620,7 @@ static void apply_patch(struct request *req, struct json_object *patch, struct j
                                         "required for apply patch");
     return;
   }
-  if (!json_is(patch, json_type_object) || !check_kind(req, patch) || !check_place(req, patch) ||
-      !drop_unknown(req, patch))
+  if (!check_applied(req, patch, old) || !drop_unknown(req, patch))
     return;
   if (apply_merge(old, patch, req->resource->schema, &who, force && (streq(force, "true") || streq(force, "1")), &result,
                   &conflicts, &err) != OME_OK) {

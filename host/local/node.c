@@ -155,6 +155,13 @@ static void set_conditions(struct json_object *status, int64_t now_ms) {
   for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
     plan_condition(status, conditions[i].type, conditions[i].status, conditions[i].reason, conditions[i].message,
                    now_ms, false);
+  /* The lease is the heartbeat; here it only says since when. */
+  struct json_object *all = json_get(status, "conditions");
+  for (size_t i = 0; i < json_len(all); i++) {
+    struct json_object *c = json_index(all, i);
+    if (!json_get(c, "lastHeartbeatTime"))
+      (void)json_set_str(c, "lastHeartbeatTime", json_str(c, "lastTransitionTime", ""));
+  }
 }
 
 static void set_addresses(const struct local *l, struct json_object *status) {

@@ -7,6 +7,8 @@
 
 /* How long a pod that is being stopped waits for its sidecars after its main containers have gone. */
 #define SIDECAR_GRACE_MS 2000
+/* Between the decision to stop a pod that serves and SIGTERM: until proxies and the gateway send it nothing new. */
+#define DRAIN_MS 300
 
 static void deadline(void *arg) {
   struct pod *p = arg;
@@ -41,6 +43,8 @@ struct pod *pod_new(struct runner *r, struct pod_spec *spec) {
 void pod_free(struct pod *p) {
   if (p->deadline_timer)
     loop_timer_free(p->deadline_timer);
+  if (p->drain_timer)
+    loop_timer_free(p->drain_timer);
   for (size_t i = 0; i < p->spec->containers.len; i++)
     container_fini(&p->containers[i]);
   free(p->containers);
@@ -124,6 +128,33 @@ void pod_stop(struct pod *p, int64_t grace_s) {
     p->grace_s = grace_s;
   p->stopping = true;
   pod_step(p);
+}
+
+static void drained(void *arg) {
+  struct pod *p = arg;
+
+  loop_timer_free(p->drain_timer);
+  p->drain_timer = NULL;
+  pod_stop(p, p->drain_grace_s);
+}
+
+static bool any_ready(const struct pod *p) {
+  for (size_t i = 0; i < p->spec->containers.len; i++)
+    if (p->containers[i].ready)
+      return true;
+  return false;
+}
+
+void pod_drain(struct pod *p, int64_t grace_s) {
+  if (p->stopping || grace_s <= 0 || !any_ready(p)) {
+    pod_stop(p, grace_s);
+    return;
+  }
+  p->drain_grace_s = grace_s;
+  if (!p->drain_timer)
+    p->drain_timer = loop_timer_new(p->runner->loop, DRAIN_MS, false, drained, p);
+  if (!p->drain_timer)
+    pod_stop(p, grace_s);
 }
 
 bool pod_stopped(const struct pod *p) {

@@ -98,7 +98,7 @@ static void do_stop(void *arg) {
   struct pod *p = strmap_get(c->r->pods, c->uid);
 
   if (p)
-    pod_stop(p, c->grace_s);
+    pod_drain(p, c->grace_s);
 }
 
 void runner_stop_pod(struct runner *r, const char *uid, int64_t grace_s) {

@@ -37,7 +37,8 @@ void runner_free(struct runner *r, int64_t grace_s);
 
 /* Starts the pod; takes SPEC.  A pod of that uid that is there already is left as it is. */
 void runner_add(struct runner *r, struct pod_spec *spec);
-/* Begins to stop the pod, with its preStop hooks; a shorter GRACE_S than before shortens what is under way. */
+/* Begins to stop the pod, with its preStop hooks, a moment from now when it serves; a shorter GRACE_S than before
+ * shortens what is under way. */
 void runner_stop_pod(struct runner *r, const char *uid, int64_t grace_s);
 /* Drops a pod, killing what still runs of it. */
 void runner_remove(struct runner *r, const char *uid);

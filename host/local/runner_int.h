@@ -61,7 +61,8 @@ struct pod {
   bool stopping;
   int64_t grace_s;
   char *reason, *message; /* why the pod as a whole is over; NULL: it is not */
-  struct loop_timer *deadline_timer;
+  struct loop_timer *deadline_timer, *drain_timer;
+  int64_t drain_grace_s; /* for when it is drained */
 };
 
 struct runner {
@@ -88,6 +89,8 @@ struct pod *pod_new(struct runner *r, struct pod_spec *spec); /* takes SPEC */
 void pod_free(struct pod *p);                                 /* kills what runs */
 void pod_step(struct pod *p); /* starts and stops what is due, after anything has changed */
 void pod_stop(struct pod *p, int64_t grace_s);
+/* The same, after those who send it requests have had a moment to look elsewhere. */
+void pod_drain(struct pod *p, int64_t grace_s);
 bool pod_stopped(const struct pod *p);
 struct json_object *pod_report(struct pod *p); /* new */
 

@@ -32,7 +32,7 @@ static int32_t make_locked(struct plugin_instance *i, struct ome_err *err) {
   const struct ome_factory *f = i->factory->from;
   struct keys keys;
 
-  if (i->made)
+  if (i->made || !f->create)
     return OME_OK;
   int32_t rc = keys_resolve(f, i->settings, &keys, err);
   if (rc != OME_OK)

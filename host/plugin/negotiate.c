@@ -53,8 +53,8 @@ static int32_t check_factory(const struct ome_factory *f, struct ome_err *err) {
     return fail(err, OME_E_INVALID, "a factory's struct_size is %u, at least %u is needed", f->struct_size, MIN_FACTORY);
   if (!is_factory_name(f->name))
     return fail(err, OME_E_INVALID, "a factory's name is not of the form [a-z0-9-]{1,40}");
-  if (!f->kind || !f->ops || !f->create || !f->destroy)
-    return fail(err, OME_E_INVALID, "factory %s: kind, ops, create or destroy is NULL", f->name);
+  if (!f->kind || !f->ops || !f->create != !f->destroy)
+    return fail(err, OME_E_INVALID, "factory %s: kind or ops is NULL, or only one of create and destroy is", f->name);
   if (f->threads > OME_THREADS_PARALLEL)
     return fail(err, OME_E_UNSUPPORTED, "factory %s: unknown thread ceiling %u", f->name, f->threads);
   return check_keys(f, err);

@@ -143,8 +143,8 @@ struct ome_factory {
   const char *name;                  /* "hf"; [a-z0-9][a-z0-9-]{0,39}, unique within its kind */
   const struct ome_key *const *keys; /* NULL-terminated, or NULL for none */
   const void *ops;                   /* the growable table that the kind names */
-  /* CFG holds every declared key that has a value, defaults included.  *OUT_SELF may be left NULL by a stateless
-   * factory.  Never overlaps another call into the same instance. */
+  /* CFG holds every declared key that has a value, defaults included.  Never overlaps another call into the same
+   * instance.  A factory without state leaves create and destroy NULL; self is NULL then. */
   int32_t (*create)(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
                     struct ome_err *err);
   void (*destroy)(void *self); /* accepts what create made, and NULL */

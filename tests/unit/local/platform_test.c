@@ -9,6 +9,7 @@
 #include "apiserver/apiserver.h"
 #include "base/clock.h"
 #include "docs.h"
+#include "gateway/gateway.h"
 #include "kube/client.h"
 #include "kube/meta.h"
 #include "local/local.h"
@@ -28,10 +29,30 @@ extern char **environ;
 /* ---- the process that serves
  * ------------------------------------------------------------------------------------------- */
 
+/* As much of the InferenceService kind as the routes need, so that the test does not hang on its whole schema. */
+static int32_t make_services_known(struct kube_client *client, struct ome_err *err) {
+  _cleanup_json_ struct json_object *crd = doc(
+      "{'apiVersion':'apiextensions.k8s.io/v1','kind':'CustomResourceDefinition','metadata':{'name':"
+      "'inferenceservices.ome.io'},'spec':{'group':'ome.io','scope':'Namespaced','names':{'plural':'inferenceservices',"
+      "'singular':'inferenceservice','kind':'InferenceService','listKind':'InferenceServiceList'},'versions':[{'name':"
+      "'v1beta1','served':true,'storage':true,'subresources':{'status':{}},'schema':{'openAPIV3Schema':{'type':'object',"
+      "'x-kubernetes-preserve-unknown-fields':true}}}]}}");
+
+  return kube_apply(client, &KUBE_CRDS, crd, NULL, "test", true, NULL, err);
+}
+
+static int32_t note_port(const char *dir, uint16_t port, struct ome_err *err) {
+  _cleanup_free_ char *path = path_join(dir, "gateway.port");
+  _cleanup_free_ char *text = str_printf("%u", port);
+
+  return file_write(path, text, strlen(text), 0644, err);
+}
+
 static int serve(const char *dir) {
   struct apiserver *api = NULL;
   struct kube_client *client = NULL;
   struct local *local = NULL;
+  struct gateway *gateway = NULL;
   struct ome_err err = ERR_INIT;
   sigset_t set;
   int signal = 0;
@@ -43,7 +64,15 @@ static int serve(const char *dir) {
   if (rc == OME_OK)
     rc = kube_client_new(apiserver_kubeconfig(api), NULL, &client, &err);
   if (rc == OME_OK)
-    rc = local_start(&(struct local_config){.client = client, .data_dir = dir, .node_name = "testnode"}, &local, &err);
+    rc = make_services_known(client, &err);
+  if (rc == OME_OK)
+    rc = gateway_start(&(struct gateway_config){0}, &gateway, &err);
+  if (rc == OME_OK)
+    rc = local_start(
+        &(struct local_config){.client = client, .data_dir = dir, .node_name = "testnode", .gateway = gateway}, &local,
+        &err);
+  if (rc == OME_OK)
+    rc = note_port(dir, gateway_port(gateway), &err);
   if (rc != OME_OK) {
     fprintf(stderr, "serve: %s\n", err.msg);
     return 1;
@@ -53,6 +82,7 @@ static int serve(const char *dir) {
   (void)sigwait(&set, &signal);
   apiserver_set_logs(api, NULL, NULL);
   local_stop(local);
+  gateway_stop(gateway);
   kube_client_free(client);
   apiserver_stop(api);
   return 0;
@@ -397,6 +427,66 @@ static void the_node_says_what_it_has(void **state) {
   assert_non_null(json_at(node, "status.capacity.memory"));
 }
 
+/* The gateway's answer for the service "chat"; its status. */
+static int ask_gateway(struct fixture *f, struct buf *body) {
+  static const char *const headers[] = {"Host: chat.default.localhost", NULL};
+  _cleanup_free_ char *path = path_join(f->dir, "gateway.port");
+  _cleanup_free_ char *port = NULL;
+  _cleanup_http_response_ struct http_response r = {0};
+  struct ome_err err = ERR_INIT;
+
+  if (file_read(path, 16, &port, NULL, &err) != OME_OK)
+    return 0;
+  _cleanup_free_ char *url = str_printf("http://127.0.0.1:%s/index.html", port);
+  const struct http_request req = {.url = url, .headers = headers, .proxy = "", .timeout_ms = 10000};
+  if (http_do(kube_client_http(f->client), &req, NULL, NULL, &r, &err) != OME_OK)
+    return 0;
+  buf_clear(body);
+  buf_add(body, buf_str(&r.body), r.body.len);
+  return r.status;
+}
+
+static void await_gateway(struct fixture *f, int status, const char *text) {
+  _cleanup_buf_ struct buf body = BUF_INIT;
+
+  for (uint64_t until = mono_ms() + DEADLINE_MS; ask_gateway(f, &body) != status || !strstr(buf_str(&body), text);
+       usleep(20000))
+    if (mono_ms() > until)
+      fail_msg("the gateway says: %s", buf_str(&body));
+}
+
+static void the_gateway_knows_the_services(void **state) {
+  struct fixture *f = *state;
+
+  await_gateway(f, 404, "no services are known");
+  create(f, &KUBE_INFERENCESERVICES,
+         "{'apiVersion':'ome.io/v1beta1','kind':'InferenceService','metadata':{'name':'chat','namespace':'default'},"
+         "'spec':{'engine':{}}}");
+  await_gateway(f, 503, "none of its pods is ready yet");
+  _cleanup_free_ char *deployment = str_printf("%s", web), *engine = str_printf("%s", service);
+  for (char *at; (at = strstr(engine, "'name':'web'"));) /* the engine's Service, as the controller names it */
+    memcpy(at, "'name':'NAM'", 12);
+  char *name = strstr(engine, "'NAM'");
+  _cleanup_free_ char *named = str_printf("%.*s'chat-engine'%s", (int)(name - engine), engine, name + 5);
+  create(f, &KUBE_CONFIGMAPS, www);
+  create(f, &KUBE_SERVICES, named);
+  create(f, &KUBE_DEPLOYMENTS, deployment);
+  await_gateway(f, 200, "hello from a pod");
+  patch(f, &KUBE_DEPLOYMENTS, "web", "{'spec':{'template':{'metadata':{'annotations':{'again':'1'}}}}}");
+  _cleanup_buf_ struct buf body = BUF_INIT;
+  for (bool done = false; !done;) { /* not one request fails while it rolls */
+    assert_int_equal(ask_gateway(f, &body), 200);
+    _cleanup_json_ struct json_object *d = await(f, &KUBE_DEPLOYMENTS, "web", "{}"), *wanted = doc(AVAILABLE("2"));
+    done = holds(d, wanted) && json_i64(d, "status.observedGeneration", 0) == meta_generation(d);
+  }
+  patch(f, &KUBE_DEPLOYMENTS, "web", "{'spec':{'replicas':0}}");
+  await_gateway(f, 503, "not ready");
+  struct ome_err err = ERR_INIT;
+  assert_int_equal(kube_delete(f->client, &KUBE_INFERENCESERVICES, "default", "chat", NULL, KUBE_BACKGROUND, &err),
+                   OME_OK);
+  await_gateway(f, 404, "no service chat in namespace default");
+}
+
 /* Standard output of a shell command with KUBECONFIG set; new. */
 static char *shell(struct fixture *f, const char *command) {
   _cleanup_free_ char *line = str_printf("export KUBECONFIG=%s; %s 2>&1", f->kubeconfig, command);
@@ -453,6 +543,7 @@ int main(int argc, char **argv) {
       T(jobs_complete_or_fail),
       T(pods_that_cannot_run_say_why),
       T(the_node_says_what_it_has),
+      T(the_gateway_knows_the_services),
       T(kubectl_sees_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

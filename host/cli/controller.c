@@ -3,8 +3,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "kube/lease.h"
 #include "net/http_server.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -15,7 +17,11 @@ struct options {
   const char *plugins;
   const char *health_address;
   uint64_t health_port;
+  bool leader_elect;
 };
+
+/* The name that OME's manager uses, so that the two never lead at once. */
+#define LEASE_NAME "ome-controller-manager-leader-lock"
 
 /* ---- health ------------------------------------------------------------------------------------------------------ */
 
@@ -62,31 +68,67 @@ static void health_stop(struct health *h) {
     loop_free(h->loop);
 }
 
+/* ---- leadership -------------------------------------------------------------------------------------------------- */
+
+static atomic_bool lost;
+
+/* Somebody else may act already: ending the process is the one way to be sure that nothing of ours goes on. */
+static void on_lost(UNUSED void *arg) {
+  atomic_store(&lost, true);
+  (void)kill(getpid(), SIGTERM);
+}
+
+/* Waits for MS, or for a signal to stop. */
+static bool wait_or_stop(UNUSED void *arg, uint32_t ms) {
+  struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
+  sigset_t set;
+
+  (void)sigemptyset(&set);
+  (void)sigaddset(&set, SIGINT);
+  (void)sigaddset(&set, SIGTERM);
+  return sigtimedwait(&set, NULL, &pause) > 0;
+}
+
+static int32_t lead(const struct options *opt, struct kube_client *client, const char *ns, struct kube_lease **out,
+                    struct ome_err *err) {
+  struct kube_lease_config cfg = {
+      .client = client, .ns = ns, .name = LEASE_NAME, .on_lost = on_lost, .wait = wait_or_stop};
+
+  return opt->leader_elect ? kube_lease_acquire(&cfg, out, err) : OME_OK;
+}
+
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
+
+static const char *ome_namespace(const struct options *opt) {
+  const char *pod_namespace = getenv("POD_NAMESPACE");
+
+  return opt->ome_namespace ? opt->ome_namespace : pod_namespace && *pod_namespace ? pod_namespace : "ome";
+}
 
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  _cleanup_(kube_lease_releasep) struct kube_lease *lease = NULL;
   _cleanup_(controller_stopp) struct controller *controller = NULL;
-  const char *pod_namespace = getenv("POD_NAMESPACE");
   int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
 
   if (rc == OME_OK)
     rc = plugins_load(opt->plugins, NULL, 0, &plugins, err);
-  struct controller_config cfg = {
-      .client = client,
-      .plugins = plugins,
-      .ome_namespace = opt->ome_namespace ? opt->ome_namespace : pod_namespace,
-  };
+  /* One that waits for its turn is as ready as it can be. */
+  atomic_store(&health->ready, opt->leader_elect);
+  if (rc == OME_OK)
+    rc = lead(opt, client, ome_namespace(opt), &lease, err);
+  struct controller_config cfg = {.client = client, .plugins = plugins, .ome_namespace = ome_namespace(opt)};
   if (rc == OME_OK)
     rc = controller_start(&cfg, &controller, err);
   if (rc != OME_OK)
-    return rc;
+    return rc == OME_E_CANCELLED ? OME_OK : rc;
   atomic_store(&health->ready, true);
   log_info("controller", "reconciling against %s", kube_client_server(client));
   (void)cli_signal_wait();
   atomic_store(&health->ready, false);
-  return OME_OK;
+  return atomic_load(&lost) ? fail(err, OME_E_CANCELLED, "controller: the lease was lost; start again to wait for it")
+                            : OME_OK;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
@@ -98,6 +140,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "ome-namespace", "NAME", "where the configuration is; without it $POD_NAMESPACE, then ome", CLI_STRING,
        &opt.ome_namespace},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
+      {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
+       &opt.leader_elect},
       {0, "health-address", "IP", "where /healthz and /readyz are answered; 0.0.0.0", CLI_STRING, &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},

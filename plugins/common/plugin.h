@@ -4,6 +4,18 @@
 
 #include <ome/render.h>
 
+/* A factory without configuration and state. */
+static int32_t stateless_create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
+                                struct ome_err *err) {
+  (void)host, (void)cfg, (void)ncfg, (void)err;
+  *out_self = NULL;
+  return OME_OK;
+}
+
+static void stateless_destroy(void *self) {
+  (void)self;
+}
+
 #define RENDER_PLUGIN(kind_id, plugin_name, factory_name, text)                                                        \
   static const struct ome_render_ops ops = {                                                                           \
       .struct_size = sizeof(ops),                                                                                      \
@@ -17,6 +29,8 @@
       .kind = kind_id,                                                                                                 \
       .name = factory_name,                                                                                            \
       .ops = &ops,                                                                                                     \
+      .create = stateless_create,                                                                                      \
+      .destroy = stateless_destroy,                                                                                    \
   };                                                                                                                   \
   static const struct ome_factory *const factories[] = {&factory, NULL};                                               \
   static const struct ome_plugin plugin = {                                                                            \

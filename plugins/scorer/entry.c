@@ -36,3 +36,14 @@ int32_t points(struct ome_term_sink *out, int64_t n, const char *fmt, ...) {
   va_end(ap);
   return out->points(out, n, reason);
 }
+
+int32_t scorer_create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
+                      struct ome_err *err) {
+  (void)host, (void)cfg, (void)ncfg, (void)err;
+  *out_self = NULL;
+  return OME_OK;
+}
+
+void scorer_destroy(void *self) {
+  (void)self;
+}

@@ -11,6 +11,11 @@ extern const struct ome_factory scorer_size;
 extern const struct ome_factory scorer_quantization;
 extern const struct ome_factory scorer_priority;
 
+/* Scorers have neither configuration nor state. */
+int32_t scorer_create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
+                      struct ome_err *err);
+void scorer_destroy(void *self);
+
 #define SCORER_FACTORY(id, text)                                                                                       \
   static const struct ome_scorer_ops ops = {                                                                           \
       .struct_size = sizeof(ops),                                                                                      \
@@ -22,6 +27,8 @@ extern const struct ome_factory scorer_priority;
       .kind = OME_KIND_SCORER,                                                                                         \
       .name = text,                                                                                                    \
       .ops = &ops,                                                                                                     \
+      .create = scorer_create,                                                                                         \
+      .destroy = scorer_destroy,                                                                                       \
   }
 
 /* The format entry under judgement: the host asks once for each entry of a runtime.  NULL: none was given. */

@@ -205,14 +205,9 @@ static const struct http_fetch_ops fetch_ops = {
     .on_head = http_head, .on_body = http_body_ignored, .on_done = http_done};
 
 static bool http_start(struct action_run *run, const struct action_env *env, const struct action *a) {
-  _cleanup_free_ const char **headers = calloc(a->headers.len + 2, sizeof(*headers));
+  const char *const *headers = (const char *const *)a->headers.items;
   const struct http_tls tls = {.insecure = true}; /* as the kubelet: a probe asks whether, not who */
 
-  if (!headers)
-    return false;
-  headers[0] = "User-Agent: kube-probe/1.26";
-  for (size_t i = 0; i < a->headers.len; i++)
-    headers[i + 1] = a->headers.items[i];
   const struct http_request req = {.url = a->url,
                                    .headers = headers,
                                    .tls = has_prefix(a->url, "https:") ? &tls : NULL,

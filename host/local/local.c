@@ -287,12 +287,14 @@ static int32_t start_machinery(struct local *l, struct ome_err *err) {
 
   if (rc == OME_OK)
     rc = proxies_new(&l->proxies, err);
+  if (rc == OME_OK) /* of its own: engines that do not answer must not hold up watches */
+    rc = http_client_new(&(struct http_client_config){.user_agent = "kube-probe/1.26"}, &l->probe_client, err);
   if (rc != OME_OK)
     return rc;
   const struct runner_config runner = {.data_dir = l->data_dir,
                                        .shim = l->shim,
                                        .id = l->id,
-                                       .http = kube_client_http(l->client),
+                                       .http = l->probe_client,
                                        .on_change = on_change,
                                        .on_event = on_event,
                                        .arg = l};
@@ -327,6 +329,8 @@ void local_stop(struct local *l) {
   for (size_t i = 0; i < CACHES; i++)
     if (l->caches[i])
       kube_cache_free(l->caches[i]);
+  if (l->probe_client)
+    http_client_free(l->probe_client);
   if (l->proxies)
     proxies_free(l->proxies);
   if (l->recorder)

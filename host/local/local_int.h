@@ -47,6 +47,7 @@ struct local {
   struct strv base_env;
   struct kube_recorder *recorder;
   struct runner *runner;
+  struct http_client *probe_client;
   struct proxies *proxies;
   bool swept; /* folders of pods long gone have been removed; the node controller's */
   struct addresses *pod_ips, *service_ips;

@@ -80,6 +80,12 @@ static int32_t publish_address(struct local *l, struct json_object *service, con
 
   if (!streq(meta_annotation(service, SERVICE_ADDRESS_ANNOTATION), address)) {
     meta_set_annotation(patch, SERVICE_ADDRESS_ANNOTATION, address);
+    if (streq(json_str(service, "spec.clusterIP", ""), "")) { /* nobody gives out others: this one is the truth */
+      struct json_object *all = json_object_new_array();
+      (void)json_object_array_add(all, json_object_new_string(address));
+      (void)json_set(patch, "spec.clusterIPs", all);
+      (void)json_set_str(patch, "spec.clusterIP", address);
+    }
     rc = kube_patch(l->client, &KUBE_SERVICES, ns, name, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
   }
   if (rc != OME_OK || !streq(json_str(service, "spec.type", ""), "LoadBalancer"))

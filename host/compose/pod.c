@@ -55,11 +55,13 @@ static int64_t gpus_of(struct json_object *container) {
 static bool set_parallelism(const struct pod_request *req, struct json_object *container) {
   int64_t gpus = gpus_of(container);
   int64_t pods = 1 + json_i64(req->component, "worker.size", 0);
+  int64_t total;
   char text[24];
 
   if (gpus == 0 || is_router(req) || req->accelerator || gpus > 4096 || pods < 1 || pods > 65536)
     return true;
-  (void)snprintf(text, sizeof(text), "%lld", (long long)(gpus * pods));
+  total = gpus * pods;
+  (void)snprintf(text, sizeof(text), "%lld", (long long)total);
   return set_env(container, "PARALLELISM_SIZE", text, true);
 }
 

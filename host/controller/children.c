@@ -90,8 +90,10 @@ static bool is_settled(struct controller *c, const char *key, struct json_object
   return now && streq(memo, now);
 }
 
+/* Only what the server keeps in other words needs to be remembered. */
 static void remember(struct controller *c, const char *key, struct json_object *want, struct json_object *live) {
-  char *text = memo_text(want, live);
+  (void)strmap_del(c->applied, key);
+  char *text = diff_apply_needed(want, live, CONTROLLER_MANAGER) ? memo_text(want, live) : NULL;
 
   if (text && !strmap_put(c->applied, key, text))
     free(text);

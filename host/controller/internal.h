@@ -62,6 +62,7 @@ struct controller {
   /* Of the services queue's one worker. */
   struct plan_world world;
   uint64_t world_seen;
+  char bad_config[64];    /* resourceVersion of the configuration that was complained of */
   struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 

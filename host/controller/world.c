@@ -1,5 +1,6 @@
 #include "controller/internal.h"
 
+#include "base/log.h"
 #include "base/str.h"
 #include "compose/cluster.h"
 
@@ -13,11 +14,16 @@ static struct json_object *joined(struct json_object *a, struct json_object *b) 
   return a;
 }
 
-void world_fini(struct controller *c) {
+static void drop_lists(struct controller *c) {
   json_unref(c->world.runtimes);
   json_unref(c->world.accelerators);
+  c->world.runtimes = c->world.accelerators = NULL;
+}
+
+void world_fini(struct controller *c) {
+  drop_lists(c);
   json_unref(c->world.cluster);
-  c->world.runtimes = c->world.accelerators = c->world.cluster = NULL;
+  c->world.cluster = NULL;
 }
 
 static int32_t load_cluster(struct controller *c, struct ome_err *err) {
@@ -42,15 +48,30 @@ static int32_t load_cluster(struct controller *c, struct ome_err *err) {
       .napis = n,
       .config = config,
   };
-  return cluster_document(&facts, &c->world.cluster, err);
+  struct json_object *cluster = NULL;
+  int32_t rc = cluster_document(&facts, &cluster, err);
+  if (rc == OME_OK) {
+    json_unref(c->world.cluster);
+    c->world.cluster = cluster;
+    return OME_OK;
+  }
+  if (rc != OME_E_INVALID || !c->world.cluster)
+    return rc;
+  /* A slip in the configuration must not undo what it said before. */
+  const char *version = json_str(config, "metadata.resourceVersion", "");
+  if (!streq(version, c->bad_config))
+    log_warning("controller", "%s; the configuration before it stays in force", err->msg);
+  (void)snprintf(c->bad_config, sizeof(c->bad_config), "%s", version);
+  err_clear(err);
+  return OME_OK;
 }
 
 int32_t world_refresh(struct controller *c, struct ome_err *err) {
   uint64_t version = atomic_load(&c->world_version);
 
-  if (c->world.cluster && c->world_seen == version)
+  if (c->world.runtimes && c->world.cluster && c->world_seen == version)
     return OME_OK;
-  world_fini(c);
+  drop_lists(c);
   c->world.plugins = c->plugins;
   c->world.nscorers = select_scorers_of(c->plugins, c->world.scorers, PLAN_SCORERS);
   c->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),

@@ -211,6 +211,44 @@ static void brings_a_service_about(void **state) {
   json_unref(service);
 }
 
+static bool has_event(struct stand *s, const char *reason) {
+  struct json_object *list = NULL;
+  struct ome_err err = ERR_INIT;
+  bool found = false;
+
+  ok(kube_list(s->client, &KUBE_EVENTS, "default", NULL, &list, &err), &err);
+  for (size_t i = 0; i < json_len(json_get(list, "items")); i++) {
+    struct json_object *e = json_index(json_get(list, "items"), i);
+    found |= streq(json_str(e, "reason", ""), reason) && streq(json_str(e, "involvedObject.name", ""), "chat");
+  }
+  json_unref(list);
+  return found;
+}
+
+static void tells_what_happened(void **state) {
+  static const char *const reasons[] = {"ModelNotFound", "NoSupportingRuntime", "InferenceServiceReady"};
+  const struct timespec pause = {0, 10000000};
+  struct stand *s = *state;
+
+  for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+    uint64_t end = mono_ms() + DEADLINE_MS;
+    while (!has_event(s, reasons[i]) && mono_ms() < end)
+      (void)nanosleep(&pause, NULL);
+    if (!has_event(s, reasons[i]))
+      fail_msg("no event %s", reasons[i]);
+  }
+}
+
+static void keeps_a_good_configuration(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_CONFIGMAPS,
+         "{apiVersion: v1, kind: ConfigMap, metadata: {name: inferenceservice-config, namespace: ome}, data: {deploy: "
+         "'{\"defaultDeploymentMode\":'}}");
+  create(s, &KUBE_INFERENCESERVICES, SERVICE("after-a-slip", "nobody"));
+  await_done(s, &KUBE_INFERENCESERVICES, "default", "after-a-slip", has_condition, "Ready=False/ModelNotFound");
+}
+
 static void follows_its_runtime(void **state) {
   struct stand *s = *state;
 
@@ -321,7 +359,8 @@ static void sums_up_and_lets_go_of_models(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(brings_a_service_about),        cmocka_unit_test(follows_its_runtime),
+      cmocka_unit_test(brings_a_service_about),        cmocka_unit_test(tells_what_happened),
+      cmocka_unit_test(keeps_a_good_configuration),    cmocka_unit_test(follows_its_runtime),
       cmocka_unit_test(heals_what_is_edited_by_hand),  cmocka_unit_test(writes_nothing_when_settled),
       cmocka_unit_test(leaves_others_objects_alone),   cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),

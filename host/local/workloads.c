@@ -1,6 +1,7 @@
 /* Carrying out what the Deployment, ReplicaSet and Job controllers decide. */
 #include "local/local_int.h"
 
+#include "api/selector.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "kube/meta.h"
@@ -31,6 +32,24 @@ static char *label_query(struct json_object *workload) {
   return buf_take(&out);
 }
 
+/* Makes a child that nobody controls, and that the selector finds, the workload's own.  Whether it is now. */
+static bool adopt(struct local *l, const struct workload *w, struct json_object *workload, struct json_object *child) {
+  _cleanup_(selector_freep) struct selector *selector = NULL;
+  _cleanup_json_ struct json_object *patch = json_object_new_object();
+  struct ome_err err = ERR_INIT;
+
+  if (w == &jobs || meta_owner(child) || meta_deleting(child) || meta_deleting(workload) ||
+      selector_from_object(json_at(workload, "spec.selector"), &selector, &err) != OME_OK ||
+      !selector_match(selector, json_at(child, "metadata.labels")))
+    return false;
+  meta_set_owner(child, workload);
+  if (!json_set(patch, "metadata.ownerReferences", json_copy(json_at(child, "metadata.ownerReferences"))) ||
+      !json_set_str(patch, "metadata.resourceVersion", json_str(child, "metadata.resourceVersion", "")))
+    return false;
+  return kube_patch(l->client, w->child, meta_namespace(child), meta_name(child), NULL, KUBE_PATCH_MERGE, patch, NULL,
+                    &err) == OME_OK; /* otherwise another pass tries again */
+}
+
 /* The children of WORKLOAD as the API server has them now: deciding from a cache that lags behind our own writes would
  * make pods twice. */
 static int32_t list_children(struct local *l, const struct workload *w, struct json_object *workload,
@@ -45,7 +64,7 @@ static int32_t list_children(struct local *l, const struct workload *w, struct j
   struct json_object *items = json_get(list, "items"), *owned = json_object_new_array();
   for (size_t i = 0; i < json_len(items); i++) {
     struct json_object *item = json_index(items, i);
-    if (streq(json_str(meta_owner(item), "uid", ""), meta_uid(workload)))
+    if (streq(json_str(meta_owner(item), "uid", ""), meta_uid(workload)) || adopt(l, w, workload, item))
       (void)json_object_array_add(owned, json_object_get(item));
   }
   *out = owned;

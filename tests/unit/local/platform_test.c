@@ -335,9 +335,14 @@ static void a_deployment_serves_updates_scales_and_goes(void **state) {
 static void a_kill_leaves_nothing_and_loses_nothing(void **state) {
   struct fixture *f = *state;
 
+  create(
+      f, &KUBE_JOBS,
+      "{'apiVersion':'batch/v1','kind':'Job','metadata':{'name':'long','namespace':'default'},'spec':{'template':{'spec':{"
+      "'restartPolicy':'Never','containers':[{'name':'c','image':'x','command':['sleep','1000']}]}}}}");
   web_up(f);
+  json_unref(await(f, &KUBE_JOBS, "long", "{'status':{'active':1,'ready':1}}"));
   free(web_url(f));
-  assert_true(processes(f) >= 2);
+  assert_true(processes(f) >= 3);
   finish(f, SIGKILL);
   await_no_process(f);
   begin(f);
@@ -346,6 +351,25 @@ static void a_kill_leaves_nothing_and_loses_nothing(void **state) {
   json_unref(await(f, &KUBE_DEPLOYMENTS, "web", AVAILABLE("2")));
   _cleanup_free_ char *url = web_url(f);
   assert_int_equal(fetch(f, url, NULL), 200);
+  json_unref(await(f, &KUBE_JOBS, "long", "{'status':{'failed':1}}")); /* its pod must not start a second time */
+}
+
+static void pods_without_a_controller_are_adopted(void **state) {
+  struct fixture *f = *state;
+  struct ome_err err = ERR_INIT;
+
+  web_up(f);
+  assert_int_equal(kube_delete(f->client, &KUBE_DEPLOYMENTS, "default", "web", NULL, KUBE_ORPHAN, &err), OME_OK);
+  await_gone(f, &KUBE_DEPLOYMENTS, "web");
+  _cleanup_json_ struct json_object *before = pods_of(f, "app=web");
+  assert_int_equal(json_len(json_get(before, "items")), 2);
+  create(f, &KUBE_DEPLOYMENTS, web);
+  json_unref(await(f, &KUBE_DEPLOYMENTS, "web", AVAILABLE("2")));
+  _cleanup_json_ struct json_object *after = pods_of(f, "app=web");
+  assert_int_equal(json_len(json_get(after, "items")), 2);
+  for (size_t i = 0; i < 2; i++)
+    assert_string_equal(meta_uid(json_index(json_get(before, "items"), i)),
+                        meta_uid(json_index(json_get(after, "items"), i)));
 }
 
 static void jobs_complete_or_fail(void **state) {
@@ -540,6 +564,7 @@ int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       T(a_deployment_serves_updates_scales_and_goes),
       T(a_kill_leaves_nothing_and_loses_nothing),
+      T(pods_without_a_controller_are_adopted),
       T(jobs_complete_or_fail),
       T(pods_that_cannot_run_say_why),
       T(the_node_says_what_it_has),

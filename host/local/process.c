@@ -7,16 +7,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define READ_BYTES 16384
+#define DESTROY_MS 5000
 #define MAX_LAST_READS 256 /* a pipe holds less; only somebody else who got hold of it could go on writing */
 
 struct process {
@@ -232,6 +235,10 @@ void process_destroy(struct process *p) {
   pid_t shim = p->shim;
 
   process_free(p); /* closes the control channel: the shim ends everything */
+  _cleanup_close_ int fd = (int)syscall(SYS_pidfd_open, shim, 0);
+  struct pollfd gone = {.fd = fd, .events = POLLIN};
+  if (fd >= 0 && poll(&gone, 1, DESTROY_MS) == 0)
+    return; /* a process that not even SIGKILL moves, deep in a driver: not for us to wait for */
   while (waitpid(shim, NULL, 0) < 0 && errno == EINTR)
     continue;
 }

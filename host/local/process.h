@@ -37,7 +37,7 @@ int32_t process_start(struct loop *l, const struct process_spec *spec, const str
                       struct process **out, struct ome_err *err);
 /* To the command's process group; SIGKILL reaches all of its descendants. */
 void process_signal(struct process *p, int signal);
-/* Kills everything of it and waits until it is dead; no callback any more. */
+/* Kills everything of it and waits until it is dead, five seconds at most; no callback any more. */
 void process_destroy(struct process *p);
 
 /* Absolute path of COMMAND, by the PATH in PATH_VALUE when it holds no '/', relative to DIR otherwise; new.  NULL with

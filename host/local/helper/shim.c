@@ -57,12 +57,13 @@ static bool parse(int argc, char **argv, struct command *c) {
   return true;
 }
 
-static void join_cgroup(const char *procs) {
-  int fd = open(procs, O_WRONLY | O_CLOEXEC);
+/* Writes to a control file; one that cannot be written does not stop the command. */
+static void put(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
 
   if (fd < 0)
     return;
-  ssize_t n = write(fd, "0", 1); /* a limit that cannot be had does not stop the command */
+  ssize_t n = write(fd, text, strlen(text));
   (void)n;
   close(fd);
 }
@@ -74,7 +75,8 @@ static void become(const struct command *c, const sigset_t *mask, pid_t parent, 
   if (getppid() != parent)
     _exit(127);
   for (int i = 0; i < c->ncgroups; i++)
-    join_cgroup(c->cgroups[i]);
+    put(c->cgroups[i], "0");
+  put("/proc/self/oom_score_adj", "500"); /* when memory runs out, the engine goes and not its keeper */
   (void)signal(SIGPIPE, SIG_DFL);
   (void)sigprocmask(SIG_SETMASK, mask, NULL);
   if (!c->dir || chdir(c->dir) == 0)

@@ -27,15 +27,12 @@ static bool read_options(struct request *req, struct delete_options *o) {
   const char *grace = http_query(req->x, "gracePeriodSeconds");
   const char *policy = http_query(req->x, "propagationPolicy");
   const char *orphan = http_query(req->x, "orphanDependents");
-  struct ome_err err = ERR_INIT;
   size_t len;
-  const char *text = http_body(req->x, &len);
 
+  (void)http_body(req->x, &len);
   *o = (struct delete_options){.grace_s = -1};
-  if (len && yaml_parse_one("body", text, len, &o->body, &err) != OME_OK) {
-    answer_failure(req, 400, "BadRequest", "%s", err.msg);
+  if (len && !read_document(req, &o->body))
     return false;
-  }
   o->propagation = json_str(o->body, "propagationPolicy", policy);
   o->grace_s = json_i64(o->body, "gracePeriodSeconds", -1);
   o->uid = json_str(o->body, "preconditions.uid", NULL);

@@ -105,6 +105,9 @@ void verb_review(struct request *req);
 
 /* ---- shared steps of writes (write.c) --------------------------------------------------------------------------- */
 
+/* The body by its content type: JSON, YAML, or protobuf of a built-in kind; false: answered. */
+bool read_document(struct request *req, struct json_object **out);
+
 /* The stored object, new; NULL: absent. */
 struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name);
 /* Whether O, being deleted, has nothing left to wait for. */

@@ -60,13 +60,9 @@ static struct json_object *read_scale(struct request *req, struct json_object *p
   struct ome_err err = ERR_INIT;
   struct json_object *body = NULL;
   struct json_object *out = NULL;
-  size_t len;
-  const char *text = http_body(req->x, &len);
 
-  if (yaml_parse_one("body", text, len, &body, &err) != OME_OK) {
-    answer_failure(req, 400, "BadRequest", "%s", err.msg);
+  if (!read_document(req, &body))
     return NULL;
-  }
   if (req->verb == VERB_UPDATE)
     return body;
   if (has_prefix(type, "application/json-patch+json")) {
@@ -250,20 +246,9 @@ static void bind_pod(struct request *req, struct json_object *binding) {
 
 void verb_review(struct request *req) {
   struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-  size_t len;
-  const char *text = http_body(req->x, &len);
-  const char *type = http_header(req->x, "content-type");
 
-  if (has_prefix(type, "application/vnd.kubernetes.protobuf")) {
-    answer_failure(req, 415, "UnsupportedMediaType",
-                   "the body of the request was in an unknown format - accepted media types include: application/json");
+  if (!read_document(req, &o))
     return;
-  }
-  if (yaml_parse_one("body", text, len, &o, &err) != OME_OK) {
-    answer_failure(req, 400, "BadRequest", "%s", err.msg);
-    return;
-  }
   if (streq(req->sub, "binding")) {
     bind_pod(req, o);
     json_unref(o);

@@ -2,6 +2,7 @@
 #include "apiserver/server.h"
 
 #include "api/builtin.h"
+#include "apiserver/kube_pb.h"
 #include "apiserver/patch.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -22,6 +23,8 @@
   "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                    \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
+#define PROTOBUF "application/vnd.kubernetes.protobuf"
+
 /* ---- bodies ----------------------------------------------------------------------------------------------------- */
 
 /* The media type without parameters into OUT. */
@@ -31,13 +34,20 @@ static void media_type(const struct request *req, char out[128]) {
   (void)snprintf(out, 128, "%.*s", type ? (int)strcspn(type, "; ") : 0, type ? type : "");
 }
 
-/* Parses the body as JSON or YAML; false: answered. */
-static bool read_body(struct request *req, bool yaml, struct json_object **out) {
+bool read_document(struct request *req, struct json_object **out) {
   struct ome_err err = ERR_INIT;
+  char type[128];
   size_t len;
   const char *text = http_body(req->x, &len);
-  int32_t rc = yaml ? yaml_parse_one("body", text, len, out, &err) : json_parse(text, len, OBJECT_MAX, out, &err);
+  int32_t rc;
 
+  media_type(req, type);
+  if (streq(type, PROTOBUF))
+    rc = kube_pb_decode(text, len, out, &err);
+  else if (has_suffix(type, "yaml"))
+    rc = yaml_parse_one("body", text, len, out, &err);
+  else
+    rc = json_parse(text, len, OBJECT_MAX, out, &err);
   if (rc == OME_OK)
     return true;
   answer_failure(req, 400, "BadRequest", "%s", err.msg);
@@ -49,14 +59,15 @@ static bool read_object(struct request *req, struct json_object **out) {
   char type[128];
 
   media_type(req, type);
-  bool yaml = streq(type, "application/yaml");
-  if (*type && !yaml && !streq(type, "application/json")) {
+  if (*type && !streq(type, "application/yaml") && !streq(type, "application/json") &&
+      !(streq(type, PROTOBUF) && !req->resource->crd)) {
     answer_failure(req, 415, "UnsupportedMediaType",
                    "the body of the request was in an unknown format - accepted media types include: "
-                   "application/json, application/yaml");
+                   "application/json, application/yaml%s",
+                   req->resource->crd ? "" : ", " PROTOBUF);
     return false;
   }
-  if (!read_body(req, yaml, out))
+  if (!read_document(req, out))
     return false;
   if (json_is(*out, json_type_object))
     return true;
@@ -675,7 +686,7 @@ void verb_patch(struct request *req) {
   _cleanup_json_ struct json_object *old = NULL;
   enum patch_kind kind;
 
-  if (!patch_kind_of(req, &kind) || !read_body(req, kind == PATCH_KIND_APPLY, &patch))
+  if (!patch_kind_of(req, &kind) || !read_document(req, &patch))
     return;
   old = load(req->server, req->resource, req->ns, req->name);
   if (kind == PATCH_KIND_APPLY) {

@@ -271,7 +271,8 @@ static int32_t prepare(struct local *l, const struct local_config *cfg, struct o
   l->unscheduled = strmap_new(NULL);
   l->pod_ips = addresses_new(ADDRESS_PODS);
   l->service_ips = addresses_new(ADDRESS_SERVICES);
-  if (!l->data_dir || !l->node_name || !l->node_ip || !l->unscheduled || !l->pod_ips || !l->service_ips)
+  l->gpus = gpus_new(gpus_count());
+  if (!l->data_dir || !l->node_name || !l->node_ip || !l->unscheduled || !l->pod_ips || !l->service_ips || !l->gpus)
     return fail_memory(err);
   for (size_t i = 0; i < ARRAY_LEN(folders) && rc == OME_OK; i++) {
     _cleanup_free_ char *path = path_join(l->data_dir, folders[i].name);
@@ -342,6 +343,8 @@ void local_stop(struct local *l) {
     addresses_free(l->pod_ips);
   if (l->service_ips)
     addresses_free(l->service_ips);
+  if (l->gpus)
+    gpus_free(l->gpus);
   if (l->unscheduled)
     strmap_free(l->unscheduled);
   strv_fini(&l->base_env);

@@ -21,7 +21,8 @@ int32_t local_start(const struct local_config *cfg, struct local **out, struct o
 void local_stop(struct local *l);
 DEFINE_CLEANUP(struct local *, local_stop)
 
-/* An apiserver_log_fn; ARG is the struct local. */
+/* An apiserver_log_fn; ARG is the struct local.  Take it out of the API server (apiserver_set_logs() with NULL) before
+ * local_stop(). */
 void local_serve_logs(void *arg, const struct apiserver_log_request *req, struct http_exchange *x);
 
 #endif

@@ -7,6 +7,7 @@
 #include "kube/event.h"
 #include "kube/queue.h"
 #include "local/address.h"
+#include "local/gpus.h"
 #include "local/local.h"
 #include "local/podspec.h"
 #include "local/proxy.h"
@@ -51,6 +52,7 @@ struct local {
   struct proxies *proxies;
   bool swept; /* folders of pods long gone have been removed; the node controller's */
   struct addresses *pod_ips, *service_ips;
+  struct gpus *gpus;
   struct kube_cache *caches[CACHES];
   struct kube_queue *queues[QUEUES];
   pthread_mutex_t gate;       /* guards running */

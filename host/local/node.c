@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "kube/meta.h"
+#include "local/gpus.h"
 #include "local/plan.h"
 #include "os/file.h"
 
@@ -20,7 +21,6 @@
 #define LEASE_NAMESPACE "kube-node-lease"
 #define HEARTBEAT_MS 60000
 #define LEASE_S 240
-#define GPU "nvidia.com/gpu"
 
 /* ---- the machine
  * ------------------------------------------------------------------------------------------------------- */
@@ -58,17 +58,6 @@ static char *text_field(const char *path, const char *key, const char *separator
   return NULL;
 }
 
-static int gpu_count(void) {
-  DIR *d = opendir("/dev");
-  int n = 0;
-
-  for (struct dirent *e; d && (e = readdir(d));)
-    n += has_prefix(e->d_name, "nvidia") && isdigit((unsigned char)e->d_name[strlen("nvidia")]);
-  if (d)
-    (void)closedir(d);
-  return n;
-}
-
 /* "NVIDIA-A100-SXM4-80GB", as the GPU operator labels it; new, NULL: unknown. */
 static char *gpu_product(void) {
   DIR *d = opendir("/proc/driver/nvidia/gpus");
@@ -100,9 +89,9 @@ static struct json_object *capacity(const struct local *l) {
     (void)json_object_object_add(c, "ephemeral-storage", json_object_new_string(text));
   }
   (void)json_object_object_add(c, "pods", json_object_new_string("110"));
-  if (gpu_count()) {
-    (void)snprintf(text, sizeof(text), "%d", gpu_count());
-    (void)json_object_object_add(c, GPU, json_object_new_string(text));
+  if (gpus_count()) {
+    (void)snprintf(text, sizeof(text), "%d", gpus_count());
+    (void)json_object_object_add(c, GPU_RESOURCE, json_object_new_string(text));
   }
   return c;
 }

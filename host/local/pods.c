@@ -26,6 +26,7 @@ static void clean_up(struct local *l, const char *ns, const char *name, const ch
   if (logs && *uid)
     (void)tree_remove(logs, &err);
   addresses_release(l->pod_ips, uid);
+  gpus_release(l->gpus, uid);
 }
 
 /* Pods of that name which are no more: they are stopped in their own time, then dropped. */
@@ -250,6 +251,7 @@ int32_t pods_reconcile(void *arg, const char *ns, const char *name, uint64_t *re
   if (is_finished(pod)) { /* its logs stay as long as it does */
     runner_remove(l->runner, meta_uid(pod));
     addresses_release(l->pod_ips, meta_uid(pod));
+    gpus_release(l->gpus, meta_uid(pod));
     return OME_OK;
   }
   return *node ? run(l, pod, requeue_ms, err) : schedule(l, pod, err);

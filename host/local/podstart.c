@@ -2,6 +2,7 @@
 #include "local/local_int.h"
 
 #include "base/clock.h"
+#include "base/quantity.h"
 #include "base/str.h"
 #include "kube/meta.h"
 #include "local/orphans.h"
@@ -102,6 +103,24 @@ static void add_own_env(struct local *l, const struct pod_spec *spec, struct con
     (void)strv_setenv(&c->env, "LD_PRELOAD", both);
 }
 
+/* The GPUs that the container's limits ask for, made the only ones it sees unless it chooses for itself. */
+static bool add_gpus(struct local *l, struct json_object *pod, struct container_spec *c, const char *uid) {
+  struct json_object *o = json_find(json_at(pod, "spec.containers"), "name", c->name);
+  struct json_object *q = json_get(json_at(o, "resources.limits"), GPU_RESOURCE);
+  char list[GPUS_TEXT];
+  int64_t n = 0;
+
+  if (!q || !quantity_value(json_object_get_string(q), &n) || n <= 0)
+    return true;
+  if (n > GPUS_MAX || !gpus_take(l->gpus, uid, c->name, (int)n, list))
+    return false;
+  static const char *const names[] = {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"};
+  for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    if (!strv_getenv(&c->env, names[i]))
+      (void)strv_setenv(&c->env, names[i], list);
+  return true;
+}
+
 static int32_t build(struct starting *s, const char *ip, struct pod_spec **out, struct ome_err *err) {
   struct local *l = s->l;
   _cleanup_json_ struct json_object *services = kube_cache_list(l->caches[CACHE_SERVICES], meta_namespace(s->pod));
@@ -158,6 +177,11 @@ int32_t pod_start(struct local *l, struct json_object *pod, const char *ip, char
   for (size_t i = 0; i < spec->containers.len; i++) {
     remember(pod, spec->restart, &spec->containers.items[i]);
     add_own_env(l, spec, &spec->containers.items[i]);
+    if (!add_gpus(l, pod, &spec->containers.items[i], spec->uid)) {
+      *pending = strdup("ContainerCreating");
+      *message = str_printf("container \"%s\": its GPUs are not free yet", spec->containers.items[i].name);
+      return fail(err, OME_E_BUSY, "%s", *message ? *message : "its GPUs are not free yet");
+    }
   }
   runner_add(l->runner, TAKE_PTR(spec));
   return OME_OK;

@@ -5,6 +5,7 @@
 #include "kube/meta.h"
 #include "local/address.h"
 #include "local/endpoints.h"
+#include "local/gpus.h"
 #include "local/schedule.h"
 
 #include <arpa/inet.h>
@@ -135,6 +136,26 @@ static void addresses_are_ones_own(void **state) {
   addresses_free(all);
 }
 
+static void gpus_are_shared_out(void **state) {
+  struct gpus *g = gpus_new(4);
+  char list[GPUS_TEXT];
+  (void)state;
+
+  assert_true(gpus_take(g, "a", "c", 2, list));
+  assert_string_equal(list, "0,1");
+  assert_true(gpus_take(g, "a", "c", 2, list)); /* the same again */
+  assert_string_equal(list, "0,1");
+  assert_true(gpus_take(g, "a", "d", 1, list));
+  assert_string_equal(list, "2");
+  assert_false(gpus_take(g, "b", "c", 2, list)); /* and what it could get is not held back */
+  assert_true(gpus_take(g, "c", "c", 1, list));
+  assert_string_equal(list, "3");
+  gpus_release(g, "a");
+  assert_true(gpus_take(g, "b", "c", 3, list));
+  assert_string_equal(list, "0,1,2");
+  gpus_free(g);
+}
+
 static void listeners_are_seen(void **state) {
   struct sockaddr_in at = {.sin_family = AF_INET};
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -151,9 +172,8 @@ static void listeners_are_seen(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pods_fit_or_hear_why),
-      cmocka_unit_test(ready_pods_are_behind_a_service),
-      cmocka_unit_test(addresses_are_ones_own),
+      cmocka_unit_test(pods_fit_or_hear_why),   cmocka_unit_test(ready_pods_are_behind_a_service),
+      cmocka_unit_test(addresses_are_ones_own), cmocka_unit_test(gpus_are_shared_out),
       cmocka_unit_test(listeners_are_seen),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,9 @@
 #include "compose/metadata.h"
 #include "compose/names.h"
 #include "compose/pod.h"
+#include "compose/shape.h"
+
+#include <stdio.h>
 
 const char *const component_kinds[COMPONENT_KINDS] = {"engine", "decoder", "router"};
 
@@ -134,6 +137,18 @@ static int32_t check_replicas(const char *kind, struct json_object *merged, stru
   return OME_OK;
 }
 
+static int32_t check_shapes(const struct component_request *req, const char *config, struct json_object *template,
+                            struct json_object *own, struct ome_err *err) {
+  char where[160];
+
+  (void)snprintf(where, sizeof(where), "runtime %.100s: spec.%s", json_str(req->runtime, "metadata.name", ""), config);
+  int32_t rc = shape_check_metadata(req->service, "metadata", err);
+  if (rc == OME_OK)
+    rc = shape_check_component(template, where, err);
+  (void)snprintf(where, sizeof(where), "spec.%s", req->kind);
+  return rc == OME_OK ? shape_check_component(own, where, err) : rc;
+}
+
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
                           struct ome_err *err) {
   static const char *const configs[] = {"engineConfig", "decoderConfig", "routerConfig"};
@@ -148,7 +163,10 @@ int32_t component_compose(const struct component_request *req, struct json_objec
       config = configs[i];
   if (!doc)
     return fail_memory(err);
-  int32_t rc = merge_component(json_get(json_get(req->runtime, "spec"), config), own, &merged, err);
+  struct json_object *template = json_get(json_get(req->runtime, "spec"), config);
+  int32_t rc = check_shapes(req, config, template, own, err);
+  if (rc == OME_OK)
+    rc = merge_component(template, own, &merged, err);
   if (rc == OME_OK)
     rc = check_replicas(req->kind, merged, err);
   if (rc != OME_OK)

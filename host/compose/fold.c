@@ -101,6 +101,9 @@ static bool predictor_used(struct json_object *p) {
 
 static bool append_env(struct json_object *runner, const char *name, const char *value) {
   struct json_object *env = json_get(runner, "env");
+
+  if (env && !json_is(env, json_type_array))
+    return true; /* composition says what is wrong with it */
   struct json_object *e = json_object_new_object();
 
   if (!env && (!json_set(runner, "env", json_object_new_array()) || !(env = json_get(runner, "env"))))
@@ -164,11 +167,30 @@ static bool fold_predictor(struct json_object *spec) {
   return lift_runner(engine) && (!model || (fold_inline_container(engine, model) && fold_references(spec, model)));
 }
 
-int32_t fold_service(struct json_object *service, struct json_object **out, struct ome_err *err) {
-  _cleanup_json_ struct json_object *s = json_copy(service);
-  struct json_object *spec = s ? json_ensure(s, "spec") : NULL;
+/* A copy with a spec. */
+static int32_t open_copy(struct json_object *o, struct json_object **out, struct ome_err *err) {
+  struct json_object *spec = json_get(o, "spec");
 
-  if (!spec || !fold_predictor(spec))
+  if (spec && !json_is(spec, json_type_object))
+    return fail(err, OME_E_INVALID, "%s %s: spec: must be an object", json_str(o, "kind", "object"),
+                json_str(o, "metadata.name", ""));
+  struct json_object *copy = json_copy(o);
+  if (!copy || !json_ensure(copy, "spec")) {
+    json_unref(copy);
+    return fail_memory(err);
+  }
+  *out = copy;
+  return OME_OK;
+}
+
+int32_t fold_service(struct json_object *service, struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *s = NULL;
+  int32_t rc = open_copy(service, &s, err);
+
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *spec = json_get(s, "spec");
+  if (!fold_predictor(spec))
     return fail_memory(err);
   json_del(spec, "predictor");
   *out = TAKE_PTR(s);
@@ -178,11 +200,12 @@ int32_t fold_service(struct json_object *service, struct json_object **out, stru
 /* ---- spec.containers of a runtime -------------------------------------------------------------------------------- */
 
 int32_t fold_runtime(struct json_object *runtime, struct json_object **out, struct ome_err *err) {
-  _cleanup_json_ struct json_object *r = json_copy(runtime);
-  struct json_object *spec = r ? json_ensure(r, "spec") : NULL;
+  _cleanup_json_ struct json_object *r = NULL;
+  int32_t rc = open_copy(runtime, &r, err);
 
-  if (!spec)
-    return fail_memory(err);
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *spec = json_get(r, "spec");
   if (!json_get(spec, "engineConfig") && json_len(json_get(spec, "containers")) > 0) {
     struct json_object *engine = json_object_new_object();
     if (!engine || !json_set(spec, "engineConfig", engine))

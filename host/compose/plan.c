@@ -107,7 +107,11 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
     problem(p, "RuntimeReady", selection_reason(p->selection), "%s", p->selection->reason);
     return OME_OK;
   }
-  return fold_runtime(p->selection->chosen->runtime->doc, &p->runtime, err);
+  rc = fold_runtime(p->selection->chosen->runtime->doc, &p->runtime, err);
+  if (rc != OME_E_INVALID)
+    return rc;
+  problem(p, "RuntimeReady", "InvalidSpec", "%s", err->msg);
+  return OME_OK;
 }
 
 /* ---- rendering --------------------------------------------------------------------------------------------------- */
@@ -280,6 +284,11 @@ static int32_t finish(struct plan *p, struct ome_err *err) {
 static int32_t run(const struct plan_world *world, struct json_object *service, struct plan *p, struct ome_err *err) {
   int32_t rc = fold_service(service, &p->service, err);
 
+  if (rc == OME_E_INVALID) {
+    p->service = json_object_get(service);
+    problem(p, "EngineReady", "InvalidSpec", "%s", err->msg);
+    return OME_OK;
+  }
   if (rc != OME_OK)
     return rc;
   p->components = json_object_new_array();

@@ -114,7 +114,7 @@ static bool fill_resources(struct json_object *container, struct json_object *fr
 
   for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
     struct json_object *map = json_get(from, kinds[i]);
-    if (json_empty(map))
+    if (!json_is(map, json_type_object) || json_empty(map))
       continue;
     struct json_object *resources = json_ensure(container, "resources");
     struct json_object *to = resources ? json_ensure(resources, kinds[i]) : NULL;

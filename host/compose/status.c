@@ -308,6 +308,8 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   if (!holder || !status || !json_set(holder, "status", status))
     return fail_memory(err);
   struct work w = {in, holder, status};
+  if (!json_is(json_get(status, "conditions"), json_type_array))
+    json_del(status, "conditions");
   set_model_condition(&w);
   bool ok = true;
   if (in->plan->nproblems)

@@ -143,14 +143,14 @@ void doc_set(struct json_object *o, const char *path, struct json_object *v) {
     if (!path[n])
       break;
     struct json_object *next = doc_get(o, key);
-    if (!next) {
+    if (!next && json_object_is_type(o, json_type_object)) {
       next = json_object_new_object();
       (void)json_object_object_add(o, key, next);
     }
     o = next;
     path += n + 1;
   }
-  if (!o || json_object_object_add(o, key, v) != 0)
+  if (!json_object_is_type(o, json_type_object) || json_object_object_add(o, key, v) != 0)
     (void)json_object_put(v);
 }
 

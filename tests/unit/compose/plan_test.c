@@ -192,12 +192,89 @@ static void names_a_missing_plugin(void **state) {
   json_unref(docs);
 }
 
+/* ---- hostile manifests ---------------------------------------------------------------------------------------------
+ */
+
+static const char *const oddities[] = {"null",       "\"x\"",        "\"\"",        "7",      "-1",   "true",
+                                       "[]",         "{}",           "[1]",         "[null]", "[{}]", "[[\"a\"]]",
+                                       "{\"a\":{}}", "{\"a\":null}", "{\"name\":7}"};
+
+static struct json_object *oddity(size_t i) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  ok(json_parse(oddities[i], strlen(oddities[i]), 0, &o, &err), &err);
+  return o;
+}
+
+/* A copy of O in which node number *COUNTDOWN, in the order of a walk, is something else. */
+static struct json_object *disturbed(struct json_object *o, size_t *countdown, size_t with) {
+  if ((*countdown)-- == 0)
+    return oddity(with);
+  if (json_is(o, json_type_array)) {
+    struct json_object *a = json_object_new_array();
+    for (size_t i = 0; i < json_len(o); i++)
+      (void)json_object_array_add(a, disturbed(json_index(o, i), countdown, with));
+    return a;
+  }
+  if (!json_is(o, json_type_object))
+    return json_object_get(o);
+  struct json_object *out = json_object_new_object();
+  json_object_object_foreach (o, key, value) {
+    (void)json_object_object_add(out, key, disturbed(value, countdown, with));
+  }
+  return out;
+}
+
+static size_t count_nodes(struct json_object *o) {
+  size_t n = 1;
+
+  if (json_is(o, json_type_array))
+    for (size_t i = 0; i < json_len(o); i++)
+      n += count_nodes(json_index(o, i));
+  if (json_is(o, json_type_object)) {
+    json_object_object_foreach (o, key, value) {
+      (void)key;
+      n += count_nodes(value);
+    }
+  }
+  return n;
+}
+
+/* Whatever stands wherever in a manifest: there is a plan, or a problem in words. */
+static void survives_any_shape(void **state) {
+  struct json_object *docs = documents();
+  size_t nodes = count_nodes(docs);
+
+  (void)state;
+  for (size_t n = 0; n < nodes; n++) {
+    for (size_t with = 0; with < ARRAY_LEN(oddities); with++) {
+      size_t countdown = n;
+      struct json_object *other = disturbed(docs, &countdown, with);
+      struct offline o;
+      struct ome_err err = ERR_INIT;
+      ok(offline_init(&o, other, false, plugins, &err), &err);
+      for (size_t i = 0; i < json_len(o.services); i++) {
+        struct plan *plan = NULL;
+        ok(plan_service(&o.world, json_index(o.services, i), &plan, &err), &err);
+        for (size_t p = 0; p < plan->nproblems; p++)
+          assert_true(*plan->problems[p].message && *plan->problems[p].reason);
+        assert_true(plan->nproblems > 0 || json_len(plan->objects) > 0);
+        json_unref(plan_record(plan, 0));
+        plan_free(plan);
+      }
+      offline_fini(&o);
+      json_unref(other);
+    }
+  }
+  json_unref(docs);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(does_not_depend_on_order),
-      cmocka_unit_test(renders_for_the_place),
-      cmocka_unit_test(owns_what_it_renders),
-      cmocka_unit_test(names_a_missing_plugin),
+      cmocka_unit_test(does_not_depend_on_order), cmocka_unit_test(renders_for_the_place),
+      cmocka_unit_test(owns_what_it_renders),     cmocka_unit_test(names_a_missing_plugin),
+      cmocka_unit_test(survives_any_shape),
   };
   return cmocka_run_group_tests(tests, load, unload);
 }

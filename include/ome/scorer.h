@@ -66,7 +66,7 @@ struct ome_runtime_facts { /* growable; host-owned */
   uint32_t struct_size;
   uint32_t flags; /* OME_RUNTIME_* */
   const char *name;
-  struct ome_list formats;  /* of struct ome_supported_format */
+  struct ome_list formats;  /* of struct ome_supported_format: the one under judgement, asked about one by one */
   uint64_t size_min;        /* parameters; 0: open */
   uint64_t size_max;        /* parameters; 0: open */
   const char *const *protocols; /* NULL-terminated */

@@ -1,4 +1,4 @@
-#include "api/builtin.h"
+#include "api/builtin_internal.h"
 
 #include "base/str.h"
 
@@ -16,8 +16,7 @@ static bool is_name_part(const char *s, size_t len) {
   return true;
 }
 
-/* [prefix/]name: an optional DNS subdomain, and up to 63 characters (apimachinery IsQualifiedName). */
-static bool is_qualified_name(const char *s) {
+bool is_qualified_name(const char *s) {
   const char *slash = strchr(s, '/');
 
   if (!slash)

@@ -15,14 +15,13 @@
   extern const char symbol[]
 
 EMBED(api_schema_core, "core.schema");
-EMBED(api_schema_pod, "pod.schema");
 EMBED(api_schema_ome, "ome.schema");
 
 static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct notation *g_notation; /* made once, under g_lock; lives as long as the process */
 
 static struct notation *notation_locked(void) {
-  static const char *const texts[] = {api_schema_pod, api_schema_core, api_schema_ome, NULL};
+  static const char *const texts[] = {api_schema_core, api_schema_ome, NULL};
 
   if (!g_notation)
     g_notation = notation_new(texts);

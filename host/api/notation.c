@@ -102,7 +102,7 @@ static const struct {
     {"string", SCHEMA_STRING, NULL},      {"bool", SCHEMA_BOOLEAN, NULL},      {"int", SCHEMA_INTEGER, NULL},
     {"int32", SCHEMA_INTEGER, "int32"},   {"int64", SCHEMA_INTEGER, "int64"},  {"number", SCHEMA_NUMBER, NULL},
     {"time", SCHEMA_STRING, "date-time"}, {"microtime", SCHEMA_STRING, "date-time"},
-    {"bytes", SCHEMA_STRING, "byte"},     {"quantity", SCHEMA_INT_OR_STRING, NULL},
+    {"bytes", SCHEMA_STRING, "byte"},     {"quantity", SCHEMA_INT_OR_STRING, "quantity"},
     {"intorstr", SCHEMA_INT_OR_STRING, NULL}, {"any", SCHEMA_ANY, NULL},       {"object", SCHEMA_OBJECT, NULL},
 };
 
@@ -176,8 +176,25 @@ static void set_enum(struct notation *n, struct schema *s, char *text) {
   struct json_object *list = json_object_new_array();
 
   for (const char *const *v = split_list(n, text, '|'); *v; v++)
-    (void)json_object_array_add(list, json_object_new_string(*v));
+    (void)json_object_array_add(list, json_object_new_string(streq(*v, "\"\"") ? "" : *v));
   s->enumeration = need(schema_keep(n->doc, list));
+}
+
+/* What the lists and maps of S hold; made for this field alone when it is a scalar. */
+static struct schema *innermost(struct schema *s) {
+  while (s->items || s->additional)
+    s = (struct schema *)(uintptr_t)(s->items ? s->items : s->additional);
+  return s;
+}
+
+static void set_bound(struct schema *s, bool lower, double v) {
+  if (lower) {
+    s->minimum = v;
+    s->has_minimum = true;
+  } else {
+    s->maximum = v;
+    s->has_maximum = true;
+  }
 }
 
 static void apply_attribute(struct notation *n, struct schema *s, const char *word) {
@@ -187,12 +204,12 @@ static void apply_attribute(struct notation *n, struct schema *s, const char *wo
   } else if (has_prefix(word, "patch(")) {
     s->patch_merge = true;
     s->patch_merge_key = inside(n, word);
+  } else if (streq(word, "patch")) {
+    s->patch_merge = true;
   } else if (has_prefix(word, "enum(")) {
-    set_enum(n, s, inside(n, word));
+    set_enum(n, innermost(s), inside(n, word));
   } else if (has_prefix(word, "min(") || has_prefix(word, "max(")) {
-    double v = strtod(word + 4, NULL);
-    *(word[1] == 'i' ? &s->minimum : &s->maximum) = v;
-    *(word[1] == 'i' ? &s->has_minimum : &s->has_maximum) = true;
+    set_bound(innermost(s), word[1] == 'i', strtod(word + 4, NULL));
   } else if (streq(word, "set")) {
     s->list_type = SCHEMA_LIST_SET;
   } else if (streq(word, "atomic")) {
@@ -320,7 +337,8 @@ static const struct schema *kind_schema(struct notation *n, struct item *item) {
   memcpy(all, s->properties, s->nproperties * sizeof(*all));
   all[s->nproperties++] = (struct schema_property){"apiVersion", new_schema(n, SCHEMA_STRING)};
   all[s->nproperties++] = (struct schema_property){"kind", new_schema(n, SCHEMA_STRING)};
-  struct schema *metadata = new_schema(n, SCHEMA_OBJECT);
+  /* A CRD may say no more of metadata than its type. */
+  const struct schema *metadata = item->words[3] ? new_schema(n, SCHEMA_OBJECT) : resolve_name(n, "ObjectMeta", 10);
   all[s->nproperties++] = (struct schema_property){"metadata", metadata};
   schema_sort(all, s->nproperties);
   s->properties = all;

@@ -307,6 +307,34 @@ static void write_bounds(struct json_object *o, const struct schema *s) {
     set(o, lengths[s->type][1], json_object_new_int64(s->max_length));
 }
 
+#define QUANTITY_PATTERN                                                                                              \
+  "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|" \
+  "(\\.[0-9]+))))?$"
+
+static void write_int_or_string(struct json_object *o, const struct schema *s, bool crd) {
+  static const char *const types[] = {"integer", "string"};
+  struct json_object *any = json_object_new_array();
+
+  for (size_t i = 0; crd && i < ARRAY_LEN(types); i++) {
+    struct json_object *one = json_object_new_object();
+    set(one, "type", json_object_new_string(types[i]));
+    (void)json_object_array_add(any, one);
+  }
+  if (!crd) { /* as kubectl knows both of them */
+    json_unref(any);
+    set(o, "type", json_object_new_string("string"));
+    set(o, "format", json_object_new_string("int-or-string"));
+    return;
+  }
+  if (s->junctors && json_get(s->junctors, "anyOf"))
+    json_unref(any);
+  else
+    set(o, "anyOf", any);
+  if (streq(s->format, "quantity"))
+    set(o, "pattern", json_object_new_string(QUANTITY_PATTERN));
+  set(o, "x-kubernetes-int-or-string", json_object_new_boolean(1));
+}
+
 static void write_extensions(struct json_object *o, const struct schema *s, bool crd) {
   if (s->list_type == SCHEMA_LIST_MAP || s->list_type == SCHEMA_LIST_SET)
     set(o, "x-kubernetes-list-type", json_object_new_string(s->list_type == SCHEMA_LIST_MAP ? "map" : "set"));
@@ -318,14 +346,8 @@ static void write_extensions(struct json_object *o, const struct schema *s, bool
     set(o, "x-kubernetes-preserve-unknown-fields", json_object_new_boolean(1));
   if (s->embedded_resource)
     set(o, "x-kubernetes-embedded-resource", json_object_new_boolean(1));
-  if (s->type == SCHEMA_INT_OR_STRING) {
-    if (crd)
-      set(o, "x-kubernetes-int-or-string", json_object_new_boolean(1));
-    else {
-      set(o, "type", json_object_new_string("string"));
-      set(o, "format", json_object_new_string("int-or-string"));
-    }
-  }
+  if (s->type == SCHEMA_INT_OR_STRING)
+    write_int_or_string(o, s, crd);
   if (s->validations)
     set(o, "x-kubernetes-validations", json_object_get(s->validations));
   if (!crd && s->patch_merge_key)
@@ -342,7 +364,7 @@ struct json_object *schema_to_openapi(const struct schema *s, bool crd) {
     set(o, "description", json_object_new_string(s->description));
   if (*type_names[s->type])
     set(o, "type", json_object_new_string(type_names[s->type]));
-  if (s->format)
+  if (s->format && s->type != SCHEMA_INT_OR_STRING)
     set(o, "format", json_object_new_string(s->format));
   if (s->pattern)
     set(o, "pattern", json_object_new_string(s->pattern));

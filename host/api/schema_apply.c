@@ -45,6 +45,10 @@ static bool is_meta_field(const char *key) {
   return streq(key, "apiVersion") || streq(key, "kind") || streq(key, "metadata");
 }
 
+static const struct schema *object_meta(void) {
+  return schema_field(schema_builtin("", "v1", "Pod"), "metadata");
+}
+
 static void prune(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth);
 
 static void prune_object(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth) {
@@ -53,8 +57,10 @@ static void prune_object(struct pruner *p, const struct schema *s, struct json_o
   json_object_object_foreach(o, key, v) {
     const struct schema *field = schema_field(s, key);
     size_t before = enter_key(p, key);
-    if (resource && is_meta_field(key)) {
-      /* the server's own business */
+    if (resource && streq(key, "metadata")) {
+      prune(p, object_meta(), v, false, depth + 1);
+    } else if (resource && is_meta_field(key)) {
+      /* what the object is */
     } else if (field) {
       prune(p, field, v, field->embedded_resource, depth + 1);
     } else if (!s->preserve_unknown) {
@@ -96,27 +102,31 @@ void schema_prune(const struct schema *s, struct json_object *o, struct json_obj
 
 static void apply_defaults(const struct schema *s, struct json_object *o, int depth);
 
+/* Takes out what is null and may not be. */
+static void drop_nulls(const struct schema *s, struct json_object *o) {
+  VEC(const char *) drop = {0};
+
+  json_object_object_foreach(o, key, v) {
+    const struct schema *field = v ? NULL : schema_field(s, key);
+    if (field && !field->nullable && field->type != SCHEMA_ANY)
+      (void)VEC_PUSH(&drop, key);
+  }
+  for (size_t i = 0; i < drop.len; i++)
+    json_object_object_del(o, drop.items[i]);
+  VEC_FREE(&drop);
+}
+
 static void default_object(const struct schema *s, struct json_object *o, int depth) {
+  drop_nulls(s, o);
   for (size_t i = 0; i < s->nproperties; i++) {
     const struct schema_property *p = &s->properties[i];
-    struct json_object *v = NULL;
-    bool there = json_object_object_get_ex(o, p->name, &v);
-    /* A null that may not be there counts as absent. */
-    if (p->schema->dflt && (!there || (!v && !p->schema->nullable))) {
+    if (p->schema->dflt && !json_object_object_get_ex(o, p->name, NULL))
       (void)json_object_object_add(o, p->name, json_copy(p->schema->dflt));
-      v = json_get(o, p->name);
-    }
-    if (v)
-      apply_defaults(p->schema, v, depth + 1);
   }
-  if (!s->additional)
-    return;
   json_object_object_foreach(o, key, v) {
-    bool declared = false;
-    for (size_t i = 0; i < s->nproperties; i++)
-      declared = declared || streq(s->properties[i].name, key);
-    if (!declared && v)
-      apply_defaults(s->additional, v, depth + 1);
+    const struct schema *field = v ? schema_field(s, key) : NULL;
+    if (field)
+      apply_defaults(field, v, depth + 1);
   }
 }
 

@@ -20,13 +20,10 @@ static const char *at(struct validator *v) {
   return v->path.len ? buf_str(&v->path) : "<nil>";
 }
 
-static size_t enter_key(struct validator *v, const char *key, bool map_key) {
+static size_t enter_key(struct validator *v, const char *key) {
   size_t before = v->path.len;
 
-  if (map_key)
-    buf_addf(&v->path, "[%s]", key);
-  else
-    buf_addf(&v->path, "%s%s", before ? "." : "", key);
+  buf_addf(&v->path, "%s%s", before ? "." : "", key);
   return before;
 }
 
@@ -289,7 +286,7 @@ static void check_object(struct validator *v, const struct schema *s, struct jso
   for (const char *const *r = s->required; r && *r; r++) {
     if (json_object_object_get_ex(o, *r, NULL) || (resource && is_meta_field(*r)))
       continue;
-    size_t before = enter_key(v, *r, false);
+    size_t before = enter_key(v, *r);
     field_errors_add(v->out, FIELD_REQUIRED, at(v), "Required value");
     leave(v, before);
   }
@@ -302,7 +299,7 @@ static void check_object(struct validator *v, const struct schema *s, struct jso
     const struct schema *field = schema_field(s, key);
     if (!field || (resource && is_meta_field(key)))
       continue;
-    size_t before = enter_key(v, key, field == s->additional);
+    size_t before = enter_key(v, key);
     check(v, field, value, field->embedded_resource, depth + 1);
     leave(v, before);
   }

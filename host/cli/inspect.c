@@ -4,6 +4,7 @@
 #include "model/facts.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void print_table(struct json_object *o) {
   json_object_object_foreach(o, key, v) {

@@ -1,0 +1,393 @@
+#include "hub/hub.h"
+
+#include "base/json.h"
+#include "base/str.h"
+#include "base/strmap.h"
+#include "hub/repository.h"
+#include "net/http_server.h"
+#include "os/file.h"
+
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PAGE 1000u         /* files of one answer */
+#define LFS_FROM 1048576u  /* bytes from which a file counts as one of LFS, as .gguf and .safetensors always do */
+
+struct hub {
+  struct hub_config cfg;
+  char *dir, *token;
+  struct loop *loop;
+  struct http_server *http;
+  struct strmap *repositories; /* name -> struct repository; loop thread */
+};
+
+static void repository_drop(void *p) {
+  repository_free(p);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+static void answer_json(struct http_exchange *x, int status, struct json_object *owned) {
+  _cleanup_json_ struct json_object *o = owned;
+  _cleanup_free_ char *text = json_text(o);
+
+  http_respond(x, status, "application/json; charset=utf-8", text, text ? strlen(text) : 0);
+}
+
+/* The hub's way to say why: two headers and a small body. */
+static void answer_error(struct http_exchange *x, int status, const char *code, const char *message) {
+  struct json_object *o = json_object_new_object();
+
+  http_add_header(x, "X-Error-Code", code);
+  http_add_header(x, "X-Error-Message", message);
+  if (status == 429)
+    http_add_header(x, "Retry-After", "1");
+  (void)json_set_str(o, "error", message);
+  answer_json(x, status, o);
+}
+
+static bool is_lfs(const struct repo_file *f) {
+  return f->size >= LFS_FROM || has_suffix(f->path, ".gguf") || has_suffix(f->path, ".safetensors") ||
+         has_suffix(f->path, ".bin");
+}
+
+static struct json_object *describe(const struct repo_file *f) {
+  struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "type", "file");
+  (void)json_set_str(o, "oid", f->sha1);
+  (void)json_set_i64(o, "size", (int64_t)f->size);
+  (void)json_set_str(o, "path", f->path);
+  if (is_lfs(f)) {
+    (void)json_set_str(o, "lfs.oid", f->sha256);
+    (void)json_set_i64(o, "lfs.size", (int64_t)f->size);
+    (void)json_set_i64(o, "lfs.pointerSize", 134);
+  }
+  return o;
+}
+
+/* ---- repositories ----------------------------------------------------------------------------------------------- */
+
+/* The repository as it is now; NULL: answered. */
+static struct repository *find_repository(struct hub *h, struct http_exchange *x, const char *name) {
+  _cleanup_free_ char *dir = path_join(h->dir, name);
+  struct repository *fresh = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (!path_is_safe(name) || !dir ||
+      repository_read(name, dir, strmap_get(h->repositories, name), &fresh, &err) != OME_OK) {
+    answer_error(x, 404, "RepoNotFound", "Repository not found");
+    return NULL;
+  }
+  if (!strmap_put(h->repositories, name, fresh)) {
+    repository_free(fresh);
+    answer_error(x, 500, "Internal", "out of memory");
+    return NULL;
+  }
+  return fresh;
+}
+
+/* Branch names all mean the present commit; another commit is not there. */
+static bool check_revision(struct http_exchange *x, const struct repository *r, const char *revision) {
+  bool is_commit = strlen(revision) == 40 && strspn(revision, "0123456789abcdef") == 40;
+
+  if (!is_commit || streq(revision, r->commit))
+    return true;
+  answer_error(x, 404, "RevisionNotFound", "Revision not found");
+  return false;
+}
+
+static void answer_info(struct http_exchange *x, const struct repository *r) {
+  struct json_object *o = json_object_new_object();
+  struct json_object *siblings = json_object_new_array();
+
+  (void)json_set_str(o, "_id", r->commit);
+  (void)json_set_str(o, "id", r->name);
+  (void)json_set_str(o, "modelId", r->name);
+  (void)json_set_str(o, "sha", r->commit);
+  (void)json_set_bool(o, "private", false);
+  (void)json_set_bool(o, "gated", false);
+  (void)json_set_bool(o, "disabled", false);
+  (void)json_set(o, "tags", json_object_new_array());
+  for (size_t i = 0; i < r->files.len; i++) {
+    struct json_object *s = json_object_new_object();
+    (void)json_set_str(s, "rfilename", r->files.items[i].path);
+    (void)json_object_array_add(siblings, s);
+  }
+  (void)json_set(o, "siblings", siblings);
+  answer_json(x, 200, o);
+}
+
+/* Whether PATH is in FOLDER ("" : the root), directly unless RECURSIVE. */
+static bool is_in(const char *path, const char *folder, bool recursive) {
+  size_t n = strlen(folder);
+
+  if (n && (strncmp(path, folder, n) != 0 || path[n] != '/'))
+    return false;
+  return recursive || !strchr(path + n + (n > 0), '/');
+}
+
+static void answer_tree(struct hub *h, struct http_exchange *x, const struct repository *r, const char *revision,
+                        const char *folder) {
+  const char *cursor = http_query(x, "cursor");
+  const char *recursive = http_query(x, "recursive");
+  struct json_object *list = json_object_new_array();
+  uint64_t start = 0;
+  size_t i;
+
+  if (cursor && !str_to_u64(cursor, &start))
+    start = 0;
+  for (i = (size_t)start; i < r->files.len && json_len(list) < PAGE; i++)
+    if (is_in(r->files.items[i].path, folder, recursive && !streq(recursive, "false")))
+      (void)json_object_array_add(list, describe(&r->files.items[i]));
+  if (i < r->files.len) {
+    _cleanup_free_ char *link =
+        str_printf("<http://127.0.0.1:%u/api/models/%s/tree/%s%s%s?recursive=%s&cursor=%zu>; rel=\"next\"",
+                   http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder,
+                   recursive ? recursive : "false", i);
+    if (link)
+      http_add_header(x, "Link", link);
+  }
+  answer_json(x, 200, list);
+}
+
+static void answer_paths_info(struct http_exchange *x, const struct repository *r) {
+  _cleanup_json_ struct json_object *body = NULL;
+  struct json_object *list = json_object_new_array();
+  struct ome_err err = ERR_INIT;
+  size_t len;
+  const char *text = http_body(x, &len);
+
+  (void)json_parse(text, len, 0, &body, &err);
+  struct json_object *paths = json_at(body, "paths");
+  for (size_t i = 0; i < json_len(paths); i++) {
+    const struct repo_file *f = repository_find(r, json_object_get_string(json_index(paths, i)));
+    if (f)
+      (void)json_object_array_add(list, describe(f));
+  }
+  answer_json(x, 200, list);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------ */
+
+/* "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range, 0: none that we serve, -1: not satisfiable. */
+static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last) {
+  _cleanup_free_ char *copy = has_prefix(text, "bytes=") ? strdup(text + 6) : NULL;
+  char *dash = copy ? strchr(copy, '-') : NULL;
+
+  if (!dash || strchr(copy, ','))
+    return 0;
+  *dash = '\0';
+  if (!*copy) {
+    if (!str_to_u64(dash + 1, last) || *last == 0)
+      return 0;
+    *first = size > *last ? size - *last : 0;
+    *last = size - 1;
+    return size ? 1 : -1;
+  }
+  if (!str_to_u64(copy, first) || (dash[1] && !str_to_u64(dash + 1, last)))
+    return 0;
+  if (*first >= size)
+    return -1;
+  if (!dash[1] || *last >= size)
+    *last = size - 1;
+  return *last >= *first ? 1 : 0;
+}
+
+static void add_file_headers(struct http_exchange *x, const struct repository *r, const struct repo_file *f) {
+  _cleanup_free_ char *etag = str_printf("\"%s\"", is_lfs(f) ? f->sha256 : f->sha1);
+  _cleanup_free_ char *size = str_printf("%llu", (unsigned long long)f->size);
+
+  http_add_header(x, "ETag", etag);
+  http_add_header(x, "Accept-Ranges", "bytes");
+  http_add_header(x, "X-Repo-Commit", r->commit);
+  if (is_lfs(f)) {
+    http_add_header(x, "X-Linked-Size", size);
+    http_add_header(x, "X-Linked-Etag", etag);
+  }
+}
+
+static void hang_up(void *arg, struct http_exchange *x) {
+  (void)arg;
+  http_abort(x);
+}
+
+static void answer_file(struct hub *h, struct http_exchange *x, const struct repository *r, const char *path) {
+  const struct repo_file *f = repository_find(r, path);
+  const char *range = http_header(x, "range");
+  uint64_t first = 0;
+  uint64_t last;
+  char content_range[96];
+
+  if (!f) {
+    http_add_header(x, "X-Repo-Commit", r->commit);
+    answer_error(x, 404, "EntryNotFound", "Entry not found");
+    return;
+  }
+  _cleanup_free_ char *full = path_join(r->dir, path);
+  int fd = full ? open(full, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd < 0) {
+    answer_error(x, 404, "EntryNotFound", "Entry not found");
+    return;
+  }
+  int kind = range ? parse_range(range, f->size, &first, &last) : 0;
+  add_file_headers(x, r, f);
+  if (kind < 0) {
+    (void)close(fd);
+    (void)snprintf(content_range, sizeof(content_range), "bytes */%llu", (unsigned long long)f->size);
+    http_add_header(x, "Content-Range", content_range);
+    http_respond(x, 416, NULL, "", 0);
+    return;
+  }
+  uint64_t len = kind ? last - first + 1 : f->size;
+  if (kind) {
+    (void)snprintf(content_range, sizeof(content_range), "bytes %llu-%llu/%llu", (unsigned long long)first,
+                   (unsigned long long)last, (unsigned long long)f->size);
+    http_add_header(x, "Content-Range", content_range);
+  }
+  http_respond_start(x, kind ? 206 : 200, "application/octet-stream", (int64_t)len);
+  if (h->cfg.fault_cut && len > h->cfg.fault_cut) {
+    http_respond_file(x, fd, first, h->cfg.fault_cut);
+    http_on_drain(x, hang_up, NULL);
+    return;
+  }
+  http_respond_file(x, fd, kind ? first : 0, len);
+  http_respond_end(x);
+}
+
+/* ---- routes ----------------------------------------------------------------------------------------------------- */
+
+static bool is_allowed(const struct hub *h, struct http_exchange *x) {
+  const char *value = http_header(x, "authorization");
+  size_t n = h->token ? strlen(h->token) : 0;
+
+  if (!h->token)
+    return true;
+  return has_prefix(value, "Bearer ") && strlen(value + 7) == n && CRYPTO_memcmp(value + 7, h->token, n) == 0;
+}
+
+/* "org/name" of the first two segments of PATH, new; *REST is what follows, without a slash. */
+static char *take_name(const char *path, const char **rest) {
+  const char *slash = strchr(path, '/');
+  const char *end = slash ? strchr(slash + 1, '/') : NULL;
+
+  if (!slash)
+    return NULL;
+  *rest = end ? end + 1 : "";
+  return str_copy(path, end ? (size_t)(end - path) : strlen(path));
+}
+
+/* "REV/more" apart, both decoded and new. */
+static bool take_revision(const char *text, char **revision, char **more) {
+  size_t n = strcspn(text, "/");
+
+  *revision = url_decode(text, n);
+  *more = url_decode(text + n + (text[n] == '/'), strlen(text + n + (text[n] == '/')));
+  return *revision && *more;
+}
+
+static void handle_api(struct hub *h, struct http_exchange *x, const char *path) {
+  const char *rest = "";
+  _cleanup_free_ char *name = take_name(path, &rest);
+  _cleanup_free_ char *revision = NULL;
+  _cleanup_free_ char *more = NULL;
+  const char *slash = strchr(rest, '/');
+  struct repository *r = name ? find_repository(h, x, name) : NULL;
+
+  if (!r) {
+    if (!name)
+      answer_error(x, 404, "NotFound", "Not found");
+    return;
+  }
+  if (!*rest) {
+    answer_info(x, r);
+    return;
+  }
+  if (!slash || !take_revision(slash + 1, &revision, &more)) {
+    answer_error(x, 404, "NotFound", "Not found");
+    return;
+  }
+  if (!check_revision(x, r, revision))
+    return;
+  if (has_prefix(rest, "revision/"))
+    answer_info(x, r);
+  else if (has_prefix(rest, "tree/"))
+    answer_tree(h, x, r, revision, more);
+  else if (has_prefix(rest, "paths-info/"))
+    answer_paths_info(x, r);
+  else
+    answer_error(x, 404, "NotFound", "Not found");
+}
+
+static void handle_file(struct hub *h, struct http_exchange *x, const char *path) {
+  const char *rest = "";
+  _cleanup_free_ char *name = take_name(path, &rest);
+  _cleanup_free_ char *revision = NULL;
+  _cleanup_free_ char *more = NULL;
+  const char *slash = strchr(rest, '/');
+
+  if (!name || !slash || !(has_prefix(rest, "resolve/") || has_prefix(rest, "raw/")) ||
+      !take_revision(slash + 1, &revision, &more)) {
+    answer_error(x, 404, "NotFound", "Not found");
+    return;
+  }
+  struct repository *r = find_repository(h, x, name);
+  if (r && check_revision(x, r, revision))
+    answer_file(h, x, r, more);
+}
+
+static void handle(void *arg, struct http_exchange *x) {
+  struct hub *h = arg;
+  const char *path = http_path(x);
+
+  if (h->cfg.fault_status)
+    answer_error(x, h->cfg.fault_status, h->cfg.fault_status == 404 ? "RepoNotFound" : "Fault", "fault by --fault");
+  else if (!is_allowed(h, x))
+    answer_error(x, 401, "Unauthorized", "Invalid username or password.");
+  else if (has_prefix(path, "/api/models/"))
+    handle_api(h, x, path + strlen("/api/models/"));
+  else
+    handle_file(h, x, path + 1);
+}
+
+int32_t hub_start(const struct hub_config *cfg, struct hub **out, struct ome_err *err) {
+  struct hub *h = calloc(1, sizeof(*h));
+  int32_t rc;
+
+  if (!h)
+    return fail_memory(err);
+  h->cfg = *cfg;
+  h->dir = realpath(cfg->dir, NULL);
+  h->token = cfg->token ? strdup(cfg->token) : NULL;
+  h->repositories = strmap_new(repository_drop);
+  if (!h->dir)
+    rc = fail_errno(err, "hub", cfg->dir);
+  else
+    rc = h->repositories ? loop_new("hub", &h->loop, err) : fail_memory(err);
+  const struct http_server_config http = {.address = cfg->address, .port = cfg->port, .handler = handle, .arg = h};
+  if (rc == OME_OK)
+    rc = http_server_new(h->loop, &http, &h->http, err);
+  if (rc != OME_OK) {
+    hub_stop(h);
+    return rc;
+  }
+  *out = h;
+  return OME_OK;
+}
+
+void hub_stop(struct hub *h) {
+  if (!h)
+    return;
+  http_server_free(h->http);
+  loop_free(h->loop);
+  strmap_free(h->repositories);
+  free(h->dir);
+  free(h->token);
+  free(h);
+}
+
+uint16_t hub_port(const struct hub *h) {
+  return http_server_port(h->http);
+}

@@ -150,7 +150,11 @@ static int32_t reconcile_one(struct local *l, struct json_object *service, const
   }
   if (!has_address(service))
     return rc == OME_OK ? forget(l, key, true) : rc;
-  if (!addresses_get(l->service_ips, key, meta_annotation(service, SERVICE_ADDRESS_ANNOTATION), address))
+  /* What it had, or else what the API server gave it, so that its cluster IP is where it answers. */
+  const char *wanted = meta_annotation(service, SERVICE_ADDRESS_ANNOTATION);
+  if (!wanted || !*wanted)
+    wanted = json_str(service, "spec.clusterIP", NULL);
+  if (!addresses_get(l->service_ips, key, wanted, address))
     return fail(err, OME_E_UNAVAILABLE, "service %s: no loopback address is free", key);
   if (rc == OME_OK)
     rc = set_proxy(l, service, key, address, slices, err);

@@ -32,15 +32,24 @@ static char *label_query(struct json_object *workload) {
   return buf_take(&out);
 }
 
+/* Whether WORKLOAD is still there, as the API server has it now: what is about to go must adopt nobody. */
+static bool lives(struct local *l, const struct workload *w, struct json_object *workload) {
+  _cleanup_json_ struct json_object *now = NULL;
+  struct ome_err err = ERR_INIT;
+
+  return kube_get(l->client, w->resource, meta_namespace(workload), meta_name(workload), &now, &err) == OME_OK &&
+         streq(meta_uid(now), meta_uid(workload)) && !meta_deleting(now);
+}
+
 /* Makes a child that nobody controls, and that the selector finds, the workload's own.  Whether it is now. */
 static bool adopt(struct local *l, const struct workload *w, struct json_object *workload, struct json_object *child) {
   _cleanup_(selector_freep) struct selector *selector = NULL;
   _cleanup_json_ struct json_object *patch = json_object_new_object();
   struct ome_err err = ERR_INIT;
 
-  if (w == &jobs || meta_owner(child) || meta_deleting(child) || meta_deleting(workload) ||
+  if (w == &jobs || meta_owner(child) || meta_deleting(child) ||
       selector_from_object(json_at(workload, "spec.selector"), &selector, &err) != OME_OK ||
-      !selector_match(selector, json_at(child, "metadata.labels")))
+      !selector_match(selector, json_at(child, "metadata.labels")) || !lives(l, w, workload))
     return false;
   meta_set_owner(child, workload);
   if (!json_set(patch, "metadata.ownerReferences", json_copy(json_at(child, "metadata.ownerReferences"))) ||
@@ -86,6 +95,19 @@ static void tell_created(struct local *l, const struct workload *w, struct json_
     tell_scaled(l, workload, child, 0, json_i64(child, "spec.replicas", 0));
   else
     kube_record(l->recorder, workload, false, "SuccessfulCreate", "Created pod: %s", meta_name(child));
+}
+
+/* A Job that has just ended says so. */
+static void tell_ended(struct local *l, struct json_object *workload, struct json_object *status) {
+  static const char *const types[] = {"Complete", "Failed"};
+
+  for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+    struct json_object *c = json_find(json_get(status, "conditions"), "type", types[i]);
+    bool failed = i == 1;
+    if (c && streq(json_str(c, "status", ""), "True") && !streq(meta_condition(workload, types[i]), "True"))
+      kube_record(l->recorder, workload, failed, failed ? json_str(c, "reason", "Failed") : "Completed", "%s",
+                  failed ? json_str(c, "message", "") : "Job completed");
+  }
 }
 
 /* ---- the plan
@@ -168,6 +190,8 @@ static int32_t carry_out(struct local *l, const struct workload *w, struct json_
     rc = remove_children(l, w, workload, p, err);
   /* The status is written even when a child was refused: it says how far things are. */
   int32_t status_rc = write_status(l, w, workload, p->status, &status_err);
+  if (w == &jobs && status_rc == OME_OK)
+    tell_ended(l, workload, p->status);
   if (rc == OME_OK && status_rc != OME_OK) {
     *err = status_err;
     rc = status_rc;

@@ -83,16 +83,17 @@ static int32_t unsupported(const struct plugin_instance *i, const char *method, 
 }
 
 /* Every wrapper is this, with another method. */
-#define CALL(kind, method, ...)                                      \
-  do {                                                               \
-    if (!i->factory->ops.kind.method)                                \
-      return unsupported(i, #method, err);                           \
-    int32_t rc_ = enter(i, err);                                     \
-    if (rc_ != OME_OK)                                               \
-      return rc_;                                                    \
-    rc_ = i->factory->ops.kind.method(i->self, __VA_ARGS__);         \
-    leave(i);                                                        \
-    return settle(i, #method, rc_, err);                             \
+#define CALL(kind, method, ...)                                                                                        \
+  do {                                                                                                                 \
+    if (!i->factory->ops.kind.method)                                                                                  \
+      return unsupported(i, #method, err);                                                                             \
+    int32_t rc_ = enter(i, err);                                                                                       \
+    if (rc_ != OME_OK)                                                                                                 \
+      return rc_;                                                                                                      \
+    err_clear(err);                                                                                                    \
+    rc_ = i->factory->ops.kind.method(i->self, __VA_ARGS__);                                                           \
+    leave(i);                                                                                                          \
+    return settle(i, #method, rc_, err);                                                                               \
   } while (0)
 
 int32_t plugin_storage_list(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
@@ -110,8 +111,8 @@ int32_t plugin_storage_headers(struct plugin_instance *i, const struct plugin_ca
 }
 
 int32_t plugin_storage_read(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
-                            const struct ome_model_file *file, uint64_t offset, uint64_t len,
-                            struct ome_byte_sink *out, struct ome_err *err) {
+                            const struct ome_model_file *file, uint64_t offset, uint64_t len, struct ome_byte_sink *out,
+                            struct ome_err *err) {
   struct call call = make_call(c);
 
   CALL(storage, read, &call.base, ref, file, offset, len, out, err);

@@ -11,6 +11,9 @@
 
 #define CONF_MAX ((size_t)1 << 20)
 #define FOLDER "../lib/ome/plugins"
+#ifndef INSTALLED_FOLDER
+#define INSTALLED_FOLDER "/usr/local/lib/ome/plugins"
+#endif
 
 static void plugin_fini(struct conf_plugin *p) {
   free(p->file);
@@ -38,7 +41,7 @@ static struct conf_plugin *find(struct conf *c, const char *file) {
   return NULL;
 }
 
-/* Where the plugins of this installation are; new. */
+/* Where the plugins of this installation are, new: beside the executable, else where it was to be installed. */
 static char *own_folder(void) {
   char exe[PATH_MAX];
   ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
@@ -48,7 +51,8 @@ static char *own_folder(void) {
   exe[n] = '\0';
   *strrchr(exe, '/') = '\0';
   _cleanup_free_ char *joined = path_join(exe, FOLDER);
-  return joined ? realpath(joined, NULL) : NULL;
+  char *beside = joined ? realpath(joined, NULL) : NULL;
+  return beside ? beside : realpath(INSTALLED_FOLDER, NULL);
 }
 
 static int is_plugin(const struct dirent *e) {
@@ -90,51 +94,83 @@ static char *locate(const char *folder, struct json_object *paths, const char *f
   return resolve(folder, file);
 }
 
-static int32_t check_keys(const char *path, struct json_object *o, const char *const *allowed, struct ome_err *err) {
-  json_object_object_foreach(o, key, v) {
-    size_t i = 0;
-    (void)v;
-    while (allowed[i] && !streq(allowed[i], key))
-      i++;
-    if (!allowed[i])
-      return fail(err, OME_E_INVALID, "%s: unknown key \"%s\"; there are path, plugins, file, sha256, required, settings",
-                  path, key);
+/* A key of the file and the type its value must have: a digest of digits only is a number unless quoted. */
+struct field {
+  const char *name;
+  enum json_type type;
+};
+
+static int32_t check_fields(const char *path, struct json_object *o, const struct field *fields, struct ome_err *err) {
+  json_object_object_foreach (o, key, v) {
+    const struct field *f = fields;
+    while (f->name && !streq(f->name, key))
+      f++;
+    if (!f->name)
+      return fail(err, OME_E_INVALID,
+                  "%s: unknown key \"%s\"; there are path, all, plugins, file, sha256, required, settings", path, key);
+    if (v && !json_is(v, f->type))
+      return fail(err, OME_E_INVALID, "%s: %s must be of type %s%s", path, key, json_type_to_name(f->type),
+                  f->type == json_type_string ? "; put it in quotes" : "");
   }
   return OME_OK;
 }
 
+static bool is_sha256(const char *s) {
+  return strlen(s) == 64 && strspn(s, "0123456789abcdefABCDEF") == 64;
+}
+
 static int32_t add_entry(struct conf *c, const char *path, const char *folder, struct json_object *paths,
                          struct json_object *o, struct ome_err *err) {
-  static const char *const allowed[] = {"file", "sha256", "required", "settings", NULL};
+  static const struct field fields[] = {{"file", json_type_string},
+                                        {"sha256", json_type_string},
+                                        {"required", json_type_boolean},
+                                        {"settings", json_type_object},
+                                        {NULL, json_type_null}};
   const char *file = json_str(o, "file", NULL);
   const char *sha256 = json_str(o, "sha256", NULL);
 
-  if (!json_is(o, json_type_object) || !file)
-    return fail(err, OME_E_INVALID, "%s: every entry of plugins needs a file", path);
-  int32_t rc = check_keys(path, o, allowed, err);
+  if (!json_is(o, json_type_object))
+    return fail(err, OME_E_INVALID, "%s: every entry of plugins is a mapping", path);
+  int32_t rc = check_fields(path, o, fields, err);
   if (rc != OME_OK)
     return rc;
-  if (sha256 && strlen(sha256) != 64)
+  if (!file || !*file)
+    return fail(err, OME_E_INVALID, "%s: every entry of plugins needs a file", path);
+  if (sha256 && !is_sha256(sha256))
     return fail(err, OME_E_INVALID, "%s: %s: sha256 is 64 hex digits", path, file);
   struct conf_plugin p = {.file = locate(folder, paths, file),
                           .sha256 = sha256 ? strdup(sha256) : NULL,
                           .required = json_flag(o, "required", false),
                           .settings = json_copy(json_at(o, "settings"))};
+  if (p.file && find(c, p.file)) {
+    plugin_fini(&p);
+    return fail(err, OME_E_INVALID, "%s: %s is listed twice", path, file);
+  }
   return add(c, p, err);
 }
 
+static int32_t check_paths(const char *path, struct json_object *paths, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(paths); i++)
+    if (!json_is(json_index(paths, i), json_type_string))
+      return fail(err, OME_E_INVALID, "%s: path is a list of folders", path);
+  return OME_OK;
+}
+
 static int32_t read_conf(const char *path, struct json_object *o, struct conf *c, struct ome_err *err) {
-  static const char *const allowed[] = {"path", "plugins", "all", NULL};
+  static const struct field fields[] = {
+      {"path", json_type_array}, {"plugins", json_type_array}, {"all", json_type_boolean}, {NULL, json_type_null}};
   const char *slash = strrchr(path, '/');
   _cleanup_free_ char *folder = slash ? str_copy(path, (size_t)(slash - path)) : strdup(".");
   _cleanup_free_ char *absolute = folder ? realpath(*folder ? folder : "/", NULL) : NULL;
   struct json_object *paths = json_at(o, "path");
   struct json_object *list = json_at(o, "plugins");
-  int32_t rc = json_is(o, json_type_object) ? check_keys(path, o, allowed, err)
+  int32_t rc = json_is(o, json_type_object) ? check_fields(path, o, fields, err)
                                             : fail(err, OME_E_INVALID, "%s: not a mapping", path);
 
   if (rc == OME_OK && !absolute)
     rc = fail_errno(err, "plugins", path);
+  if (rc == OME_OK)
+    rc = check_paths(path, paths, err);
   for (size_t i = 0; rc == OME_OK && i < json_len(list); i++)
     rc = add_entry(c, path, absolute, paths, json_index(list, i), err);
   for (size_t i = 0; rc == OME_OK && json_flag(o, "all", true) && i < json_len(paths); i++) {

@@ -1,4 +1,5 @@
-/* plugins.conf: where plugins are, which are wanted, and how each is set up.  docs/plugin-guide.md describes the file. */
+/* plugins.conf: where plugins are, which are wanted, and how each is set up.  docs/plugin-guide.md describes the file.
+ */
 #ifndef HOST_PLUGIN_CONF_H
 #define HOST_PLUGIN_CONF_H
 

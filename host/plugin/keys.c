@@ -74,7 +74,7 @@ static int32_t check_known(const struct ome_factory *f, struct json_object *sett
   if (settings && !json_is(settings, json_type_object))
     return fail(err, OME_E_INVALID, "%s: settings must be a mapping", f->name);
   if (settings) {
-    json_object_object_foreach(settings, key, v) {
+    json_object_object_foreach (settings, key, v) {
       (void)v;
       if (!find_key(f, key))
         return fail(err, OME_E_INVALID, "%s: unknown setting \"%s\"; `ome plugin info %s` lists them", f->name, key,

@@ -11,8 +11,8 @@ struct keys {
   uint32_t n;
 };
 
-/* Values for every key of FACTORY from SETTINGS (a JSON object, may be NULL) and the defaults.  The error names the key.
- * Sizes and durations arrive in decimal bytes and milliseconds. */
+/* Values for every key of FACTORY from SETTINGS (a JSON object, may be NULL) and the defaults.  The error names the
+ * key. Sizes and durations arrive in decimal bytes and milliseconds. */
 int32_t keys_resolve(const struct ome_factory *f, struct json_object *settings, struct keys *out, struct ome_err *err);
 void keys_fini(struct keys *k); /* values are wiped: some are secret */
 

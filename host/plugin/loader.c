@@ -2,16 +2,19 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "os/file.h"
+#include "plugin/elf.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 #include <fcntl.h>
 #include <ltdl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define PLUGIN_MAX ((size_t)256 << 20)
 
@@ -64,18 +67,22 @@ static int32_t start_locked(struct ome_err *err) {
 
 /* ---- before a byte of it runs ----------------------------------------------------------------------------------- */
 
-/* Whoever may write a plugin may run code here: nobody but root and ourselves. */
+/* Whoever may write a plugin may run code here: nobody but root and ourselves.  A group of the owner's own number is
+ * the owner's private group, which has no other member. */
 static int32_t check_owner(const char *what, const char *path, const struct stat *st, struct ome_err *err) {
+  mode_t others = st->st_gid == st->st_uid ? S_IWOTH : S_IWGRP | S_IWOTH;
+
   if (st->st_uid != 0 && st->st_uid != geteuid())
     return fail(err, OME_E_DENIED, "%s: its %s belongs to user %u; it must be root's or that of this process", path,
                 what, (unsigned)st->st_uid);
-  if (st->st_mode & (S_IWGRP | S_IWOTH))
+  if (st->st_mode & others)
     return fail(err, OME_E_DENIED, "%s: its %s may be written by others; chmod go-w it", path, what);
   return OME_OK;
 }
 
-static int32_t check_folder(const char *path, struct ome_err *err) {
-  _cleanup_free_ char *folder = str_copy(path, (size_t)(strrchr(path, '/') - path));
+/* The folder of FILE, which is where PATH leads. */
+static int32_t check_folder(const char *path, const char *file, struct ome_err *err) {
+  _cleanup_free_ char *folder = str_copy(file, (size_t)(strrchr(file, '/') - file));
   struct stat st;
 
   if (!folder)
@@ -85,30 +92,27 @@ static int32_t check_folder(const char *path, struct ome_err *err) {
   return check_owner("folder", path, &st, err);
 }
 
-static int32_t check_elf(const char *path, const unsigned char *data, size_t len, struct ome_err *err) {
-  const Elf64_Ehdr *head = (const void *)data;
+static int32_t check_bytes(const char *path, int fd, size_t len, const char *sha256, struct ome_err *err) {
+  char digest[65];
 
-  if (len < sizeof(*head) || memcmp(data, ELFMAG, SELFMAG) != 0)
-    return fail(err, OME_E_INVALID, "%s: not an ELF file", path);
-#if defined(__x86_64__)
-  const Elf64_Half machine = EM_X86_64;
-#elif defined(__aarch64__)
-  const Elf64_Half machine = EM_AARCH64;
-#else
-  const Elf64_Half machine = head->e_machine;
-#endif
-  if (head->e_ident[EI_CLASS] != ELFCLASS64 || head->e_machine != machine)
-    return fail(err, OME_E_UNSUPPORTED, "%s: built for another machine", path);
-  if (head->e_type != ET_DYN)
-    return fail(err, OME_E_INVALID, "%s: not a shared object", path);
-  return OME_OK;
+  if (len == 0 || len > PLUGIN_MAX)
+    return fail(err, OME_E_INVALID, "%s: %zu bytes are no plugin", path, len);
+  void *data = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (data == MAP_FAILED)
+    return fail_errno(err, "map", path);
+  int32_t rc = elf_check(path, data, len, err);
+  if (rc == OME_OK && sha256) {
+    sha256_hex(data, len, digest);
+    if (strcasecmp(digest, sha256) != 0)
+      rc = fail(err, OME_E_CORRUPT, "%s: its SHA-256 is %s, plugins.conf says %s", path, digest, sha256);
+  }
+  (void)munmap(data, len);
+  return rc;
 }
 
-static int32_t check_file(const char *path, const char *sha256, struct ome_err *err) {
-  _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-  _cleanup_free_ char *data = NULL;
-  size_t len;
-  char digest[65];
+/* PATH is how it was named, FILE the same without links: both folders count. */
+static int32_t check_file(const char *path, const char *file, const char *sha256, struct ome_err *err) {
+  _cleanup_close_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   struct stat st;
 
   if (fd < 0 || fstat(fd, &st) != 0)
@@ -117,17 +121,10 @@ static int32_t check_file(const char *path, const char *sha256, struct ome_err *
     return fail(err, OME_E_INVALID, "%s: not a file", path);
   int32_t rc = check_owner("file", path, &st, err);
   if (rc == OME_OK)
-    rc = check_folder(path, err);
+    rc = check_folder(path, path, err);
   if (rc == OME_OK)
-    rc = file_read(path, PLUGIN_MAX, &data, &len, err);
-  if (rc == OME_OK)
-    rc = check_elf(path, (const unsigned char *)data, len, err);
-  if (rc != OME_OK || !sha256)
-    return rc;
-  sha256_hex(data, len, digest);
-  if (!streq(digest, sha256))
-    return fail(err, OME_E_CORRUPT, "%s: its SHA-256 is %s, plugins.conf says %s", path, digest, sha256);
-  return OME_OK;
+    rc = check_folder(path, file, err);
+  return rc == OME_OK ? check_bytes(path, fd, (size_t)st.st_size, sha256, err) : rc;
 }
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
@@ -139,7 +136,7 @@ static const char *why_of(const char *path) {
   return has_prefix(g_why, path) && g_why[n] == ':' ? g_why + n + 2 : g_why;
 }
 
-static int32_t open_locked(const char *path, const struct ome_plugin **out, struct ome_err *err) {
+static int32_t open_locked(const char *path, const char *file, const struct ome_plugin **out, struct ome_err *err) {
   union {
     void *data;
     ome_plugin_fn *fn;
@@ -149,9 +146,9 @@ static int32_t open_locked(const char *path, const struct ome_plugin **out, stru
   if (rc != OME_OK)
     return rc;
   g_why[0] = '\0';
-  lt_dlhandle handle = lt_dlopen(path);
+  lt_dlhandle handle = lt_dlopen(file);
   if (!handle)
-    return fail(err, OME_E_INVALID, "%s: %s", path, *g_why ? why_of(path) : lt_dlerror());
+    return fail(err, OME_E_INVALID, "%s: %s", path, *g_why ? why_of(file) : lt_dlerror());
   entry.data = lt_dlsym(handle, OME_PLUGIN_SYMBOL);
   if (!entry.data)
     return fail(err, OME_E_INVALID, "%s: does not export %s", path, OME_PLUGIN_SYMBOL);
@@ -160,12 +157,15 @@ static int32_t open_locked(const char *path, const struct ome_plugin **out, stru
 }
 
 int32_t loader_open(const char *path, const char *sha256, const struct ome_plugin **out, struct ome_err *err) {
-  int32_t rc = check_file(path, sha256, err);
+  _cleanup_free_ char *file = realpath(path, NULL);
 
+  if (!file)
+    return fail_errno(err, "open", path);
+  int32_t rc = check_file(path, file, sha256, err);
   if (rc != OME_OK)
     return rc;
   (void)pthread_mutex_lock(&g_lock);
-  rc = open_locked(path, out, err);
+  rc = open_locked(path, file, out, err);
   (void)pthread_mutex_unlock(&g_lock);
   return rc;
 }

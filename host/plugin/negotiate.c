@@ -40,8 +40,8 @@ static int32_t check_keys(const struct ome_factory *f, struct ome_err *err) {
     if ((*k)->struct_size < MIN_KEY || !(*k)->name || !(*k)->doc)
       return fail(err, OME_E_INVALID, "factory %s: key %zu has no name, no doc or too small a struct", f->name, n);
     if ((*k)->type > OME_KEY_SECRET)
-      return fail(err, OME_E_UNSUPPORTED, "factory %s: key %s is of type %u, unknown to this host", f->name,
-                  (*k)->name, (*k)->type);
+      return fail(err, OME_E_UNSUPPORTED, "factory %s: key %s is of type %u, unknown to this host", f->name, (*k)->name,
+                  (*k)->type);
     if (n > 256)
       return fail(err, OME_E_INVALID, "factory %s: its keys do not end", f->name);
   }
@@ -50,7 +50,8 @@ static int32_t check_keys(const struct ome_factory *f, struct ome_err *err) {
 
 static int32_t check_factory(const struct ome_factory *f, struct ome_err *err) {
   if (f->struct_size < MIN_FACTORY)
-    return fail(err, OME_E_INVALID, "a factory's struct_size is %u, at least %u is needed", f->struct_size, MIN_FACTORY);
+    return fail(err, OME_E_INVALID, "a factory's struct_size is %u, at least %u is needed", f->struct_size,
+                MIN_FACTORY);
   if (!is_factory_name(f->name))
     return fail(err, OME_E_INVALID, "a factory's name is not of the form [a-z0-9-]{1,40}");
   if (!f->kind || !f->ops || !f->create != !f->destroy)

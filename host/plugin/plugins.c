@@ -89,11 +89,10 @@ static int32_t check_settings(const struct ome_factory *f, struct json_object *s
   return rc;
 }
 
-static int32_t check_setting_names(const struct ome_plugin *plugin, struct json_object *settings,
-                                   struct ome_err *err) {
+static int32_t check_setting_names(const struct ome_plugin *plugin, struct json_object *settings, struct ome_err *err) {
   if (!settings)
     return OME_OK;
-  json_object_object_foreach(settings, name, v) {
+  json_object_object_foreach (settings, name, v) {
     const struct ome_factory *const *f = plugin->factories;
     (void)v;
     while (*f && !streq((*f)->name, name))

@@ -1,0 +1,131 @@
+/* ome/scorer.h - the scorer kind: how well a runtime suits a model on an accelerator, and how to set it up.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A scorer sees one candidate at a time as plain facts and pushes terms: points with a reason, or a rejection with a
+ * reason.  The host adds the terms of all scorers, orders the candidates and keeps every term for the decision
+ * record.  Scorers must not know of each other.
+ */
+#ifndef OME_SCORER_H
+#define OME_SCORER_H
+
+#include <ome/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define OME_KIND_SCORER "ome.scorer/1"
+
+/* Text members are never NULL: "" means not known.  Numeric members: 0 means not known. */
+
+struct ome_model_facts { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags;
+  const char *name;
+  const char *type;         /* config.json model_type: "llama" */
+  const char *architecture; /* "LlamaForCausalLM" */
+  const char *format;       /* "safetensors" */
+  const char *format_version;
+  const char *framework; /* "transformers" */
+  const char *framework_version;
+  const char *quantization; /* "fp8", "" none */
+  const char *dtype;        /* "bfloat16" */
+  const char *const *capabilities; /* OME's vocabulary; NULL-terminated */
+  uint64_t parameters;             /* exact count */
+  uint64_t active_parameters;      /* of a mixture of experts */
+  uint64_t weight_bytes;
+  uint64_t kv_bytes_per_token;
+  uint64_t context_length; /* tokens */
+  uint32_t layers;
+  uint32_t heads;
+  uint32_t kv_heads;
+  uint32_t head_size;
+  uint64_t vocabulary;
+};
+
+struct ome_supported_format { /* growable; host-owned; one entry of a runtime's supportedModelFormats */
+  uint32_t struct_size;
+  uint32_t flags; /* OME_FORMAT_* */
+  const char *format;
+  const char *format_version;
+  const char *format_operator; /* Equal, GreaterThan, GreaterThanOrEqual */
+  int64_t format_weight;
+  const char *framework;
+  const char *framework_version;
+  const char *framework_operator;
+  int64_t framework_weight;
+  const char *architecture;
+  const char *quantization;
+  int64_t priority; /* as given; OME_FORMAT_HAS_PRIORITY says whether */
+};
+
+enum { OME_FORMAT_AUTO_SELECT = 1u, OME_FORMAT_HAS_PRIORITY = 2u };
+
+struct ome_runtime_facts { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags; /* OME_RUNTIME_* */
+  const char *name;
+  struct ome_list formats;  /* of struct ome_supported_format: the one under judgement, asked about one by one */
+  uint64_t size_min;        /* parameters; 0: open */
+  uint64_t size_max;        /* parameters; 0: open */
+  const char *const *protocols; /* NULL-terminated */
+};
+
+enum { OME_RUNTIME_CLUSTER_SCOPED = 1u, OME_RUNTIME_DISABLED = 2u };
+
+struct ome_accelerator_facts { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags;
+  const char *name; /* AcceleratorClass */
+  const char *vendor;
+  const char *family;
+  const char *model;
+  const char *compute_capability;
+  const char *resource; /* "nvidia.com/gpu" */
+  uint64_t memory_bytes; /* per device */
+  uint32_t devices_per_node;
+  uint32_t devices_free;
+};
+
+struct ome_score_req { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags;
+  const struct ome_model_facts *model;
+  const struct ome_runtime_facts *runtime;
+  const struct ome_accelerator_facts *accelerator; /* NULL: none */
+  struct ome_bytes service; /* InferenceService JSON; len 0 when a bare model is asked about */
+};
+
+struct ome_term_sink { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t reserved;
+  void *ctx;
+  int32_t (*points)(struct ome_term_sink *s, int64_t points, const char *reason);
+  int32_t (*reject)(struct ome_term_sink *s, const char *reason); /* the candidate cannot serve this model */
+};
+
+struct ome_setting_sink { /* growable; host-owned; a setting loses against what a person or the runtime wrote */
+  uint32_t struct_size;
+  uint32_t reserved;
+  void *ctx;
+  int32_t (*arg)(struct ome_setting_sink *s, const char *flag, const char *value, const char *reason);
+  int32_t (*env)(struct ome_setting_sink *s, const char *name, const char *value, const char *reason);
+  int32_t (*resource)(struct ome_setting_sink *s, const char *name, const char *quantity, const char *reason);
+};
+
+struct ome_scorer_ops { /* growable */
+  uint32_t struct_size;
+  uint32_t caps;
+  /* [serial][no-block][no-io] */
+  int32_t (*score)(void *self, const struct ome_call *call, const struct ome_score_req *req, struct ome_term_sink *out,
+                   struct ome_err *err);
+  /* Optional: settings of the chosen candidate's engine.  [serial][no-block][no-io] */
+  int32_t (*tune)(void *self, const struct ome_call *call, const struct ome_score_req *req,
+                  struct ome_setting_sink *out, struct ome_err *err);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Builds the SDK's template as a stranger would: against an installed ome, outside of the tree.
+#   sdk_template.sh CMAKE BUILD_DIR CC
+set -eu
+cmake=$1 build=$2 cc=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # the loader trusts no folder that others may write
+umask 022
+
+fail() { echo "sdk_template: $*" >&2; exit 1; }
+
+"$cmake" --install "$build" --prefix "$work/ome" >"$work/install.log" 2>&1 || { cat "$work/install.log"; exit 1; }
+ome=$work/ome/bin/ome
+cp -R "$work/ome/share/ome-sdk/template" "$work/template"
+
+# With the CMake package.
+"$cmake" -S "$work/template" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/ome" -DCMAKE_C_COMPILER="$cc" >"$work/log" 2>&1 &&
+  "$cmake" --build "$work/build" >>"$work/log" 2>&1 || { cat "$work/log"; fail "the template does not build"; }
+plugin=$work/build/storage-filelist.so
+
+# With pkg-config alone.
+export PKG_CONFIG_PATH="$work/ome/lib/pkgconfig:$(echo "$work"/ome/lib/*/pkgconfig)"
+pc() { pkg-config --define-variable=prefix="$work/ome" "$@" ome-sdk; }
+# shellcheck disable=SC2046
+"$cc" -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -shared -fPIC -fvisibility=hidden $(pc --cflags) \
+  "$work/template/filelist.c" -o "$work/by-hand.so" -DPLUGIN_VERSION='"0.1"' -Wl,-z,defs,-z,now \
+  -Wl,--version-script="$(pc --variable=exports_map)" || fail "the template does not build with pkg-config"
+
+for so in "$plugin" "$work/by-hand.so"; do
+  "$ome" plugin check "$so" || fail "$so does not pass"
+done
+
+# The host takes it, with settings, and names what is wrong with them.
+conf() { printf 'plugins: [{ file: "%s", required: true, settings: { filelist: %s } }]\n' build/storage-filelist.so "$1" >"$work/plugins.conf"; }
+conf '{ base_url: "https://models.example.com" }'
+"$ome" plugin list -p "$work/plugins.conf" -o json >"$work/list" || fail "plugin list"
+grep -q '"state": *"loaded"' "$work/list" || fail "not loaded: $(cat "$work/list")"
+grep -q '"kind": *"ome.storage/1"' "$work/list" || fail "no factory: $(cat "$work/list")"
+conf '{}'
+if "$ome" plugin list -p "$work/plugins.conf" >/dev/null 2>"$work/err"; then fail "base_url is required"; fi
+grep -q 'base_url' "$work/err" || fail "the error does not name base_url: $(cat "$work/err")"
+
+# The installed ome finds its own plugins without any plugins.conf.
+"$ome" plugin list -o json | grep -q '"state": *"loaded"' || fail "the installed plugins are not found"

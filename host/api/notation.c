@@ -62,6 +62,15 @@ static void free_words(char *words[WORDS]) {
   free(words[0]);
 }
 
+static struct item *find_type(struct notation *n, const char *name, size_t len) {
+  for (size_t i = 0; i < n->items.len; i++) {
+    struct item *item = &n->items.items[i];
+    if (!item->is_kind && strlen(item->words[1]) == len && memcmp(item->words[1], name, len) == 0)
+      return item;
+  }
+  return NULL;
+}
+
 struct notation *notation_new(const char *const *texts) {
   struct notation *n = need(calloc(1, sizeof(*n)));
 
@@ -77,6 +86,8 @@ struct notation *notation_new(const char *const *texts) {
       item.is_kind = *p == 'k';
       item.preserve = preserve;
       split_words(p, item.words);
+      if (!item.is_kind && find_type(n, item.words[1], strlen(item.words[1])))
+        broken("a second type of this name", item.words[1]);
       if (!VEC_PUSH(&n->items, item))
         abort();
     }
@@ -108,15 +119,6 @@ static const struct {
 
 static const struct schema *resolve(struct notation *n, const char *name, size_t len);
 static void fill(struct notation *n, struct item *item);
-
-static struct item *find_type(struct notation *n, const char *name, size_t len) {
-  for (size_t i = 0; i < n->items.len; i++) {
-    struct item *item = &n->items.items[i];
-    if (!item->is_kind && strlen(item->words[1]) == len && memcmp(item->words[1], name, len) == 0)
-      return item;
-  }
-  return NULL;
-}
 
 static const struct schema *resolve_name(struct notation *n, const char *name, size_t len) {
   for (size_t i = 0; i < ARRAY_LEN(scalars); i++) {
@@ -187,40 +189,76 @@ static struct schema *innermost(struct schema *s) {
   return s;
 }
 
-static void set_bound(struct schema *s, bool lower, double v) {
-  if (lower) {
-    s->minimum = v;
-    s->has_minimum = true;
-  } else {
-    s->maximum = v;
-    s->has_maximum = true;
-  }
+static void set_keys(struct notation *n, struct schema *s, char *text) {
+  s->list_type = SCHEMA_LIST_MAP;
+  s->list_map_keys = split_list(n, text, ',');
 }
 
+static void set_merge_key(UNUSED struct notation *n, struct schema *s, char *text) {
+  s->patch_merge = true;
+  s->patch_merge_key = text;
+}
+
+static void set_inner_enum(struct notation *n, struct schema *s, char *text) {
+  set_enum(n, innermost(s), text);
+}
+
+static void set_min(UNUSED struct notation *n, struct schema *s, char *text) {
+  innermost(s)->minimum = strtod(text, NULL);
+  innermost(s)->has_minimum = true;
+}
+
+static void set_max(UNUSED struct notation *n, struct schema *s, char *text) {
+  innermost(s)->maximum = strtod(text, NULL);
+  innermost(s)->has_maximum = true;
+}
+
+static void set_minlen(UNUSED struct notation *n, struct schema *s, char *text) {
+  innermost(s)->min_length = strtoll(text, NULL, 10);
+}
+
+static void set_pattern(UNUSED struct notation *n, struct schema *s, char *text) {
+  innermost(s)->pattern = text;
+}
+
+static void set_set(UNUSED struct notation *n, struct schema *s, UNUSED char *text) {
+  s->list_type = SCHEMA_LIST_SET;
+}
+
+static void set_merge(UNUSED struct notation *n, struct schema *s, UNUSED char *text) {
+  s->patch_merge = true;
+}
+
+static void set_atomic(UNUSED struct notation *n, struct schema *s, UNUSED char *text) {
+  s->map_atomic = true;
+}
+
+static void set_retain(UNUSED struct notation *n, struct schema *s, UNUSED char *text) {
+  s->patch_retain_keys = true;
+}
+
+static void set_nullable(UNUSED struct notation *n, struct schema *s, UNUSED char *text) {
+  s->nullable = true;
+}
+
+static const struct {
+  const char *word; /* "map(" takes what stands up to ")" */
+  void (*set)(struct notation *n, struct schema *s, char *text);
+} attributes[] = {
+    {"map(", set_keys},       {"patch(", set_merge_key}, {"enum(", set_inner_enum}, {"min(", set_min},
+    {"max(", set_max},        {"minlen(", set_minlen},   {"pattern(", set_pattern}, {"set", set_set},
+    {"patch", set_merge},     {"atomic", set_atomic},    {"retain", set_retain},    {"nullable", set_nullable},
+};
+
 static void apply_attribute(struct notation *n, struct schema *s, const char *word) {
-  if (has_prefix(word, "map(")) {
-    s->list_type = SCHEMA_LIST_MAP;
-    s->list_map_keys = split_list(n, inside(n, word), ',');
-  } else if (has_prefix(word, "patch(")) {
-    s->patch_merge = true;
-    s->patch_merge_key = inside(n, word);
-  } else if (streq(word, "patch")) {
-    s->patch_merge = true;
-  } else if (has_prefix(word, "enum(")) {
-    set_enum(n, innermost(s), inside(n, word));
-  } else if (has_prefix(word, "min(") || has_prefix(word, "max(")) {
-    set_bound(innermost(s), word[1] == 'i', strtod(word + 4, NULL));
-  } else if (streq(word, "set")) {
-    s->list_type = SCHEMA_LIST_SET;
-  } else if (streq(word, "atomic")) {
-    s->map_atomic = true;
-  } else if (streq(word, "retain")) {
-    s->patch_retain_keys = true;
-  } else if (streq(word, "nullable")) {
-    s->nullable = true;
-  } else {
-    broken("unknown attribute", word);
+  for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
+    bool takes_text = has_suffix(attributes[i].word, "(");
+    if (takes_text ? !has_prefix(word, attributes[i].word) : !streq(word, attributes[i].word))
+      continue;
+    attributes[i].set(n, s, takes_text ? inside(n, word) : NULL);
+    return;
   }
+  broken("unknown attribute", word);
 }
 
 static void set_default(struct notation *n, struct schema *s, const char *line) {

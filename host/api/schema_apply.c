@@ -78,7 +78,7 @@ static void prune(struct pruner *p, const struct schema *s, struct json_object *
   if (depth > MAX_DEPTH || !s)
     return;
   if (json_is(o, json_type_object)) {
-    bool opaque = s->preserve_unknown && !s->nproperties && !s->additional;
+    bool opaque = s->preserve_unknown && !s->nproperties && !s->additional && !resource;
     /* An object that no schema describes at all stays only where it is said to. */
     if (!opaque && (s->type == SCHEMA_OBJECT || s->nproperties || s->additional || s->type == SCHEMA_ANY))
       prune_object(p, s, o, resource, depth);

@@ -15,6 +15,7 @@ void request_free(struct request *req) {
   free(req->name);
   free(req->sub);
   free(req->manager_text);
+  json_unref(req->duplicates);
   free(req->body);
   free(req);
 }
@@ -184,7 +185,7 @@ void answer_failure(struct request *req, int status, const char *reason, const c
   va_start(ap, fmt);
   buf_vaddf(&b, fmt, ap);
   va_end(ap);
-  bool about_object = status == 404 || status == 409 || status == 405 || status == 403;
+  bool about_object = status == 404 || status == 409 || status == 403;
   answer_failure_details(req, status, reason, about_object ? details_of(req, false) : NULL, buf_str(&b));
 }
 

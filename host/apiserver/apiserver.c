@@ -2,6 +2,7 @@
 
 #include "apiserver/server.h"
 #include "base/log.h"
+#include "base/strmap.h"
 #include "net/tls.h"
 #include "os/file.h"
 
@@ -114,6 +115,8 @@ void apiserver_stop(struct apiserver *s) {
   loop_free(s->loop);
   gc_free(s->gc);
   registry_free(s->registry);
+  if (s->service_use)
+    strmap_free(s->service_use);
   store_close(s->store);
   tls_context_free(s->tls);
   free(s->data_dir);

@@ -127,6 +127,8 @@ static int32_t delete_object(struct apiserver *s, const struct resource *r, stru
   _cleanup_json_ struct json_object *before = json_copy(o);
 
   add_propagation(o, options->propagation);
+  if (streq(r->kind, "CustomResourceDefinition") && !r->crd && !meta_deleting(o))
+    (void)meta_add_finalizer(o, "customresourcecleanup.apiextensions.k8s.io"); /* its objects go first */
   *gone = !must_wait(r, o, grace);
   if (*gone)
     return dry_run ? OME_OK : remove_object(s, r, o, err);
@@ -235,8 +237,9 @@ void verb_delete_collection(struct request *req) {
 
   if (!read_options(req, &options))
     return;
+  if (!read_field_selector(req, &sweep.fields))
+    return;
   if (selector_parse(http_query(req->x, "labelSelector"), &sweep.labels, &err) != OME_OK ||
-      field_selector_parse(http_query(req->x, "fieldSelector"), &sweep.fields, &err) != OME_OK ||
       store_list(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL, NULL, NULL, gather, &sweep,
                  &err) != OME_OK) {
     answer_error(req, &err);

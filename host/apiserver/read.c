@@ -8,13 +8,45 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Rewrites apiVersion where the stored object is of another version of its kind (conversion strategy None). */
-static void convert(const struct resource *r, struct json_object *o) {
+/* Versions of a kind differ in nothing but apiVersion here (conversion strategy None). */
+void present(const struct resource *r, struct json_object *o) {
   char api_version[256];
 
   resource_api_version(r, api_version);
   if (!streq(json_str(o, "apiVersion", ""), api_version))
     (void)json_set_str(o, "apiVersion", api_version);
+  if (r->crd && r->has_defaults)
+    schema_default(r->schema, o);
+}
+
+void splice_object(struct buf *b, const struct resource *r, const char *text, bool bare) {
+  const char *rest = store_text_rest(text);
+  char api_version[256];
+
+  buf_addc(b, '{');
+  if (bare) {
+    rest += *rest == ',';
+  } else {
+    resource_api_version(r, api_version);
+    buf_addf(b, "\"apiVersion\":\"%s\",\"kind\":\"%s\"", api_version, r->kind);
+  }
+  if (!r->crd || !r->has_defaults) {
+    buf_adds(b, rest);
+    return;
+  }
+  /* A default may be younger than the object. */
+  _cleanup_json_ struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+  _cleanup_free_ char *full = NULL;
+  if (json_parse(text, strlen(text), SIZE_MAX, &o, &err) == OME_OK) {
+    json_object_object_del(o, "apiVersion");
+    json_object_object_del(o, "kind");
+    schema_default(r->schema, o);
+    full = json_text(o);
+  }
+  if (full && !bare)
+    buf_addc(b, ',');
+  buf_adds(b, full ? full + 1 : rest);
 }
 
 struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name) {
@@ -25,7 +57,7 @@ struct json_object *load(struct apiserver *s, const struct resource *r, const ch
 
   if (!text || json_parse(text, strlen(text), SIZE_MAX, &o, &err) != OME_OK)
     return NULL;
-  convert(r, o);
+  present(r, o);
   return o;
 }
 
@@ -43,6 +75,12 @@ static bool check_version(struct request *req, const char *version, const char *
       answer_failure(req, 422, "Invalid",
                      "resourceVersionMatch: Unsupported value: \"%s\": supported values: \"Exact\", \"NotOlderThan\"",
                      match);
+      return false;
+    }
+    if (streq(match, "Exact") && streq(version, "0")) {
+      answer_failure(req, 422, "Invalid",
+                     "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion "
+                     "\"0\"");
       return false;
     }
   }
@@ -90,10 +128,18 @@ struct list {
   struct buf text; /* of the whole answer */
   uint64_t limit;  /* 0: none */
   uint64_t taken;
+  uint64_t rest;   /* items behind the page, as far as they were looked at */
+  bool count_rest; /* look at them all */
   bool more;
   char *last_ns, *last_name; /* of the last item */
   bool failed;
 };
+
+static bool selects_all(const struct list *l) {
+  const struct selector_term *terms;
+
+  return selector_terms(l->labels, &terms) == 0 && selector_terms(l->fields, &terms) == 0;
+}
 
 static bool labels_match(const struct list *l, const char *labels) {
   _cleanup_json_ struct json_object *o = NULL;
@@ -124,11 +170,13 @@ static bool take_item(void *arg, const char *ns, const char *name, const char *t
     return true;
   if (l->limit && l->taken == l->limit) {
     l->more = true;
-    return false;
+    l->rest++;
+    return l->count_rest;
   }
   if (l->taken++)
     buf_addc(&l->text, ',');
-  buf_add(&l->text, text, len);
+  /* Items of built-in kinds say nothing of what the list says already; rows of tables do. */
+  splice_object(&l->text, l->req->resource, text, !l->req->resource->crd && l->req->form == FORM_OBJECT);
   if (l->limit) {
     free(l->last_ns);
     free(l->last_name);
@@ -138,21 +186,30 @@ static bool take_item(void *arg, const char *ns, const char *name, const char *t
   return buf_ok(&l->text);
 }
 
-/* A continue token: base64 of {"v", "rv", "ns", "name"}. */
-static char *make_token(const struct list *l, int64_t version) {
+/* A continue token: unpadded base64url (RFC 4648 section 5) of {"v", "rv", "ns", "start"}: the place of the last item and
+ * the moment of the list; rv -1 goes on with whatever there is. */
+static char *make_token(const char *ns, const char *name, int64_t version) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
 
   (void)json_set_str(o, "v", "meta.k8s.io/v1");
   (void)json_set_i64(o, "rv", version);
-  (void)json_set_str(o, "ns", l->last_ns);
-  (void)json_set_str(o, "start", l->last_name);
+  (void)json_set_str(o, "ns", ns);
+  (void)json_set_str(o, "start", name);
   _cleanup_free_ char *text = json_text(o);
-  return text ? base64_encode(text, strlen(text)) : NULL;
+  char *token = text ? base64_encode(text, strlen(text)) : NULL;
+  for (char *c = token; c && *c; c++)
+    *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
+  if (token)
+    token[strcspn(token, "=")] = '\0';
+  return token;
 }
 
 static struct json_object *read_token(const char *token) {
-  size_t len = 0;
-  _cleanup_free_ char *text = base64_decode(token, &len);
+  size_t len = strcspn(token, "=");
+  _cleanup_free_ char *padded = str_printf("%.*s%s", (int)len, token, &"==="[3 - (4 - len % 4) % 4]);
+  for (char *c = padded; c && *c; c++)
+    *c = (char)(*c == '-' ? '+' : *c == '_' ? '/' : *c);
+  _cleanup_free_ char *text = padded ? base64_decode(padded, &len) : NULL;
   struct json_object *o = NULL;
   struct ome_err err = ERR_INIT;
 
@@ -169,24 +226,36 @@ static void answer_expired(struct request *req, const char *message) {
   answer_object(req, 410, o);
 }
 
+/* The past of a paged list is gone; who does not mind that it changed in between may go on with the token given. */
+static void answer_stale_token(struct request *req, struct json_object *token) {
+  struct json_object *o = status_object(
+      410, "Expired",
+      "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+      "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+      "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+      "deleted between the time the first chunk was returned and now may show up in the list.",
+      NULL);
+  _cleanup_free_ char *next = make_token(json_str(token, "ns", ""), json_str(token, "start", ""), -1);
+
+  (void)json_set_str(o, "metadata.continue", next ? next : "");
+  answer_object(req, 410, o);
+}
+
 /* Completes the text of the list with its metadata, which comes first in no order that matters. */
 static void finish_list(struct list *l, int64_t version, const char *token) {
   struct request *req = l->req;
   char api_version[256];
-  int64_t remaining = 0;
-  const struct selector_term *terms;
-
   buf_addf(&l->text, "],\"kind\":\"%s\"", req->resource->list_kind);
   resource_api_version(req->resource, api_version);
   buf_addf(&l->text, ",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%lld\"", api_version,
            (long long)version);
   if (token) {
     buf_addf(&l->text, ",\"continue\":\"%s\"", token);
-    /* With a selector nobody knows without looking. */
-    if (selector_terms(l->labels, &terms) == 0 && selector_terms(l->fields, &terms) == 0)
-      remaining = store_count(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL);
-    if (remaining > (int64_t)l->taken)
-      buf_addf(&l->text, ",\"remainingItemCount\":%lld", (long long)(remaining - (int64_t)l->taken));
+    if (selects_all(l) && !l->count_rest)
+      l->rest = (uint64_t)store_count_after(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL,
+                                            l->last_ns, l->last_name);
+    if (selects_all(l)) /* with a selector nobody knows without looking */
+      buf_addf(&l->text, ",\"remainingItemCount\":%llu", (unsigned long long)l->rest);
   }
   buf_adds(&l->text, "}}");
 }
@@ -225,12 +294,10 @@ static bool read_selectors(struct request *req, struct selector **labels, struct
   const char *text = http_query(req->x, "labelSelector");
   struct ome_err err = ERR_INIT;
 
-  if (selector_parse(text, labels, &err) != OME_OK ||
-      field_selector_parse(http_query(req->x, "fieldSelector"), fields, &err) != OME_OK) {
-    answer_failure(req, 400, "BadRequest", "%s", err.msg);
-    return false;
-  }
-  return true;
+  if (selector_parse(text, labels, &err) == OME_OK)
+    return read_field_selector(req, fields);
+  answer_failure(req, 400, "BadRequest", "%s", err.msg);
+  return false;
 }
 
 /* Where a page starts and at which moment; false: answered. */
@@ -259,10 +326,11 @@ static bool read_start(struct list *l, struct json_object **token, int64_t *vers
       return false;
     }
     *version = json_i64(*token, "rv", 0);
+    if (*version == -1 || *version > store_version(s))
+      *version = store_version(s);
     if (*version >= store_compacted(s))
       return true;
-    answer_expired(req, "The provided continue parameter is too old to display a consistent list result. You must "
-                        "start a new list without the continue parameter.");
+    answer_stale_token(req, *token);
     return false;
   }
   if (!check_version(req, asked, match, version))
@@ -289,6 +357,7 @@ void verb_list(struct request *req) {
     return;
   const char *after_ns = token ? json_str(token, "ns", "") : NULL;
   const char *after_name = token ? json_str(token, "start", "") : NULL;
+  l.count_rest = version != store_version(s) && selects_all(&l);
   buf_adds(&l.text, "{\"items\":[");
   int32_t rc = version == store_version(s)
                    ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
@@ -297,7 +366,7 @@ void verb_list(struct request *req) {
     answer_error(req, &err);
     return;
   }
-  _cleanup_free_ char *next = l.more ? make_token(&l, version) : NULL;
+  _cleanup_free_ char *next = l.more ? make_token(l.last_ns, l.last_name, version) : NULL;
   finish_list(&l, version, next);
   answer_list(&l);
 }

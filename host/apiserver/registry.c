@@ -130,6 +130,7 @@ static const struct resource builtins[] = {
 
 struct registry {
   VEC(struct resource *) resources; /* built-in ones first */
+  VEC(struct resource *) retired;
   uint64_t generation;
 };
 
@@ -199,6 +200,8 @@ void registry_free(struct registry *r) {
   for (size_t i = 0; i < r->resources.len; i++)
     resource_free(r->resources.items[i]);
   VEC_FREE(&r->resources);
+  registry_free_retired(r);
+  VEC_FREE(&r->retired);
   free(r);
 }
 
@@ -261,13 +264,46 @@ void registry_remove_crd(struct registry *r, const char *crd_name) {
   for (size_t i = 0; i < r->resources.len;) {
     struct resource *x = r->resources.items[i];
     if (streq(x->crd, crd_name) && x->crd) {
-      resource_free(x);
+      x->retired = true;
+      if (!VEC_PUSH(&r->retired, x))
+        abort(); /* nobody could tell when it may go */
       VEC_REMOVE(&r->resources, i);
       r->generation++;
     } else {
       i++;
     }
   }
+}
+
+void registry_free_retired(struct registry *r) {
+  for (size_t i = 0; i < r->retired.len; i++)
+    resource_free(r->retired.items[i]);
+  r->retired.len = 0;
+}
+
+/* Whether a schema gives any field a default. */
+static bool finds_default(struct json_object *o) {
+  bool found = json_get(o, "default") != NULL;
+
+  for (size_t i = 0; !found && i < json_len(o); i++)
+    found = finds_default(json_index(o, i));
+  if (found || !json_is(o, json_type_object))
+    return found;
+  json_object_object_foreach(o, key, v) {
+    (void)key;
+    found = found || finds_default(v);
+  }
+  return found;
+}
+
+/* Whether the resources of CRD are there as it is now. */
+static bool is_current(const struct registry *r, struct json_object *crd) {
+  const char *name = json_str(crd, "metadata.name", "");
+
+  for (size_t i = 0; i < r->resources.len; i++)
+    if (r->resources.items[i]->crd && streq(r->resources.items[i]->crd, name))
+      return r->resources.items[i]->crd_generation == json_i64(crd, "metadata.generation", 0);
+  return false;
 }
 
 /* The strings of LIST as one NULL-terminated allocation; NULL: none. */
@@ -336,6 +372,7 @@ static int32_t fill(struct resource *x, struct json_object *crd, struct json_obj
   x->categories = copy_list(json_at(names, "categories"));
   x->collection = str_printf("%s/%s", x->group, x->plural);
   x->namespaced = streq(json_str(crd, "spec.scope", ""), "Namespaced");
+  x->crd_generation = json_i64(crd, "metadata.generation", 0);
   x->preserve_unknown = json_flag(crd, "spec.preserveUnknownFields", false);
   x->deprecated = json_flag(version, "deprecated", false);
   if (json_at(version, "deprecationWarning"))
@@ -353,6 +390,7 @@ static int32_t fill(struct resource *x, struct json_object *crd, struct json_obj
   struct json_object *openapi = json_at(version, "schema.openAPIV3Schema");
   if (!openapi)
     return OME_OK;
+  x->has_defaults = finds_default(openapi);
   int32_t rc = schema_from_openapi(openapi, &x->schema_doc, err);
   x->schema = rc == OME_OK ? schema_root(x->schema_doc) : NULL;
   return rc;
@@ -361,6 +399,8 @@ static int32_t fill(struct resource *x, struct json_object *crd, struct json_obj
 int32_t registry_add_crd(struct registry *r, struct json_object *crd, struct ome_err *err) {
   struct json_object *versions = json_at(crd, "spec.versions");
 
+  if (is_current(r, crd))
+    return OME_OK;
   registry_remove_crd(r, json_str(crd, "metadata.name", ""));
   for (size_t i = 0; i < json_len(versions); i++) {
     struct json_object *version = json_index(versions, i);

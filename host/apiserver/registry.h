@@ -51,6 +51,9 @@ struct resource {
   size_t ncolumns;
   struct scale_paths scale;
   bool preserve_unknown;
+  bool has_defaults; /* somewhere in the schema */
+  bool retired;      /* its CRD went or changed; kept for whoever uses it in this turn */
+  int64_t crd_generation;
   bool deprecated;
   char *deprecation_warning;
   char *crd; /* its CRD's name; NULL: built in */
@@ -76,6 +79,8 @@ bool registry_has_version(const struct registry *r, const char *group, const cha
 /* Puts the served versions of CRD in, in place of what it had.  The error says what is wrong with its schema. */
 int32_t registry_add_crd(struct registry *r, struct json_object *crd, struct ome_err *err);
 void registry_remove_crd(struct registry *r, const char *crd_name);
+/* What was taken out stays readable until this is called, when nobody holds it any more. */
+void registry_free_retired(struct registry *r);
 /* Counts up whenever the set of resources changes: for caches of derived documents. */
 uint64_t registry_generation(const struct registry *r);
 

@@ -5,6 +5,7 @@
 #include "apiserver/apiserver.h"
 #include "apiserver/registry.h"
 #include "apiserver/store.h"
+#include "base/buf.h"
 #include "base/json.h"
 #include "net/http_server.h"
 
@@ -12,6 +13,8 @@
 
 struct watcher;
 struct gc;
+struct selector;
+struct strmap;
 
 struct apiserver {
   struct loop *loop;
@@ -26,7 +29,7 @@ struct apiserver {
   bool turn_end_wanted;
   apiserver_log_fn *logs;
   void *logs_arg;
-  uint32_t next_cluster_ip;
+  struct strmap *service_use; /* addresses and node ports of Services; NULL: not read yet */
 };
 
 enum verb { VERB_GET, VERB_LIST, VERB_WATCH, VERB_CREATE, VERB_UPDATE, VERB_PATCH, VERB_DELETE, VERB_DELETE_COLLECTION };
@@ -50,6 +53,7 @@ struct request {
   enum field_validation field_validation;
   const char *manager; /* fieldManager, or what the user agent says */
   char *manager_text;
+  struct json_object *duplicates; /* paths of keys that stand twice in the body; NULL: none */
   /* a held answer */
   struct request *next_held;
   int status;
@@ -103,11 +107,32 @@ void verb_scale(struct request *req); /* get, update and patch of /scale */
 void verb_log(struct request *req);
 void verb_review(struct request *req);
 
+/* ---- bodies (body.c); false: answered --------------------------------------------------------------------------- */
+
+/* The media type without parameters into OUT. */
+void media_type(const struct request *req, char out[128]);
+/* The body by its content type: JSON, YAML, or protobuf of a built-in kind. */
+bool read_document(struct request *req, struct json_object **out);
+/* The body of a create or update. */
+bool read_object(struct request *req, struct json_object **out);
+/* Whether O is of the kind and version of the path. */
+bool check_kind(struct request *req, struct json_object *o);
+/* Name and namespace of O against those of the request. */
+bool check_place(struct request *req, struct json_object *o);
+/* Takes out what the schema does not know, as fieldValidation says. */
+bool drop_unknown(struct request *req, struct json_object *o);
+/* duplicate.c: paths of the keys that stand twice in one object of TEXT, which is JSON that was parsed to DOC: new
+ * array of strings, NULL: none. */
+struct json_object *json_duplicates(const char *text, size_t len, struct json_object *doc);
+/* fields.c: the request's fieldSelector, with labels that the resource offers. */
+bool read_field_selector(struct request *req, struct selector **out);
+
 /* ---- shared steps of writes (write.c) --------------------------------------------------------------------------- */
 
-/* The body by its content type: JSON, YAML, or protobuf of a built-in kind; false: answered. */
-bool read_document(struct request *req, struct json_object **out);
-
+/* Appends a stored TEXT as R's version shows it, or as an item of a list, without apiVersion and kind. */
+void splice_object(struct buf *b, const struct resource *r, const char *text, bool bare);
+/* What reading R's object does to it: version, and defaults that are younger than it. */
+void present(const struct resource *r, struct json_object *o);
 /* The stored object, new; NULL: absent. */
 struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name);
 /* Whether O, being deleted, has nothing left to wait for. */
@@ -134,6 +159,11 @@ bool openapi_handle(struct apiserver *s, struct http_exchange *x);
 /* table.c: rows of a Table for OBJECTS (array), or of a single object. */
 struct json_object *table_make(const struct request *req, struct json_object *list_or_object);
 struct json_object *partial_make(struct json_object *list_or_object, bool is_list);
+
+/* service.c: gives O, a Service, an address and ports that no other has. */
+void service_complete(struct apiserver *s, struct json_object *o, struct json_object *old, struct field_errors *out);
+/* O took the place of OLD in the store; NULL: there is none. */
+void service_stored(struct apiserver *s, struct json_object *o, struct json_object *old);
 
 /* gc.c */
 int32_t gc_new(struct apiserver *s, struct gc **out, struct ome_err *err);

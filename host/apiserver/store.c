@@ -22,6 +22,8 @@ enum statement {
   LIST_NS,
   COUNT_ALL,
   COUNT_NS,
+  COUNT_ALL_AFTER,
+  COUNT_NS_AFTER,
   PUT,
   DELETE_ROW,
   DELETE_OWNERS,
@@ -57,6 +59,8 @@ static const char *const sql[STATEMENTS] = {
     [LIST_NS] = "SELECT ns, name, body, labels FROM objects WHERE collection=?1 AND ns=?2 AND name > ?3 ORDER BY name",
     [COUNT_ALL] = "SELECT count(*) FROM objects WHERE collection=?1",
     [COUNT_NS] = "SELECT count(*) FROM objects WHERE collection=?1 AND ns=?2",
+    [COUNT_ALL_AFTER] = "SELECT count(*) FROM objects WHERE collection=?1 AND (ns, name) > (?2, ?3)",
+    [COUNT_NS_AFTER] = "SELECT count(*) FROM objects WHERE collection=?1 AND ns=?2 AND name > ?3",
     [PUT] = "INSERT INTO objects (collection, ns, name, uid, version, labels, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
             "ON CONFLICT (collection, ns, name) DO UPDATE SET uid=?4, version=?5, labels=?6, body=?7",
     [DELETE_ROW] = "DELETE FROM objects WHERE collection=?1 AND ns=?2 AND name=?3",
@@ -117,6 +121,33 @@ static void event_free(struct event *e) {
   free(e);
 }
 
+/* The text of O with apiVersion and kind in front, where store_text_rest() steps over them. */
+static char *object_text(struct json_object *o) {
+  static const char *const first[] = {"apiVersion", "kind"};
+  _cleanup_json_ struct json_object *ordered = json_object_new_object();
+
+  if (!ordered)
+    return NULL;
+  for (size_t i = 0; i < ARRAY_LEN(first); i++)
+    if (json_object_object_add(ordered, first[i], json_object_new_string(json_str(o, first[i], ""))) != 0)
+      return NULL;
+  json_object_object_foreach(o, key, v) {
+    if (!streq(key, first[0]) && !streq(key, first[1]) && json_object_object_add(ordered, key, json_object_get(v)) != 0)
+      return NULL;
+  }
+  return json_text(ordered);
+}
+
+const char *store_text_rest(const char *text) {
+  static const char *const first[] = {"{\"apiVersion\":\"", ",\"kind\":\""};
+
+  for (size_t i = 0; i < ARRAY_LEN(first); i++) {
+    text += strlen(first[i]);
+    text += strcspn(text, "\"") + 1;
+  }
+  return text;
+}
+
 /* Takes BEFORE. */
 static struct event *event_new(enum store_event_type type, int64_t version, const struct store_key *key,
                                struct json_object *o, char *before) {
@@ -129,7 +160,7 @@ static struct event *event_new(enum store_event_type type, int64_t version, cons
   e->collection = strdup(key->collection);
   e->ns = strdup(key->ns);
   e->name = strdup(key->name);
-  e->text = json_text(o);
+  e->text = object_text(o);
   e->before = before;
   if (!e->collection || !e->ns || !e->name || !e->text) {
     event_free(e);
@@ -313,6 +344,15 @@ int64_t store_get_version(struct store *s, const struct store_key *key) {
 
 int64_t store_count(struct store *s, const char *collection, const char *ns) {
   sqlite3_stmt *q = bind(s, ns ? COUNT_NS : COUNT_ALL, collection, ns, NULL, NULL);
+  int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
+
+  (void)sqlite3_reset(q);
+  return n;
+}
+
+int64_t store_count_after(struct store *s, const char *collection, const char *ns, const char *after_ns,
+                          const char *after_name) {
+  sqlite3_stmt *q = bind(s, ns ? COUNT_NS_AFTER : COUNT_ALL_AFTER, collection, ns ? ns : after_ns, after_name, NULL);
   int64_t n = sqlite3_step(q) == SQLITE_ROW ? sqlite3_column_int64(q, 0) : 0;
 
   (void)sqlite3_reset(q);

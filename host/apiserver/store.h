@@ -45,6 +45,12 @@ int32_t store_list(struct store *s, const char *collection, const char *ns, cons
 int32_t store_list_at(struct store *s, int64_t version, const char *collection, const char *ns, const char *after_ns,
                       const char *after_name, store_each_fn *each, void *arg, struct ome_err *err);
 int64_t store_count(struct store *s, const char *collection, const char *ns);
+/* Those behind (AFTER_NS, AFTER_NAME) only. */
+int64_t store_count_after(struct store *s, const char *collection, const char *ns, const char *after_ns,
+                          const char *after_name);
+/* A stored text begins with apiVersion and kind; what follows them: ",...}" or "}".  Lists and watches give another
+ * version, or leave both out, without parsing. */
+const char *store_text_rest(const char *text);
 
 /* Writes O (whose metadata.resourceVersion it sets); creates when absent.  A no-op never comes here. */
 int32_t store_put(struct store *s, const struct store_key *key, struct json_object *o, struct ome_err *err);

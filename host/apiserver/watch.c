@@ -66,6 +66,16 @@ static void send_text(struct watcher *w, const char *type, const char *object) {
   http_respond_write(x, buf_str(&b), b.len);
 }
 
+/* A stored text, without parsing it. */
+static void send_stored(struct watcher *w, const char *type, const char *text) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  buf_addf(&b, "{\"type\":\"%s\",\"object\":", type);
+  splice_object(&b, w->req->resource, text, false);
+  buf_adds(&b, "}\n");
+  http_respond_write(w->req->x, buf_str(&b), b.len);
+}
+
 static void send_object(struct watcher *w, const char *type, struct json_object *o) {
   struct json_object *shown = NULL;
 
@@ -100,14 +110,12 @@ static bool selects_all(const struct watcher *w) {
 static void send_event(struct watcher *w, const struct store_event *e) {
   static const char *const types[] = {"ADDED", "MODIFIED", "DELETED"};
   const struct request *req = w->req;
-  char api_version[256];
 
   if (!streq(e->collection, req->resource->collection) || (*req->ns && !streq(e->ns, req->ns)) ||
       (*req->name && !streq(e->name, req->name)))
     return;
-  resource_api_version(req->resource, api_version);
-  if (selects_all(w) && req->form == FORM_OBJECT && !req->resource->crd && strcmp(req->resource->group, "events.k8s.io")) {
-    send_text(w, types[e->type], e->text);
+  if (selects_all(w) && req->form == FORM_OBJECT) {
+    send_stored(w, types[e->type], e->text);
     return;
   }
   _cleanup_json_ struct json_object *after = parse(e->text);
@@ -116,7 +124,7 @@ static void send_event(struct watcher *w, const struct store_event *e) {
   bool was = selects(w, before);
   if (!is && !was)
     return;
-  (void)json_set_str(after, "apiVersion", api_version);
+  present(req->resource, after);
   send_object(w, is ? (was ? "MODIFIED" : "ADDED") : "DELETED", after);
 }
 
@@ -178,6 +186,12 @@ void watch_pump(struct apiserver *s) {
     next = w->next;
     advance(w);
   }
+  for (struct watcher *w = s->watchers, *next; w; w = next) {
+    next = w->next;
+    if (w->req->resource->retired) /* its clients look what there is now and watch that */
+      end_stream(w);
+  }
+  registry_free_retired(s->registry);
 }
 
 void watch_end_all(struct apiserver *s) {
@@ -187,8 +201,13 @@ void watch_end_all(struct apiserver *s) {
 
 /* ---- beginning -------------------------------------------------------------------------------------------------- */
 
+/* The time is up: a last bookmark, so that the next watch goes on from here. */
 static void on_timeout(void *arg) {
-  end_stream(arg);
+  struct watcher *w = arg;
+
+  if (w->bookmarks && http_pending(w->req->x) == 0)
+    send_bookmark(w, false);
+  end_stream(w);
 }
 
 static void on_bookmark(void *arg) {
@@ -201,16 +220,20 @@ static void on_bookmark(void *arg) {
 static bool send_initial(void *arg, const char *ns, const char *name, const char *text, size_t len,
                          const char *labels) {
   struct watcher *w = arg;
-  _cleanup_json_ struct json_object *o = parse(text);
-  char api_version[256];
 
   (void)ns;
   (void)len;
   (void)labels;
-  if ((*w->req->name && !streq(w->req->name, name)) || !selects(w, o))
+  if (*w->req->name && !streq(w->req->name, name))
     return true;
-  resource_api_version(w->req->resource, api_version);
-  (void)json_set_str(o, "apiVersion", api_version);
+  if (selects_all(w) && w->req->form == FORM_OBJECT) {
+    send_stored(w, "ADDED", text);
+    return true;
+  }
+  _cleanup_json_ struct json_object *o = parse(text);
+  if (!selects(w, o))
+    return true;
+  present(w->req->resource, o);
   send_object(w, "ADDED", o);
   return true;
 }
@@ -288,11 +311,14 @@ void verb_watch(struct request *req) {
     free(w);
     return;
   }
-  if (selector_parse(http_query(req->x, "labelSelector"), &w->labels, &err) != OME_OK ||
-      field_selector_parse(http_query(req->x, "fieldSelector"), &w->fields, &err) != OME_OK) {
-    selector_free(w->labels);
+  if (selector_parse(http_query(req->x, "labelSelector"), &w->labels, &err) != OME_OK) {
     free(w);
     answer_failure(req, 400, "BadRequest", "%s", err.msg);
+    return;
+  }
+  if (!read_field_selector(req, &w->fields)) {
+    selector_free(w->labels);
+    free(w);
     return;
   }
   w->req = req;

@@ -2,12 +2,10 @@
 #include "apiserver/server.h"
 
 #include "api/builtin.h"
-#include "apiserver/kube_pb.h"
 #include "apiserver/patch.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "kube/meta.h"
 #include "os/file.h"
 
@@ -23,112 +21,16 @@
   "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                    \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
-#define PROTOBUF "application/vnd.kubernetes.protobuf"
+#define SERVICE_RULE                                                                                                \
+  "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and " \
+  "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "                \
+  "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 
-/* ---- bodies ----------------------------------------------------------------------------------------------------- */
-
-/* The media type without parameters into OUT. */
-static void media_type(const struct request *req, char out[128]) {
-  const char *type = http_header(req->x, "content-type");
-
-  (void)snprintf(out, 128, "%.*s", type ? (int)strcspn(type, "; ") : 0, type ? type : "");
+static bool is_service(const struct resource *r) {
+  return !r->crd && !*r->group && streq(r->kind, "Service");
 }
 
-bool read_document(struct request *req, struct json_object **out) {
-  struct ome_err err = ERR_INIT;
-  char type[128];
-  size_t len;
-  const char *text = http_body(req->x, &len);
-  int32_t rc;
-
-  media_type(req, type);
-  if (streq(type, PROTOBUF))
-    rc = kube_pb_decode(text, len, out, &err);
-  else if (has_suffix(type, "yaml"))
-    rc = yaml_parse_one("body", text, len, out, &err);
-  else
-    rc = json_parse(text, len, OBJECT_MAX, out, &err);
-  if (rc == OME_OK)
-    return true;
-  answer_failure(req, 400, "BadRequest", "%s", err.msg);
-  return false;
-}
-
-/* The body of a create or update; false: answered. */
-static bool read_object(struct request *req, struct json_object **out) {
-  char type[128];
-
-  media_type(req, type);
-  if (*type && !streq(type, "application/yaml") && !streq(type, "application/json") &&
-      !(streq(type, PROTOBUF) && !req->resource->crd)) {
-    answer_failure(req, 415, "UnsupportedMediaType",
-                   "the body of the request was in an unknown format - accepted media types include: "
-                   "application/json, application/yaml%s",
-                   req->resource->crd ? "" : ", " PROTOBUF);
-    return false;
-  }
-  if (!read_document(req, out))
-    return false;
-  if (json_is(*out, json_type_object))
-    return true;
-  answer_failure(req, 400, "BadRequest", "the body is not an object");
-  return false;
-}
-
-/* ---- what the body claims to be --------------------------------------------------------------------------------- */
-
-static bool check_kind(struct request *req, struct json_object *o) {
-  const struct resource *r = req->resource;
-  const char *kind = json_str(o, "kind", "");
-  const char *version = json_str(o, "apiVersion", "");
-  char expected[256];
-
-  resource_api_version(r, expected);
-  if (!*kind && !*version && !r->crd) {
-    (void)json_set_str(o, "kind", r->kind);
-    (void)json_set_str(o, "apiVersion", expected);
-    return true;
-  }
-  if (streq(kind, r->kind) && streq(version, expected))
-    return true;
-  if (!*kind || !*version)
-    answer_failure(req, 400, "BadRequest", "Object '%s' is missing in '%s'", *kind ? "apiVersion" : "Kind",
-                   json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
-  else if (!streq(kind, r->kind))
-    answer_failure(req, 400, "BadRequest",
-                   "%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for version \"%s\" in "
-                   "scheme \"ome\"",
-                   kind, version, r->kind, kind, version);
-  else
-    answer_failure(req, 400, "BadRequest",
-                   "the API version in the data (%s) does not match the expected API version (%s)", version, expected);
-  return false;
-}
-
-/* Name and namespace of O against those of the request; false: answered. */
-static bool check_place(struct request *req, struct json_object *o) {
-  const char *name = meta_name(o);
-  const char *ns = meta_namespace(o);
-
-  if (req->verb != VERB_CREATE && !*name)
-    (void)json_set_str(o, "metadata.name", req->name);
-  else if (*req->name && !streq(name, req->name)) {
-    answer_failure(req, 400, "BadRequest", "the name of the object (%s) does not match the name on the URL (%s)", name,
-                   req->name);
-    return false;
-  }
-  if (!req->resource->namespaced) {
-    json_del(o, "metadata.namespace");
-    return true;
-  }
-  if (*ns && !streq(ns, req->ns)) {
-    answer_failure(req, 400, "BadRequest",
-                   "the namespace of the provided object does not match the namespace sent on the request");
-    return false;
-  }
-  (void)json_set_str(o, "metadata.namespace", req->ns);
-  return true;
-}
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static void check_name(struct request *req, struct json_object *o, struct field_errors *errors) {
   const char *name = meta_name(o);
@@ -141,38 +43,15 @@ static void check_name(struct request *req, struct json_object *o, struct field_
     if (strchr(name, '/') || strchr(name, '%') || streq(name, ".") || streq(name, ".."))
       field_errors_add(errors, FIELD_INVALID, "metadata.name",
                        "Invalid value: \"%s\": may not contain '/' or '%%', or be '.' or '..'", name);
+  } else if (is_service(req->resource)) {
+    if (!is_dns_label(name) || (*name >= '0' && *name <= '9'))
+      field_errors_add(errors, FIELD_INVALID, "metadata.name", "Invalid value: \"%s\": %s", name, SERVICE_RULE);
   } else if (req->resource->flags & RES_LABEL_NAMES) {
     if (!is_dns_label(name))
       field_errors_add(errors, FIELD_INVALID, "metadata.name", "Invalid value: \"%s\": %s", name, LABEL_RULE);
   } else if (!is_dns_subdomain(name)) {
     field_errors_add(errors, FIELD_INVALID, "metadata.name", "Invalid value: \"%s\": %s", name, NAME_RULE);
   }
-}
-
-/* ---- unknown fields --------------------------------------------------------------------------------------------- */
-
-/* Takes out what the schema does not know, as fieldValidation says; false: answered. */
-static bool drop_unknown(struct request *req, struct json_object *o) {
-  _cleanup_json_ struct json_object *unknown = json_object_new_array();
-  _cleanup_buf_ struct buf list = BUF_INIT;
-
-  if (!req->resource->schema || req->resource->preserve_unknown)
-    return true;
-  schema_prune(req->resource->schema, o, unknown);
-  for (size_t i = 0; i < json_len(unknown); i++) {
-    const char *path = json_object_get_string(json_index(unknown, i));
-    buf_addf(&list, "%sunknown field \"%s\"", i ? ", " : "", path);
-    if (req->field_validation == FIELDS_WARN)
-      answer_warning(req, "unknown field \"%s\"", path);
-  }
-  if (!list.len || req->field_validation != FIELDS_STRICT)
-    return true;
-  if (req->resource->crd)
-    answer_failure(req, 400, "BadRequest", ".%s: strict decoding error: %s", "", buf_str(&list));
-  else
-    answer_failure(req, 400, "BadRequest", "%s in version \"%s\" cannot be handled as a %s: strict decoding error: %s",
-                   req->resource->kind, req->resource->version, req->resource->kind, buf_str(&list));
-  return false;
 }
 
 /* ---- metadata --------------------------------------------------------------------------------------------------- */
@@ -308,6 +187,8 @@ int32_t remove_object(struct apiserver *s, const struct resource *r, struct json
   gc_look(s->gc, r, o);
   if (streq(r->kind, "CustomResourceDefinition"))
     crd_changed(s, o);
+  if (is_service(r))
+    service_stored(s, NULL, o);
   if (r->namespaced)
     namespace_continue(s, meta_namespace(o));
   return OME_OK;
@@ -318,16 +199,36 @@ int32_t store_object(struct apiserver *s, const struct resource *r, struct json_
 
   if (may_vanish(o) && !(streq(r->kind, "Namespace") && !json_empty(json_at(o, "spec.finalizers"))))
     return remove_object(s, r, o, err);
+  _cleanup_json_ struct json_object *old = is_service(r) ? load(s, r, key.ns, key.name) : NULL;
   int32_t rc = store_put(s->store, &key, o, err);
   touch_turn_end(s);
   if (rc != OME_OK)
     return rc;
   gc_look(s->gc, r, o);
+  if (is_service(r))
+    service_stored(s, o, old);
   if (streq(r->kind, "CustomResourceDefinition"))
     crd_changed(s, o);
   if (streq(r->kind, "Namespace"))
     namespace_continue(s, meta_name(o));
   return OME_OK;
+}
+
+/* Built-in kinds know the finalizers without a domain by name. */
+static void check_finalizers(struct json_object *o, struct field_errors *errors) {
+  static const char *const standard[] = {"kubernetes", "orphan", "foregroundDeletion"};
+  struct json_object *list = json_at(o, "metadata.finalizers");
+
+  for (size_t i = 0; i < json_len(list); i++) {
+    const char *name = json_object_get_string(json_index(list, i));
+    bool known = strchr(name, '/') != NULL;
+    for (size_t k = 0; k < ARRAY_LEN(standard); k++)
+      known = known || streq(standard[k], name);
+    _cleanup_free_ char *field = str_printf("metadata.finalizers[%zu]", i);
+    if (!known)
+      field_errors_add(errors, FIELD_INVALID, field,
+                       "Invalid value: \"%s\": name is neither a standard finalizer name nor is it fully qualified", name);
+  }
 }
 
 /* Defaults and every rule; false: answered with what is wrong. */
@@ -343,7 +244,11 @@ static bool complete_and_check(struct request *req, struct json_object *o, struc
     schema_default(r->schema, o);
   if (streq(r->kind, "CustomResourceDefinition") && !r->crd)
     crd_prepare(req->server, o, old, &errors);
+  if (is_service(r))
+    service_complete(req->server, o, old, &errors);
   check_name(req, o, &errors);
+  if (!r->crd)
+    check_finalizers(o, &errors);
   if (old)
     check_update_meta(o, old, sent_uid, &errors);
   api_validate_meta(o, old, &errors);
@@ -631,14 +536,16 @@ static void apply_patch(struct request *req, struct json_object *patch, struct j
                                         "required for apply patch");
     return;
   }
-  if (!check_applied(req, patch, old) || !drop_unknown(req, patch))
+  if (!check_applied(req, patch, old))
     return;
   if (apply_merge(old, patch, req->resource->schema, &who, force && (streq(force, "true") || streq(force, "1")), &result,
                   &conflicts, &err) != OME_OK) {
     answer_patch_error(req, &err, conflicts);
     return;
   }
-  if (old)
+  if (!drop_unknown(req, result))
+    json_unref(result);
+  else if (old)
     replace_object(req, result, old);
   else if (*req->sub) {
     json_unref(result);

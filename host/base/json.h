@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JSON_MAX_DEPTH 128
+#define JSON_MAX_DEPTH 256
 #define JSON_MAX_BYTES ((size_t)8 << 20)
 
 static inline void json_unref(struct json_object *o) {

@@ -1,0 +1,151 @@
+/* What the server gives a Service: cluster addresses and node ports, each once.
+ *
+ * Addresses are of 127.128.0.0/10: without a cluster network a Service is where something on this machine listens, and
+ * the local platform takes the address given here. */
+#include "apiserver/server.h"
+
+#include "base/str.h"
+#include "base/strmap.h"
+#include "kube/meta.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NODE_PORT_FIRST 30000u
+#define NODE_PORTS 2768u
+#define TRIES 100000
+
+static bool is_given(const char *address) {
+  return *address && !streq(address, "None");
+}
+
+/* What O holds goes into (or out of) the set of what is in use. */
+static void note(struct strmap *used, struct json_object *o, bool holds) {
+  struct json_object *ports = json_at(o, "spec.ports");
+  const char *address = json_str(o, "spec.clusterIP", "");
+  char port[16];
+
+  if (is_given(address))
+    (void)(holds ? strmap_put(used, address, NULL) : strmap_del(used, address));
+  for (size_t i = 0; i < json_len(ports); i++) {
+    int64_t n = json_i64(json_index(ports, i), "nodePort", 0);
+    (void)snprintf(port, sizeof(port), "%lld", (long long)n);
+    if (n)
+      (void)(holds ? strmap_put(used, port, NULL) : strmap_del(used, port));
+  }
+}
+
+static bool note_stored(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
+  _cleanup_json_ struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  (void)ns;
+  (void)name;
+  (void)labels;
+  if (json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK)
+    note(arg, o, true);
+  return true;
+}
+
+/* Read from the store when the first Service is written. */
+static struct strmap *in_use(struct apiserver *s) {
+  struct ome_err err = ERR_INIT;
+
+  if (!s->service_use && (s->service_use = strmap_new(NULL)))
+    (void)store_list(s->store, "/services", NULL, NULL, NULL, note_stored, s->service_use, &err);
+  return s->service_use;
+}
+
+static bool pick_address(const struct strmap *used, char out[16]) {
+  for (int i = 0; i < TRIES; i++) {
+    uint8_t b[3];
+    random_bytes(b, sizeof(b));
+    if (b[2] == 0 || b[2] == 255)
+      continue;
+    (void)snprintf(out, 16, "127.%u.%u.%u", 128u + (b[0] & 63u), b[1], b[2]);
+    if (!strmap_has(used, out))
+      return true;
+  }
+  return false;
+}
+
+static bool pick_port(const struct strmap *used, int64_t *out) {
+  char text[16];
+  uint32_t start;
+
+  random_bytes(&start, sizeof(start));
+  for (uint32_t i = 0; i < NODE_PORTS; i++) {
+    *out = NODE_PORT_FIRST + (start % NODE_PORTS + i) % NODE_PORTS;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)*out);
+    if (!strmap_has(used, text))
+      return true;
+  }
+  return false;
+}
+
+static void set_addresses(struct json_object *o, const char *address) {
+  struct json_object *all = json_object_new_array();
+  struct json_object *families = json_object_new_array();
+
+  (void)json_object_array_add(all, json_object_new_string(address));
+  (void)json_set_str(o, "spec.clusterIP", address);
+  (void)json_set(o, "spec.clusterIPs", all);
+  (void)json_object_array_add(families, json_object_new_string("IPv4"));
+  if (json_len(json_at(o, "spec.ipFamilies")))
+    json_unref(families);
+  else
+    (void)json_set(o, "spec.ipFamilies", families);
+  if (!json_at(o, "spec.ipFamilyPolicy"))
+    (void)json_set_str(o, "spec.ipFamilyPolicy", "SingleStack");
+}
+
+static void complete_ports(struct strmap *used, struct json_object *o, struct field_errors *out) {
+  struct json_object *ports = json_at(o, "spec.ports");
+  int64_t n;
+
+  for (size_t i = 0; i < json_len(ports); i++) {
+    struct json_object *p = json_index(ports, i);
+    if (json_i64(p, "nodePort", 0) != 0)
+      continue;
+    if (pick_port(used, &n))
+      (void)json_set_i64(p, "nodePort", n);
+    else
+      field_errors_add(out, FIELD_INVALID, "spec.ports", "Internal error: no node port is free");
+  }
+}
+
+void service_complete(struct apiserver *s, struct json_object *o, struct json_object *old, struct field_errors *out) {
+  const char *type = json_str(o, "spec.type", "");
+  const char *address = json_str(o, "spec.clusterIP", "");
+  struct strmap *used = in_use(s);
+  char picked[16];
+
+  if (!used || !json_at(o, "spec") || streq(type, "ExternalName"))
+    return;
+  if (!*address && pick_address(used, picked))
+    set_addresses(o, picked);
+  else if (*address && !streq(address, json_str(old, "spec.clusterIP", "")) && strmap_has(used, address))
+    field_errors_add(out, FIELD_INVALID, "spec.clusterIPs",
+                     "Invalid value: []string{\"%s\"}: failed to allocate IP %s: provided IP is already allocated",
+                     address, address);
+  else {
+    _cleanup_free_ char *same = strdup(address);
+    if (same && *same)
+      set_addresses(o, same);
+  }
+  if (streq(type, "NodePort") ||
+      (streq(type, "LoadBalancer") && json_flag(o, "spec.allocateLoadBalancerNodePorts", true)))
+    complete_ports(used, o, out);
+}
+
+void service_stored(struct apiserver *s, struct json_object *o, struct json_object *old) {
+  struct strmap *used = in_use(s);
+
+  if (!used)
+    return;
+  if (old)
+    note(used, old, false);
+  if (o)
+    note(used, o, true);
+}

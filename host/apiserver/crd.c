@@ -76,31 +76,107 @@ static void check_versions(struct json_object *crd, struct field_errors *out) {
                      "Invalid value: must have exactly one version marked as storage version");
 }
 
+/* Groups of the Kubernetes project are not for everybody. */
+static void check_approval(struct json_object *crd, struct field_errors *out) {
+  static const char *const suffixes[] = {"k8s.io", "kubernetes.io"};
+  const char *group = json_str(crd, "spec.group", "");
+
+  for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
+    _cleanup_free_ char *below = str_printf(".%s", suffixes[i]);
+    if ((streq(group, suffixes[i]) || has_suffix(group, below)) && !meta_annotation(crd, "api-approved.kubernetes.io"))
+      field_errors_add(out, FIELD_REQUIRED, "metadata.annotations[api-approved.kubernetes.io]",
+                       "Required value: protected groups must have approval annotation "
+                       "\"api-approved.kubernetes.io\", see https://github.com/kubernetes/enhancements/pull/1111");
+  }
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+static bool holds(const char *const *list, const char *word) {
+  for (; list && *list; list++)
+    if (streq(*list, word))
+      return true;
+  return false;
+}
+
+/* Whether NAME, in whatever case of use, is one of X's resource names. */
+static bool is_resource_name(const struct resource *x, const char *name) {
+  return streq(x->plural, name) || streq(x->singular, name) || holds(x->short_names, name);
+}
+
+static bool is_kind_name(const struct resource *x, const char *name) {
+  return streq(x->kind, name) || streq(x->list_kind, name);
+}
+
+/* Which of CRD's names another resource of its group has: field and name; false: none. */
+static bool find_conflict(struct apiserver *s, struct json_object *crd, const char **reason, const char **name) {
+  static const struct {
+    const char *field, *reason;
+    bool (*is)(const struct resource *x, const char *name);
+  } names[] = {{"spec.names.plural", "PluralConflict", is_resource_name},
+               {"spec.names.singular", "SingularConflict", is_resource_name},
+               {"spec.names.kind", "KindConflict", is_kind_name},
+               {"spec.names.listKind", "ListKindConflict", is_kind_name}};
+  struct json_object *shorts = json_at(crd, "spec.names.shortNames");
+
+  for (size_t i = 0; i < registry_count(s->registry); i++) {
+    const struct resource *x = registry_at(s->registry, i);
+    if (!streq(x->group, json_str(crd, "spec.group", "")) || streq(x->crd, meta_name(crd)))
+      continue;
+    for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+      *reason = names[k].reason;
+      *name = json_str(crd, names[k].field, "");
+      if (names[k].is(x, *name))
+        return true;
+    }
+    for (size_t k = 0; k < json_len(shorts); k++) {
+      *reason = "ShortNamesConflict";
+      *name = json_object_get_string(json_index(shorts, k));
+      if (is_resource_name(x, *name))
+        return true;
+    }
+  }
+  return false;
+}
+
+static void accept_names(struct apiserver *s, struct json_object *crd) {
+  const char *reason = "NoConflicts", *name = "";
+  bool conflict = find_conflict(s, crd, &reason, &name);
+  _cleanup_free_ char *in_use = conflict ? str_printf("\"%s\" is already in use", name) : NULL;
+  bool established = streq(meta_condition(crd, "Established"), "True");
+  int64_t now = wall_ms();
+
+  if (!conflict)
+    (void)json_set(crd, "status.acceptedNames", json_copy(json_at(crd, "spec.names")));
+  else if (!json_at(crd, "status.acceptedNames"))
+    (void)json_set_str(crd, "status.acceptedNames.plural", "");
+  (void)meta_set_condition(crd, "NamesAccepted", conflict ? "False" : "True", conflict ? reason : "NoConflicts",
+                           conflict ? in_use : "no conflicts found", now);
+  if (!conflict)
+    (void)meta_set_condition(crd, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted",
+                             now);
+  else if (!established)
+    (void)meta_set_condition(crd, "Established", "False", "NotAccepted", "not all names are accepted", now);
+}
+
 void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out) {
   const char *group = json_str(crd, "spec.group", "");
   const char *plural = json_str(crd, "spec.names.plural", "");
   _cleanup_free_ char *name = str_printf("%s.%s", plural, group);
-  int64_t now = wall_ms();
 
   default_names(crd);
   if (!streq(meta_name(crd), name))
-    field_errors_add(out, FIELD_INVALID, "metadata.name", "Invalid value: \"%s\": must be spec.names.plural+\".\"+spec.group",
-                     meta_name(crd));
+    field_errors_add(out, FIELD_INVALID, "metadata.name",
+                     "Invalid value: \"%s\": must be spec.names.plural+\".\"+spec.group", meta_name(crd));
   check_versions(crd, out);
   if (old && !streq(json_str(old, "spec.group", ""), group))
     field_errors_add(out, FIELD_INVALID, "spec.group", "Invalid value: \"%s\": field is immutable", group);
+  if (!old)
+    check_approval(crd, out);
   if (out->list.len)
     return;
-  const struct resource *taken = registry_find(s->registry, group, json_str(json_index(json_at(crd, "spec.versions"), 0), "name", ""), plural);
-  bool conflict = taken && !streq(taken->crd, meta_name(crd));
-  if (!conflict)
-    (void)json_set(crd, "status.acceptedNames", json_copy(json_at(crd, "spec.names")));
   note_stored_version(crd);
-  (void)meta_set_condition(crd, "NamesAccepted", conflict ? "False" : "True", conflict ? "PluralConflict" : "NoConflicts",
-                           conflict ? "the plural is in use" : "no conflicts found", now);
-  (void)meta_set_condition(crd, "Established", conflict ? "False" : "True",
-                           conflict ? "NotAccepted" : "InitialNamesAccepted",
-                           conflict ? "not all names are accepted" : "the initial names have been accepted", now);
+  accept_names(s, crd);
 }
 
 /* ---- resources -------------------------------------------------------------------------------------------------- */
@@ -113,8 +189,7 @@ struct clean_call {
 static void clean_now(void *arg) {
   struct clean_call *call = arg;
   struct apiserver *s = call->server;
-  const struct resource *r =
-      registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
+  const struct resource *r = registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
   _cleanup_json_ struct json_object *crd = load(s, r, "", call->name);
   struct ome_err err = ERR_INIT;
 
@@ -125,26 +200,6 @@ static void clean_now(void *arg) {
   }
   free(call->name);
   free(call);
-}
-
-void crd_changed(struct apiserver *s, struct json_object *crd) {
-  const struct store_key key = {"apiextensions.k8s.io/customresourcedefinitions", "", meta_name(crd)};
-  struct ome_err err = ERR_INIT;
-
-  if (!store_get_version(s->store, &key)) {
-    registry_remove_crd(s->registry, meta_name(crd));
-    return;
-  }
-  if (meta_deleting(crd)) {
-    struct clean_call *call = malloc(sizeof(*call));
-    if (call) {
-      *call = (struct clean_call){s, strdup(meta_name(crd))};
-      loop_post(s->loop, clean_now, call);
-    }
-    return;
-  }
-  if (streq(meta_condition(crd, "Established"), "True") && registry_add_crd(s->registry, crd, &err) != OME_OK)
-    log_warning("crd", "%s: %s", meta_name(crd), err.msg);
 }
 
 struct instances {
@@ -163,6 +218,58 @@ static bool add_instance(void *arg, const char *ns, const char *name, const char
   if (json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && !VEC_PUSH(&x->list, o))
     json_unref(o);
   return true;
+}
+
+void crd_continue(struct apiserver *s, const char *name) {
+  struct clean_call *call = malloc(sizeof(*call));
+
+  if (!call)
+    return;
+  *call = (struct clean_call){s, strdup(name)};
+  loop_post(s->loop, clean_now, call);
+}
+
+/* Names that were taken may be free now. */
+static bool accept_again(void *arg, const char *ns, const char *name, const char *text, size_t len,
+                         const char *labels) {
+  struct instances *x = arg;
+
+  return strstr(text, "\"NotAccepted\"") ? add_instance(x, ns, name, text, len, labels) : true;
+}
+
+static void accept_waiting(void *arg) {
+  struct apiserver *s = arg;
+  const struct resource *r = registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
+  struct instances x = {{0}};
+  struct ome_err err = ERR_INIT;
+
+  (void)store_list(s->store, r->collection, NULL, NULL, NULL, accept_again, &x, &err);
+  for (size_t i = 0; i < x.list.len; i++) {
+    struct json_object *crd = x.list.items[i];
+    accept_names(s, crd);
+    if (streq(meta_condition(crd, "Established"), "True") && store_object(s, r, crd, &err) != OME_OK)
+      log_warning("crd", "%s: %s", meta_name(crd), err.msg);
+    json_unref(crd);
+  }
+  VEC_FREE(&x.list);
+}
+
+void crd_changed(struct apiserver *s, struct json_object *crd) {
+  const struct store_key key = {"apiextensions.k8s.io/customresourcedefinitions", "", meta_name(crd)};
+  struct ome_err err = ERR_INIT;
+
+  if (!store_get_version(s->store, &key)) {
+    registry_remove_crd(s->registry, meta_name(crd));
+    loop_post(s->loop, accept_waiting, s);
+    return;
+  }
+  if (meta_deleting(crd)) {
+    registry_terminate(s->registry, meta_name(crd));
+    crd_continue(s, meta_name(crd));
+    return;
+  }
+  if (streq(meta_condition(crd, "Established"), "True") && registry_add_crd(s->registry, crd, &err) != OME_OK)
+    log_warning("crd", "%s: %s", meta_name(crd), err.msg);
 }
 
 bool crd_clean(struct apiserver *s, struct json_object *crd) {
@@ -200,8 +307,13 @@ static bool load_one(void *arg, const char *ns, const char *name, const char *te
 
   (void)ns;
   (void)labels;
-  if (json_parse(text, len, SIZE_MAX, &crd, &err) != OME_OK || registry_add_crd(s->registry, crd, &err) != OME_OK)
+  if (json_parse(text, len, SIZE_MAX, &crd, &err) != OME_OK ||
+      (streq(meta_condition(crd, "Established"), "True") && registry_add_crd(s->registry, crd, &err) != OME_OK))
     log_warning("crd", "%s: %s", name, err.msg);
+  else if (meta_deleting(crd)) { /* the last process did not finish */
+    registry_terminate(s->registry, name);
+    crd_continue(s, name);
+  }
   return true;
 }
 

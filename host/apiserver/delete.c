@@ -127,8 +127,12 @@ static int32_t delete_object(struct apiserver *s, const struct resource *r, stru
   _cleanup_json_ struct json_object *before = json_copy(o);
 
   add_propagation(o, options->propagation);
-  if (streq(r->kind, "CustomResourceDefinition") && !r->crd && !meta_deleting(o))
-    (void)meta_add_finalizer(o, "customresourcecleanup.apiextensions.k8s.io"); /* its objects go first */
+  if (streq(r->kind, "CustomResourceDefinition") && !r->crd && !meta_deleting(o)) { /* its objects go first */
+    (void)meta_add_finalizer(o, "customresourcecleanup.apiextensions.k8s.io");
+    (void)meta_set_condition(o, "Terminating", "True", "InstanceDeletionPending",
+                             "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+                             wall_ms());
+  }
   *gone = !must_wait(r, o, grace);
   if (*gone)
     return dry_run ? OME_OK : remove_object(s, r, o, err);
@@ -186,7 +190,7 @@ void verb_delete(struct request *req) {
   if (!check_preconditions(req, &options, o))
     return;
   if (!*req->resource->group && streq(req->resource->kind, "Namespace") &&
-      (streq(req->name, "default") || has_prefix(req->name, "kube-"))) {
+      (streq(req->name, "default") || streq(req->name, "kube-system") || streq(req->name, "kube-public"))) {
     answer_failure(req, 403, "Forbidden", "namespaces \"%s\" is forbidden: this namespace may not be deleted",
                    req->name);
     return;

@@ -20,7 +20,8 @@ enum { /* behaviour */
   RES_VIRTUAL = 1u << 1,       /* create only, answered at once, never stored: reviews */
   RES_NO_COLLECTION_DELETE = 1u << 2,
   RES_PATH_NAMES = 1u << 3, /* names are path segments (RBAC), not DNS names */
-  RES_LABEL_NAMES = 1u << 4 /* names are DNS labels (Service, Namespace) */
+  RES_LABEL_NAMES = 1u << 4, /* names are DNS labels (Service, Namespace) */
+  RES_PUT_CREATES = 1u << 5  /* PUT makes what is not there */
 };
 
 struct column {
@@ -53,6 +54,7 @@ struct resource {
   bool preserve_unknown;
   bool has_defaults; /* somewhere in the schema */
   bool retired;      /* its CRD went or changed; kept for whoever uses it in this turn */
+  bool terminating;  /* its CRD is being deleted */
   int64_t crd_generation;
   bool deprecated;
   char *deprecation_warning;
@@ -79,6 +81,8 @@ bool registry_has_version(const struct registry *r, const char *group, const cha
 /* Puts the served versions of CRD in, in place of what it had.  The error says what is wrong with its schema. */
 int32_t registry_add_crd(struct registry *r, struct json_object *crd, struct ome_err *err);
 void registry_remove_crd(struct registry *r, const char *crd_name);
+/* The resources of CRD take no new objects. */
+void registry_terminate(struct registry *r, const char *crd_name);
 /* What was taken out stays readable until this is called, when nobody holds it any more. */
 void registry_free_retired(struct registry *r);
 /* Counts up whenever the set of resources changes: for caches of derived documents. */

@@ -184,6 +184,8 @@ int32_t crds_load(struct apiserver *s, struct ome_err *err);
 void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out);
 /* A CRD was stored or taken away. */
 void crd_changed(struct apiserver *s, struct json_object *crd);
+/* Goes on with the deletion of CRD NAME. */
+void crd_continue(struct apiserver *s, const char *name);
 /* Deletes the instances of a CRD that is being deleted; whether all are gone. */
 bool crd_clean(struct apiserver *s, struct json_object *crd);
 

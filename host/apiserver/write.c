@@ -141,13 +141,10 @@ static void carry_over(struct request *req, struct json_object *o, struct json_o
     (void)json_set_i64(o, "metadata.generation", meta_generation(old) + 1);
 }
 
-static void check_update_meta(struct json_object *o, struct json_object *old, const char *sent_uid,
-                              struct field_errors *errors) {
+static void check_update_meta(struct json_object *o, struct json_object *old, struct field_errors *errors) {
   struct json_object *now = json_at(o, "metadata.finalizers");
   struct json_object *before = json_at(old, "metadata.finalizers");
 
-  if (sent_uid && *sent_uid && !streq(sent_uid, meta_uid(old)))
-    field_errors_add(errors, FIELD_INVALID, "metadata.uid", "Invalid value: \"%s\": field is immutable", sent_uid);
   if (!meta_deleting(old))
     return;
   for (size_t i = 0; i < json_len(now); i++) {
@@ -189,6 +186,8 @@ int32_t remove_object(struct apiserver *s, const struct resource *r, struct json
     crd_changed(s, o);
   if (is_service(r))
     service_stored(s, NULL, o);
+  if (r->terminating)
+    crd_continue(s, r->crd);
   if (r->namespaced)
     namespace_continue(s, meta_namespace(o));
   return OME_OK;
@@ -232,8 +231,7 @@ static void check_finalizers(struct json_object *o, struct field_errors *errors)
 }
 
 /* Defaults and every rule; false: answered with what is wrong. */
-static bool complete_and_check(struct request *req, struct json_object *o, struct json_object *old,
-                               const char *sent_uid) {
+static bool complete_and_check(struct request *req, struct json_object *o, struct json_object *old) {
   const struct resource *r = req->resource;
   struct field_errors errors = {{0}};
   bool ok;
@@ -250,7 +248,7 @@ static bool complete_and_check(struct request *req, struct json_object *o, struc
   if (!r->crd)
     check_finalizers(o, &errors);
   if (old)
-    check_update_meta(o, old, sent_uid, &errors);
+    check_update_meta(o, old, &errors);
   api_validate_meta(o, old, &errors);
   if (r->schema)
     schema_validate(r->schema, o, old, &errors);
@@ -327,7 +325,7 @@ static void create_object(struct request *req, struct json_object *owned, int st
   set_req_name(req, o);
   if (req->resource->subresources & SUB_STATUS && !streq(req->resource->kind, "CustomResourceDefinition"))
     json_object_object_del(o, "status");
-  if (!complete_and_check(req, o, NULL, NULL))
+  if (!complete_and_check(req, o, NULL))
     return;
   const struct store_key key = key_of(req->resource, o);
   if (store_get_version(req->server->store, &key)) {
@@ -353,6 +351,10 @@ void verb_create(struct request *req) {
     answer_failure(req, 400, "BadRequest", "resourceVersion should not be set on objects to be created");
     return;
   }
+  if (req->resource->terminating) {
+    answer_failure(req, 405, "MethodNotAllowed", "create not allowed while custom resource definition is terminating");
+    return;
+  }
   if (!check_namespace(req) || !drop_unknown(req, o))
     return;
   struct manager_info who = manager_of(req, api_version);
@@ -371,16 +373,22 @@ static const char modified[] =
 /* Stores O in place of OLD; takes O. */
 static void replace_object(struct request *req, struct json_object *owned, struct json_object *old) {
   _cleanup_json_ struct json_object *o = owned;
-  _cleanup_free_ char *sent_uid = strdup(json_str(o, "metadata.uid", ""));
+  const char *uid = json_str(o, "metadata.uid", "");
   const char *version = json_str(o, "metadata.resourceVersion", "");
   struct ome_err err = ERR_INIT;
 
+  if (*uid && !streq(uid, meta_uid(old))) {
+    _cleanup_free_ char *why = str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: %s", uid,
+                                          meta_uid(old));
+    answer_conflict(req, why ? why : "Precondition failed");
+    return;
+  }
   if (*version && !streq(version, json_str(old, "metadata.resourceVersion", ""))) {
     answer_conflict(req, modified);
     return;
   }
   carry_over(req, o, old);
-  if (!complete_and_check(req, o, old, sent_uid))
+  if (!complete_and_check(req, o, old))
     return;
   copy_field(o, old, "metadata.resourceVersion");
   (void)apply_keep_times(old, o);
@@ -398,9 +406,29 @@ static void replace_object(struct request *req, struct json_object *owned, struc
   answer_object(req, 200, TAKE_PTR(o));
 }
 
-/* PUT of something that is not there: a few kinds are made by it. */
-static void update_absent(struct request *req) {
-  answer_not_found(req);
+/* PUT of something that is not there: a few kinds are made by it.  Takes O. */
+static void update_absent(struct request *req, struct json_object *owned) {
+  _cleanup_json_ struct json_object *o = owned;
+  const char *uid = json_str(o, "metadata.uid", "");
+  struct ome_err err = ERR_INIT;
+  char api_version[256];
+
+  if (!(req->resource->flags & RES_PUT_CREATES) || *req->sub) {
+    answer_not_found(req);
+    return;
+  }
+  if (*uid) {
+    _cleanup_free_ char *why = str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
+    answer_conflict(req, why ? why : "Precondition failed");
+    return;
+  }
+  if (!check_namespace(req))
+    return;
+  struct manager_info who = manager_of(req, api_version);
+  if (apply_track_update(NULL, o, req->resource->schema, &who, &err) != OME_OK)
+    answer_error(req, &err);
+  else
+    create_object(req, TAKE_PTR(o), 201);
 }
 
 void verb_update(struct request *req) {
@@ -413,7 +441,7 @@ void verb_update(struct request *req) {
     return;
   old = load(req->server, req->resource, req->ns, req->name);
   if (!old) {
-    update_absent(req);
+    update_absent(req, TAKE_PTR(o));
     return;
   }
   if (req->resource->crd && !*json_str(o, "metadata.resourceVersion", "")) {

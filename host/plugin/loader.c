@@ -57,8 +57,9 @@ static int32_t start_locked(struct ome_err *err) {
     return OME_OK;
   if (lt_dlinit() != 0)
     return fail(err, OME_E_INTERNAL, "libltdl: %s", lt_dlerror());
-  (void)lt_dlloader_remove("lt_dlopen");
-  (void)lt_dlloader_remove("lt_preopen");
+  /* A loader that was taken off the list is forgotten by libltdl: its table is the caller's. */
+  free(lt_dlloader_remove("lt_dlopen"));
+  free(lt_dlloader_remove("lt_preopen"));
   if (lt_dlloader_add(&ours) != 0)
     return fail(err, OME_E_INTERNAL, "libltdl: %s", lt_dlerror());
   started = true;

@@ -195,9 +195,7 @@ static void names_a_missing_plugin(void **state) {
 /* ---- hostile manifests ---------------------------------------------------------------------------------------------
  */
 
-static const char *const oddities[] = {"null",       "\"x\"",        "\"\"",        "7",      "-1",   "true",
-                                       "[]",         "{}",           "[1]",         "[null]", "[{}]", "[[\"a\"]]",
-                                       "{\"a\":{}}", "{\"a\":null}", "{\"name\":7}"};
+static const char *const oddities[] = {"null", "\"x\"", "7", "[]", "{}", "[1]", "[null]", "{\"a\":{}}", "{\"name\":7}"};
 
 static struct json_object *oddity(size_t i) {
   struct json_object *o = NULL;

@@ -1,41 +1,39 @@
-/* ome inspect: what a model is, from its own files. */
-#include "base/str.h"
+/* ome inspect: what a model's files say about it. */
 #include "cli/cli.h"
 #include "model/facts.h"
 
-#include <stdio.h>
+#include "base/str.h"
+
 #include <string.h>
 
-static void print_table(struct json_object *o) {
-  json_object_object_foreach(o, key, v) {
-    _cleanup_free_ char *text = json_is(v, json_type_string) ? strdup(json_object_get_string(v)) : json_text(v);
-    printf("%-22s %s\n", key, text);
-  }
-}
-
-static int inspect_main(const struct cli_command *self, int argc, char **argv) {
-  const char *format = "table";
-  const struct cli_option options[] = {
-      {'o', "output", "FORMAT", "json, yaml or table", CLI_STRING, &format},
-      {0},
-  };
-  struct model_facts facts;
+static int run(const struct cli_command *self, int argc, char **argv) {
+  _cleanup_model_facts_ struct model_facts facts = {0};
+  _cleanup_json_ struct json_object *doc = NULL;
+  const char *format = "yaml";
   struct ome_err err = ERR_INIT;
+  const struct cli_option options[] = {
+      {'o', "output", "FORMAT", "json or yaml", CLI_STRING, &format},
+      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+  };
 
   if (cli_parse(self, options, argc, argv) != 1)
-    return cli_usage(self, "one folder is needed");
-  if (model_inspect_dir(argv[1], &facts, &err) != OME_OK)
+    return cli_usage(self, "one folder or file is needed");
+  const char *path = has_prefix(argv[1], "file://") ? argv[1] + 7 : argv[1];
+  path = has_prefix(path, "local://") ? path + 8 : path;
+  if (strstr(path, "://"))
+    return cli_usage(self, "%s is not on this machine; `ome pull` it first", path);
+  if (model_facts_of_path(path, &facts, &err) != OME_OK)
     return cli_fail(&err);
-  _cleanup_json_ struct json_object *o = model_document(&facts);
-  model_facts_fini(&facts);
-  return cli_print(o, format, print_table);
+  doc = model_facts_json(&facts);
+  return cli_print(doc, format, NULL);
 }
 
 const struct cli_command cli_inspect = {
     .name = "inspect",
     .args = "PATH",
     .summary = "say what a model is, from its own files",
-    .help = "Reads config.json and the headers of .safetensors and .gguf files in the folder PATH; no weight is read.\n\n"
-            "  ome inspect .ome/store/models/clusterbasemodel.smollm2-135m-instruct -o json",
-    .run = inspect_main,
+    .help = "Reads config.json, safetensors headers and GGUF metadata of a folder or file: architecture, parameters,\n"
+            "context, quantization, memory.\n\n"
+            "  ome inspect ./SmolLM2-135M-Instruct -o json\n",
+    .run = run,
 };

@@ -221,7 +221,7 @@ int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **
   return OME_OK;
 }
 
-void kube_queue_free(struct kube_queue *q) {
+void kube_queue_stop(struct kube_queue *q) {
   if (!q)
     return;
   (void)pthread_mutex_lock(&q->shared.lock);
@@ -230,6 +230,13 @@ void kube_queue_free(struct kube_queue *q) {
   (void)pthread_mutex_unlock(&q->shared.lock);
   for (uint32_t i = 0; i < q->nthreads; i++)
     (void)pthread_join(q->threads[i], NULL);
+  q->nthreads = 0;
+}
+
+void kube_queue_free(struct kube_queue *q) {
+  if (!q)
+    return;
+  kube_queue_stop(q);
   strmap_free(q->shared.items);
   (void)pthread_mutex_destroy(&q->shared.lock);
   (void)pthread_cond_destroy(&q->shared.changed);

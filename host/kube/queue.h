@@ -24,7 +24,9 @@ struct kube_queue_config {
 };
 
 int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **out, struct ome_err *err);
-/* Ends after the calls in progress; joins the workers. */
+/* Ends after the calls in progress; joins the workers.  Keys may still be added, to no effect, until kube_queue_free(). */
+void kube_queue_stop(struct kube_queue *q);
+/* kube_queue_stop() where that was not done, and the end of the queue. */
 void kube_queue_free(struct kube_queue *q);
 DEFINE_CLEANUP(struct kube_queue *, kube_queue_free)
 

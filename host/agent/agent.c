@@ -1,0 +1,421 @@
+#include "agent/agent.h"
+
+#include "agent/record.h"
+#include "agent/scout.h"
+#include "agent/shelf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "compose/names.h"
+#include "kube/cache.h"
+#include "kube/event.h"
+#include "kube/meta.h"
+#include "kube/queue.h"
+#include "model/facts.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DOWNLOADS_AT_ONCE 4u
+#define PROGRESS_MS 1000u
+#define CHECK_AGAIN_MS ((uint64_t)300 * 1000) /* files that somebody removed by hand */
+
+enum { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_NODE, WATCH_RECORD, WATCHES };
+
+struct agent {
+  struct kube_client *client;
+  struct plugins *plugins;
+  char *node, *ns, *node_selector, *record_selector;
+  struct shelf shelf;
+  struct record record;
+  struct kube_recorder *recorder;
+  struct kube_cache *caches[WATCHES];
+  struct kube_queue *queue;
+  atomic_bool started, stopping; /* events before the start is over find half an agent */
+};
+
+/* ---- events into keys ------------------------------------------------------------------------------------------- */
+
+static void on_model(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+
+  kube_queue_add(a->queue, meta_namespace(event->object), meta_name(event->object));
+}
+
+static void add_all(struct agent *a, int watch) {
+  _cleanup_json_ struct json_object *models = kube_cache_list(a->caches[watch], NULL);
+
+  for (size_t i = 0; i < json_len(models); i++)
+    kube_queue_add(a->queue, meta_namespace(json_index(models, i)), meta_name(json_index(models, i)));
+}
+
+static bool same_at(const struct kube_event *e, const char *path) {
+  return e->old && json_equal(json_at(e->object, path), json_at(e->old, path));
+}
+
+/* The node's labels decide what belongs here, and say what is here: both are looked at again. */
+static void on_node(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+
+  if (!atomic_load(&a->started))
+    return;
+  if (same_at(event, "metadata.labels") && same_at(event, "spec"))
+    return;
+  add_all(a, WATCH_CLUSTER_MODELS);
+  add_all(a, WATCH_MODELS);
+}
+
+static void on_record(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+
+  if (!atomic_load(&a->started) || event->type == KUBE_ADDED || same_at(event, "data"))
+    return;
+  add_all(a, WATCH_CLUSTER_MODELS);
+  add_all(a, WATCH_MODELS);
+}
+
+/* ---- one model -------------------------------------------------------------------------------------------------- */
+
+/* What a call works on. */
+struct task {
+  struct agent *agent;
+  const char *ns, *name; /* NS NULL: cluster-scoped */
+  char *key;
+  const char *uri;
+  char *path;
+  int64_t generation;
+  char uid[64];
+  struct json_object *model;
+  uint64_t told_ms; /* when progress was last written */
+};
+
+static struct json_object *find_model(const struct task *t) {
+  return kube_cache_get(t->agent->caches[t->ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], t->ns, t->name);
+}
+
+/* A model that changed or went is not worth another byte. */
+static bool is_cancelled(void *arg) {
+  const struct task *t = arg;
+
+  if (atomic_load(&t->agent->stopping))
+    return true;
+  _cleanup_json_ struct json_object *now = find_model(t);
+  return !now || meta_deleting(now) || !streq(meta_uid(now), t->uid) ||
+         !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) || json_flag(now, "spec.disabled", false);
+}
+
+static int32_t tell(const struct task *t, enum record_status status, struct json_object *config,
+                    const struct transfer_event *progress, const char *message, struct ome_err *err) {
+  const struct record_entry e = {.model_ns = t->ns,
+                                 .model = t->name,
+                                 .status = status,
+                                 .config = config,
+                                 .progress = progress,
+                                 .message = message};
+
+  return record_put(&t->agent->record, &e, err);
+}
+
+static void on_progress(void *arg, const struct transfer_event *e) {
+  struct task *t = arg;
+  struct ome_err err = ERR_INIT;
+
+  if (e->type == TRANSFER_RETRY) {
+    log_warning("agent", "%s: trying again: %s", t->key, e->message);
+    (void)tell(t, RECORD_UPDATING, NULL, e, e->message, &err);
+    return;
+  }
+  if (mono_ms() - t->told_ms < PROGRESS_MS)
+    return;
+  t->told_ms = mono_ms();
+  if (tell(t, RECORD_UPDATING, NULL, e, NULL, &err) != OME_OK)
+    log_debug("agent", "%s: %s", t->key, err.msg);
+}
+
+/* ---- credentials ------------------------------------------------------------------------------------------------ */
+
+struct params {
+  VEC(struct ome_kv) list;
+};
+
+static void params_fini(struct params *p) {
+  for (size_t i = 0; i < p->list.len; i++) {
+    char *value = (char *)(uintptr_t)p->list.items[i].value;
+    explicit_bzero(value, strlen(value));
+    free(value);
+    free((char *)(uintptr_t)p->list.items[i].key);
+  }
+  VEC_FREE(&p->list);
+}
+
+static bool add_param(struct params *p, const char *key, const char *value) {
+  struct ome_kv kv = {strdup(key), strdup(value)};
+
+  if (kv.key && kv.value && VEC_PUSH(&p->list, kv))
+    return true;
+  free((char *)(uintptr_t)kv.key);
+  free((char *)(uintptr_t)kv.value);
+  return false;
+}
+
+/* The token in the Secret spec.storage.key: read when it is needed, never kept. */
+static int32_t read_secret(const struct task *t, struct params *p, struct ome_err *err) {
+  const char *secret = json_str(t->model, "spec.storage.key", "");
+  const char *field = json_str(t->model, "spec.storage.parameters.secretKey", "token");
+  _cleanup_json_ struct json_object *o = NULL;
+  size_t len;
+
+  if (!*secret)
+    return OME_OK;
+  int32_t rc = kube_get(t->agent->client, &KUBE_SECRETS, t->ns ? t->ns : t->agent->ns, secret, &o, err);
+  if (rc != OME_OK)
+    return fail_prefix(err, "spec.storage.key");
+  struct json_object *encoded = json_get(json_at(o, "data"), field);
+  _cleanup_free_ char *value = encoded ? base64_decode(json_object_get_string(encoded), &len) : NULL;
+  if (!value)
+    return fail(err, OME_E_NOT_FOUND, "spec.storage.key: Secret %s has no key \"%s\"", secret, field);
+  bool ok = add_param(p, "token", value);
+  explicit_bzero(value, len);
+  return ok ? OME_OK : fail_memory(err);
+}
+
+static int32_t read_params(const struct task *t, struct params *p, struct ome_err *err) {
+  struct json_object *parameters = json_at(t->model, "spec.storage.parameters");
+  int32_t rc = read_secret(t, p, err);
+
+  if (rc == OME_OK && json_is(parameters, json_type_object)) {
+    json_object_object_foreach(parameters, key, v) {
+      if (v && !add_param(p, key, json_object_get_string(v)))
+        return fail_memory(err);
+    }
+  }
+  return rc;
+}
+
+/* ---- bringing --------------------------------------------------------------------------------------------------- */
+
+/* Everything from the URI to the verified folder in place; *REPORT is what it turned out to be; new. */
+static int32_t bring(struct task *t, struct json_object **report, struct ome_err *err) {
+  struct agent *a = t->agent;
+  _cleanup_(params_fini) struct params params = {{0}};
+  _cleanup_manifest_ struct manifest manifest = {0};
+  _cleanup_free_ char *staging = shelf_staging(&a->shelf, t->key);
+  struct plugin_instance *storage = NULL;
+  _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
+  int32_t rc = staging ? read_params(t, &params, err) : fail_memory(err);
+
+  struct ome_model_ref ref = {
+      .struct_size = sizeof(ref), .uri = t->uri, .params = params.list.items, .nparams = params.list.len};
+  const struct plugin_call call = {.timeout_ms = 300000, .trace_id = t->key, .cancelled = is_cancelled, .arg = t};
+  if (rc == OME_OK)
+    rc = plugins_storage_for(a->plugins, t->uri, &storage, err);
+  if (rc == OME_OK)
+    rc = manifest_list(storage, &call, &ref, &manifest, err);
+  const struct transfer_job job = {.manifest = &manifest,
+                                   .dir = staging,
+                                   .plugin = storage,
+                                   .ref = &ref,
+                                   .event = on_progress,
+                                   .cancelled = is_cancelled,
+                                   .arg = t};
+  if (rc == OME_OK)
+    rc = transfer_run(&job, err);
+  if (rc == OME_OK)
+    rc = model_facts_of_path(staging, &facts, err);
+  if (rc != OME_OK)
+    return rc;
+  *report = model_facts_config(&facts);
+  (void)json_set_str(*report, "artifact.sha", manifest.revision ? manifest.revision : "");
+  return shelf_publish(&a->shelf, t->key, t->uri, t->path, &manifest, *report, err);
+}
+
+/* Pods mount what the spec names: the place that we chose is written there. */
+static int32_t name_path(const struct task *t, struct ome_err *err) {
+  _cleanup_json_ struct json_object *patch = json_object_new_object();
+
+  if (*json_str(t->model, "spec.storage.path", ""))
+    return OME_OK;
+  if (!json_set_str(patch, "spec.storage.path", t->path))
+    return fail_memory(err);
+  return kube_patch(t->agent->client, t->ns ? &KUBE_BASEMODELS : &KUBE_CLUSTERBASEMODELS, t->ns, t->name, NULL,
+                    KUBE_PATCH_MERGE, patch, NULL, err);
+}
+
+static int32_t failed(struct task *t, struct ome_err *err) {
+  struct ome_err ignored = ERR_INIT;
+
+  if (err->code == OME_E_CANCELLED)
+    return err->code;
+  kube_record(t->agent->recorder, t->model, true, "ModelDownloadFailed", "%s", err->msg);
+  if (tell(t, RECORD_FAILED, NULL, NULL, err->msg, &ignored) != OME_OK)
+    log_warning("agent", "%s: %s", t->key, ignored.msg);
+  return err->code;
+}
+
+static int32_t make_ready(struct task *t, struct ome_err *err) {
+  struct agent *a = t->agent;
+  _cleanup_json_ struct json_object *record = shelf_find(&a->shelf, t->key, t->uri, t->path);
+  _cleanup_json_ struct json_object *report = json_object_get(json_at(record, "report"));
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+  int32_t rc = name_path(t, err);
+
+  if (rc != OME_OK)
+    return rc;
+  if (record && record_says_ready(node, map, t->ns, t->name))
+    return OME_OK;
+  if (!record) {
+    rc = tell(t, RECORD_UPDATING, NULL, NULL, NULL, err);
+    if (rc == OME_OK) {
+      rc = bring(t, &report, err);
+      if (rc != OME_OK)
+        return failed(t, err);
+      kube_record(a->recorder, t->model, false, "ModelDownloaded", "verified and in place on node %s", a->node);
+    }
+  }
+  return rc == OME_OK ? tell(t, RECORD_READY, report, NULL, NULL, err) : rc;
+}
+
+static int32_t let_go(struct task *t, struct ome_err *err) {
+  struct agent *a = t->agent;
+  _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+  bool told = json_get(json_at(map, "data"), t->key) != NULL;
+  int32_t rc = OME_OK;
+
+  /* Pods first lose the label, then the files go, then the cluster hears that they are gone. */
+  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  told = told || (label && meta_label(node, label));
+  rc = shelf_remove(&a->shelf, t->key, err);
+  return rc == OME_OK && told ? record_remove(&a->record, t->ns, t->name, err) : rc;
+}
+
+static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err) {
+  struct agent *a = t->agent;
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  struct scout_decision decision = {.wanted = false};
+
+  if (!node)
+    return fail(err, OME_E_UNAVAILABLE, "node %s is not there yet", a->node);
+  if (t->model && !meta_deleting(t->model))
+    scout_decide(t->model, node, &decision);
+  if (!decision.wanted)
+    return let_go(t, err);
+  t->uri = json_str(t->model, "spec.storage.storageUri", "");
+  t->path = shelf_path(&a->shelf, t->key, json_str(t->model, "spec.storage.path", ""));
+  (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
+  if (!t->path)
+    return fail_memory(err);
+  if (t->path[0] != '/' || strstr(t->path, "/../"))
+    return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" must be absolute and without \"..\"", t->path);
+  *requeue_ms = CHECK_AGAIN_MS;
+  return make_ready(t, err);
+}
+
+static int32_t reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  struct task t = {.agent = arg, .ns = ns, .name = name, .key = name_model_key(ns, name)};
+  int32_t rc;
+
+  if (!t.key)
+    return fail_memory(err);
+  t.model = find_model(&t);
+  rc = look_at(&t, requeue_ms, err);
+  if (rc == OME_E_CANCELLED)
+    rc = OME_OK; /* the change that ended it is in the queue */
+  json_unref(t.model);
+  free(t.path);
+  free(t.key);
+  return rc;
+}
+
+/* ---- start and stop --------------------------------------------------------------------------------------------- */
+
+static char *node_name(const char *given) {
+  char host[256] = "";
+
+  if (!given)
+    given = getenv("NODE_NAME");
+  if (given && *given)
+    return strdup(given);
+  if (gethostname(host, sizeof(host) - 1) != 0)
+    return NULL;
+  for (char *c = host; *c; c++)
+    *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
+  return strdup(host);
+}
+
+static int32_t start_watches(struct agent *a, struct ome_err *err) {
+  const struct {
+    const struct kube_resource *resource;
+    const char *ns, *fields;
+    kube_event_fn *on_event;
+  } watches[WATCHES] = {
+      [WATCH_NODE] = {&KUBE_NODES, NULL, a->node_selector, on_node},
+      [WATCH_RECORD] = {&KUBE_CONFIGMAPS, a->ns, a->record_selector, on_record},
+      [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL, on_model},
+      [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL, on_model},
+  };
+
+  for (int i = WATCHES - 1; i >= 0; i--) { /* node and record before the models that need them */
+    const struct kube_cache_opts opts = {
+        .ns = watches[i].ns, .fields = watches[i].fields, .on_event = watches[i].on_event, .arg = a};
+    int32_t rc = kube_cache_new(a->client, watches[i].resource, &opts, &a->caches[i], err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return OME_OK;
+}
+
+int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err) {
+  struct agent *a = calloc(1, sizeof(*a));
+  int32_t rc = OME_OK;
+
+  if (!a)
+    return fail_memory(err);
+  a->client = cfg->client;
+  a->plugins = cfg->plugins;
+  a->node = node_name(cfg->node_name);
+  a->ns = strdup(cfg->ome_namespace ? cfg->ome_namespace : "ome");
+  a->node_selector = a->node ? str_printf("metadata.name=%s", a->node) : NULL;
+  a->record_selector = a->node_selector ? strdup(a->node_selector) : NULL;
+  if (!a->record_selector || !a->ns)
+    rc = fail_memory(err);
+  a->record = (struct record){cfg->client, a->node, a->ns};
+  if (rc == OME_OK)
+    rc = shelf_open(cfg->store_dir, &a->shelf, err);
+  if (rc == OME_OK)
+    rc = kube_recorder_new(a->client, "ome-agent", &a->recorder, err);
+  const struct kube_queue_config queue = {
+      .name = "agent", .workers = DOWNLOADS_AT_ONCE, .reconcile = reconcile, .arg = a};
+  if (rc == OME_OK)
+    rc = kube_queue_new(&queue, &a->queue, err);
+  if (rc == OME_OK)
+    rc = start_watches(a, err);
+  if (rc != OME_OK) {
+    agent_stop(a);
+    return rc;
+  }
+  atomic_store(&a->started, true);
+  add_all(a, WATCH_CLUSTER_MODELS);
+  add_all(a, WATCH_MODELS);
+  *out = a;
+  return OME_OK;
+}
+
+void agent_stop(struct agent *a) {
+  if (!a)
+    return;
+  atomic_store(&a->stopping, true);
+  kube_queue_stop(a->queue); /* workers read the caches, and events go into the queue */
+  for (int i = 0; i < WATCHES; i++)
+    kube_cache_free(a->caches[i]);
+  kube_queue_free(a->queue);
+  kube_recorder_free(a->recorder);
+  shelf_close(&a->shelf);
+  free(a->node);
+  free(a->ns);
+  free(a->node_selector);
+  free(a->record_selector);
+  free(a);
+}

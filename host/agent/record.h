@@ -1,0 +1,35 @@
+/* What this node tells the cluster about its models: a label on the Node, and one ConfigMap with an entry a model.
+ *
+ * The schema of an entry is OME's ({name, status, config, progress}), plus "message": why it failed. */
+#ifndef HOST_AGENT_RECORD_H
+#define HOST_AGENT_RECORD_H
+
+#include "kube/client.h"
+#include "transfer/transfer.h"
+
+struct record {
+  struct kube_client *client;
+  const char *node;
+  const char *ns; /* of the ConfigMap */
+};
+
+enum record_status { RECORD_READY, RECORD_UPDATING, RECORD_FAILED };
+
+struct record_entry {
+  const char *model_ns; /* NULL: cluster-scoped */
+  const char *model;
+  enum record_status status;
+  struct json_object *config; /* borrowed; NULL: none */
+  const struct transfer_event *progress; /* NULL: none */
+  const char *message;        /* NULL: none */
+};
+
+/* Writes the entry and sets the label; the label says Ready only after the entry does. */
+int32_t record_put(const struct record *r, const struct record_entry *e, struct ome_err *err);
+/* Takes both away; the label first. */
+int32_t record_remove(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
+/* Whether NODE and CONFIG_MAP (either may be NULL) say that the model is Ready. */
+bool record_says_ready(struct json_object *node, struct json_object *config_map, const char *model_ns,
+                       const char *model);
+
+#endif

@@ -1,0 +1,21 @@
+/* Follows what `ome up -f` applied until it is Ready or has failed, and tells the person. */
+#ifndef HOST_CLI_PROGRESS_H
+#define HOST_CLI_PROGRESS_H
+
+#include "kube/client.h"
+
+#include <stdio.h>
+
+struct progress;
+
+/* Watches the models and services among DOCS and prints to REPORT: one line redrawn on a terminal, a line a change
+ * elsewhere.  When all are Ready, one has failed, or TIMEOUT_MS is over, says so, and tells READY_FD (>= 0) 0 or 1.
+ * Runs on threads of its own; REPORT must outlive it. */
+int32_t progress_start(struct kube_client *client, struct json_object *docs, FILE *report, uint64_t timeout_ms,
+                       int ready_fd, struct progress **out, struct ome_err *err);
+void progress_stop(struct progress *p);
+
+/* Writes the one byte that a waiting `ome up --detach` reads. */
+void progress_tell(int ready_fd, int code);
+
+#endif

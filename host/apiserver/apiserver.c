@@ -15,8 +15,11 @@ static void end_turn(void *arg) {
   int32_t rc = store_commit(s->store, &err);
 
   s->turn_end_wanted = false;
-  if (rc != OME_OK)
+  if (rc != OME_OK) {
     log_error("apiserver", "%s", err.msg);
+    strmap_free(s->service_use); /* it tells of what was not kept: read it again */
+    s->service_use = NULL;
+  }
   answer_flush(s, rc == OME_OK ? NULL : &err);
   if (rc == OME_OK)
     watch_pump(s);
@@ -115,8 +118,7 @@ void apiserver_stop(struct apiserver *s) {
   loop_free(s->loop);
   gc_free(s->gc);
   registry_free(s->registry);
-  if (s->service_use)
-    strmap_free(s->service_use);
+  strmap_free(s->service_use);
   store_close(s->store);
   tls_context_free(s->tls);
   free(s->data_dir);

@@ -31,12 +31,13 @@ static const struct {
     {"batch", "Job", "status.successful"},
 };
 
-/* Labels whose path into the object is another. */
+/* Labels whose path into the object is another, or whose zero value is not written: an absent field is "". */
 static const struct {
-  const char *label, *path;
-} renamed[] = {
-    {"status.successful", "status.succeeded"},
-    {"source", "source.component"},
+  const char *label, *path, *zero;
+} odd[] = {
+    {"status.successful", "status.succeeded", "0"}, {"source", "source.component", NULL},
+    {"status.replicas", "status.replicas", "0"},    {"spec.unschedulable", "spec.unschedulable", "false"},
+    {"spec.hostNetwork", "spec.hostNetwork", "false"},
 };
 
 static bool has_word(const char *words, const char *word) {
@@ -57,19 +58,28 @@ static bool is_offered(const struct resource *r, const char *label) {
   return false;
 }
 
+static void add_term(struct buf *b, const char *term) {
+  size_t label = strcspn(term, "=!");
+  size_t op = strspn(term + label, "=!");
+
+  if (b->len)
+    buf_addc(b, ',');
+  for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+    if (strlen(odd[i].label) == label && has_prefix(term, odd[i].label)) {
+      const char *value = term + label + op;
+      buf_addf(b, "%s%.*s%s", odd[i].path, (int)op, term + label, streq(value, odd[i].zero) ? "" : value);
+      return;
+    }
+  buf_adds(b, term);
+}
+
 /* TEXT with labels by their paths. */
 static char *by_path(const char *text) {
   _cleanup_free_ char **parts = str_split(text, ',');
   _cleanup_buf_ struct buf b = BUF_INIT;
 
-  for (size_t i = 0; parts && parts[i]; i++) {
-    size_t n = strcspn(parts[i], "=!");
-    const char *path = NULL;
-    for (size_t k = 0; k < ARRAY_LEN(renamed); k++)
-      if (strlen(renamed[k].label) == n && has_prefix(parts[i], renamed[k].label))
-        path = renamed[k].path;
-    buf_addf(&b, "%s%s%s", i ? "," : "", path ? path : "", parts[i] + (path ? n : 0));
-  }
+  for (size_t i = 0; parts && parts[i]; i++)
+    add_term(&b, parts[i]);
   return buf_take(&b);
 }
 

@@ -46,6 +46,7 @@ struct store {
   int64_t committed; /* version that watchers may see */
   int64_t compacted;
   bool dirty;
+  int32_t broken; /* why a write of the open transaction failed half-way: it cannot be committed; OME_OK: none did */
   struct event **ring; /* HISTORY_EVENTS places; the oldest at head */
   size_t head, count, bytes;
   VEC(struct event *) pending; /* of the open transaction */
@@ -452,39 +453,52 @@ static int32_t write_row(struct store *s, const struct store_key *key, struct js
   return done(s, q, "write", err);
 }
 
-int32_t store_put(struct store *s, const struct store_key *key, struct json_object *o, struct ome_err *err) {
-  int32_t rc = begin(s, err);
-
-  if (rc != OME_OK)
-    return rc;
+/* Notes that KEY becomes O at the next version, of which O then tells; the text is that of the event, borrowed. */
+static int32_t note_event(struct store *s, bool deleted, const struct store_key *key, struct json_object *o,
+                          const char **text, struct ome_err *err) {
   char *before = store_get(s, key);
+  enum store_event_type type = deleted ? STORE_DELETED : before ? STORE_MODIFIED : STORE_ADDED;
+
   s->version++;
   stamp(o, s->version);
-  struct event *e = event_new(before ? STORE_MODIFIED : STORE_ADDED, s->version, key, o, before);
+  struct event *e = event_new(type, s->version, key, o, before);
   if (!e || !VEC_PUSH(&s->pending, e)) {
     event_free(e);
     return fail_memory(err);
   }
-  rc = write_row(s, key, o, e->text, err);
-  return rc == OME_OK ? write_owners(s, key, o, err) : rc;
+  *text = e->text;
+  return OME_OK;
+}
+
+int32_t store_put(struct store *s, const struct store_key *key, struct json_object *o, struct ome_err *err) {
+  const char *text = NULL;
+  int32_t rc = begin(s, err);
+
+  if (rc != OME_OK)
+    return rc;
+  rc = note_event(s, false, key, o, &text, err);
+  if (rc == OME_OK)
+    rc = write_row(s, key, o, text, err);
+  if (rc == OME_OK)
+    rc = write_owners(s, key, o, err);
+  if (rc != OME_OK)
+    s->broken = rc;
+  return rc;
 }
 
 int32_t store_delete(struct store *s, const struct store_key *key, struct json_object *last, struct ome_err *err) {
+  const char *text = NULL;
   int32_t rc = begin(s, err);
 
   if (rc != OME_OK)
     return rc;
-  char *before = store_get(s, key);
-  s->version++;
-  stamp(last, s->version);
-  struct event *e = event_new(STORE_DELETED, s->version, key, last, before);
-  if (!e || !VEC_PUSH(&s->pending, e)) {
-    event_free(e);
-    return fail_memory(err);
-  }
-  rc = done(s, bind(s, DELETE_ROW, key->collection, key->ns, key->name, NULL), "delete", err);
+  rc = note_event(s, true, key, last, &text, err);
+  if (rc == OME_OK)
+    rc = done(s, bind(s, DELETE_ROW, key->collection, key->ns, key->name, NULL), "delete", err);
   if (rc == OME_OK)
     rc = done(s, bind(s, DELETE_OWNERS, key->collection, key->ns, key->name, NULL), "delete", err);
+  if (rc != OME_OK)
+    s->broken = rc;
   return rc;
 }
 
@@ -499,6 +513,7 @@ void store_rollback(struct store *s) {
     return;
   (void)done(s, bind(s, ROLLBACK, NULL, NULL, NULL, NULL), "roll back", &ignored);
   s->dirty = false;
+  s->broken = OME_OK;
   s->version = s->committed;
   for (size_t i = 0; i < s->pending.len; i++)
     event_free(s->pending.items[i]);
@@ -508,6 +523,11 @@ void store_rollback(struct store *s) {
 int32_t store_commit(struct store *s, struct ome_err *err) {
   if (!s->dirty)
     return OME_OK;
+  if (s->broken) {
+    int32_t why = s->broken;
+    store_rollback(s);
+    return fail(err, why, "commit: %s: a write failed, so nothing that was written together with it was kept", s->path);
+  }
   sqlite3_stmt *q = bind(s, SET_VERSION, NULL, NULL, NULL, NULL);
   (void)sqlite3_bind_int64(q, 1, s->version);
   int32_t rc = done(s, q, "commit", err);

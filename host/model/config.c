@@ -1,103 +1,113 @@
-#include "base/str.h"
-#include "model/formats.h"
+/* config.json of Hugging Face models.  What the families call a thing differs, the thing does not: one table of names,
+ * looked up at the top and in the part that describes the language model. */
+#include "model/internal.h"
 
+#include "base/str.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#define CONFIG_MAX ((size_t)8 << 20)
+/* Names of one number, the most specific first. */
+struct number {
+  size_t offset;
+  const char *names[5];
+};
 
-static int32_t load(const struct model_file *file, struct json_object **out, struct ome_err *err) {
-  _cleanup_free_ char *text = NULL;
-  size_t got = 0;
+static const struct number numbers[] = {
+    {offsetof(struct model_facts, hidden), {"hidden_size", "n_embd", "d_model", "dim", NULL}},
+    {offsetof(struct model_facts, layers), {"num_hidden_layers", "n_layer", "n_layers", "num_layers", NULL}},
+    {offsetof(struct model_facts, heads), {"num_attention_heads", "n_head", "n_heads", NULL}},
+    {offsetof(struct model_facts, kv_heads), {"num_key_value_heads", "num_kv_heads", "n_head_kv", NULL}},
+    {offsetof(struct model_facts, head_size), {"head_dim", NULL}},
+    {offsetof(struct model_facts, intermediate), {"intermediate_size", "n_inner", "ffn_hidden_size", NULL}},
+    {offsetof(struct model_facts, vocabulary), {"vocab_size", "padded_vocab_size", NULL}},
+};
 
-  if (file->size > CONFIG_MAX)
-    return fail(err, OME_E_INVALID, "%s: larger than %zu bytes", file->name, CONFIG_MAX);
-  text = malloc((size_t)file->size + 1);
-  if (!text)
-    return fail_memory(err);
-  int32_t rc = file->read(file->arg, 0, text, (size_t)file->size, &got, err);
-  if (rc == OME_OK)
-    rc = json_parse(text, got, CONFIG_MAX, out, err);
-  if (rc == OME_OK && !json_is(*out, json_type_object)) {
-    json_unref(*out);
-    *out = NULL;
-    rc = fail(err, OME_E_INVALID, "not an object");
-  }
-  return rc == OME_OK ? rc : fail_prefix(err, "%s", file->name);
+/* Families that name things their own way, and the architecture of a config that names none. */
+struct dialect {
+  const char *type;
+  const char *architecture;
+  const char *context[3];
+};
+
+static const struct dialect dialects[] = {
+    {"llama", "LlamaForCausalLM", {"max_position_embeddings", NULL}},
+    {"smollm3", "SmolLM3ForCausalLM", {"max_position_embeddings", NULL}},
+    {"mistral", "MistralForCausalLM", {"max_position_embeddings", NULL}},
+    {"qwen2", "Qwen2ForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
+    {"qwen3", "Qwen3ForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
+    {"qwen3_moe", "Qwen3MoeForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
+};
+static const struct dialect any_dialect = {"", "", {"max_position_embeddings", "max_sequence_length", NULL}};
+
+static const struct dialect *dialect_of(const char *type) {
+  for (size_t i = 0; i < ARRAY_LEN(dialects); i++)
+    if (streq(dialects[i].type, type))
+      return &dialects[i];
+  return &any_dialect;
 }
 
-/* A positive number under any of NAMES, here or in the part that describes the language model. */
-static uint64_t number(struct json_object *config, const char *const *names) {
-  static const char *const parts[] = {"text_config", "llm_config", "language_config"};
+static void copy_text(char *out, size_t size, const char *text) {
+  if (out[0] == '\0' && text)
+    (void)snprintf(out, size, "%s", text);
+}
 
+static uint64_t number_of(struct json_object *o, const char *const *names) {
   for (; *names; names++) {
-    int64_t n = json_i64(config, *names, 0);
-    for (size_t i = 0; n <= 0 && i < ARRAY_LEN(parts); i++)
-      n = json_i64(json_at(config, parts[i]), *names, 0);
-    if (n > 0)
+    struct json_object *v = json_get(o, *names);
+    int64_t n = json_is(v, json_type_int) ? json_object_get_int64(v) : 0;
+    if (n > 0 && n < (int64_t)1 << 48)
       return (uint64_t)n;
   }
   return 0;
 }
 
-#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-/* The context that RoPE scaling stretches a model to (transformers: "yarn", "linear", "dynamic"; llama3 and longrope
- * state the stretched length already). */
-static uint64_t scaled_context(struct json_object *config, uint64_t context) {
-  struct json_object *scaling = json_at(config, "rope_scaling");
-  const char *type = json_str(scaling, "rope_type", json_str(scaling, "type", ""));
-  struct json_object *factor = json_at(scaling, "factor");
-  int64_t original = json_i64(scaling, "original_max_position_embeddings", 0);
-
-  if (!factor || streq(type, "llama3") || streq(type, "longrope") || streq(type, "default"))
-    return context;
-  double f = json_object_get_double(factor);
-  if (!(f > 1) || f > 1024)
-    return context;
-  uint64_t stretched = (uint64_t)((double)(original > 0 ? (uint64_t)original : context) * f);
-  return stretched > context ? stretched : context;
+static void read_part(struct json_object *o, const struct dialect *d, struct model_facts *f) {
+  for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+    uint64_t *to = (uint64_t *)(void *)((char *)f + numbers[i].offset);
+    if (*to == 0)
+      *to = number_of(o, numbers[i].names);
+  }
+  if (f->context_length == 0)
+    f->context_length = number_of(o, d->context);
+  copy_text(f->dtype, sizeof(f->dtype), json_str(o, "torch_dtype", json_str(o, "dtype", "")));
+  f->tied = f->tied || json_flag(o, "tie_word_embeddings", false);
 }
 
-static void read_quantization(struct json_object *config, struct model_facts *f) {
-  struct json_object *q = json_at(config, "quantization_config");
-  const char *method = json_str(q, "quant_method", "");
-  int64_t bits = json_i64(q, "bits", 0);
+int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err) {
+  static const char *const parts[] = {"text_config", "llm_config", "language_config"};
 
-  if (!q)
-    return;
-  if (json_flag(q, "load_in_4bit", false) || ((streq(method, "awq") || streq(method, "gptq")) && bits == 4))
-    model_set(&f->quantization, *method ? method : "int4");
-  else
-    model_set(&f->quantization, *method ? method : "unknown");
-}
-
-int32_t config_read(const struct model_file *file, struct model_facts *f, struct ome_err *err) {
-  _cleanup_json_ struct json_object *config = NULL;
-  int32_t rc = load(file, &config, err);
-
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *architecture = json_index(json_at(config, "architectures"), 0);
-  model_set(&f->type, json_str(config, "model_type", NULL));
-  model_set(&f->architecture, architecture ? json_object_get_string(architecture) : NULL);
-  model_set(&f->framework, "transformers");
-  model_set(&f->framework_version, json_str(config, "transformers_version", NULL));
-  model_set(&f->dtype, json_str(config, "torch_dtype", json_str(config, "dtype", NULL)));
-  f->layers = number(config, NAMES("num_hidden_layers", "n_layer", "num_layers"));
-  f->heads = number(config, NAMES("num_attention_heads", "n_head"));
-  f->kv_heads = number(config, NAMES("num_key_value_heads", "multi_query_group_num"));
-  f->hidden_size = number(config, NAMES("hidden_size", "n_embd", "d_model"));
-  f->intermediate_size = number(config, NAMES("intermediate_size", "ffn_dim", "n_inner"));
-  f->vocabulary = number(config, NAMES("vocab_size"));
-  f->head_size = number(config, NAMES("head_dim"));
-  if (!f->head_size && f->heads)
-    f->head_size = f->hidden_size / f->heads;
-  if (!f->kv_heads)
+  if (!json_is(config, json_type_object))
+    return fail(err, OME_E_CORRUPT, "model: config.json: is no object");
+  copy_text(f->type, sizeof(f->type), json_str(config, "model_type", ""));
+  const struct dialect *d = dialect_of(f->type);
+  struct json_object *first = json_index(json_get(config, "architectures"), 0);
+  copy_text(f->architecture, sizeof(f->architecture),
+            json_is(first, json_type_string) ? json_object_get_string(first) : d->architecture);
+  read_part(config, d, f);
+  for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+    if (json_is(json_get(config, parts[i]), json_type_object))
+      read_part(json_get(config, parts[i]), d, f);
+  f->vision = json_is(json_get(config, "vision_config"), json_type_object);
+  copy_text(f->quantization, sizeof(f->quantization), json_str(config, "quantization_config.quant_method", ""));
+  copy_text(f->framework, sizeof(f->framework), "transformers");
+  copy_text(f->framework_version, sizeof(f->framework_version), json_str(config, "transformers_version", ""));
+  if (f->kv_heads == 0)
     f->kv_heads = f->heads;
-  f->tied = json_flag(config, "tie_word_embeddings", false);
-  f->vision = json_at(config, "vision_config") != NULL;
-  f->context_length = scaled_context(
-      config, number(config, NAMES("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")));
-  read_quantization(config, f);
+  if (f->head_size == 0 && f->heads)
+    f->head_size = f->hidden / f->heads;
   return OME_OK;
+}
+
+uint64_t config_parameters(const struct model_facts *f) {
+  /* Far beyond any model, and products stay below 2^64. */
+  const uint64_t wide = (uint64_t)1 << 20, deep = 4096;
+
+  if (!f->hidden || !f->layers || !f->vocabulary || !f->intermediate || f->hidden > wide || f->layers > deep ||
+      f->intermediate > wide || f->vocabulary > (wide << 4) || f->heads > wide || f->head_size > wide)
+    return 0;
+  uint64_t q = f->heads && f->heads * f->head_size <= wide ? f->heads * f->head_size : f->hidden;
+  uint64_t kv = f->kv_heads && f->kv_heads <= f->heads ? f->kv_heads * f->head_size : q;
+  uint64_t layer = 2 * f->hidden * q + 2 * f->hidden * kv + 3 * f->hidden * f->intermediate + 2 * f->hidden;
+  return (f->tied ? 1 : 2) * f->vocabulary * f->hidden + f->layers * layer + f->hidden;
 }

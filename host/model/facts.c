@@ -1,311 +1,240 @@
-#include "model/facts.h"
+#include "model/internal.h"
 
 #include "base/str.h"
-#include "base/vec.h"
-#include "model/formats.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <math.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define MAX_FILES 4096
+#define MAX_CONFIG ((size_t)8 << 20)
 
 void model_facts_fini(struct model_facts *f) {
-  char **const owned[] = {&f->type,      &f->architecture,      &f->format, &f->format_version,
-                          &f->framework, &f->framework_version, &f->dtype,  &f->quantization};
-
-  for (size_t i = 0; i < ARRAY_LEN(owned); i++)
-    free(*owned[i]);
-  json_unref(f->warnings);
-  memset(f, 0, sizeof(*f));
+  for (size_t i = 0; i < f->warnings.len; i++)
+    free(f->warnings.items[i]);
+  VEC_FREE(&f->warnings);
 }
 
-void model_warn(struct model_facts *f, const char *sentence) {
-  if (!f->warnings)
-    f->warnings = json_object_new_array();
-  (void)json_object_array_add(f->warnings, json_object_new_string(sentence));
+void facts_warn(struct model_facts *f, const char *fmt, ...) {
+  char *text = NULL;
+  va_list ap;
+
+  va_start(ap, fmt);
+  int n = vasprintf(&text, fmt, ap);
+  va_end(ap);
+  if (n < 0 || !VEC_PUSH(&f->warnings, text))
+    free(n < 0 ? NULL : text);
 }
 
-void model_set(char **slot, const char *value) {
-  if (value && *value) {
-    free(*slot);
-    *slot = strdup(value);
-  }
+/* ---- capabilities ------------------------------------------------------------------------------------------------ */
+
+static bool has_word(const char *text, const char *word) {
+  return strcasestr(text, word) != NULL;
 }
 
-/* ---- inspecting ------------------------------------------------------------------------------------------------- */
+/* OME's rules for what a model can do, as far as the families here go: the first that applies. */
+static void find_capabilities(struct model_facts *f) {
+  static const char *const speech[] = {"whisper", "wav2vec2", "hubert", "forctc", "forspeechtotext"};
+  const char *capability = "TEXT_TO_TEXT";
 
-/* A part of a split GGUF model other than its first: "-00002-of-00003.gguf". */
-static bool is_later_part(const char *name) {
-  const char *of = strstr(name, "-of-");
-
-  return of && of - name >= 6 && of[-6] == '-' && memcmp(of - 5, "00001", 5) != 0;
+  if (has_word(f->architecture, "embedding") || has_word(f->architecture, "sentence") || has_word(f->type, "bert") ||
+      has_word(f->architecture, "mistralmodel"))
+    f->embedding = true;
+  if (f->embedding)
+    capability = "EMBEDDING";
+  for (size_t i = 0; i < ARRAY_LEN(speech); i++)
+    if (has_word(f->architecture, speech[i]))
+      capability = "AUDIO_TO_TEXT";
+  if (f->vision)
+    capability = "IMAGE_TEXT_TO_TEXT";
+  f->capabilities[0] = capability;
+  f->ncapabilities = 1;
 }
 
-static int32_t inspect_gguf(const struct model_file *files, size_t n, struct model_facts *f, struct ome_err *err) {
-  int32_t rc = OME_E_NOT_FOUND;
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-  for (size_t i = 0; i < n; i++) {
-    if (!has_suffix(files[i].name, ".gguf"))
-      continue;
-    f->weight_bytes += files[i].size;
-    /* Parts each count their own tensors; the first holds the metadata.  Of several models the first is meant. */
-    bool first = rc == OME_E_NOT_FOUND;
-    if (!first && !strstr(files[i].name, "-of-"))
-      continue;
-    rc = gguf_read(&files[i], first && !is_later_part(files[i].name), f, err);
-    if (rc != OME_OK)
-      return rc;
+/* The folder of config.json: the root, the usual ones below, then the first anywhere.  NULL: there is none. */
+static const struct model_file *find_config(const struct model_source *src) {
+  static const char *const usual[] = {"config.json", "safetensors/config.json", "pytorch_model/config.json",
+                                      "model/config.json"};
+
+  for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+    if (source_find(src, usual[i]))
+      return source_find(src, usual[i]);
+  for (size_t i = 0; i < src->nfiles; i++)
+    if (has_suffix(src->files[i].path, "/config.json"))
+      return &src->files[i];
+  return NULL;
+}
+
+static int32_t read_config(const struct model_source *src, const struct model_file *config, struct model_facts *f,
+                           struct ome_err *err) {
+  _cleanup_json_ struct json_object *doc = NULL;
+  _cleanup_json_ struct json_object *sentence = NULL;
+  size_t folder = strlen(config->path) - strlen("config.json");
+  char path[1100];
+  int32_t rc = source_json(src, config->path, MAX_CONFIG, &doc, err);
+
+  if (rc == OME_OK)
+    rc = config_read(doc, f, err);
+  if (rc != OME_OK)
+    return rc;
+  (void)snprintf(path, sizeof(path), "%.*sconfig_sentence_transformers.json", (int)folder, config->path);
+  if (source_json(src, path, MAX_CONFIG, &sentence, err) == OME_OK && sentence)
+    f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
+  err_clear(err);
+  return OME_OK;
+}
+
+static int32_t read_weights(const struct model_source *src, const struct model_file *config, struct model_facts *f,
+                            struct ome_err *err) {
+  char folder[1024] = "";
+
+  if (config)
+    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(strlen(config->path) - strlen("config.json")), config->path);
+  int32_t rc = safetensors_read(src, folder, f, err);
+  if (rc != OME_OK || f->format[0] != '\0')
+    return rc;
+  struct model_facts from_gguf = {.parameter_source = "unknown"};
+  rc = gguf_read(src, &from_gguf, err);
+  if (rc == OME_OK && from_gguf.format[0] != '\0') {
+    model_facts_fini(f);
+    *f = from_gguf;
+  } else {
+    model_facts_fini(&from_gguf);
   }
   return rc;
 }
 
-static int32_t inspect_safetensors(const struct model_file *files, size_t n, struct model_facts *f,
-                                   struct ome_err *err) {
-  bool any = false;
-
-  for (size_t i = 0; i < n; i++) {
-    if (!has_suffix(files[i].name, ".safetensors") || has_prefix(files[i].name, "original/"))
-      continue;
-    int32_t rc = safetensors_read(&files[i], f, err);
-    if (rc != OME_OK)
-      return rc;
-    f->weight_bytes += files[i].size;
-    any = true;
-  }
-  if (any) {
-    model_set(&f->format, "safetensors");
-    f->source = MODEL_COUNT_SAFETENSORS;
-  }
-  return OME_OK;
-}
-
-static const struct model_file *find_file(const struct model_file *files, size_t n, const char *name) {
-  for (size_t i = 0; i < n; i++)
-    if (streq(files[i].name, name))
-      return &files[i];
-  return NULL;
-}
-
-int32_t model_inspect(const struct model_file *files, size_t n, struct model_facts *out, struct ome_err *err) {
-  const struct model_file *config = find_file(files, n, "config.json");
-  struct model_facts f = {NULL};
-  int32_t rc = config ? config_read(config, &f, err) : OME_OK;
+int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err) {
+  struct model_facts f = {.parameter_source = "unknown"};
+  const struct model_file *config = find_config(src);
+  int32_t rc = config ? read_config(src, config, &f, err) : OME_OK;
 
   if (rc == OME_OK)
-    rc = inspect_safetensors(files, n, &f, err);
-  if (rc == OME_OK && !f.format) {
-    rc = inspect_gguf(files, n, &f, err);
-    if (rc == OME_E_NOT_FOUND)
-      rc = config ? OME_OK
-                  : fail(err, OME_E_UNSUPPORTED, "no config.json, no .safetensors and no .gguf among %zu files", n);
-  }
+    rc = read_weights(src, config, &f, err);
+  if (rc == OME_OK && !config && f.format[0] == '\0')
+    rc = fail(err, OME_E_NOT_FOUND, "model: no config.json, safetensors or GGUF file says what it is");
   if (rc != OME_OK) {
     model_facts_fini(&f);
     return rc;
   }
-  if (!f.parameters)
-    model_warn(&f, "the parameter count is not known: there are no weights to count");
+  if (f.parameters == 0 && (f.parameters = config_parameters(&f)) != 0) {
+    f.parameter_source = "config";
+    facts_warn(&f, "the number of parameters is worked out from config.json");
+  }
+  if (f.format[0] == '\0')
+    facts_warn(&f, "there are no safetensors or GGUF weights");
+  f.active_parameters = f.parameters;
+  find_capabilities(&f);
   *out = f;
   return OME_OK;
 }
 
-/* ---- folders ---------------------------------------------------------------------------------------------------- */
-
-struct open_file {
-  char *name;
-  int fd;
-};
-
-struct folder {
-  VEC(struct open_file) files;
-  VEC(struct model_file) list;
-};
-
-static int32_t read_fd(void *arg, uint64_t offset, void *data, size_t len, size_t *got, struct ome_err *err) {
-  int fd = (int)(intptr_t)arg;
-  ssize_t n = TEMP_FAILURE_RETRY(pread(fd, data, len, (off_t)offset));
-
-  if (n < 0)
-    return fail_errno(err, "read", "model file");
-  *got = (size_t)n;
-  return OME_OK;
-}
-
-static void folder_fini(struct folder *f) {
-  for (size_t i = 0; i < f->files.len; i++) {
-    free(f->files.items[i].name);
-    (void)close(f->files.items[i].fd);
-  }
-  VEC_FREE(&f->files);
-  VEC_FREE(&f->list);
-}
-
-static bool is_interesting(const char *name) {
-  return streq(name, "config.json") || has_suffix(name, ".safetensors") || has_suffix(name, ".gguf");
-}
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(((const struct model_file *)a)->name, ((const struct model_file *)b)->name);
-}
-
-static int32_t open_folder(const char *path, struct folder *f, struct ome_err *err) {
-  DIR *dir = opendir(path);
-
-  if (!dir)
-    return fail_errno(err, "inspect", path);
-  for (struct dirent *e; (e = readdir(dir)) && f->files.len < MAX_FILES;) {
-    struct stat st;
-    if (!is_interesting(e->d_name))
-      continue;
-    struct open_file file = {strdup(e->d_name), openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC)};
-    if (!file.name || file.fd < 0 || fstat(file.fd, &st) != 0 || !VEC_PUSH(&f->files, file)) {
-      free(file.name);
-      if (file.fd >= 0)
-        (void)close(file.fd);
-      (void)closedir(dir);
-      return fail_errno(err, "inspect", path);
-    }
-    struct model_file m = {file.name, (uint64_t)st.st_size, read_fd, (void *)(intptr_t)file.fd};
-    (void)VEC_PUSH(&f->list, m);
-  }
-  (void)closedir(dir);
-  if (f->list.len)
-    qsort(f->list.items, f->list.len, sizeof(*f->list.items), by_name);
-  return OME_OK;
-}
-
-int32_t model_inspect_dir(const char *path, struct model_facts *out, struct ome_err *err) {
-  _cleanup_(folder_fini) struct folder f = {{0}, {0}};
-  int32_t rc = open_folder(path, &f, err);
-
-  if (rc == OME_OK)
-    rc = model_inspect(f.list.items, f.list.len, out, err);
-  return rc == OME_OK ? rc : fail_prefix(err, "%s", path);
-}
-
-/* ---- derived ---------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 uint64_t model_kv_bytes(const struct model_facts *f) {
-  uint64_t heads = f->kv_heads ? f->kv_heads : f->heads;
+  uint64_t n = 0;
 
-  return 2 * f->layers * heads * f->head_size * 2;
+  if (__builtin_mul_overflow(f->layers, f->kv_heads, &n) || __builtin_mul_overflow(n, f->head_size, &n) ||
+      __builtin_mul_overflow(n, (uint64_t)4, &n))
+    return 0;
+  return n; /* a key and a value, two bytes each */
 }
 
-void model_size_text(uint64_t parameters, char out[32]) {
-  static const struct {
-    double unit;
-    const char *suffix;
-  } units[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}, {1e3, "K"}};
-
-  for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-    double v = (double)parameters / units[i].unit;
-    if (v < 1)
-      continue;
-    (void)snprintf(out, 32, "%.2f", v);
-    char *end = out + strlen(out);
-    while (end > out && end[-1] == '0')
-      *--end = '\0';
-    if (end > out && end[-1] == '.')
-      *--end = '\0';
-    (void)strcat(out, units[i].suffix);
-    return;
-  }
-  (void)snprintf(out, 32, "%llu", (unsigned long long)parameters);
+static void put_text(struct json_object *o, const char *path, const char *text) {
+  if (*text)
+    (void)json_set_str(o, path, text);
 }
 
-const char *const *model_capabilities(const struct model_facts *f) {
-  static const char *const text[] = {"TEXT_GENERATION", NULL};
-  static const char *const embeddings[] = {"TEXT_EMBEDDINGS", NULL};
-  static const char *const rerank[] = {"TEXT_RERANK", NULL};
-  static const char *const vision[] = {"TEXT_GENERATION", "IMAGE_TEXT_TO_TEXT", NULL};
-  static const char *const none[] = {NULL};
-  const char *a = f->architecture;
-
-  if (!a)
-    return none;
-  if (f->vision)
-    return vision;
-  if (strstr(a, "ForSequenceClassification"))
-    return rerank;
-  if (strstr(a, "ForCausalLM") || strstr(a, "LMHeadModel"))
-    return text;
-  if (has_suffix(a, "Model"))
-    return embeddings;
-  return none;
+static void put_number(struct json_object *o, const char *key, uint64_t n) {
+  (void)json_object_object_add(o, key, json_object_new_uint64(n));
 }
 
-/* ---- documents -------------------------------------------------------------------------------------------------- */
-
-static void put(struct json_object *o, const char *path, const char *value) {
-  if (value && *value)
-    (void)json_set_str(o, path, value);
-}
-
-static void put_number(struct json_object *o, const char *path, uint64_t value) {
-  if (value)
-    (void)json_set_i64(o, path, (int64_t)value);
-}
-
-static struct json_object *capability_list(const struct model_facts *f) {
+static struct json_object *capabilities(const struct model_facts *f) {
   struct json_object *list = json_object_new_array();
 
-  for (const char *const *c = model_capabilities(f); *c; c++)
-    (void)json_object_array_add(list, json_object_new_string(*c));
+  for (size_t i = 0; i < f->ncapabilities; i++)
+    (void)json_object_array_add(list, json_object_new_string(f->capabilities[i]));
   return list;
 }
 
-/* What the two documents share. */
-static struct json_object *common(const struct model_facts *f) {
+static struct json_object *pair(const char *name, const char *version) {
+  struct json_object *o = json_object_new_object();
+
+  put_text(o, "name", name);
+  put_text(o, "version", version);
+  return o;
+}
+
+struct json_object *model_facts_json(const struct model_facts *f) {
+  struct json_object *o = json_object_new_object();
+  struct json_object *warnings = json_object_new_array();
+  char size[32];
+
+  model_size_text(f->parameters, size);
+  (void)json_set_str(o, "modelType", f->type);
+  (void)json_set_str(o, "modelArchitecture", f->architecture);
+  (void)json_object_object_add(o, "modelFormat", pair(f->format, f->format_version));
+  (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
+  (void)json_set_str(o, "modelParameterSize", size);
+  put_number(o, "parameterCount", f->parameters);
+  put_number(o, "activeParameterCount", f->active_parameters);
+  (void)json_set_str(o, "parameterCountSource", f->parameter_source);
+  put_number(o, "contextLength", f->context_length);
+  (void)json_set_str(o, "dtype", f->dtype);
+  (void)json_set_str(o, "quantization", f->quantization);
+  (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
+  put_number(o, "weightBytes", f->weight_bytes);
+  put_number(o, "kvBytesPerToken", model_kv_bytes(f));
+  for (size_t i = 0; i < f->warnings.len; i++)
+    (void)json_object_array_add(warnings, json_object_new_string(f->warnings.items[i]));
+  (void)json_object_object_add(o, "warnings", warnings);
+  return o;
+}
+
+/* The two words of OME's vocabulary; other methods are left to people to state. */
+static const char *spec_quantization(const struct model_facts *f) {
+  return has_word(f->quantization, "int4") ? "int4" : has_word(f->quantization, "fp8") ? "fp8" : "";
+}
+
+struct json_object *model_facts_config(const struct model_facts *f) {
+  struct json_object *o = json_object_new_object();
+  bool gguf = streq(f->format, "gguf");
+  char size[32];
+
+  model_size_text(f->parameters, size);
+  put_text(o, "modelType", f->type);
+  put_text(o, "modelArchitecture", f->architecture);
+  if (f->parameters)
+    put_text(o, "modelParameterSize", size);
+  put_text(o, "quantization", spec_quantization(f));
+  /* Runtimes for GGUF name neither a version nor a framework; one that is named here would have to match. */
+  if (*f->framework && !gguf)
+    (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
+  if (*f->format)
+    (void)json_object_object_add(o, "modelFormat", pair(f->format, gguf ? "" : f->format_version));
+  if (f->context_length && f->context_length <= INT32_MAX)
+    put_number(o, "maxTokens", f->context_length);
+  (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
+  (void)json_object_object_add(o, "decodedModelConfiguration", model_facts_configuration(f));
+  return o;
+}
+
+struct json_object *model_facts_configuration(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   char size[32];
 
-  put(o, "modelType", f->type);
-  put(o, "modelArchitecture", f->architecture);
-  put(o, "modelFormat.name", f->format);
-  put(o, "modelFormat.version", f->format_version);
-  put(o, "modelFramework.name", f->framework);
-  put(o, "modelFramework.version", f->framework_version);
-  if (f->parameters) {
-    model_size_text(f->parameters, size);
-    put(o, "modelParameterSize", size);
-  }
-  put(o, "quantization", f->quantization);
-  (void)json_set(o, "modelCapabilities", capability_list(f));
-  return o;
-}
-
-struct json_object *model_document(const struct model_facts *f) {
-  static const char *const sources[] = {"unknown", "config", "safetensors", "gguf"};
-  struct json_object *o = common(f);
-
-  put_number(o, "parameterCount", f->parameters);
-  put_number(o, "activeParameterCount", f->parameters);
-  (void)json_set_str(o, "parameterCountSource", sources[f->source]);
-  put_number(o, "contextLength", f->context_length);
-  put(o, "dtype", f->dtype);
-  put_number(o, "weightBytes", f->weight_bytes);
-  put_number(o, "kvBytesPerToken", model_kv_bytes(f));
-  (void)json_set(o, "warnings", f->warnings ? json_copy(f->warnings) : json_object_new_array());
-  return o;
-}
-
-struct json_object *model_report(const struct model_facts *f) {
-  struct json_object *o = common(f);
-  char count[32];
-
-  put_number(o, "maxTokens", f->context_length);
-  (void)snprintf(count, sizeof(count), "%llu", (unsigned long long)f->parameters);
-  put(o, "decodedModelConfiguration.model_type", f->type);
-  put(o, "decodedModelConfiguration.architecture", f->architecture);
-  put_number(o, "decodedModelConfiguration.context_length", f->context_length);
-  put(o, "decodedModelConfiguration.parameter_count", f->parameters ? count : NULL);
-  put(o, "decodedModelConfiguration.torch_dtype", f->dtype);
-  put(o, "decodedModelConfiguration.transformers_version", f->framework_version);
-  put_number(o, "decodedModelConfiguration.model_size_bytes", f->weight_bytes);
-  (void)json_set_bool(o, "decodedModelConfiguration.has_vision", f->vision);
+  model_size_text(f->parameters, size);
+  (void)json_set_str(o, "model_type", f->type);
+  (void)json_set_str(o, "architecture", f->architecture);
+  put_number(o, "context_length", f->context_length);
+  (void)json_set_str(o, "parameter_count", size);
+  (void)json_set_bool(o, "has_vision", f->vision);
+  (void)json_set_bool(o, "is_embedding", f->embedding);
+  (void)json_set_str(o, "transformers_version", f->framework_version);
+  (void)json_set_str(o, "torch_dtype", f->dtype);
+  put_number(o, "model_size_bytes", f->weight_bytes);
   return o;
 }

@@ -1,57 +1,66 @@
-/* What a model is, from its own files. */
+/* What a model's own files say about it.
+ *
+ * Bytes come through callbacks that read ranges, so that the same code looks at a folder and at a remote repository:
+ * a few hundred kilobytes of headers are read, whatever the size of the weights.  The bytes are hostile: lengths,
+ * counts and depths are bounded, sums are checked. */
 #ifndef HOST_MODEL_FACTS_H
 #define HOST_MODEL_FACTS_H
 
 #include "base/json.h"
+#include "base/vec.h"
 
-/* Bytes of one file of a model, wherever it is.  Reads at most LEN bytes at OFFSET into DATA; *GOT may be less at the
- * end of the file. */
 struct model_file {
-  const char *name; /* relative path */
+  const char *path;
   uint64_t size;
-  int32_t (*read)(void *arg, uint64_t offset, void *data, size_t len, size_t *got, struct ome_err *err);
+};
+
+struct model_source {
+  const struct model_file *files;
+  size_t nfiles;
+  /* Exactly LEN bytes at OFFSET of file PATH into OUT; a shorter file is an error. */
+  int32_t (*read)(void *arg, const char *path, uint64_t offset, void *out, size_t len, struct ome_err *err);
   void *arg;
 };
 
-enum model_count_source { MODEL_COUNT_UNKNOWN, MODEL_COUNT_CONFIG, MODEL_COUNT_SAFETENSORS, MODEL_COUNT_GGUF };
-
-/* Text members are allocated and may be NULL: not known. */
+/* Text is "" and numbers are 0 where a thing is not known. */
 struct model_facts {
-  char *type;         /* config.json model_type, GGUF general.architecture: "llama" */
-  char *architecture; /* "LlamaForCausalLM" */
-  char *format, *format_version;
-  char *framework, *framework_version;
-  char *dtype;        /* "bfloat16" */
-  char *quantization; /* "fp8", "Q4_1" */
-  uint64_t parameters;
-  enum model_count_source source;
+  char type[64];          /* config.json model_type: "llama" */
+  char architecture[128]; /* "LlamaForCausalLM" */
+  char format[32];        /* "safetensors", "gguf" */
+  char format_version[16];
+  char framework[32]; /* "transformers" */
+  char framework_version[32];
+  char quantization[64]; /* as the files name it: "fp8", "Q4_K_M" */
+  char dtype[32];        /* "bfloat16" */
+  const char *parameter_source; /* safetensors, gguf, config, unknown */
+  bool vision, embedding;
+  bool tied; /* the output matrix is the embedding's */
+  uint64_t parameters, active_parameters;
   uint64_t context_length; /* tokens */
-  uint64_t layers, heads, kv_heads, head_size, hidden_size, intermediate_size, vocabulary;
   uint64_t weight_bytes;
-  bool tied;        /* the output matrix is the embedding */
-  bool vision;
-  struct json_object *warnings; /* array of sentences */
+  uint64_t hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;
+  const char *capabilities[4];
+  size_t ncapabilities;
+  VEC(char *) warnings;
 };
-
 void model_facts_fini(struct model_facts *f);
+#define _cleanup_model_facts_ _cleanup_(model_facts_fini)
 
-/* Looks at FILES (config.json, *.safetensors with their index, *.gguf) and fills OUT.  OME_E_UNSUPPORTED when there is
- * nothing it knows.  Reads headers only. */
-int32_t model_inspect(const struct model_file *files, size_t n, struct model_facts *out, struct ome_err *err);
+/* OME_E_NOT_FOUND: nothing in it says what it is; OME_E_CORRUPT: a file that should is broken. */
+int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err);
+/* The same for a folder or a single file of this machine. */
+int32_t model_facts_of_path(const char *path, struct model_facts *out, struct ome_err *err);
 
-/* The same of a folder. */
-int32_t model_inspect_dir(const char *path, struct model_facts *out, struct ome_err *err);
+/* What `ome inspect -o json` prints; new. */
+struct json_object *model_facts_json(const struct model_facts *f);
+/* The "config" of a node's report (OME's ModelConfig), without artifact: what goes into a model's spec; new. */
+struct json_object *model_facts_config(const struct model_facts *f);
+/* spec.modelConfiguration, keys in OME's order; new. */
+struct json_object *model_facts_configuration(const struct model_facts *f);
 
-/* Key and value bytes that one token takes in the cache, at two bytes a value. */
-uint64_t model_kv_bytes(const struct model_facts *f);
-/* "135M", "8.03B" as OME writes a parameter count. */
+/* "7.24B", as OME writes parameter counts. */
 void model_size_text(uint64_t parameters, char out[32]);
-/* OME's vocabulary; NULL-terminated. */
-const char *const *model_capabilities(const struct model_facts *f);
-
-/* The `ome inspect` document (see README); new. */
-struct json_object *model_document(const struct model_facts *f);
-/* The "config" of an agent's report: what the controller fills a model's spec with; new. */
-struct json_object *model_report(const struct model_facts *f);
+/* Bytes of the KV cache for one token, at 16 bits a number. */
+uint64_t model_kv_bytes(const struct model_facts *f);
 
 #endif

@@ -1,133 +1,218 @@
 #include "transfer/ledger.h"
 
-#include "base/cleanup.h"
+#include "base/buf.h"
 #include "base/str.h"
+#include "base/strmap.h"
 #include "os/file.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-struct ledger {
-  char *path, *key;
-  int fd;
-  uint64_t size, range_bytes, ranges, bytes;
-  uint8_t *there; /* one byte a range */
+#define LEDGER_MAX ((size_t)64 << 20)
+#define MAX_PIECES ((uint64_t)1 << 24)
+
+struct entry {
+  char identity[65];
+  uint64_t piece, npieces;
+  uint8_t *done; /* grows as far as pieces are named */
+  char sha256[65];
 };
 
-uint64_t ledger_ranges(const struct ledger *l) {
-  return l->ranges;
+struct ledger {
+  int fd;
+  char *path;
+  char boot[64];
+  struct strmap *files;
+};
+
+static void entry_free(void *p) {
+  struct entry *e = p;
+
+  free(e->done);
+  free(e);
 }
 
-uint64_t ledger_bytes(const struct ledger *l) {
-  return l->bytes;
-}
-
-uint64_t ledger_range_length(const struct ledger *l, uint64_t range) {
-  uint64_t start = range * l->range_bytes;
-
-  return l->size - start < l->range_bytes ? l->size - start : l->range_bytes;
-}
-
-bool ledger_has(const struct ledger *l, uint64_t range) {
-  return l->there[range];
-}
-
-static void mark(struct ledger *l, uint64_t range) {
-  if (!l->there[range])
-    l->bytes += ledger_range_length(l, range);
-  l->there[range] = 1;
-}
-
-/* Takes over what the file says, as far as it is about KEY. */
-static void recall(struct ledger *l, const char *text) {
-  size_t key = strlen(l->key);
-
-  if (strncmp(text, l->key, key) != 0 || text[key] != '\n')
-    return;
-  for (const char *p = text + key + 1, *end; (end = strchr(p, '\n')); p = end + 1) {
-    _cleanup_free_ char *line = str_copy(p, (size_t)(end - p));
-    uint64_t range;
-    if (line && str_to_u64(line, &range) && range < l->ranges)
-      mark(l, range);
-  }
-}
-
-static int32_t begin(struct ledger *l, struct ome_err *err) {
-  _cleanup_free_ char *head = str_printf("%s\n", l->key);
-
-  if (!head)
-    return fail_memory(err);
+void ledger_free(struct ledger *l) {
   if (l->fd >= 0)
     (void)close(l->fd);
-  l->fd = open(l->path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (l->fd < 0 || write(l->fd, head, strlen(head)) != (ssize_t)strlen(head))
-    return fail_errno(err, "write ledger", l->path);
-  return OME_OK;
+  strmap_free(l->files);
+  free(l->path);
+  free(l);
 }
 
-int32_t ledger_reset(struct ledger *l, struct ome_err *err) {
-  memset(l->there, 0, l->ranges);
-  l->bytes = 0;
-  return begin(l, err);
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static struct entry *begin(struct ledger *l, const char *identity, uint64_t piece, const char *path) {
+  struct entry *e = calloc(1, sizeof(*e));
+
+  if (!e || piece == 0 || !strmap_put(l->files, path, e)) {
+    free(e);
+    return NULL;
+  }
+  (void)snprintf(e->identity, sizeof(e->identity), "%s", identity);
+  e->piece = piece;
+  return e;
 }
 
-int32_t ledger_open(const char *path, const char *key, uint64_t size, uint64_t range_bytes, struct ledger **out,
-                    struct ome_err *err) {
-  struct ledger *l = calloc(1, sizeof(*l));
+static bool mark(struct entry *e, uint64_t index) {
+  if (index >= MAX_PIECES)
+    return false;
+  if (index >= e->npieces) {
+    uint64_t n = index < 64 ? 64 : index * 2;
+    uint8_t *grown = realloc(e->done, n);
+    if (!grown)
+      return false;
+    memset(grown + e->npieces, 0, n - e->npieces);
+    e->done = grown;
+    e->npieces = n;
+  }
+  e->done[index] = 1;
+  return true;
+}
+
+/* One line, its newline cut off.  What makes no sense is passed over: the worst is a piece fetched again. */
+static void read_line(struct ledger *l, char *line) {
+  char *save = NULL;
+  char type = line[0];
+  char *first = line[0] && line[1] == ' ' ? strtok_r(line + 2, " ", &save) : NULL;
+  char *second = first && type == 'F' ? strtok_r(NULL, " ", &save) : NULL;
+  char *path = first ? strtok_r(NULL, "", &save) : NULL;
+  struct entry *e = path ? strmap_get(l->files, path) : NULL;
+  uint64_t n = 0;
+
+  if (!path || !path_is_safe(path))
+    return;
+  if (type == 'F' && second && str_to_u64(second, &n))
+    (void)begin(l, first, n, path);
+  else if (type == 'P' && e && str_to_u64(first, &n))
+    (void)mark(e, n);
+  else if (type == 'V' && e && strlen(first) == 64)
+    memcpy(e->sha256, first, 65);
+}
+
+static int32_t load(struct ledger *l, struct ome_err *err) {
   _cleanup_free_ char *text = NULL;
-  struct ome_err ignored = ERR_INIT;
-  int32_t rc = OME_OK;
+  size_t len = 0;
+  int32_t rc = file_read(l->path, LEDGER_MAX, &text, &len, err);
+
+  if (rc == OME_E_NOT_FOUND) {
+    err_clear(err);
+    return OME_OK;
+  }
+  if (rc != OME_OK)
+    return rc;
+  char *line = text;
+  for (char *end; (end = memchr(line, '\n', len - (size_t)(line - text))); line = end + 1) {
+    *end = '\0';
+    read_line(l, line);
+  }
+  return truncate(l->path, line - text) == 0 ? OME_OK : fail_errno(err, "truncate", l->path);
+}
+
+static void read_boot_id(char out[64]) {
+  _cleanup_free_ char *text = NULL;
+  struct ome_err err = ERR_INIT;
+  size_t len = 0;
+
+  if (file_read("/proc/sys/kernel/random/boot_id", 63, &text, &len, &err) == OME_OK)
+    (void)snprintf(out, 64, "%s", text);
+}
+
+int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err) {
+  _cleanup_(ledger_freep) struct ledger *l = calloc(1, sizeof(*l));
 
   if (!l)
     return fail_memory(err);
   l->fd = -1;
-  l->size = size;
-  l->range_bytes = range_bytes;
-  l->ranges = (size + range_bytes - 1) / range_bytes;
-  l->path = strdup(path);
-  l->key = strdup(key);
-  l->there = calloc((size_t)l->ranges + 1, 1);
-  if (!l->path || !l->key || !l->there)
-    rc = fail_memory(err);
-  else if (file_read(path, (size_t)64 << 20, &text, NULL, &ignored) == OME_OK)
-    recall(l, text);
-  if (rc == OME_OK && l->bytes) {
-    l->fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-    /* A half line that a killed process left behind must not swallow the next one. */
-    if (l->fd < 0 || write(l->fd, "\n", 1) != 1)
-      rc = fail_errno(err, "write ledger", path);
-  } else if (rc == OME_OK) {
-    rc = begin(l, err);
-  }
-  if (rc != OME_OK) {
-    ledger_close(l);
+  l->path = str_printf("%s.ledger", dir); /* beside: no file of a model can be in its way */
+  l->files = strmap_new(entry_free);
+  if (!l->path || !l->files)
+    return fail_memory(err);
+  read_boot_id(l->boot);
+  int32_t rc = load(l, err);
+  if (rc != OME_OK)
     return rc;
-  }
-  *out = l;
+  l->fd = open(l->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (l->fd < 0)
+    return fail_errno(err, "open", l->path);
+  *out = TAKE_PTR(l);
   return OME_OK;
 }
 
-int32_t ledger_add(struct ledger *l, uint64_t range, struct ome_err *err) {
-  char line[32];
-  int n = snprintf(line, sizeof(line), "%llu\n", (unsigned long long)range);
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-  mark(l, range);
-  return write(l->fd, line, (size_t)n) == n ? OME_OK : fail_errno(err, "write ledger", l->path);
+static int32_t append(struct ledger *l, const struct buf *line, struct ome_err *err) {
+  if (!buf_ok(line))
+    return fail_memory(err);
+  ssize_t n = write(l->fd, line->data, line->len);
+  if (n < 0)
+    return fail_errno(err, "write", l->path);
+  return (size_t)n == line->len ? OME_OK : fail(err, OME_E_NO_SPACE, "write: %s: no space left", l->path);
 }
 
-void ledger_close(struct ledger *l) {
-  if (!l)
-    return;
-  if (l->fd >= 0)
-    (void)close(l->fd);
-  free(l->path);
-  free(l->key);
-  free(l->there);
-  free(l);
+/* What the pieces on disk are pieces of. */
+static void identify(const struct ledger *l, const struct manifest_file *f, char out[65]) {
+  _cleanup_buf_ struct buf text = BUF_INIT;
+
+  buf_addf(&text, "%" PRIu64 " %u %s", f->size, f->digest_type, f->digest ? f->digest : l->boot);
+  if (!f->digest)
+    buf_addf(&text, " %s", f->etag ? f->etag : "");
+  sha256_hex(buf_str(&text), text.len, out);
 }
 
-void ledger_remove(struct ledger *l) {
-  (void)unlink(l->path);
-  ledger_close(l);
+int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err) {
+  _cleanup_buf_ struct buf line = BUF_INIT;
+  char identity[65];
+
+  identify(l, f, identity);
+  buf_addf(&line, "F %s %" PRIu64 " ", identity, piece);
+  buf_adds(&line, f->path);
+  buf_addc(&line, '\n');
+  int32_t rc = append(l, &line, err);
+  if (rc != OME_OK)
+    return rc;
+  return begin(l, identity, piece, f->path) ? OME_OK : fail_memory(err);
+}
+
+int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
+                    const char **sha256, struct ome_err *err) {
+  struct entry *e = strmap_get(l->files, f->path);
+  char identity[65];
+
+  identify(l, f, identity);
+  if (!e || !streq(e->identity, identity) || piece_count(f->size, e->piece) > MAX_PIECES) {
+    int32_t rc = ledger_restart(l, f, *piece, err);
+    if (rc != OME_OK)
+      return rc;
+    e = strmap_get(l->files, f->path);
+  }
+  uint64_t last = piece_count(f->size, e->piece) - 1;
+  bool has_last = last < e->npieces && e->done[last];
+  if (!mark(e, last)) /* makes the array long enough */
+    return fail_memory(err);
+  e->done[last] = has_last;
+  *piece = e->piece;
+  *done = e->done;
+  *sha256 = e->sha256;
+  return OME_OK;
+}
+
+int32_t ledger_piece(struct ledger *l, const char *path, uint64_t index, struct ome_err *err) {
+  _cleanup_buf_ struct buf line = BUF_INIT;
+
+  buf_addf(&line, "P %" PRIu64 " ", index);
+  buf_adds(&line, path);
+  buf_addc(&line, '\n');
+  return append(l, &line, err);
+}
+
+int32_t ledger_verified(struct ledger *l, const char *path, const char *sha256, struct ome_err *err) {
+  _cleanup_buf_ struct buf line = BUF_INIT;
+
+  buf_addf(&line, "V %s ", sha256);
+  buf_adds(&line, path);
+  buf_addc(&line, '\n');
+  return append(l, &line, err);
 }

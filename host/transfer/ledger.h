@@ -1,27 +1,36 @@
-/* Which ranges of a staged file are there: one small text file beside it, appended to as ranges arrive.
+/* What of a transfer is on disk already: an append-only text file beside the staging folder
+ * (DIR.ledger), one write a line.
  *
- * Lines are numbers of ranges; a half line at the end (a killed process) is ignored.  Not thread-safe. */
+ *   F <identity> <piece bytes> <path>   a file begins, or begins again
+ *   P <piece> <path>                    this piece of it is written
+ *   V <sha256> <path>                   the file is verified and on stable storage
+ *
+ * A process that is killed loses the line it was about to write and nothing else; a torn last line is cut off.  After
+ * the machine went down, pieces may be said to be there that never left memory: those of files with a digest are
+ * found out when the file is verified, those without are not believed (the identity holds the boot id). */
 #ifndef HOST_TRANSFER_LEDGER_H
 #define HOST_TRANSFER_LEDGER_H
 
-#include "base/err.h"
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "base/cleanup.h"
+#include "transfer/manifest.h"
 
 struct ledger;
 
-/* PATH is the ledger's; KEY says what it is about (size, digest, etag): a ledger about something else starts empty. */
-int32_t ledger_open(const char *path, const char *key, uint64_t size, uint64_t range_bytes, struct ledger **out,
-                    struct ome_err *err);
-void ledger_close(struct ledger *l);
-void ledger_remove(struct ledger *l); /* the file is complete: forget it; closes */
+int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err);
+void ledger_free(struct ledger *l);
+DEFINE_CLEANUP(struct ledger *, ledger_free)
 
-bool ledger_has(const struct ledger *l, uint64_t range);
-int32_t ledger_add(struct ledger *l, uint64_t range, struct ome_err *err);
-int32_t ledger_reset(struct ledger *l, struct ome_err *err); /* nothing is there */
-uint64_t ledger_ranges(const struct ledger *l);
-uint64_t ledger_bytes(const struct ledger *l); /* there */
-uint64_t ledger_range_length(const struct ledger *l, uint64_t range);
+/* What is known of F: a byte a piece, 1 where it is there, for pieces of *PIECE bytes, borrowed until the next call
+ * on this file; begins the file anew when the ledger speaks of other content.  *SHA256 is "" or that of the verified
+ * file. */
+int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
+                    const char **sha256, struct ome_err *err);
+int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err);
+int32_t ledger_piece(struct ledger *l, const char *path, uint64_t index, struct ome_err *err);
+int32_t ledger_verified(struct ledger *l, const char *path, const char *sha256, struct ome_err *err);
+
+static inline uint64_t piece_count(uint64_t size, uint64_t piece) {
+  return size ? (size + piece - 1) / piece : 1;
+}
 
 #endif

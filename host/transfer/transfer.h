@@ -1,66 +1,47 @@
-/* The transfer engine: the files of one model, in ranges, several at a time, into a folder; resumed after any end.
+/* The transfer engine: a manifest of files into a folder, in parallel ranges, verified.
  *
- * A file is staged at its full size beside a ledger of the ranges that are there. What the ledger says need not be
- * true: every byte is hashed against the digest the storage plugin gave before a file counts, and a file that does not
- * match is fetched anew once. Memory: RANGES_AT_ONCE connections, each with libcurl's 16 KiB. */
+ * Bytes go from the connection to their place in the file: memory in flight is what the connections buffer, whatever
+ * the size of the model.  What was written is remembered in the folder (ledger.h), so that a transfer that was
+ * interrupted, killed or refused goes on where it was.  No file counts before its digest was seen to be right. */
 #ifndef HOST_TRANSFER_TRANSFER_H
 #define HOST_TRANSFER_TRANSFER_H
 
-#include "base/json.h"
-#include "net/http_client.h"
-#include "plugin/plugin.h"
+#include "transfer/manifest.h"
 
-#define RANGES_AT_ONCE 6u
-#define RANGE_BYTES ((uint64_t)8 << 20)
+#include <stdbool.h>
 
-struct manifest_file {
-  char *path;   /* relative, safe */
-  char *digest; /* lower-case hex; NULL: none */
-  char *url;    /* NULL: plugin_storage_read() */
-  char *etag;
-  uint32_t digest_type; /* OME_DIGEST_* */
-  uint64_t size;
-};
+enum transfer_event_type { TRANSFER_PROGRESS, TRANSFER_RETRY, TRANSFER_FILE };
 
-struct manifest {
-  char *revision; /* pinned; NULL: the backend has none */
-  struct manifest_file *files;
-  size_t n;
-  uint64_t bytes; /* of all */
-};
-
-/* Asks the storage plugin. Names that leave the folder, and lists beyond 100,000 files, are refused. */
-int32_t manifest_fetch(struct plugin_instance *storage, const struct plugin_call *call, const struct ome_model_ref *ref,
-                       struct manifest *out, struct ome_err *err);
-void manifest_fini(struct manifest *m);
-
-enum transfer_event { TRANSFER_PROGRESS, TRANSFER_RETRY, TRANSFER_FILE };
-
-struct transfer_progress {
-  enum transfer_event event;
+struct transfer_event {
+  enum transfer_event_type type;
+  const char *file;    /* NULL: concerns the whole */
+  const char *message; /* of a retry; NULL otherwise */
   uint64_t bytes, total_bytes;
-  size_t files, total_files;
-  double bytes_per_second; /* over the last seconds */
-  const char *message;     /* file name, or why it is tried again */
+  uint32_t files, total_files; /* verified, in all */
+  double bytes_per_second;
+  uint64_t eta_ms; /* UINT64_MAX: not known */
 };
 
 struct transfer_job {
-  struct http_client *http;
-  struct plugin_instance *storage;
+  struct manifest *manifest; /* sha256 of each file is filled in */
+  const char *dir;           /* staging folder; made when absent */
+  /* Where bytes without a url, and headers of those with one, come from; may be NULL when no file needs it. */
+  struct plugin_instance *plugin;
   const struct ome_model_ref *ref;
-  const struct manifest *manifest;
-  const char *dir; /* made when absent */
-  bool (*cancelled)(void *arg);
-  void (*on_progress)(void *arg, const struct transfer_progress *p); /* about four times a second, and on events */
+  uint32_t connections;      /* at a time; 0: 8, at most 64 */
+  uint64_t piece_bytes;      /* 0: 16 MiB */
+  uint32_t attempts;         /* for a piece, without a byte of progress; 0: 6 */
+  uint32_t stall_timeout_ms; /* 0: 30 s */
+  uint64_t reserve_bytes;    /* leave this much of the disk free */
+  /* On the caller's thread; progress about every 500 ms.  May be NULL. */
+  void (*event)(void *arg, const struct transfer_event *e);
+  bool (*cancelled)(void *arg); /* [any-thread]; asked about every 250 ms; may be NULL */
   void *arg;
 };
 
-/* Brings every file of the manifest into job->dir, verified and synced.  Blocks.  Retryable errors were retried five
- * times with back-off before they come out. */
+/* Blocks until every file of the manifest is in DIR and verified, or until it cannot be: DENIED, NOT_FOUND, CORRUPT,
+ * NO_SPACE, INVALID need somebody to do something, the rest (err_retryable()) may be tried again.  One call at a time
+ * for a DIR. */
 int32_t transfer_run(const struct transfer_job *job, struct ome_err *err);
-
-/* Checks the digest of PATH (as the manifest says it): OME_E_CORRUPT when it does not match. */
-int32_t transfer_verify(const char *path, const struct manifest_file *file, bool (*cancelled)(void *), void *arg,
-                        struct ome_err *err);
 
 #endif

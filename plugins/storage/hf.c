@@ -1,33 +1,29 @@
-/* storage hf: models of the Hugging Face Hub, and of whatever speaks its API ("hf://org/name[@revision][/path]").
+/* storage "hf": models on the Hugging Face Hub, or on anything that speaks its API.
  *
- * Resolves the revision to a commit, lists the tree of that commit page by page, and describes each file by its size, its
- * digest (SHA-256 of files in LFS, git's SHA-1 of the others) and its resolve URL. */
+ * The revision is pinned first, so that a model is one commit however long its download takes.  Files in LFS come with
+ * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only. */
+#include "hf_uri.h"
+
 #include <ome/service.h>
 #include <ome/storage.h>
 
-#include <fnmatch.h>
 #include <json-c/json.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_ENDPOINT "https://huggingface.co"
-#define PAGE_MAX ((size_t)32 << 20)
-#define MAX_PAGES 1000
+#define MAX_URL 2048
+#define MAX_PAGES 2000
+#define MAX_ANSWER ((uint64_t)64 << 20)
 
 struct hf {
   const struct ome_host *host;
-  char *endpoint; /* without a trailing slash */
-  char *token;    /* secret; NULL: none */
-};
-
-/* A URI taken apart. */
-struct repository {
-  char name[256];     /* "org/name" */
-  char revision[256]; /* "main" */
-  char path[1024];    /* a file or folder in it; "": all */
+  const struct ome_http_service *http;
+  char endpoint[512];
+  char *token; /* NULL: from the environment or file when asked */
+  char *token_file;
+  char *include, *exclude;
 };
 
 static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -43,259 +39,220 @@ static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) {
   return code;
 }
 
-/* ---- configuration ---------------------------------------------------------------------------------------------- */
+/* ---- configuration ----------------------------------------------------------------------------------------------- */
 
-static const char *setting(const struct ome_kv *cfg, uint32_t n, const char *name) {
-  for (uint32_t i = 0; i < n; i++)
-    if (strcmp(cfg[i].key, name) == 0 && cfg[i].value[0])
-      return cfg[i].value;
+static const struct ome_key key_endpoint = {
+    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "endpoint", NULL,
+    "Address of the hub; without it $HF_ENDPOINT, then https://huggingface.co."};
+static const struct ome_key key_token = {
+    sizeof(struct ome_key), OME_KEY_SECRET, 0, 0, "token", NULL,
+    "Access token for models that bring none of their own; without it $HF_TOKEN, then token_file."};
+static const struct ome_key key_token_file = {
+    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "token_file", NULL,
+    "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token."};
+static const struct ome_key key_include = {
+    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "include", NULL,
+    "Comma-separated shell patterns of the paths to fetch; the model's parameter of the same name goes before it."};
+static const struct ome_key key_exclude = {
+    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "exclude", NULL,
+    "Comma-separated shell patterns of the paths to leave out; the model's parameter goes before it."};
+static const struct ome_key *const keys[] = {&key_endpoint, &key_token,   &key_token_file,
+                                             &key_include,  &key_exclude, NULL};
+
+static const char *value_of(const struct ome_kv *kv, uint64_t n, const char *key) {
+  for (uint64_t i = 0; i < n; i++)
+    if (kv[i].key && kv[i].value && strcmp(kv[i].key, key) == 0 && *kv[i].value)
+      return kv[i].value;
   return NULL;
 }
 
-/* The first line of FILE, new. */
-static char *read_token(const char *file) {
-  char line[4096] = "";
-  FILE *f = fopen(file, "re");
-
-  if (!f)
-    return NULL;
-  bool any = fgets(line, sizeof(line), f) != NULL;
-  (void)fclose(f);
-  line[strcspn(line, "\r\n")] = '\0';
-  return any && *line ? strdup(line) : NULL;
+static char *copy_of(const char *text) {
+  return text ? strdup(text) : NULL;
 }
 
 static void destroy(void *self) {
-  struct hf *hf = self;
+  struct hf *h = self;
 
-  if (!hf)
+  if (!h)
     return;
-  if (hf->token)
-    explicit_bzero(hf->token, strlen(hf->token));
-  free(hf->token);
-  free(hf->endpoint);
-  free(hf);
+  free(h->token);
+  free(h->token_file);
+  free(h->include);
+  free(h->exclude);
+  free(h);
 }
 
-static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t n, void **out_self,
+static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
                       struct ome_err *err) {
-  struct hf *hf = calloc(1, sizeof(*hf));
-  const char *endpoint = setting(cfg, n, "endpoint");
-  const char *token = setting(cfg, n, "token");
-  const char *file = setting(cfg, n, "token_file");
+  struct hf *h = calloc(1, sizeof(*h));
+  const char *endpoint = value_of(cfg, ncfg, "endpoint");
+  const char *fallback = getenv("HF_ENDPOINT");
 
-  if (!hf)
-    return fail(err, OME_E_NO_MEMORY, "out of memory");
-  hf->host = host;
+  if (!h)
+    return fail(err, OME_E_NO_MEMORY, "hf: out of memory");
   if (!endpoint)
-    endpoint = getenv("HF_ENDPOINT");
-  if (!token)
-    token = getenv("HF_TOKEN");
-  hf->endpoint = strdup(endpoint && *endpoint ? endpoint : DEFAULT_ENDPOINT);
-  if (token && *token)
-    hf->token = strdup(token);
-  else if (file)
-    hf->token = read_token(file);
-  if (file && !hf->token) {
-    destroy(hf);
-    return fail(err, OME_E_NOT_FOUND, "token_file %s: cannot be read or is empty", file);
+    endpoint = fallback && *fallback ? fallback : "https://huggingface.co";
+  size_t len = strlen(endpoint);
+  while (len && endpoint[len - 1] == '/')
+    len--;
+  if (len >= sizeof(h->endpoint) || (strncmp(endpoint, "http://", 7) != 0 && strncmp(endpoint, "https://", 8) != 0)) {
+    destroy(h);
+    return fail(err, OME_E_INVALID, "hf: the endpoint \"%.100s\" is no http(s) address", endpoint);
   }
-  if (!hf->endpoint) {
-    destroy(hf);
-    return fail(err, OME_E_NO_MEMORY, "out of memory");
-  }
-  for (size_t len = strlen(hf->endpoint); len && hf->endpoint[len - 1] == '/';)
-    hf->endpoint[--len] = '\0';
-  *out_self = hf;
+  memcpy(h->endpoint, endpoint, len);
+  h->host = host;
+  h->http = OME_HAS(ome_host, host, service) ? host->service(host, OME_SERVICE_HTTP) : NULL;
+  h->token = copy_of(value_of(cfg, ncfg, "token"));
+  h->token_file = copy_of(value_of(cfg, ncfg, "token_file"));
+  h->include = copy_of(value_of(cfg, ncfg, "include"));
+  h->exclude = copy_of(value_of(cfg, ncfg, "exclude"));
+  *out_self = h;
   return OME_OK;
 }
 
-/* A parameter of the model, which goes before our own setting. */
-static const char *parameter(const struct ome_model_ref *ref, const char *name) {
-  for (uint64_t i = 0; i < ref->nparams; i++)
-    if (strcmp(ref->params[i].key, name) == 0 && ref->params[i].value && ref->params[i].value[0])
-      return ref->params[i].value;
-  return NULL;
-}
+/* ---- token ------------------------------------------------------------------------------------------------------- */
 
-static const char *token_for(const struct hf *hf, const struct ome_model_ref *ref) {
-  const char *own = parameter(ref, "token");
+static int read_token_file(const struct hf *h, char *out, size_t size) {
+  const char *path = h->token_file ? h->token_file : getenv("HF_TOKEN_PATH");
+  const char *home = getenv("HF_HOME"), *user = getenv("HOME");
+  char fallback[1024] = "";
 
-  return own ? own : hf->token;
-}
-
-/* ---- URIs ------------------------------------------------------------------------------------------------------- */
-
-static int32_t match(void *self, const char *uri) {
-  (void)self;
-  return strncmp(uri, "hf://", 5) == 0 ? 100 : 0;
-}
-
-static bool is_plain(const char *s) {
-  for (; *s; s++)
-    if ((unsigned char)*s <= ' ' || strchr("?#%\\\"<>", *s))
-      return false;
-  return true;
-}
-
-static bool copy_part(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return false;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return true;
-}
-
-/* "hf://org/name@revision" is OME's form: what follows '@' is the revision, slashes and all.  Without one, segments
- * after org/name are a path in the repository. */
-static int32_t parse_uri(const struct ome_model_ref *ref, struct repository *out, struct ome_err *err) {
-  const char *p = ref->uri + strlen("hf://");
-  const char *at = strchr(p, '@');
-  const char *end = at ? at : p + strlen(p);
-  const char *slash = memchr(p, '/', (size_t)(end - p));
-  const char *second = slash ? memchr(slash + 1, '/', (size_t)(end - slash - 1)) : NULL;
-  const char *revision = at && at[1] ? at + 1 : ref->revision && ref->revision[0] ? ref->revision : "main";
-  const char *name_end = second ? second : end;
-
-  memset(out, 0, sizeof(*out));
-  if (end == p || !is_plain(p) || !copy_part(out->name, sizeof(out->name), p, (size_t)(name_end - p)) ||
-      !copy_part(out->revision, sizeof(out->revision), revision, strlen(revision)) ||
-      (second && !copy_part(out->path, sizeof(out->path), second + 1, (size_t)(end - second - 1))))
-    return fail(err, OME_E_INVALID, "%.200s: not of the form hf://org/name[@revision]", ref->uri);
-  return OME_OK;
-}
-
-/* Percent-encodes S into OUT; '/' is kept when KEEP_SLASH.  False: it does not fit. */
-static bool encode(const char *s, bool keep_slash, char *out, size_t size) {
-  size_t n = 0;
-
-  for (; *s; s++) {
-    bool plain = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-                 strchr("-._~", *s) || (keep_slash && *s == '/');
-    if (n + 4 > size)
-      return false;
-    n += (size_t)snprintf(out + n, size - n, plain ? "%c" : "%%%02X", (unsigned char)*s);
-  }
+  if (!path && home)
+    (void)snprintf(fallback, sizeof(fallback), "%s/token", home);
+  else if (!path && user)
+    (void)snprintf(fallback, sizeof(fallback), "%s/.cache/huggingface/token", user);
+  FILE *f = fopen(path ? path : fallback, "re");
+  if (!f)
+    return 0;
+  size_t n = fread(out, 1, size - 1, f);
+  (void)fclose(f);
   out[n] = '\0';
-  return true;
+  out[strcspn(out, " \t\r\n")] = '\0';
+  return *out != '\0';
 }
 
-/* ---- requests --------------------------------------------------------------------------------------------------- */
+/* The model's own, the configured, the environment's, the file's; "" none. */
+static void find_token(const struct hf *h, const struct ome_model_ref *ref, char *out, size_t size) {
+  const char *token = value_of(ref->params, ref->nparams, "token");
+  const char *env = getenv("HF_TOKEN");
+
+  if (!token)
+    token = h->token ? h->token : env && *env ? env : NULL;
+  out[0] = '\0';
+  if (token)
+    (void)snprintf(out, size, "%s", token);
+  else
+    (void)read_token_file(h, out, size);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 struct answer {
-  struct ome_http_sink sink;
   int32_t status;
-  char code[64];     /* X-Error-Code */
-  char message[256]; /* X-Error-Message */
-  char next[2048];   /* URL of the next page */
   uint32_t retry_after_ms;
+  char next[MAX_URL]; /* Link: rel="next" */
+  char code[64], message[200];
   char *body;
-  size_t len;
+  size_t len, cap;
 };
 
-/* The target of rel="next" in a Link header (RFC 8288). */
+/* <URL>; rel="next" (RFC 8288) */
 static void read_link(const char *value, char *out, size_t size) {
-  const char *rel = strstr(value, "rel=\"next\"");
-  const char *open = NULL;
+  const char *open = strchr(value, '<'), *close = open ? strchr(open, '>') : NULL;
 
-  for (const char *p = value; rel && p < rel; p++)
-    if (*p == '<')
-      open = p + 1;
-  const char *close = open ? strchr(open, '>') : NULL;
-  if (close && (size_t)(close - open) < size) {
-    memcpy(out, open, (size_t)(close - open));
-    out[close - open] = '\0';
-  }
+  out[0] = '\0';
+  if (close && strstr(close, "rel=\"next\"") && (size_t)(close - open) < size)
+    (void)snprintf(out, size, "%.*s", (int)(close - open - 1), open + 1);
 }
 
-static int32_t on_head(struct ome_http_sink *sink, int32_t status, const struct ome_kv *headers, uint32_t n) {
-  struct answer *a = sink->ctx;
+static int32_t on_head(struct ome_http_sink *s, int32_t status, const struct ome_kv *headers, uint32_t nheaders) {
+  struct answer *a = s->ctx;
+  const char *link = value_of(headers, nheaders, "link");
+  const char *after = value_of(headers, nheaders, "retry-after");
+  const char *code = value_of(headers, nheaders, "x-error-code");
+  const char *message = value_of(headers, nheaders, "x-error-message");
+  long seconds = after ? strtol(after, NULL, 10) : 0;
 
   a->status = status;
-  for (uint32_t i = 0; i < n; i++) {
-    const char *key = headers[i].key;
-    if (strcmp(key, "x-error-code") == 0)
-      (void)snprintf(a->code, sizeof(a->code), "%s", headers[i].value);
-    else if (strcmp(key, "x-error-message") == 0)
-      (void)snprintf(a->message, sizeof(a->message), "%s", headers[i].value);
-    else if (strcmp(key, "link") == 0)
-      read_link(headers[i].value, a->next, sizeof(a->next));
-    else if (strcmp(key, "retry-after") == 0)
-      a->retry_after_ms = (uint32_t)(strtoul(headers[i].value, NULL, 10) * 1000);
-  }
+  a->retry_after_ms = seconds > 0 && seconds < 86400 ? (uint32_t)seconds * 1000 : 0;
+  if (link)
+    read_link(link, a->next, sizeof(a->next));
+  (void)snprintf(a->code, sizeof(a->code), "%s", code ? code : "");
+  (void)snprintf(a->message, sizeof(a->message), "%s", message ? message : "");
   return OME_OK;
 }
 
-static int32_t on_body(struct ome_http_sink *sink, const void *data, uint64_t len) {
-  struct answer *a = sink->ctx;
-  char *grown = len < PAGE_MAX - a->len ? realloc(a->body, a->len + (size_t)len + 1) : NULL;
+static int32_t on_body(struct ome_http_sink *s, const void *data, uint64_t len) {
+  struct answer *a = s->ctx;
 
-  if (!grown)
-    return OME_E_NO_MEMORY;
-  memcpy(grown + a->len, data, (size_t)len);
-  a->body = grown;
+  if (len > MAX_ANSWER - a->len)
+    return OME_E_INVALID;
+  if (a->len + len + 1 > a->cap) {
+    size_t cap = (a->len + (size_t)len + 1) * 2;
+    char *grown = realloc(a->body, cap);
+    if (!grown)
+      return OME_E_NO_MEMORY;
+    a->body = grown;
+    a->cap = cap;
+  }
+  memcpy(a->body + a->len, data, (size_t)len);
   a->len += (size_t)len;
   a->body[a->len] = '\0';
   return OME_OK;
 }
 
-/* What an answer other than 200 means for the person. */
-static int32_t fail_answer(const struct answer *a, const struct repository *repo, bool has_token, struct ome_err *err) {
-  const char *detail = a->message[0] ? a->message : a->code[0] ? a->code : "no reason given";
-  int32_t rc;
+static int32_t refused(const struct answer *a, const char *repo, const char *token, struct ome_err *err) {
+  char why[300] = "";
+  int32_t code = OME_E_UNAVAILABLE;
+  const char *advice = "the hub is in trouble, try again later";
 
-  if (strcmp(a->code, "GatedRepo") == 0)
-    return fail(err, OME_E_DENIED, "%s is gated (%d): accept its terms on the hub with the account of your token",
-                repo->name, a->status);
-  switch (a->status) {
-  case 401:
-  case 403:
-    return fail(err, OME_E_DENIED, "%s: the hub answered %d: %s; %s", repo->name, a->status, detail,
-                has_token ? "the token does not give access" : "set a token, or check the name");
-  case 404:
-    return fail(err, OME_E_NOT_FOUND, "%s: revision %s was not found on the hub (404): %s", repo->name, repo->revision,
-                detail);
-  case 429:
-    rc = fail(err, OME_E_BUSY, "%s: the hub asks to slow down (429)", repo->name);
-    err->retry_after_ms = a->retry_after_ms;
-    return rc;
-  default:
-    return fail(err, a->status >= 500 ? OME_E_UNAVAILABLE : OME_E_INVALID, "%s: the hub answered %d: %s", repo->name,
-                a->status, detail);
+  if (*a->code || *a->message)
+    (void)snprintf(why, sizeof(why), " (%s%s%s)", a->code, *a->code && *a->message ? ": " : "", a->message);
+  if (a->status == 401 || a->status == 403) {
+    code = OME_E_DENIED;
+    advice = strcmp(a->code, "GatedRepo") == 0 ? "accept the model's terms on the hub and give a token of that account"
+             : *token                          ? "the token is not valid or may not read this model"
+                                               : "private, gated or not there; give a token (Secret, HF_TOKEN)";
+  } else if (a->status == 404) {
+    code = OME_E_NOT_FOUND;
+    advice = strcmp(a->code, "RevisionNotFound") == 0 ? "there is no such revision" : "there is no such model";
+  } else if (a->status == 429) {
+    code = OME_E_BUSY;
+    advice = *token ? "the hub limits the rate, try again later" : "the hub limits the rate, a token raises the limit";
+  } else if (a->status < 500 && a->status != 408) {
+    code = OME_E_INVALID;
+    advice = "check the name and the endpoint";
   }
+  (void)fail(err, code, "hf: %s: the hub answered %d%s; %s", repo, (int)a->status, why, advice);
+  err->retry_after_ms = a->retry_after_ms;
+  return code;
 }
 
-/* GETs URL; the body is JSON in *OUT. */
-static int32_t get_json(struct hf *hf, const struct ome_call *call, const struct ome_model_ref *ref,
-                        const struct repository *repo, const char *url, char *next, size_t next_size,
-                        struct json_object **out, struct ome_err *err) {
-  const struct ome_http_service *http = hf->host->service(hf->host, OME_SERVICE_HTTP);
-  const char *token = token_for(hf, ref);
-  struct answer a = {.sink = {.struct_size = sizeof(a.sink), .head = on_head, .body = on_body}};
-  char bearer[4200] = "";
-  struct ome_kv headers[2] = {{"Accept", "application/json"}, {"Authorization", bearer}};
-
-  if (!http || !http->perform)
-    return fail(err, OME_E_UNSUPPORTED, "this host offers no %s", OME_SERVICE_HTTP);
-  if (token)
-    (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
-  a.sink.ctx = &a;
+/* GETs URL as JSON; *OUT is the caller's. */
+static int32_t get(const struct hf *h, const struct ome_call *call, const char *url, const char *repo,
+                   const char *token, struct answer *a, struct json_object **out, struct ome_err *err) {
+  char bearer[600];
+  const struct ome_kv headers[] = {{"accept", "application/json"}, {"authorization", bearer}};
   const struct ome_http_req req = {.struct_size = sizeof(req),
                                    .url = url,
                                    .headers = headers,
-                                   .nheaders = token ? 2 : 1,
-                                   .max_body = PAGE_MAX};
-  int32_t rc = http->perform(hf->host, call, &req, &a.sink, err);
-  explicit_bzero(bearer, sizeof(bearer));
-  if (rc == OME_OK && a.status != 200)
-    rc = fail_answer(&a, repo, token != NULL, err);
+                                   .nheaders = *token ? 2 : 1,
+                                   .max_body = MAX_ANSWER};
+  struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = a, .head = on_head, .body = on_body};
+
+  (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
+  memset(a, 0, sizeof(*a));
+  int32_t rc = h->http->perform(h->host, call, &req, &sink, err);
+  if (rc == OME_OK && a->status != 200)
+    rc = refused(a, repo, token, err);
+  *out = NULL;
   if (rc == OME_OK) {
-    *out = a.body ? json_tokener_parse(a.body) : NULL;
+    *out = a->body ? json_tokener_parse(a->body) : NULL;
     if (!*out)
-      rc = fail(err, OME_E_UNAVAILABLE, "%s: the hub's answer is not JSON", repo->name);
-    (void)snprintf(next, next_size, "%s", a.next);
+      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", repo, h->endpoint);
   }
-  free(a.body);
+  free(a->body);
+  a->body = NULL;
   return rc;
 }
 
@@ -303,193 +260,167 @@ static const char *text_at(struct json_object *o, const char *key) {
   struct json_object *v = NULL;
 
   return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v)
-                                                                                            : NULL;
+                                                                                          : "";
 }
 
-/* ---- listing ---------------------------------------------------------------------------------------------------- */
+/* ---- listing ----------------------------------------------------------------------------------------------------- */
 
-/* Whether PATH is wanted: below the URI's own path, and as the parameters include and exclude (comma-separated shell
- * patterns) say. */
-static bool listed(const char *patterns, const char *path) {
-  char one[256];
+struct listing {
+  const struct hf *h;
+  const struct ome_model_ref *ref;
+  struct ome_file_sink *out;
+  struct hf_uri uri;
+  char token[512];
+  char commit[200];
+  const char *include, *exclude;
+};
 
-  while (*patterns) {
-    size_t n = strcspn(patterns, ",");
-    if (copy_part(one, sizeof(one), patterns, n) && fnmatch(one, path, 0) == 0)
-      return true;
-    patterns += n + (patterns[n] == ',');
-  }
-  return false;
-}
-
-static bool is_wanted(const struct ome_model_ref *ref, const struct repository *repo, const char *path) {
-  const char *include = parameter(ref, "include");
-  const char *exclude = parameter(ref, "exclude");
-  size_t n = strlen(repo->path);
-
-  if (n && (strncmp(path, repo->path, n) != 0 || (path[n] && path[n] != '/')))
-    return false;
-  return (!include || listed(include, path)) && !(exclude && listed(exclude, path));
-}
-
-static int32_t push_file(struct hf *hf, const struct repository *repo, struct json_object *o, struct ome_file_sink *out,
-                         struct ome_err *err) {
-  struct json_object *lfs = NULL;
-  struct json_object *size = NULL;
-  const char *path = text_at(o, "path");
-  const char *sha256 = json_object_object_get_ex(o, "lfs", &lfs) ? text_at(lfs, "oid") : NULL;
-  const char *sha1 = text_at(o, "oid");
-  char encoded[3072];
-  char url[4096];
-
-  if (!path || !json_object_object_get_ex(lfs ? lfs : o, "size", &size) || json_object_get_int64(size) < 0)
-    return fail(err, OME_E_UNAVAILABLE, "%s: the hub's list of files is not understood", repo->name);
-  if (!encode(path, true, encoded, sizeof(encoded)))
-    return fail(err, OME_E_INVALID, "%s: file name \"%.100s\" is too long", repo->name, path);
-  if (snprintf(url, sizeof(url), "%s/%s/resolve/%s/%s", hf->endpoint, repo->name, repo->revision, encoded) >=
-      (int)sizeof(url))
-    return fail(err, OME_E_INVALID, "%s: file name \"%.100s\" is too long", repo->name, path);
-  const struct ome_model_file file = {
-      .struct_size = sizeof(file),
-      .digest_type = sha256 ? OME_DIGEST_SHA256 : sha1 ? OME_DIGEST_GIT_SHA1 : OME_DIGEST_NONE,
-      .path = path,
-      .size = (uint64_t)json_object_get_int64(size),
-      .digest = sha256 ? sha256 : sha1,
-      .url = url,
-  };
-  return out->file(out, &file);
-}
-
-/* One page of the tree. */
-static int32_t push_page(struct hf *hf, const struct ome_model_ref *ref, const struct repository *repo,
-                         struct json_object *page, struct ome_file_sink *out, struct ome_err *err) {
-  if (!json_object_is_type(page, json_type_array))
-    return fail(err, OME_E_UNAVAILABLE, "%s: the hub's list of files is not a list", repo->name);
-  for (size_t i = 0; i < json_object_array_length(page); i++) {
-    struct json_object *o = json_object_array_get_idx(page, i);
-    const char *type = text_at(o, "type");
-    const char *path = text_at(o, "path");
-    if (!type || strcmp(type, "file") != 0 || !path || !is_wanted(ref, repo, path))
-      continue;
-    int32_t rc = push_file(hf, repo, o, out, err);
-    if (rc != OME_OK)
-      return rc;
-  }
-  return OME_OK;
-}
-
-/* Replaces the revision by the commit it names now. */
-static int32_t pin(struct hf *hf, const struct ome_call *call, const struct ome_model_ref *ref, struct repository *repo,
-                   struct ome_file_sink *out, struct ome_err *err) {
+static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_err *err) {
+  char url[MAX_URL], revision[640];
+  struct answer a;
   struct json_object *info = NULL;
-  char revision[800];
-  char url[2048];
-  char next[2048];
 
-  if (!encode(repo->revision, false, revision, sizeof(revision)))
-    return fail(err, OME_E_INVALID, "%s: the revision is too long", repo->name);
-  (void)snprintf(url, sizeof(url), "%s/api/models/%s/revision/%s", hf->endpoint, repo->name, revision);
-  int32_t rc = get_json(hf, call, ref, repo, url, next, sizeof(next), &info, err);
-  if (rc != OME_OK)
-    return rc;
-  const char *sha = text_at(info, "sha");
-  if (!sha || !copy_part(repo->revision, sizeof(repo->revision), sha, strlen(sha)) || !is_plain(sha))
-    rc = fail(err, OME_E_UNAVAILABLE, "%s: the hub names no commit", repo->name);
-  else if (OME_HAS(ome_file_sink, out, revision))
-    rc = out->revision(out, sha);
-  json_object_put(info);
+  if (hf_encode(l->uri.revision, 0, revision, sizeof(revision)) != 0)
+    return fail(err, OME_E_INVALID, "hf: %s: the revision is too long", l->uri.repo);
+  (void)snprintf(url, sizeof(url), "%s/api/models/%s/revision/%s", l->h->endpoint, l->uri.repo, revision);
+  int32_t rc = get(l->h, call, url, l->uri.repo, l->token, &a, &info, err);
+  if (rc == OME_OK) {
+    const char *sha = text_at(info, "sha");
+    if (*sha == '\0' || strlen(sha) >= sizeof(l->commit) || strspn(sha, "0123456789abcdefABCDEF") != strlen(sha))
+      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub names no commit for %s", l->uri.repo, l->uri.revision);
+    else
+      (void)snprintf(l->commit, sizeof(l->commit), "%s", sha);
+  }
+  (void)json_object_put(info);
+  if (rc == OME_OK && l->out->revision)
+    rc = l->out->revision(l->out, l->commit);
   return rc;
 }
 
-static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
-                    struct ome_err *err) {
-  struct hf *hf = self;
-  struct repository repo;
-  char url[2048];
-  int32_t rc = parse_uri(ref, &repo, err);
+static int32_t push_file(const struct listing *l, struct json_object *entry, struct ome_err *err) {
+  char url[MAX_URL], path_text[1600];
+  struct json_object *size = NULL, *lfs = NULL;
+  const char *path = text_at(entry, "path");
+  const char *sha256 = json_object_object_get_ex(entry, "lfs", &lfs) ? text_at(lfs, "oid") : "";
+  const char *oid = text_at(entry, "oid");
+  struct ome_model_file f = {.struct_size = sizeof(f), .path = path, .url = url};
 
-  if (rc == OME_OK)
-    rc = pin(hf, call, ref, &repo, out, err);
-  (void)snprintf(url, sizeof(url), "%s/api/models/%s/tree/%s?recursive=true", hf->endpoint, repo.name, repo.revision);
-  for (int page = 0; rc == OME_OK && url[0]; page++) {
-    struct json_object *tree = NULL;
-    char next[2048] = "";
-    if (page == MAX_PAGES)
-      return fail(err, OME_E_INVALID, "%s: the hub's list of files does not end", repo.name);
-    rc = get_json(hf, call, ref, &repo, url, next, sizeof(next), &tree, err);
-    if (rc == OME_OK)
-      rc = push_page(hf, ref, &repo, tree, out, err);
-    json_object_put(tree);
-    (void)snprintf(url, sizeof(url), "%s", next);
+  if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_wants(path, l->uri.path, l->include, l->exclude))
+    return OME_OK;
+  if (hf_encode(path, 1, path_text, sizeof(path_text)) != 0)
+    return fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
+  int n = snprintf(url, sizeof(url), "%s/%s/resolve/%s/%s", l->h->endpoint, l->uri.repo, l->commit, path_text);
+  if (n >= (int)sizeof(url))
+    return fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
+  if (json_object_object_get_ex(entry, "size", &size) && json_object_get_int64(size) >= 0)
+    f.size = (uint64_t)json_object_get_int64(size);
+  if (strlen(sha256) == 64) {
+    f.digest_type = OME_DIGEST_SHA256;
+    f.digest = sha256;
+  } else if (strlen(oid) == 40) {
+    f.digest_type = OME_DIGEST_GIT_SHA1;
+    f.digest = oid;
   }
+  int32_t rc = l->out->file(l->out, &f);
+  return rc == OME_OK ? OME_OK : fail(err, rc, "hf: %s: the host did not take %.200s", l->uri.repo, path);
+}
+
+static int32_t list_pages(struct listing *l, const struct ome_call *call, struct ome_err *err) {
+  char url[MAX_URL];
+  size_t endpoint_len = strlen(l->h->endpoint);
+  int32_t rc = OME_OK;
+
+  (void)snprintf(url, sizeof(url), "%s/api/models/%s/tree/%s?recursive=true", l->h->endpoint, l->uri.repo, l->commit);
+  for (int page = 0; rc == OME_OK && *url; page++) {
+    struct answer a;
+    struct json_object *entries = NULL;
+    if (page == MAX_PAGES)
+      return fail(err, OME_E_INVALID, "hf: %s: its file list does not end", l->uri.repo);
+    /* The token goes nowhere else. */
+    if (strncmp(url, l->h->endpoint, endpoint_len) != 0 || url[endpoint_len] != '/')
+      return fail(err, OME_E_INVALID, "hf: %s: the next page of the file list is on another host", l->uri.repo);
+    rc = get(l->h, call, url, l->uri.repo, l->token, &a, &entries, err);
+    if (rc == OME_OK && !json_object_is_type(entries, json_type_array))
+      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's file list cannot be read", l->uri.repo);
+    for (size_t i = 0; rc == OME_OK && i < json_object_array_length(entries); i++)
+      rc = push_file(l, json_object_array_get_idx(entries, i), err);
+    (void)json_object_put(entries);
+    (void)snprintf(url, sizeof(url), "%s", a.next);
+  }
+  return rc;
+}
+
+static int32_t match(void *self, const char *uri) {
+  (void)self;
+  return strncmp(uri, "hf://", 5) == 0 ? 100 : 0;
+}
+
+static int32_t open_ref(const struct hf *h, const struct ome_model_ref *ref, struct listing *l, struct ome_err *err) {
+  const char *include = value_of(ref->params, ref->nparams, "include");
+  const char *exclude = value_of(ref->params, ref->nparams, "exclude");
+
+  if (hf_uri_parse(ref->uri, &l->uri) != 0)
+    return fail(err, OME_E_INVALID, "hf: \"%.200s\" is not hf://ORG/NAME[/PATH][@REVISION]", ref->uri ? ref->uri : "");
+  if (ref->revision && *ref->revision)
+    (void)snprintf(l->uri.revision, sizeof(l->uri.revision), "%s", ref->revision);
+  l->h = h;
+  l->ref = ref;
+  l->include = include ? include : h->include;
+  l->exclude = exclude ? exclude : h->exclude;
+  find_token(h, ref, l->token, sizeof(l->token));
+  return OME_OK;
+}
+
+static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                    struct ome_file_sink *out, struct ome_err *err) {
+  struct listing l = {.out = out};
+  int32_t rc = open_ref(self, ref, &l, err);
+
+  if (rc == OME_OK && !l.h->http)
+    rc = fail(err, OME_E_UNSUPPORTED, "hf: this host offers no %s", OME_SERVICE_HTTP);
+  if (rc == OME_OK)
+    rc = pin(&l, call, err);
+  if (rc == OME_OK)
+    rc = list_pages(&l, call, err);
   return rc;
 }
 
 static int32_t headers(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
                        const struct ome_model_file *file, struct ome_kv_sink *out, struct ome_err *err) {
-  const char *token = token_for(self, ref);
-  char bearer[4200];
+  struct listing l = {0};
+  char bearer[600];
+  int32_t rc = open_ref(self, ref, &l, err);
+  size_t n = rc == OME_OK ? strlen(l.h->endpoint) : 0;
 
   (void)call;
-  (void)file;
-  (void)err;
-  if (!token)
-    return OME_OK;
-  (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
-  int32_t rc = out->kv(out, "Authorization", bearer);
-  explicit_bzero(bearer, sizeof(bearer));
-  return rc;
+  if (rc != OME_OK || !*l.token || !file->url || strncmp(file->url, l.h->endpoint, n) != 0 || file->url[n] != '/')
+    return rc;
+  (void)snprintf(bearer, sizeof(bearer), "Bearer %s", l.token);
+  rc = out->kv(out, "Authorization", bearer);
+  return rc == OME_OK ? OME_OK : fail(err, rc, "hf: %s: the host did not take a header", l.uri.repo);
 }
 
-/* ---- descriptor ------------------------------------------------------------------------------------------------- */
-
-static const struct ome_key key_endpoint = {
-    .struct_size = sizeof(struct ome_key),
-    .type = OME_KEY_STRING,
-    .name = "endpoint",
-    .doc = "URL of the hub; unset: $HF_ENDPOINT, then " DEFAULT_ENDPOINT ".",
-};
-static const struct ome_key key_token = {
-    .struct_size = sizeof(struct ome_key),
-    .type = OME_KEY_SECRET,
-    .name = "token",
-    .doc = "Access token for gated and private models; unset: $HF_TOKEN. A model's own Secret goes before it.",
-};
-static const struct ome_key key_token_file = {
-    .struct_size = sizeof(struct ome_key),
-    .type = OME_KEY_STRING,
-    .name = "token_file",
-    .doc = "File whose first line is the token.",
-};
-static const struct ome_key *const keys[] = {&key_endpoint, &key_token, &key_token_file, NULL};
+/* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
 static const struct ome_storage_ops ops = {
-    .struct_size = sizeof(ops),
-    .match = match,
-    .list = list,
-    .headers = headers,
-};
-static const struct ome_factory factory = {
-    .struct_size = sizeof(factory),
-    .threads = OME_THREADS_PARALLEL,
-    .kind = OME_KIND_STORAGE,
-    .name = "hf",
-    .keys = keys,
-    .ops = &ops,
-    .create = create,
-    .destroy = destroy,
-};
+    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers};
+static const struct ome_factory factory = {.struct_size = sizeof(factory),
+                                           .threads = OME_THREADS_PARALLEL,
+                                           .kind = OME_KIND_STORAGE,
+                                           .name = "hf",
+                                           .keys = keys,
+                                           .ops = &ops,
+                                           .create = create,
+                                           .destroy = destroy};
 static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {
-    .struct_size = sizeof(plugin),
-    .abi_epoch = OME_ABI_EPOCH,
-    .abi_minor = OME_ABI_MINOR,
-    .name = "storage-hf",
-    .version = OME_VERSION,
-    .license = "Apache-2.0",
-    .summary = "Models of the Hugging Face Hub and of servers that speak its API",
-    .factories = factories,
-};
+static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
+                                         .abi_epoch = OME_ABI_EPOCH,
+                                         .abi_minor = OME_ABI_MINOR,
+                                         .name = "storage-hf",
+                                         .version = OME_VERSION,
+                                         .license = "Apache-2.0",
+                                         .summary = "Models on the Hugging Face Hub (hf://)",
+                                         .factories = factories};
 
 const struct ome_plugin *ome_plugin_v1(void) {
   return &plugin;

@@ -1,0 +1,39 @@
+/* Shared by the parsers of model files. */
+#ifndef HOST_MODEL_INTERNAL_H
+#define HOST_MODEL_INTERNAL_H
+
+#include "model/facts.h"
+
+/* A window over one file, for parsers that go forward. */
+struct reader {
+  const struct model_source *src;
+  const char *path;
+  uint64_t size, at; /* of the file, of the next byte */
+  uint8_t *window;
+  uint64_t window_at;
+  size_t window_len;
+};
+
+int32_t reader_open(const struct model_source *src, const char *path, struct reader *out, struct ome_err *err);
+void reader_close(struct reader *r);
+int32_t reader_get(struct reader *r, void *out, size_t len, struct ome_err *err);
+int32_t reader_skip(struct reader *r, uint64_t len, struct ome_err *err);
+int32_t reader_u32(struct reader *r, uint32_t *out, struct ome_err *err); /* little-endian */
+int32_t reader_u64(struct reader *r, uint64_t *out, struct ome_err *err);
+
+const struct model_file *source_find(const struct model_source *src, const char *path); /* NULL: not there */
+/* A small JSON file; *OUT NULL and OME_OK where there is none. */
+int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
+                    struct ome_err *err);
+
+void facts_warn(struct model_facts *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Each fills what its files say.  FOLDER is "" or ends with '/'. */
+int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err);
+int32_t safetensors_read(const struct model_source *src, const char *folder, struct model_facts *f,
+                         struct ome_err *err);
+int32_t gguf_read(const struct model_source *src, struct model_facts *f, struct ome_err *err);
+/* The parameters that a decoder of the shape in F has; 0: the shape is not known. */
+uint64_t config_parameters(const struct model_facts *f);
+
+#endif

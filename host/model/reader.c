@@ -1,0 +1,109 @@
+#include "model/internal.h"
+
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define WINDOW ((size_t)256 << 10)
+
+const struct model_file *source_find(const struct model_source *src, const char *path) {
+  for (size_t i = 0; i < src->nfiles; i++)
+    if (streq(src->files[i].path, path))
+      return &src->files[i];
+  return NULL;
+}
+
+int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
+                    struct ome_err *err) {
+  const struct model_file *f = source_find(src, path);
+
+  *out = NULL;
+  if (!f)
+    return OME_OK;
+  if (f->size > max)
+    return fail(err, OME_E_CORRUPT, "model: %s: %" PRIu64 " bytes are too many for it", path, f->size);
+  _cleanup_free_ char *text = malloc((size_t)f->size + 1);
+  if (!text)
+    return fail_memory(err);
+  int32_t rc = src->read(src->arg, path, 0, text, (size_t)f->size, err);
+  if (rc == OME_OK && json_parse(text, (size_t)f->size, max, out, err) != OME_OK)
+    rc = err->code = OME_E_CORRUPT;
+  return rc == OME_OK ? OME_OK : fail_prefix(err, "model: %s", path);
+}
+
+int32_t reader_open(const struct model_source *src, const char *path, struct reader *out, struct ome_err *err) {
+  const struct model_file *f = source_find(src, path);
+
+  *out = (struct reader){.src = src, .path = path};
+  if (!f)
+    return fail(err, OME_E_NOT_FOUND, "model: %s: there is no such file", path);
+  out->size = f->size;
+  out->window = malloc(WINDOW);
+  return out->window ? OME_OK : fail_memory(err);
+}
+
+void reader_close(struct reader *r) {
+  free(r->window);
+  r->window = NULL;
+}
+
+static int32_t fill(struct reader *r, struct ome_err *err) {
+  size_t len = r->size - r->at < WINDOW ? (size_t)(r->size - r->at) : WINDOW;
+  int32_t rc = r->src->read(r->src->arg, r->path, r->at, r->window, len, err);
+
+  r->window_at = r->at;
+  r->window_len = rc == OME_OK ? len : 0;
+  return rc;
+}
+
+static int32_t check(const struct reader *r, uint64_t len, struct ome_err *err) {
+  if (len <= r->size - r->at)
+    return OME_OK;
+  return fail(err, OME_E_CORRUPT, "model: %s: is cut short at byte %" PRIu64, r->path, r->at);
+}
+
+int32_t reader_get(struct reader *r, void *out, size_t len, struct ome_err *err) {
+  uint8_t *to = out;
+  int32_t rc = check(r, len, err);
+
+  while (rc == OME_OK && len) {
+    if (r->at < r->window_at || r->at >= r->window_at + r->window_len) {
+      rc = fill(r, err);
+      continue;
+    }
+    size_t from = (size_t)(r->at - r->window_at);
+    size_t n = r->window_len - from < len ? r->window_len - from : len;
+    memcpy(to, r->window + from, n);
+    to += n;
+    len -= n;
+    r->at += n;
+  }
+  return rc;
+}
+
+int32_t reader_skip(struct reader *r, uint64_t len, struct ome_err *err) {
+  int32_t rc = check(r, len, err);
+
+  if (rc == OME_OK)
+    r->at += len;
+  return rc;
+}
+
+int32_t reader_u32(struct reader *r, uint32_t *out, struct ome_err *err) {
+  uint8_t b[4] = {0};
+  int32_t rc = reader_get(r, b, sizeof(b), err);
+
+  *out = (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+  return rc;
+}
+
+int32_t reader_u64(struct reader *r, uint64_t *out, struct ome_err *err) {
+  uint32_t low = 0, high = 0;
+  int32_t rc = reader_u32(r, &low, err);
+
+  if (rc == OME_OK)
+    rc = reader_u32(r, &high, err);
+  *out = (uint64_t)high << 32 | low;
+  return rc;
+}

@@ -1,0 +1,48 @@
+/* What a transfer fetches: files with sizes, digests and places, as a storage plugin lists them.  The plugin's word is
+ * checked: paths stay below the root and are there once, sizes and counts are bounded. */
+#ifndef HOST_TRANSFER_MANIFEST_H
+#define HOST_TRANSFER_MANIFEST_H
+
+#include "base/err.h"
+#include "base/vec.h"
+#include "plugin/plugin.h"
+
+#define MANIFEST_MAX_FILES 100000u
+#define MANIFEST_MAX_FILE_BYTES ((uint64_t)1 << 46)
+
+struct manifest_file {
+  char *path; /* relative, safe */
+  uint64_t size;
+  uint32_t digest_type; /* OME_DIGEST_* */
+  char *digest;         /* lower-case hex; NULL: none */
+  char *url;            /* NULL: through the plugin's read() */
+  char *etag;           /* strong, as If-Range wants it; NULL: none */
+  uint64_t range_bytes; /* 0: the engine's */
+  uint32_t max_conns;   /* 0: the engine's */
+  char sha256[65];      /* of the content; "" until it is verified */
+};
+
+struct manifest {
+  char *revision; /* NULL: the backend has none */
+  uint64_t total_bytes;
+  VEC(struct manifest_file) files; /* ordered by path */
+};
+void manifest_fini(struct manifest *m);
+#define _cleanup_manifest_ _cleanup_(manifest_fini)
+
+/* Appends a copy of F after checking it; OME_E_INVALID says what is wrong. */
+int32_t manifest_add(struct manifest *m, const struct ome_model_file *f, struct ome_err *err);
+/* Orders and looks for paths that are there twice, or both file and folder. */
+int32_t manifest_finish(struct manifest *m, struct ome_err *err);
+
+/* One line that is equal for equal content: revision, paths, sizes and digests, hashed; hex. */
+void manifest_identity(const struct manifest *m, char out[65]);
+
+/* Asks plugin I for the files of REF. */
+int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
+                      struct manifest *out, struct ome_err *err);
+
+/* The view of a file that crosses the ABI; borrows from F. */
+struct ome_model_file manifest_view(const struct manifest_file *f);
+
+#endif

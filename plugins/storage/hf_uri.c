@@ -1,0 +1,98 @@
+#include "hf_uri.h"
+
+#include <ctype.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+static int copy(char *out, size_t size, const char *from, size_t len) {
+  if (len >= size)
+    return -1;
+  memcpy(out, from, len);
+  out[len] = '\0';
+  return 0;
+}
+
+/* Organisation and name are letters, digits, "-", "_" and "."; neither is "." or "..". */
+static int is_repo(const char *repo) {
+  size_t part = 0, dots = 0;
+
+  for (const char *p = repo;; p++) {
+    if (*p == '/' || *p == '\0') {
+      if (part == 0 || part == dots)
+        return 0;
+      part = dots = 0;
+      if (*p == '\0')
+        return 1;
+      continue;
+    }
+    if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
+      return 0;
+    part++;
+    dots += *p == '.';
+  }
+}
+
+int hf_uri_parse(const char *uri, struct hf_uri *out) {
+  if (!uri || strncmp(uri, "hf://", 5) != 0)
+    return -1;
+  const char *id = uri + 5;
+  size_t len = strcspn(id, "@");
+  const char *at = id[len] == '@' ? id + len + 1 : "";
+  const char *slash = memchr(id, '/', len);
+  const char *second = slash ? memchr(slash + 1, '/', len - (size_t)(slash + 1 - id)) : NULL;
+  size_t repo_len = second ? (size_t)(second - id) : len;
+
+  if (copy(out->repo, sizeof(out->repo), id, repo_len) || !is_repo(out->repo))
+    return -1;
+  const char *path = second ? second + 1 : "";
+  size_t path_len = second ? len - repo_len - 1 : 0;
+  while (path_len && path[path_len - 1] == '/')
+    path_len--;
+  if (copy(out->path, sizeof(out->path), path, path_len))
+    return -1;
+  return copy(out->revision, sizeof(out->revision), *at ? at : "main", strlen(*at ? at : "main"));
+}
+
+int hf_encode(const char *text, int keep_slash, char *out, size_t size) {
+  static const char hex[] = "0123456789ABCDEF";
+  size_t n = 0;
+
+  for (; *text; text++) {
+    unsigned char c = (unsigned char)*text;
+    int plain = isalnum(c) || strchr("-._~", c) || (c == '/' && keep_slash);
+    if (n + (plain ? 1 : 3) >= size)
+      return -1;
+    if (plain) {
+      out[n++] = (char)c;
+    } else {
+      out[n++] = '%';
+      out[n++] = hex[c >> 4];
+      out[n++] = hex[c & 15];
+    }
+  }
+  out[n] = '\0';
+  return 0;
+}
+
+static int matches_any(const char *path, const char *patterns) {
+  char one[256];
+
+  while (*patterns) {
+    size_t len = strcspn(patterns, ",");
+    if (len && copy(one, sizeof(one), patterns, len) == 0 && fnmatch(one, path, 0) == 0)
+      return 1;
+    patterns += len + (patterns[len] == ',');
+  }
+  return 0;
+}
+
+int hf_wants(const char *path, const char *root, const char *include, const char *exclude) {
+  size_t n = strlen(root);
+
+  if (n && (strncmp(path, root, n) != 0 || (path[n] != '\0' && path[n] != '/')))
+    return 0;
+  if (include && *include && !matches_any(path, include))
+    return 0;
+  return !(exclude && *exclude && matches_any(path, exclude));
+}

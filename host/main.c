@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const struct cli_command *const commands[] = {
+const struct cli_command *const cli_commands[] = {
 #ifdef HAVE_up
     &cli_up,
 #endif
@@ -50,13 +50,16 @@ static const struct cli_command *const commands[] = {
 #ifdef HAVE_crds
     &cli_crds,
 #endif
+#ifdef HAVE_completion
+    &cli_completion,
+#endif
     NULL,
 };
 
 static void print_usage(FILE *out) {
   fprintf(out, "ome turns a model into a running, scaled, reachable endpoint.\n\nusage: ome COMMAND [OPTIONS] ...\n\n");
-  for (size_t i = 0; commands[i]; i++)
-    fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
+  for (size_t i = 0; cli_commands[i]; i++)
+    fprintf(out, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
   fprintf(out, "\n`ome COMMAND --help` says more; `ome --version` the version.\n");
 }
 
@@ -73,9 +76,9 @@ int main(int argc, char **argv) {
     printf("ome %s\n", OME_VERSION);
     return 0;
   }
-  for (size_t i = 0; commands[i]; i++)
-    if (streq(argv[1], commands[i]->name))
-      return commands[i]->run(commands[i], argc - 1, argv + 1);
+  for (size_t i = 0; cli_commands[i]; i++)
+    if (streq(argv[1], cli_commands[i]->name))
+      return cli_commands[i]->run(cli_commands[i], argc - 1, argv + 1);
   fprintf(stderr, "ome: \"%s\" is no command; see ome --help\n", argv[1]);
   return 2;
 }

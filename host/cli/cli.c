@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define MAX_OPTIONS 48
 
@@ -56,12 +58,40 @@ static int store_value(const struct cli_command *cmd, const struct cli_option *o
   return 0;
 }
 
+/* Options are known to run() alone.  A child runs the command with this set, and cli_parse() ends it. */
+static struct {
+  cli_describe_fn fn;
+  void *ctx;
+} g_describe;
+
+void cli_describe(const struct cli_command *cmd, cli_describe_fn fn, void *ctx) {
+  char name[64];
+  char *argv[] = {name, NULL};
+
+  (void)snprintf(name, sizeof(name), "%s", cmd->name);
+  (void)fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    g_describe.fn = fn;
+    g_describe.ctx = ctx;
+    (void)cmd->run(cmd, 1, argv);
+    _exit(1);
+  }
+  if (pid > 0)
+    (void)waitpid(pid, NULL, 0);
+}
+
 int cli_parse(const struct cli_command *cmd, const struct cli_option *options, int argc, char **argv) {
   struct option longs[MAX_OPTIONS + 2] = {{0}};
   char shorts[2 * MAX_OPTIONS + 4] = ":h";
   size_t n = count_options(options);
   size_t at = 2;
 
+  if (g_describe.fn) {
+    g_describe.fn(g_describe.ctx, cmd, options);
+    (void)fflush(stdout);
+    _exit(0);
+  }
   for (size_t i = 0; i < n && i < MAX_OPTIONS; i++) {
     longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL,
                                (int)(256 + i)};

@@ -60,9 +60,16 @@ int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **ou
 
 #define CLI_COMMANDS(X) \
   X(up) X(controller) X(agent) X(apiserver) X(render) X(explain) X(pull) X(inspect) X(hub) X(plugin) \
-  X(get) X(apply) X(delete) X(wait) X(crds)
+  X(get) X(apply) X(delete) X(wait) X(crds) X(completion)
 #define CLI_DECLARE_(name) extern const struct cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE_)
 #undef CLI_DECLARE_
+
+/* What this build has, in the order of `ome --help`; ends with NULL.  Defined in main.c. */
+extern const struct cli_command *const cli_commands[];
+
+/* Hands CMD's table of options to FN, in a child process that shares standard output.  FN prints and returns. */
+typedef void (*cli_describe_fn)(void *ctx, const struct cli_command *cmd, const struct cli_option *options);
+void cli_describe(const struct cli_command *cmd, cli_describe_fn fn, void *ctx);
 
 #endif

@@ -45,7 +45,8 @@ static const struct check {
 };
 
 /* The first complaint is the one that is kept. */
-static void verdict_set(struct verdict *v, enum conform_outcome outcome, const char *fmt, va_list ap) {
+static void __attribute__((format(printf, 3, 0)))
+verdict_set(struct verdict *v, enum conform_outcome outcome, const char *fmt, va_list ap) {
   if (v->outcome == CONFORM_FAIL || (v->outcome == outcome && outcome != CONFORM_PASS))
     return;
   v->outcome = outcome;

@@ -43,3 +43,7 @@ grep -q 'base_url' "$work/err" || fail "the error does not name base_url: $(cat 
 
 # The installed ome finds its own plugins without any plugins.conf.
 "$ome" plugin list -o json | grep -q '"state": *"loaded"' || fail "the installed plugins are not found"
+
+# Completion and the manual page came along, from the tables of --help.
+grep -q 'plugin) words=.*--uri' "$work/ome/share/bash-completion/completions/ome" || fail "no bash completion"
+grep -q '^.SS ome plugin' "$work/ome/share/man/man1/ome.1" || fail "no manual page"

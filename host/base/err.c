@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_message(struct ome_err *err, const char *fmt, va_list ap) {
+static void __attribute__((format(printf, 2, 0))) set_message(struct ome_err *err, const char *fmt, va_list ap) {
   int n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
   if (n < 0)
     err->msg[0] = '\0';

@@ -63,7 +63,7 @@ static int32_t listen_tls(struct apiserver *s, const struct apiserver_config *cf
   const struct http_server_config http = {.address = cfg->address,
                                           .port = cfg->port,
                                           .tls = s->tls,
-                                          .max_body = OBJECT_MAX,
+                                          .max_body = 2 * OBJECT_MAX, /* so that most clients hear that it is too large */
                                           .max_connections = 4096,
                                           .handler = rest_handle,
                                           .arg = s};
@@ -82,6 +82,7 @@ int32_t apiserver_start(const struct apiserver_config *cfg, struct apiserver **o
 
   if (!s)
     return fail_memory(err);
+  s->cluster_network = cfg->cluster_network;
   s->data_dir = strdup(cfg->data_dir);
   s->kubeconfig = path_join(cfg->data_dir, "kubeconfig");
   rc = s->data_dir && s->kubeconfig ? dir_make(cfg->data_dir, 0755, err) : fail_memory(err);

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct apiserver;
@@ -14,6 +15,9 @@ struct apiserver_config {
   const char *address;  /* NULL: 127.0.0.1 */
   uint16_t port;        /* 0: any */
   const char *context_namespace; /* namespace in the written kubeconfig; NULL: "default" */
+  /* Services get addresses of 127.128.0.0/10, where the local platform listens; true: of 10.96.0.0/12, as where there is
+   * a network for them. */
+  bool cluster_network;
 };
 
 /* Answers requests when it returns; data_dir/kubeconfig (mode 0600) names server, CA and token. */

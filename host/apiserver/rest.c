@@ -188,7 +188,13 @@ static bool read_manager(struct request *req) {
 static bool read_parameters(struct request *req) {
   const char *dry_run = http_query(req->x, "dryRun");
   const char *validation = http_query(req->x, "fieldValidation");
+  const char *timeout = http_query(req->x, "timeoutSeconds");
+  int64_t seconds;
 
+  if (timeout && *timeout && !str_to_i64(timeout, &seconds)) {
+    answer_failure(req, 400, "BadRequest", "strconv.ParseInt: parsing \"%s\": invalid syntax", timeout);
+    return false;
+  }
   if (dry_run && *dry_run && !streq(dry_run, "All")) {
     answer_failure(req, 422, "Invalid",
                    " \"\" is invalid: dryRun: Unsupported value: []string{\"%s\"}: supported values: \"All\"", dry_run);
@@ -313,6 +319,12 @@ void rest_handle(void *server, struct http_exchange *x) {
 
   if (!is_authorized(s, x)) {
     answer_plain_status(x, 401, "Unauthorized", "Unauthorized");
+    return;
+  }
+  size_t body_len;
+  (void)http_body(x, &body_len);
+  if (body_len > OBJECT_MAX) {
+    answer_plain_status(x, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
     return;
   }
   if (!path_read(path, &p)) {

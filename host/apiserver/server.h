@@ -29,6 +29,7 @@ struct apiserver {
   bool turn_end_wanted;
   apiserver_log_fn *logs;
   void *logs_arg;
+  bool cluster_network; /* see struct apiserver_config */
   struct strmap *service_use; /* addresses and node ports of Services; NULL: not read yet */
 };
 

@@ -1,7 +1,5 @@
-/* What the server gives a Service: cluster addresses and node ports, each once.
- *
- * Addresses are of 127.128.0.0/10: without a cluster network a Service is where something on this machine listens, and
- * the local platform takes the address given here. */
+/* What the server gives a Service: cluster addresses and node ports, each once.  Which addresses is for the host to say:
+ * without a cluster network a Service is where something on this machine listens, so they are loopback ones. */
 #include "apiserver/server.h"
 
 #include "base/str.h"
@@ -57,14 +55,16 @@ static struct strmap *in_use(struct apiserver *s) {
   return s->service_use;
 }
 
-static bool pick_address(const struct strmap *used, char out[16]) {
+static bool pick_address(const struct apiserver *s, char out[16]) {
+  unsigned first = s->cluster_network ? 10 : 127, second = s->cluster_network ? 96 : 128, span = s->cluster_network ? 16 : 64;
+
   for (int i = 0; i < TRIES; i++) {
     uint8_t b[3];
     random_bytes(b, sizeof(b));
     if (b[2] == 0 || b[2] == 255)
       continue;
-    (void)snprintf(out, 16, "127.%u.%u.%u", 128u + (b[0] & 63u), b[1], b[2]);
-    if (!strmap_has(used, out))
+    (void)snprintf(out, 16, "%u.%u.%u.%u", first, second + b[0] % span, b[1], b[2]);
+    if (!strmap_has(s->service_use, out))
       return true;
   }
   return false;
@@ -123,7 +123,7 @@ void service_complete(struct apiserver *s, struct json_object *o, struct json_ob
 
   if (!used || !json_at(o, "spec") || streq(type, "ExternalName"))
     return;
-  if (!*address && pick_address(used, picked))
+  if (!*address && pick_address(s, picked))
     set_addresses(o, picked);
   else if (*address && !streq(address, json_str(old, "spec.clusterIP", "")) && strmap_has(used, address))
     field_errors_add(out, FIELD_INVALID, "spec.clusterIPs",

@@ -277,6 +277,27 @@ static struct manager_info manager_of(const struct request *req, char api_versio
 
 /* ---- create ----------------------------------------------------------------------------------------------------- */
 
+static void answer_terminating(struct request *req, const char *qualified) {
+  struct json_object *details = json_object_new_object();
+  struct json_object *causes = json_object_new_array();
+  struct json_object *cause = json_object_new_object();
+  _cleanup_free_ char *message = str_printf(
+      "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated", qualified,
+      req->name, req->ns);
+  _cleanup_free_ char *why = str_printf("namespace %s is being terminated", req->ns);
+
+  (void)json_set_str(details, "name", req->name);
+  if (*req->resource->group)
+    (void)json_set_str(details, "group", req->resource->group);
+  (void)json_set_str(details, "kind", req->resource->plural);
+  (void)json_set_str(cause, "reason", "NamespaceTerminating");
+  (void)json_set_str(cause, "message", why);
+  (void)json_set_str(cause, "field", "metadata.namespace");
+  (void)json_object_array_add(causes, cause);
+  (void)json_set(details, "causes", causes);
+  answer_failure_details(req, 403, "Forbidden", details, message);
+}
+
 /* A namespace that is not there or is going takes nothing new; false: answered. */
 static bool check_namespace(struct request *req) {
   if (!req->resource->namespaced || (req->resource->flags & RES_VIRTUAL))
@@ -298,9 +319,7 @@ static bool check_namespace(struct request *req) {
     return true;
   char qualified[256];
   resource_qualified(req->resource, qualified);
-  answer_failure(req, 403, "Forbidden",
-                 "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
-                 qualified, req->name, req->ns);
+  answer_terminating(req, qualified);
   return false;
 }
 

@@ -23,6 +23,7 @@ static int apiserver_main(const struct cli_command *self, int argc, char **argv)
     return cli_usage(self, "a port is at most %d", UINT16_MAX);
   cfg.address = address;
   cfg.port = (uint16_t)port;
+  cfg.cluster_network = true; /* no local platform runs here that could listen for Services */
   cli_signals_block();
   if (apiserver_start(&cfg, &server, &err) != OME_OK)
     return cli_fail(&err);

@@ -97,6 +97,8 @@ int32_t keys_resolve(const struct ome_factory *f, struct json_object *settings, 
   for (size_t i = 0; rc == OME_OK && i < n; i++) {
     const struct ome_key *key = f->keys[i];
     struct json_object *v = json_get(settings, key->name);
+    if (json_is(v, json_type_object) || json_is(v, json_type_array))
+      return fail(err, OME_E_INVALID, "%s: setting \"%s\" is one value, not a list or mapping", f->name, key->name);
     const char *text = v ? json_object_get_string(v) : key->dflt;
     if (!text && (key->flags & OME_KEY_REQUIRED))
       rc = fail(err, OME_E_INVALID, "%s: setting \"%s\" is required: %s", f->name, key->name, key->doc);

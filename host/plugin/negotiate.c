@@ -33,12 +33,23 @@ static bool is_factory_name(const char *s) {
   return true;
 }
 
+static bool is_key_name(const char *s) {
+  if (!islower((unsigned char)*s))
+    return false;
+  while (islower((unsigned char)*s) || isdigit((unsigned char)*s) || *s == '_')
+    s++;
+  return !*s;
+}
+
 static int32_t check_keys(const struct ome_factory *f, struct ome_err *err) {
   size_t n = 0;
 
   for (const struct ome_key *const *k = f->keys; k && *k; k++, n++) {
     if ((*k)->struct_size < MIN_KEY || !(*k)->name || !(*k)->doc)
       return fail(err, OME_E_INVALID, "factory %s: key %zu has no name, no doc or too small a struct", f->name, n);
+    if (!is_key_name((*k)->name))
+      return fail(err, OME_E_INVALID, "factory %s: key %zu has a name that is not of the form [a-z][a-z0-9_]*", f->name,
+                  n);
     if ((*k)->type > OME_KEY_SECRET)
       return fail(err, OME_E_UNSUPPORTED, "factory %s: key %s is of type %u, unknown to this host", f->name, (*k)->name,
                   (*k)->type);

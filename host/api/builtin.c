@@ -28,7 +28,7 @@ bool is_qualified_name(const char *s) {
 static void check_labels(struct json_object *labels, struct field_errors *out) {
   if (!json_is(labels, json_type_object))
     return;
-  json_object_object_foreach(labels, key, v) {
+  json_object_object_foreach (labels, key, v) {
     const char *value = json_is(v, json_type_string) ? json_object_get_string(v) : "";
     if (!is_qualified_name(key))
       field_errors_add(out, FIELD_INVALID, "metadata.labels",
@@ -53,7 +53,7 @@ static void check_annotations(struct json_object *annotations, struct field_erro
 
   if (!json_is(annotations, json_type_object))
     return;
-  json_object_object_foreach(annotations, key, v) {
+  json_object_object_foreach (annotations, key, v) {
     _cleanup_free_ char *lower = strdup(key);
     for (char *c = lower; c && *c; c++)
       *c = (char)tolower((unsigned char)*c);
@@ -99,6 +99,7 @@ void api_validate_meta(struct json_object *o, struct json_object *old, struct fi
     const char *name = json_object_get_string(json_index(finalizers, i));
     if (!is_qualified_name(name))
       field_errors_add(out, FIELD_INVALID, "metadata.finalizers",
-                       "Invalid value: \"%s\": name part must consist of alphanumeric characters, '-', '_' or '.'", name);
+                       "Invalid value: \"%s\": name part must consist of alphanumeric characters, '-', '_' or '.'",
+                       name);
   }
 }

@@ -133,7 +133,7 @@ static void default_secret(struct json_object *o, struct json_object *old) {
   (void)old;
   if (json_is(plain, json_type_object)) {
     struct json_object *data = json_ensure(o, "data");
-    json_object_object_foreach(plain, key, v) {
+    json_object_object_foreach (plain, key, v) {
       const char *text = v ? json_object_get_string(v) : "";
       _cleanup_free_ char *encoded = base64_encode(text, strlen(text));
       (void)json_object_object_add(data, key, json_object_new_string(encoded ? encoded : ""));

@@ -4,9 +4,9 @@
 
 #include "api/builtin.h"
 
-#define DNS_LABEL_RULE                                                                                                \
+#define DNS_LABEL_RULE                                                                                                 \
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with " \
-  "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                           \
+  "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                            \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
 /* Adds an error at PATH followed by FIELD ("" for PATH itself). */

@@ -29,7 +29,7 @@ static void default_requests(struct json_object *container) {
   if (!json_is(limits, json_type_object) || json_empty(limits))
     return;
   struct json_object *requests = json_ensure(container, "resources.requests");
-  json_object_object_foreach(limits, key, v) {
+  json_object_object_foreach (limits, key, v) {
     if (requests && !json_get(requests, key))
       (void)json_object_object_add(requests, key, json_copy(v));
   }
@@ -80,7 +80,7 @@ static bool is_standard(const char *name) {
 static void check_amounts(struct json_object *list, const char *path, struct field_errors *out) {
   if (!json_is(list, json_type_object))
     return;
-  json_object_object_foreach(list, name, v) {
+  json_object_object_foreach (list, name, v) {
     const char *text = v ? json_object_get_string(v) : "";
     int64_t milli = 0;
     _cleanup_free_ char *at = str_printf("%s[%s]", path, name);
@@ -104,14 +104,15 @@ static void check_resources(struct json_object *container, const char *path, str
   check_amounts(requests, requests_path, out);
   if (!json_is(requests, json_type_object))
     return;
-  json_object_object_foreach(requests, name, v) {
+  json_object_object_foreach (requests, name, v) {
     struct json_object *limit = json_get(limits, name);
     const char *text = v ? json_object_get_string(v) : "";
     int64_t wanted;
     int64_t most;
     if (!limit) {
       if (is_extended(name))
-        rule_error(out, FIELD_REQUIRED, limits_path, "", "Required value: Limit must be set for non overcommitable resources");
+        rule_error(out, FIELD_REQUIRED, limits_path, "",
+                   "Required value: Limit must be set for non overcommitable resources");
       continue;
     }
     if (!quantity_milli(text, &wanted) || !quantity_milli(json_object_get_string(limit), &most))
@@ -158,8 +159,8 @@ static void check_ports(struct json_object *ports, const char *path, struct fiel
     if (*name && json_object_object_get_ex(names, name, NULL))
       rule_error(out, FIELD_DUPLICATE, at, ".name", "Duplicate value: \"%s\"", name);
     else if (*name && (!is_dns_label(name) || strlen(name) > 15))
-      rule_error(out, FIELD_INVALID, at, ".name", "Invalid value: \"%s\": must be no more than 15 characters, alphanumeric or '-'",
-                 name);
+      rule_error(out, FIELD_INVALID, at, ".name",
+                 "Invalid value: \"%s\": must be no more than 15 characters, alphanumeric or '-'", name);
     else if (*name)
       (void)json_object_object_add(names, name, NULL);
   }

@@ -57,11 +57,10 @@ static void rule_selector(struct json_object *o, struct field_errors *out) {
   struct json_object *labels = json_at(o, "spec.template.metadata.labels");
 
   if (json_at(o, "spec.selector") && json_empty(selector) && json_empty(json_at(o, "spec.selector.matchExpressions")))
-    field_errors_add(out, FIELD_INVALID, "spec.selector",
-                     "Invalid value: {}: empty selector is invalid for workloads");
+    field_errors_add(out, FIELD_INVALID, "spec.selector", "Invalid value: {}: empty selector is invalid for workloads");
   if (!json_is(selector, json_type_object))
     return;
-  json_object_object_foreach(selector, key, v) {
+  json_object_object_foreach (selector, key, v) {
     struct json_object *have = json_get(labels, key);
     if (have && json_equal(have, v))
       continue;
@@ -154,7 +153,7 @@ static void check_keys(struct json_object *o, const char *field, const char *oth
 
   if (!json_is(data, json_type_object))
     return;
-  json_object_object_foreach(data, key, v) {
+  json_object_object_foreach (data, key, v) {
     _cleanup_free_ char *at = str_printf("%s[%s]", field, key);
     (void)v;
     if (!is_config_key(key))
@@ -354,9 +353,11 @@ static void rule_role(struct json_object *o, UNUSED struct json_object *old, str
     if (json_len(json_get(r, "nonResourceURLs")))
       continue;
     if (json_len(json_get(r, "apiGroups")) == 0)
-      rule_error(out, FIELD_REQUIRED, at, ".apiGroups", "Required value: resource rules must supply at least one api group");
+      rule_error(out, FIELD_REQUIRED, at, ".apiGroups",
+                 "Required value: resource rules must supply at least one api group");
     if (json_len(json_get(r, "resources")) == 0)
-      rule_error(out, FIELD_REQUIRED, at, ".resources", "Required value: resource rules must supply at least one resource");
+      rule_error(out, FIELD_REQUIRED, at, ".resources",
+                 "Required value: resource rules must supply at least one resource");
   }
 }
 

@@ -9,9 +9,9 @@
 #include <string.h>
 
 /* The texts themselves, NUL-terminated, in read-only memory. */
-#define EMBED(symbol, file)                                                                                    \
-  __asm__(".pushsection .rodata\n.global " #symbol "\n" #symbol ":\n.incbin \"" OME_SCHEMA_DIR "/" file        \
-          "\"\n.byte 0\n.popsection\n");                                                                       \
+#define EMBED(symbol, file)                                                                                            \
+  __asm__(".pushsection .rodata\n.global " #symbol "\n" #symbol ":\n.incbin \"" OME_SCHEMA_DIR "/" file                \
+          "\"\n.byte 0\n.popsection\n");                                                                               \
   extern const char symbol[]
 
 EMBED(api_schema_core, "core.schema");

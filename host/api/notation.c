@@ -110,11 +110,19 @@ static const struct {
   enum schema_type type;
   const char *format;
 } scalars[] = {
-    {"string", SCHEMA_STRING, NULL},      {"bool", SCHEMA_BOOLEAN, NULL},      {"int", SCHEMA_INTEGER, NULL},
-    {"int32", SCHEMA_INTEGER, "int32"},   {"int64", SCHEMA_INTEGER, "int64"},  {"number", SCHEMA_NUMBER, NULL},
-    {"time", SCHEMA_STRING, "date-time"}, {"microtime", SCHEMA_STRING, "date-time"},
-    {"bytes", SCHEMA_STRING, "byte"},     {"quantity", SCHEMA_INT_OR_STRING, "quantity"},
-    {"intorstr", SCHEMA_INT_OR_STRING, NULL}, {"any", SCHEMA_ANY, NULL},       {"object", SCHEMA_OBJECT, NULL},
+    {"string", SCHEMA_STRING, NULL},
+    {"bool", SCHEMA_BOOLEAN, NULL},
+    {"int", SCHEMA_INTEGER, NULL},
+    {"int32", SCHEMA_INTEGER, "int32"},
+    {"int64", SCHEMA_INTEGER, "int64"},
+    {"number", SCHEMA_NUMBER, NULL},
+    {"time", SCHEMA_STRING, "date-time"},
+    {"microtime", SCHEMA_STRING, "date-time"},
+    {"bytes", SCHEMA_STRING, "byte"},
+    {"quantity", SCHEMA_INT_OR_STRING, "quantity"},
+    {"intorstr", SCHEMA_INT_OR_STRING, NULL},
+    {"any", SCHEMA_ANY, NULL},
+    {"object", SCHEMA_OBJECT, NULL},
 };
 
 static const struct schema *resolve(struct notation *n, const char *name, size_t len);
@@ -245,9 +253,9 @@ static const struct {
   const char *word; /* "map(" takes what stands up to ")" */
   void (*set)(struct notation *n, struct schema *s, char *text);
 } attributes[] = {
-    {"map(", set_keys},       {"patch(", set_merge_key}, {"enum(", set_inner_enum}, {"min(", set_min},
-    {"max(", set_max},        {"minlen(", set_minlen},   {"pattern(", set_pattern}, {"set", set_set},
-    {"patch", set_merge},     {"atomic", set_atomic},    {"retain", set_retain},    {"nullable", set_nullable},
+    {"map(", set_keys},   {"patch(", set_merge_key}, {"enum(", set_inner_enum}, {"min(", set_min},
+    {"max(", set_max},    {"minlen(", set_minlen},   {"pattern(", set_pattern}, {"set", set_set},
+    {"patch", set_merge}, {"atomic", set_atomic},    {"retain", set_retain},    {"nullable", set_nullable},
 };
 
 static void apply_attribute(struct notation *n, struct schema *s, const char *word) {
@@ -396,8 +404,12 @@ static void describe(struct notation *n, struct item *item, struct notation_kind
   char *slash = strchr(item->words[1], '/');
   static const char empty[] = "";
 
-  *out = (struct notation_kind){.group = empty, .version = item->words[1], .kind = item->words[2], .plural = empty,
-                                .scope = empty, .short_names = empty};
+  *out = (struct notation_kind){.group = empty,
+                                .version = item->words[1],
+                                .kind = item->words[2],
+                                .plural = empty,
+                                .scope = empty,
+                                .short_names = empty};
   if (slash) {
     _cleanup_free_ char *group = need(str_copy(item->words[1], (size_t)(slash - item->words[1])));
     out->group = need(schema_strdup(n->doc, group));

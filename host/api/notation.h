@@ -7,9 +7,9 @@
  *   preserve                                all types of this file keep fields that they do not name
  *
  * "!" is required. TYPE is a scalar (string bool int int32 int64 number time microtime bytes quantity intorstr any
- * object), a type's name, [TYPE] or {TYPE}. Attributes: map(keys) set atomic patch patch(key) retain nullable min(n) max(n)
- * enum(a|b) minlen(n) pattern(re); the last five are of what a list or map holds. Names are unique over all texts. Texts
- * are ours and well-formed: a mistake ends the process at first use, which the tests provoke. */
+ * object), a type's name, [TYPE] or {TYPE}. Attributes: map(keys) set atomic patch patch(key) retain nullable min(n)
+ * max(n) enum(a|b) minlen(n) pattern(re); the last five are of what a list or map holds. Names are unique over all
+ * texts. Texts are ours and well-formed: a mistake ends the process at first use, which the tests provoke. */
 #ifndef HOST_API_NOTATION_H
 #define HOST_API_NOTATION_H
 

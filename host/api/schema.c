@@ -94,8 +94,14 @@ struct reader {
 };
 
 static const char *const type_names[] = {
-    [SCHEMA_ANY] = "",           [SCHEMA_OBJECT] = "object",   [SCHEMA_ARRAY] = "array",     [SCHEMA_STRING] = "string",
-    [SCHEMA_INTEGER] = "integer", [SCHEMA_NUMBER] = "number", [SCHEMA_BOOLEAN] = "boolean", [SCHEMA_INT_OR_STRING] = "",
+    [SCHEMA_ANY] = "",
+    [SCHEMA_OBJECT] = "object",
+    [SCHEMA_ARRAY] = "array",
+    [SCHEMA_STRING] = "string",
+    [SCHEMA_INTEGER] = "integer",
+    [SCHEMA_NUMBER] = "number",
+    [SCHEMA_BOOLEAN] = "boolean",
+    [SCHEMA_INT_OR_STRING] = "",
 };
 
 static bool read_type(const char *name, enum schema_type *out) {
@@ -138,7 +144,7 @@ static int32_t read_properties(struct reader *r, struct json_object *o, const ch
   list = schema_alloc(r->doc, ((size_t)json_object_object_length(o) + 1) * sizeof(*list));
   if (!list)
     return fail_memory(r->err);
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     _cleanup_free_ char *below = str_printf("%s.properties[%s]", path, key);
     list[n].name = schema_strdup(r->doc, key);
     list[n].schema = read_child(r, v, below, depth);
@@ -307,8 +313,8 @@ static void write_bounds(struct json_object *o, const struct schema *s) {
     set(o, lengths[s->type][1], json_object_new_int64(s->max_length));
 }
 
-#define QUANTITY_PATTERN                                                                                              \
-  "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|" \
+#define QUANTITY_PATTERN                                                                                               \
+  "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|"            \
   "(\\.[0-9]+))))?$"
 
 static void write_int_or_string(struct json_object *o, const struct schema *s, bool crd) {
@@ -354,7 +360,9 @@ static void write_extensions(struct json_object *o, const struct schema *s, bool
     set(o, "x-kubernetes-patch-merge-key", json_object_new_string(s->patch_merge_key));
   if (!crd && (s->patch_merge || s->patch_retain_keys))
     set(o, "x-kubernetes-patch-strategy",
-        json_object_new_string(!s->patch_merge ? "retainKeys" : s->patch_retain_keys ? "merge,retainKeys" : "merge"));
+        json_object_new_string(!s->patch_merge        ? "retainKeys"
+                               : s->patch_retain_keys ? "merge,retainKeys"
+                                                      : "merge"));
 }
 
 struct json_object *schema_to_openapi(const struct schema *s, bool crd) {
@@ -377,7 +385,7 @@ struct json_object *schema_to_openapi(const struct schema *s, bool crd) {
   write_bounds(o, s);
   write_extensions(o, s, crd);
   if (s->junctors) {
-    json_object_object_foreach(s->junctors, key, v) {
+    json_object_object_foreach (s->junctors, key, v) {
       set(o, key, json_copy(v));
     }
   }
@@ -399,7 +407,7 @@ struct json_object *schema_to_openapi(const struct schema *s, bool crd) {
 /* ---- field errors ----------------------------------------------------------------------------------------------- */
 
 void field_errors_add(struct field_errors *e, int type, const char *field, const char *fmt, ...) {
-  struct field_error one = {.type = type, .field = strdup(field)};
+  struct field_error one = {.type = (enum field_error_type)type, .field = strdup(field)};
   _cleanup_buf_ struct buf b = BUF_INIT;
   va_list ap;
 

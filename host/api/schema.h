@@ -1,8 +1,8 @@
 /* Structural schemas: what fields an API type has, and how lists and maps in it merge.
  *
- * One representation serves the built-in kinds and the ome.io kinds (both written in host/api/schema/ as .schema text, the
- * one source of CRDs, OpenAPI documents and merge keys) and foreign CRDs (read from openAPIV3Schema).  Immutable after
- * it is made, so any thread may read. */
+ * One representation serves the built-in kinds and the ome.io kinds (both written in host/api/schema/ as .schema text,
+ * the one source of CRDs, OpenAPI documents and merge keys) and foreign CRDs (read from openAPIV3Schema).  Immutable
+ * after it is made, so any thread may read. */
 #ifndef HOST_API_SCHEMA_H
 #define HOST_API_SCHEMA_H
 
@@ -43,14 +43,14 @@ struct schema {
   bool map_atomic;                 /* x-kubernetes-map-type: atomic */
   /* arrays */
   const struct schema *items;
-  enum schema_list list_type;        /* x-kubernetes-list-type: server-side apply */
-  const char *const *list_map_keys;  /* x-kubernetes-list-map-keys */
-  const char *patch_merge_key;       /* strategic merge; NULL: none */
-  bool patch_merge;                  /* patchStrategy holds "merge" */
-  bool patch_retain_keys;            /* patchStrategy holds "retainKeys" */
+  enum schema_list list_type;       /* x-kubernetes-list-type: server-side apply */
+  const char *const *list_map_keys; /* x-kubernetes-list-map-keys */
+  const char *patch_merge_key;      /* strategic merge; NULL: none */
+  bool patch_merge;                 /* patchStrategy holds "merge" */
+  bool patch_retain_keys;           /* patchStrategy holds "retainKeys" */
   /* values */
   bool nullable;
-  struct json_object *dflt;       /* NULL: none; read only */
+  struct json_object *dflt;        /* NULL: none; read only */
   struct json_object *enumeration; /* array; NULL: none */
   const char *pattern;
   bool has_minimum, has_maximum, exclusive_minimum, exclusive_maximum;
@@ -83,8 +83,17 @@ struct json_object *schema_to_openapi(const struct schema *s, bool crd);
 /* ---- what the API server does with an incoming object, in this order ---------------------------------------- */
 
 struct field_error {
-  enum { FIELD_INVALID, FIELD_REQUIRED, FIELD_UNSUPPORTED, FIELD_TYPE, FIELD_TOO_LONG, FIELD_DUPLICATE, FIELD_FORBIDDEN,
-         FIELD_NOT_FOUND, FIELD_TOO_MANY } type;
+  enum field_error_type {
+    FIELD_INVALID,
+    FIELD_REQUIRED,
+    FIELD_UNSUPPORTED,
+    FIELD_TYPE,
+    FIELD_TOO_LONG,
+    FIELD_DUPLICATE,
+    FIELD_FORBIDDEN,
+    FIELD_NOT_FOUND,
+    FIELD_TOO_MANY
+  } type;
   char *field;   /* "spec.ports[0].name"; new */
   char *message; /* as a real API server words it: 'Invalid value: "x": must be ...'; new */
 };
@@ -95,8 +104,8 @@ void field_errors_add(struct field_errors *e, int type, const char *field, const
     __attribute__((format(printf, 4, 5)));
 void field_errors_fini(struct field_errors *e);
 
-/* Reads O as the typed decoder of a built-in kind does: a value of the wrong type is OME_E_INVALID in that decoder's words
- * (the server answers 400), quantities are brought into their canonical form, nulls are passed over. */
+/* Reads O as the typed decoder of a built-in kind does: a value of the wrong type is OME_E_INVALID in that decoder's
+ * words (the server answers 400), quantities are brought into their canonical form, nulls are passed over. */
 int32_t schema_decode(const struct schema *s, struct json_object *o, struct ome_err *err);
 /* Removes fields the schema does not know; UNKNOWN (may be NULL) gets their paths, as strings, for warnings and
  * fieldValidation=Strict.  metadata at the root and of embedded resources is ObjectMeta, whatever the schema says. */

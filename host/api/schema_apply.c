@@ -54,7 +54,7 @@ static void prune(struct pruner *p, const struct schema *s, struct json_object *
 static void prune_object(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth) {
   VEC(const char *) drop = {0};
 
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     const struct schema *field = schema_field(s, key);
     size_t before = enter_key(p, key);
     if (resource && streq(key, "metadata")) {
@@ -106,7 +106,7 @@ static void apply_defaults(const struct schema *s, struct json_object *o, int de
 static void drop_nulls(const struct schema *s, struct json_object *o) {
   VEC(const char *) drop = {0};
 
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     const struct schema *field = v ? NULL : schema_field(s, key);
     if (field && !field->nullable && field->type != SCHEMA_ANY)
       (void)VEC_PUSH(&drop, key);
@@ -123,7 +123,7 @@ static void default_object(const struct schema *s, struct json_object *o, int de
     if (p->schema->dflt && !json_object_object_get_ex(o, p->name, NULL))
       (void)json_object_object_add(o, p->name, json_copy(p->schema->dflt));
   }
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     const struct schema *field = v ? schema_field(s, key) : NULL;
     if (field)
       apply_defaults(field, v, depth + 1);

@@ -33,10 +33,10 @@ static const char *type_name(struct json_object *o) {
 }
 
 static int32_t mismatch(struct decoder *d, const struct schema *s, struct json_object *o) {
-  static const char *const names[] = {
-      [SCHEMA_ANY] = "any",       [SCHEMA_OBJECT] = "struct", [SCHEMA_ARRAY] = "slice",
-      [SCHEMA_STRING] = "string", [SCHEMA_INTEGER] = "int64", [SCHEMA_NUMBER] = "float64",
-      [SCHEMA_BOOLEAN] = "bool",  [SCHEMA_INT_OR_STRING] = "intstr.IntOrString"};
+  static const char *const names[] = {[SCHEMA_ANY] = "any",       [SCHEMA_OBJECT] = "struct",
+                                      [SCHEMA_ARRAY] = "slice",   [SCHEMA_STRING] = "string",
+                                      [SCHEMA_INTEGER] = "int64", [SCHEMA_NUMBER] = "float64",
+                                      [SCHEMA_BOOLEAN] = "bool",  [SCHEMA_INT_OR_STRING] = "intstr.IntOrString"};
   const char *want = s->format && s->type == SCHEMA_INTEGER ? s->format : names[s->type];
 
   return fail(d->err, OME_E_INVALID, "json: cannot unmarshal %s into Go struct field %s of type %s", type_name(o),
@@ -81,8 +81,8 @@ static int32_t decode_scalar(struct decoder *d, const struct schema *s, struct j
     return *o ? OME_OK : fail_memory(d->err);
   }
   if (streq(s->format, "date-time") && !time_parse(text, &ms))
-    return fail(d->err, OME_E_INVALID, "parsing time \"%s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"%s\" as \"2006\"",
-                text, text);
+    return fail(d->err, OME_E_INVALID,
+                "parsing time \"%s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"%s\" as \"2006\"", text, text);
   if (streq(s->format, "byte")) {
     _cleanup_free_ char *bytes = base64_decode(text, &len);
     if (!bytes)
@@ -99,7 +99,7 @@ static int32_t decode_below(struct decoder *d, const struct schema *s, struct js
   int32_t rc = OME_OK;
 
   if (json_is(o, json_type_object)) {
-    json_object_object_foreach(o, key, v) {
+    json_object_object_foreach (o, key, v) {
       const struct schema *field = schema_field(s, key);
       struct json_object *now = v;
       size_t before = d->path.len;

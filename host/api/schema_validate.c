@@ -77,9 +77,10 @@ static void invalid(struct validator *v, struct json_object *o, const char *fmt,
 /* ---- types ------------------------------------------------------------------------------------------------------ */
 
 static const char *const wanted_names[] = {
-    [SCHEMA_OBJECT] = "object",   [SCHEMA_ARRAY] = "array",     [SCHEMA_STRING] = "string",
-    [SCHEMA_INTEGER] = "integer", [SCHEMA_NUMBER] = "number",   [SCHEMA_BOOLEAN] = "boolean",
-    [SCHEMA_ANY] = "",            [SCHEMA_INT_OR_STRING] = "integer,string",
+    [SCHEMA_OBJECT] = "object", [SCHEMA_ARRAY] = "array",
+    [SCHEMA_STRING] = "string", [SCHEMA_INTEGER] = "integer",
+    [SCHEMA_NUMBER] = "number", [SCHEMA_BOOLEAN] = "boolean",
+    [SCHEMA_ANY] = "",          [SCHEMA_INT_OR_STRING] = "integer,string",
 };
 
 static bool has_type(const struct schema *s, struct json_object *o) {
@@ -295,7 +296,7 @@ static void check_object(struct validator *v, const struct schema *s, struct jso
                      (long long)s->max_length);
   if (s->min_length >= 0 && n < s->min_length)
     invalid(v, o, "%s in body should have at least %lld properties", at(v), (long long)s->min_length);
-  json_object_object_foreach(o, key, value) {
+  json_object_object_foreach (o, key, value) {
     const struct schema *field = schema_field(s, key);
     if (!field || (resource && is_meta_field(key)))
       continue;
@@ -429,8 +430,7 @@ static void check(struct validator *v, const struct schema *s, struct json_objec
     check_junctors(v, s, o);
 }
 
-void schema_validate(const struct schema *s, struct json_object *o, struct json_object *old,
-                     struct field_errors *out) {
+void schema_validate(const struct schema *s, struct json_object *o, struct json_object *old, struct field_errors *out) {
   struct validator v = {out, BUF_INIT};
 
   (void)old;

@@ -152,7 +152,8 @@ static int32_t read_operator(struct reader *r, struct selector *s, const char *k
   static const struct {
     const char *text;
     enum selector_op op;
-  } operators[] = {{"==", SELECTOR_EQ}, {"=", SELECTOR_EQ}, {"!=", SELECTOR_NE}, {">", SELECTOR_GT}, {"<", SELECTOR_LT}};
+  } operators[] = {
+      {"==", SELECTOR_EQ}, {"=", SELECTOR_EQ}, {"!=", SELECTOR_NE}, {">", SELECTOR_GT}, {"<", SELECTOR_LT}};
 
   for (size_t i = 0; i < ARRAY_LEN(operators); i++)
     if (has_prefix(r->p, operators[i].text)) {
@@ -225,8 +226,8 @@ static int32_t read_field(struct reader *r, struct selector *s) {
 
   r->p += n;
   if (!n || (*r->p != '=' && r->p[1] != '='))
-    return fail(r->err, OME_E_INVALID, "invalid selector: '%s'; can't understand '%.*s'", r->text, (int)strcspn(key, ","),
-                key);
+    return fail(r->err, OME_E_INVALID, "invalid selector: '%s'; can't understand '%.*s'", r->text,
+                (int)strcspn(key, ","), key);
   enum selector_op op = *r->p == '!' ? SELECTOR_NE : SELECTOR_EQ;
   r->p += r->p[1] == '=' ? 2 : 1;
   size_t len = strcspn(r->p, ",");
@@ -247,7 +248,7 @@ int32_t field_selector_parse(const char *text, struct selector **out, struct ome
 static int32_t add_map(struct selector *s, struct json_object *map, struct ome_err *err) {
   if (!json_is(map, json_type_object))
     return OME_OK;
-  json_object_object_foreach(map, key, v) {
+  json_object_object_foreach (map, key, v) {
     const char *const values[] = {v ? json_object_get_string(v) : ""};
     int32_t rc = add_term(s, key, strlen(key), SELECTOR_EQ, values, 1, err);
     if (rc != OME_OK)
@@ -260,8 +261,9 @@ static bool op_of(const char *name, enum selector_op *out) {
   static const struct {
     const char *name;
     enum selector_op op;
-  } ops[] = {{"In", SELECTOR_IN},         {"NotIn", SELECTOR_NOT_IN},        {"Exists", SELECTOR_EXISTS},
-             {"DoesNotExist", SELECTOR_NOT_EXISTS}, {"Gt", SELECTOR_GT}, {"Lt", SELECTOR_LT}};
+  } ops[] = {{"In", SELECTOR_IN},         {"NotIn", SELECTOR_NOT_IN},
+             {"Exists", SELECTOR_EXISTS}, {"DoesNotExist", SELECTOR_NOT_EXISTS},
+             {"Gt", SELECTOR_GT},         {"Lt", SELECTOR_LT}};
 
   for (size_t i = 0; i < ARRAY_LEN(ops); i++)
     if (streq(ops[i].name, name)) {

@@ -5,7 +5,8 @@
 #include "api/builtin.h"
 
 #define POD_SPEC "'containers':[{'name':'a','image':'i'}]"
-#define TEMPLATE "'selector':{'matchLabels':{'a':'b'}},'template':{'metadata':{'labels':{'a':'b'}},'spec':{" POD_SPEC "}}"
+#define TEMPLATE                                                                                                       \
+  "'selector':{'matchLabels':{'a':'b'}},'template':{'metadata':{'labels':{'a':'b'}},'spec':{" POD_SPEC "}}"
 
 /* ---- defaults --------------------------------------------------------------------------------------------------- */
 
@@ -38,8 +39,8 @@ static void test_workload_defaults(UNUSED void **state) {
   _cleanup_json_ struct json_object *d = defaulted("apps", "v1", "Deployment", "{'spec':{" TEMPLATE "}}");
   _cleanup_json_ struct json_object *r =
       defaulted("apps", "v1", "Deployment", "{'spec':{'strategy':{'type':'Recreate'}," TEMPLATE "}}");
-  _cleanup_json_ struct json_object *j =
-      defaulted("batch", "v1", "Job", "{'metadata':{'name':'j','uid':'u'},'spec':{'template':{'spec':{" POD_SPEC "}}}}");
+  _cleanup_json_ struct json_object *j = defaulted(
+      "batch", "v1", "Job", "{'metadata':{'name':'j','uid':'u'},'spec':{'template':{'spec':{" POD_SPEC "}}}}");
 
   assert_document(json_at(d, "spec.strategy"),
                   "{'type':'RollingUpdate','rollingUpdate':{'maxSurge':'25%','maxUnavailable':'25%'}}");
@@ -65,7 +66,7 @@ static void test_other_defaults(UNUSED void **state) {
 
 /* ---- rules ------------------------------------------------------------------------------------------------------ */
 
-#define IN_DEPLOYMENT(spec) \
+#define IN_DEPLOYMENT(spec)                                                                                            \
   "{'spec':{'selector':{'matchLabels':{'a':'b'}},'template':{'metadata':{'labels':{'a':'b'}},'spec':{" spec "}}}}"
 #define AT "spec.template.spec."
 
@@ -94,8 +95,9 @@ static const struct {
      AT "restartPolicy: Unsupported value: \"Never\": supported values: \"Always\""},
     {"apps", "Deployment", "{'spec':{'strategy':{'type':'Recreate','rollingUpdate':{}}," TEMPLATE "}}",
      "spec.strategy.rollingUpdate: Forbidden"},
-    {"", "Pod", "{'spec':{'containers':[{'name':'a','image':'i','resources':{'limits':{'nvidia.com/gpu':'500m'},"
-                "'requests':{'nvidia.com/gpu':'500m'}}}]}}",
+    {"", "Pod",
+     "{'spec':{'containers':[{'name':'a','image':'i','resources':{'limits':{'nvidia.com/gpu':'500m'},"
+     "'requests':{'nvidia.com/gpu':'500m'}}}]}}",
      "spec.containers[0].resources.limits[nvidia.com/gpu]: Invalid value: \"500m\": must be an integer"},
     {"", "Pod", "{'spec':{'containers':[{'name':'a','image':'i','resources':{'limits':{'gpu':'1'}}}]}}",
      "spec.containers[0].resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource type"},
@@ -185,9 +187,9 @@ static void test_meta(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_pod_defaults), cmocka_unit_test(test_workload_defaults),
+      cmocka_unit_test(test_pod_defaults),   cmocka_unit_test(test_workload_defaults),
       cmocka_unit_test(test_other_defaults), cmocka_unit_test(test_rules),
-      cmocka_unit_test(test_changes),      cmocka_unit_test(test_meta),
+      cmocka_unit_test(test_changes),        cmocka_unit_test(test_meta),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

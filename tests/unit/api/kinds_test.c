@@ -83,8 +83,9 @@ static void test_no_pod_defaults(UNUSED void **state) {
           "'volumes':[{'name':'v','emptyDir':{}}],'deploymentStrategy':{}}}}");
 
   schema_default(schema_builtin("ome.io", "v1beta1", "InferenceService"), o);
-  assert_document(o, "{'spec':{'engine':{'runner':{'name':'r','image':'i','ports':[{'containerPort':80,'protocol':'TCP'}],"
-                     "'livenessProbe':{}},'volumes':[{'name':'v','emptyDir':{}}],'deploymentStrategy':{}}}}");
+  assert_document(o,
+                  "{'spec':{'engine':{'runner':{'name':'r','image':'i','ports':[{'containerPort':80,'protocol':'TCP'}],"
+                  "'livenessProbe':{}},'volumes':[{'name':'v','emptyDir':{}}],'deploymentStrategy':{}}}}");
 }
 
 /* manifests/crds holds what `ome crds --write manifests/crds` writes, each small enough for client-side apply. */

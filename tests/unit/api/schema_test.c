@@ -61,11 +61,13 @@ static const struct {
     {"{'must':'x','short':'abcde'}", "short: Too long: may not be longer than 4"},
     {"{'must':'x','list':[1,2,3,4]}", "list: Too many: 4: must have at most 3 items"},
     {"{'must':'x','list':[]}", "list: Invalid value: []: list in body should have at least 1 items"},
-    {"{'must':'x','list':[1,'x']}", "list[1]: Invalid value: \"string\": list[1] in body must be of type integer: \"string\""},
+    {"{'must':'x','list':[1,'x']}",
+     "list[1]: Invalid value: \"string\": list[1] in body must be of type integer: \"string\""},
     {"{'must':'x','uniq':['a','b','a']}", "uniq[2]: Duplicate value: \"a\""},
     {"{'must':'x','keyed':[{'name':'a'},{'name':'a'}]}", "keyed[1]: Duplicate value: {\"name\":\"a\"}"},
     {"{'must':'x','keyed':[{}]}", "keyed[0].name: Required value"},
-    {"{'must':'x','map':{'a':1,'b':'x'}}", "map.b: Invalid value: \"string\": map.b in body must be of type integer: \"string\""},
+    {"{'must':'x','map':{'a':1,'b':'x'}}",
+     "map.b: Invalid value: \"string\": map.b in body must be of type integer: \"string\""},
     {"{'must':'x','map':{'a':-1}}", "map.a: Invalid value: -1: map.a in body should be greater than or equal to 0"},
     {"{'must':'x','amount':1}", ""},
     {"{'must':'x','amount':'5Gi'}", ""},
@@ -107,16 +109,17 @@ static void test_prune(UNUSED void **state) {
   _cleanup_json_ struct json_object *unknown = json_object_new_array();
 
   schema_prune(schema_root(d), o, unknown);
-  assert_document(o, "{'apiVersion':'v1','kind':'X','metadata':{'name':'n'},'must':'x','keyed':[{'name':'a'}],"
-                     "'free':{'any':{'thing':1}},'map':{'k':1},'embedded':{'metadata':{'name':'e'},'spec':{'deep':1}}}");
+  assert_document(o,
+                  "{'apiVersion':'v1','kind':'X','metadata':{'name':'n'},'must':'x','keyed':[{'name':'a'}],"
+                  "'free':{'any':{'thing':1}},'map':{'k':1},'embedded':{'metadata':{'name':'e'},'spec':{'deep':1}}}");
   assert_document(unknown, "['metadata.nope','extra','keyed[0].q','embedded.metadata.nope']");
   schema_doc_free(d);
 }
 
 static void test_default(UNUSED void **state) {
   struct schema_doc *d = read_openapi(openapi);
-  _cleanup_json_ struct json_object *o =
-      doc("{'nul':null,'notnul':null,'must':null,'keyed':[{'name':'a'},{'name':'b','port':1},{'name':'c','port':null}]}");
+  _cleanup_json_ struct json_object *o = doc(
+      "{'nul':null,'notnul':null,'must':null,'keyed':[{'name':'a'},{'name':'b','port':1},{'name':'c','port':null}]}");
 
   schema_default(schema_root(d), o);
   assert_document(o, "{'nul':null,'notnul':'d','keyed':[{'name':'a','port':80},{'name':'b','port':1},"
@@ -187,9 +190,9 @@ static void test_decode(UNUSED void **state) {
 }
 
 static void test_quantities(UNUSED void **state) {
-  _cleanup_json_ struct json_object *o =
-      doc("{'spec':{'containers':[{'resources':{'limits':{'a':'0.5','b':2,'c':'1024Mi','d':'1e3','e':'1.5Gi','f':'1000m',"
-          "'g':'12345678','h':'-0.1','i':'100M','j':'0','k':1.5}}}]}}");
+  _cleanup_json_ struct json_object *o = doc(
+      "{'spec':{'containers':[{'resources':{'limits':{'a':'0.5','b':2,'c':'1024Mi','d':'1e3','e':'1.5Gi','f':'1000m',"
+      "'g':'12345678','h':'-0.1','i':'100M','j':'0','k':1.5}}}]}}");
   struct ome_err err = ERR_INIT;
 
   assert_int_equal(schema_decode(schema_builtin("", "v1", "Pod"), o, &err), OME_OK);
@@ -200,7 +203,7 @@ static void test_quantities(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_validate), cmocka_unit_test(test_prune),  cmocka_unit_test(test_default),
+      cmocka_unit_test(test_validate),   cmocka_unit_test(test_prune),   cmocka_unit_test(test_default),
       cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refuses), cmocka_unit_test(test_decode),
       cmocka_unit_test(test_quantities),
   };

@@ -52,9 +52,9 @@ static void test_match(UNUSED void **state) {
 }
 
 static void test_refuses(UNUSED void **state) {
-  static const char *const bad[] = {"=b",      "a=b,",     "a in b", "a in (b",   "a in (b,c", "a b",  "-a",
-                                    "a=b c=d", "a=b=c",    "a>x",    "/a",        "x/",        "a=-b", "a&b",
-                                    "!",       "a notin ", "!a=b",   "x_y.io/a=b"};
+  static const char *const bad[] = {"=b",   "a=b,",    "a in b", "a in (b",  "a in (b,c", "a b",
+                                    "-a",   "a=b c=d", "a=b=c",  "a>x",      "/a",        "x/",
+                                    "a=-b", "a&b",     "!",      "a notin ", "!a=b",      "x_y.io/a=b"};
 
   for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
     struct selector *s = NULL;
@@ -99,8 +99,9 @@ static void test_objects(UNUSED void **state) {
   assert_false(object_match(NULL, "{\"a\":\"b\"}"));
   assert_true(object_match("{}", "{\"a\":\"b\"}"));
   assert_true(object_match("{\"matchLabels\":{\"a\":\"b\"}}", "{\"a\":\"b\",\"c\":\"d\"}"));
-  assert_false(object_match("{\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"Exists\"}]}",
-                            "{\"a\":\"b\"}"));
+  assert_false(
+      object_match("{\"matchLabels\":{\"a\":\"b\"},\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"Exists\"}]}",
+                   "{\"a\":\"b\"}"));
   assert_true(object_match("{\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"NotIn\",\"values\":[\"d\"]}]}", "{}"));
 
   _cleanup_json_ struct json_object *bad = doc("{\"matchExpressions\":[{\"key\":\"c\",\"operator\":\"Like\"}]}");
@@ -169,8 +170,8 @@ static void test_nodes(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_match),  cmocka_unit_test(test_refuses), cmocka_unit_test(test_terms),
-      cmocka_unit_test(test_objects), cmocka_unit_test(test_maps),   cmocka_unit_test(test_fields),
+      cmocka_unit_test(test_match),   cmocka_unit_test(test_refuses), cmocka_unit_test(test_terms),
+      cmocka_unit_test(test_objects), cmocka_unit_test(test_maps),    cmocka_unit_test(test_fields),
       cmocka_unit_test(test_nodes),
   };
 

@@ -81,17 +81,22 @@ void cli_describe(const struct cli_command *cmd, cli_describe_fn fn, void *ctx) 
     (void)waitpid(pid, NULL, 0);
 }
 
+/* Does not return in such a child. */
+static void describe_instead(const struct cli_command *cmd, const struct cli_option *options) {
+  if (!g_describe.fn)
+    return;
+  g_describe.fn(g_describe.ctx, cmd, options);
+  (void)fflush(stdout);
+  _exit(0);
+}
+
 int cli_parse(const struct cli_command *cmd, const struct cli_option *options, int argc, char **argv) {
   struct option longs[MAX_OPTIONS + 2] = {{0}};
   char shorts[2 * MAX_OPTIONS + 4] = ":h";
   size_t n = count_options(options);
   size_t at = 2;
 
-  if (g_describe.fn) {
-    g_describe.fn(g_describe.ctx, cmd, options);
-    (void)fflush(stdout);
-    _exit(0);
-  }
+  describe_instead(cmd, options);
   for (size_t i = 0; i < n && i < MAX_OPTIONS; i++) {
     longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL,
                                (int)(256 + i)};

@@ -84,6 +84,25 @@ static int32_t check_known(const struct ome_factory *f, struct json_object *sett
   return OME_OK;
 }
 
+/* The value of KEY from V, its setting, or its default; new. *OUT stays NULL for a key that has neither. */
+static int32_t resolve_key(const struct ome_factory *f, const struct ome_key *key, struct json_object *v, char **out,
+                           struct ome_err *err) {
+  bool secret = key->type == OME_KEY_SECRET;
+
+  if (json_is(v, json_type_object) || json_is(v, json_type_array))
+    return fail(err, OME_E_INVALID, "%s: setting \"%s\" is one value, not a list or mapping", f->name, key->name);
+  const char *text = v ? json_object_get_string(v) : key->dflt;
+  if (!text && (key->flags & OME_KEY_REQUIRED))
+    return fail(err, OME_E_INVALID, "%s: setting \"%s\" is required: %s", f->name, key->name, key->doc);
+  if (!text)
+    return OME_OK;
+  *out = convert(key->type, text);
+  if (*out)
+    return OME_OK;
+  return fail(err, OME_E_INVALID, "%s: setting \"%s\": \"%s\" is no %s", f->name, key->name, secret ? "..." : text,
+              key_type_name(key->type));
+}
+
 int32_t keys_resolve(const struct ome_factory *f, struct json_object *settings, struct keys *out, struct ome_err *err) {
   _cleanup_(keys_fini) struct keys k = {NULL, 0};
   size_t n = 0;
@@ -95,21 +114,10 @@ int32_t keys_resolve(const struct ome_factory *f, struct json_object *settings, 
   if (rc == OME_OK && !k.pairs)
     rc = fail_memory(err);
   for (size_t i = 0; rc == OME_OK && i < n; i++) {
-    const struct ome_key *key = f->keys[i];
-    struct json_object *v = json_get(settings, key->name);
-    if (json_is(v, json_type_object) || json_is(v, json_type_array))
-      return fail(err, OME_E_INVALID, "%s: setting \"%s\" is one value, not a list or mapping", f->name, key->name);
-    const char *text = v ? json_object_get_string(v) : key->dflt;
-    if (!text && (key->flags & OME_KEY_REQUIRED))
-      rc = fail(err, OME_E_INVALID, "%s: setting \"%s\" is required: %s", f->name, key->name, key->doc);
-    if (!text)
-      continue;
-    char *value = convert(key->type, text);
-    if (!value)
-      return fail(err, OME_E_INVALID, "%s: setting \"%s\": %s%s%s is no %s", f->name, key->name,
-                  key->type == OME_KEY_SECRET ? "" : "\"", key->type == OME_KEY_SECRET ? "it" : text,
-                  key->type == OME_KEY_SECRET ? "" : "\"", key_type_name(key->type));
-    k.pairs[k.n++] = (struct ome_kv){key->name, value};
+    char *value = NULL;
+    rc = resolve_key(f, f->keys[i], json_get(settings, f->keys[i]->name), &value, err);
+    if (value)
+      k.pairs[k.n++] = (struct ome_kv){f->keys[i]->name, value};
   }
   if (rc == OME_OK) {
     *out = k;

@@ -142,27 +142,33 @@ static void check_factory(const struct ome_factory *f, struct verdict *v) {
   }
 }
 
-void check_descriptor(struct subject *s, struct verdict *v) {
-  const struct ome_plugin *p;
+static bool is_text(const char *s) {
+  return s && *s;
+}
 
-  if (!subject_load(s, v))
-    return;
-  p = s->plugin;
+static void check_plugin(const struct ome_plugin *p, struct verdict *v) {
   if (p->abi_epoch != OME_ABI_EPOCH)
     verdict_fail(v, "abi_epoch is %u, not %u", p->abi_epoch, OME_ABI_EPOCH);
   if (p->min_host_minor > p->abi_minor)
     verdict_fail(v, "min_host_minor %u is above its own abi_minor %u", p->min_host_minor, p->abi_minor);
-  if (!p->name || !*p->name || !p->version || !*p->version || !p->license || !*p->license || !p->summary ||
-      !*p->summary)
+  if (!is_text(p->name) || !is_text(p->version) || !is_text(p->license) || !is_text(p->summary))
     verdict_fail(v, "name, version, license or summary is missing");
   if (!p->factories[0])
     verdict_fail(v, "it has no factories");
-  for (size_t i = 0; p->factories[i] && v->outcome != CONFORM_FAIL; i++) {
-    const struct ome_factory *f = p->factories[i];
+}
+
+void check_descriptor(struct subject *s, struct verdict *v) {
+  if (!subject_load(s, v))
+    return;
+  check_plugin(s->plugin, v);
+  for (size_t i = 0; s->plugin->factories[i] && v->outcome != CONFORM_FAIL; i++) {
+    const struct ome_factory *f = s->plugin->factories[i];
     check_factory(f, v);
-    for (size_t k = 0; k < i && v->outcome != CONFORM_FAIL; k++)
-      if (strcmp(f->kind, p->factories[k]->kind) == 0 && strcmp(f->name, p->factories[k]->name) == 0)
+    for (size_t k = 0; k < i && v->outcome != CONFORM_FAIL; k++) {
+      const struct ome_factory *other = s->plugin->factories[k];
+      if (strcmp(f->kind, other->kind) == 0 && strcmp(f->name, other->name) == 0)
         verdict_fail(v, "there are two factories %s %s", f->kind, f->name);
+    }
     if (v->outcome != CONFORM_FAIL && !first_method(f->kind))
       verdict_skip(v, "%s is of kind %s, which this kit does not know", f->name, f->kind);
   }

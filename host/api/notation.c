@@ -14,6 +14,7 @@ struct item {
   const char *body;   /* the line after it */
   bool is_kind, preserve, making;
   struct schema *schema;
+  const char *group; /* of a kind, once it was asked for */
 };
 
 struct notation {
@@ -411,8 +412,11 @@ static void describe(struct notation *n, struct item *item, struct notation_kind
                                 .scope = empty,
                                 .short_names = empty};
   if (slash) {
-    _cleanup_free_ char *group = need(str_copy(item->words[1], (size_t)(slash - item->words[1])));
-    out->group = need(schema_strdup(n->doc, group));
+    if (!item->group) {
+      _cleanup_free_ char *group = need(str_copy(item->words[1], (size_t)(slash - item->words[1])));
+      item->group = need(schema_strdup(n->doc, group));
+    }
+    out->group = item->group;
     out->version = slash + 1;
   }
   if (item->words[3]) {

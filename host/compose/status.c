@@ -45,10 +45,19 @@ static const char *model_state(const struct work *w) {
   return json_str(w->in->plan->model, "status.state", "In_Transit");
 }
 
+/* Why, as the model's own condition says it. */
+static void failed_model_message(const struct work *w, char *out, size_t cap) {
+  struct json_object *model = w->in->plan->model;
+  struct json_object *ready = json_find(json_at(model, "status.conditions"), "type", "Ready");
+
+  (void)snprintf(out, cap, "model %.100s is Failed: %.380s", meta_name(model),
+                 json_str(ready, "message", "its agents' logs say why"));
+}
+
 static void set_model_condition(struct work *w) {
   struct json_object *model = w->in->plan->model;
   const char *state = model_state(w);
-  char message[256];
+  char message[512];
 
   if (!model)
     return; /* a problem says so */
@@ -57,8 +66,11 @@ static void set_model_condition(struct work *w) {
     return;
   }
   bool failed = streq(state, "Failed");
-  (void)snprintf(message, sizeof(message), "model %.120s is %s%s", meta_name(model), state,
-                 failed ? "; its own events say why" : "; the agent is bringing it to the nodes");
+  if (failed)
+    failed_model_message(w, message, sizeof(message));
+  else
+    (void)snprintf(message, sizeof(message), "model %.120s is %s; the agent is bringing it to the nodes",
+                   meta_name(model), state);
   set_condition(w, "ModelReady", failed ? "False" : "Unknown", failed ? "ModelFailed" : "ModelNotReady", message);
 }
 
@@ -73,19 +85,28 @@ static bool is_waiting(const struct work *w, const struct plan_problem *p) {
 static void set_problems(struct work *w) {
   const struct plan *plan = w->in->plan;
   const struct plan_problem *first = &plan->problems[0];
+  const char *reason = first->reason;
+  const char *message = first->message;
+  char failure[512];
 
   for (size_t i = 0; i < plan->nproblems; i++) {
     const struct plan_problem *p = &plan->problems[i];
     set_condition(w, p->condition, is_waiting(w, p) ? "Unknown" : "False", p->reason, p->message);
   }
+  /* That facts are missing is no news when the model could not be fetched. */
+  if (streq(reason, "ModelNotReady") && streq(model_state(w), "Failed")) {
+    failed_model_message(w, failure, sizeof(failure));
+    reason = "ModelFailed";
+    message = failure;
+  }
   for (size_t k = 0; k < COMPONENT_KINDS; k++) {
     struct pods_summary pods;
     pods_summarize(w->in->pods, component_kinds[k], &pods);
     if ((has_component(w, k) || k == 0) && pods.ready == 0)
-      set_condition(w, ready_conditions[k], is_waiting(w, first) ? "Unknown" : "False", first->reason, first->message);
+      set_condition(w, ready_conditions[k], is_waiting(w, first) ? "Unknown" : "False", reason, message);
   }
   if (!find_condition(w, "IngressReady"))
-    set_condition(w, "IngressReady", "Unknown", first->reason, first->message);
+    set_condition(w, "IngressReady", "Unknown", reason, message);
 }
 
 /* ---- components -------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 /* BaseModel and ClusterBaseModel: what the agents report of each node, summed up; deletion once every node let go. */
+#include "base/clock.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/internal.h"
@@ -22,9 +23,17 @@ static struct model_kind kind_of(const char *ns) {
 
 /* ---- what the agents say ----------------------------------------------------------------------------------------- */
 
+struct tally {
+  struct json_object *ready; /* sorted names of nodes */
+  struct json_object *failed;
+  struct json_object *config; /* of the first node that is ready and says; NULL: none */
+  char failure[400];          /* what the first node that failed says */
+  size_t holding;             /* nodes that have not let go yet */
+};
+
 /* The status of the model KEY in an agent's ConfigMap; "": not there.  Unreadable counts as present.  *CONFIG, when
  * still NULL, becomes what the agent found out about the model; new. */
-static void status_on_node(struct json_object *config_map, const char *key, char out[16], struct json_object **config) {
+static void status_on_node(struct json_object *config_map, const char *key, char out[16], struct tally *t) {
   struct json_object *value = json_get(json_get(config_map, "data"), key);
   const char *text = value ? json_object_get_string(value) : NULL;
   _cleanup_json_ struct json_object *entry = NULL;
@@ -37,16 +46,12 @@ static void status_on_node(struct json_object *config_map, const char *key, char
     (void)strcpy(out, "Unknown");
   else
     (void)snprintf(out, 16, "%s", json_str(entry, "status", "Unknown"));
-  if (!*config && streq(out, "Ready"))
-    *config = json_object_get(json_get(entry, "config"));
+  if (!t->config && streq(out, "Ready"))
+    t->config = json_object_get(json_get(entry, "config"));
+  if (!*t->failure && streq(out, "Failed"))
+    (void)snprintf(t->failure, sizeof(t->failure), "node %.80s: %.300s", meta_name(config_map),
+                   json_str(entry, "message", "the agent does not say why; see its log"));
 }
-
-struct tally {
-  struct json_object *ready; /* sorted names of nodes */
-  struct json_object *failed;
-  struct json_object *config; /* of the first node that is ready and says; NULL: none */
-  size_t holding;             /* nodes that have not let go yet */
-};
 
 /* ConfigMaps come in the order of their names, which are the nodes'. One without its Node is a leftover. */
 static int32_t count_nodes(struct controller *c, const char *key, struct tally *t, struct ome_err *err) {
@@ -62,7 +67,7 @@ static int32_t count_nodes(struct controller *c, const char *key, struct tally *
     char status[16];
     if (!node)
       continue;
-    status_on_node(map, key, status, &t->config);
+    status_on_node(map, key, status, t);
     struct json_object *list = streq(status, "Ready") ? t->ready : streq(status, "Failed") ? t->failed : NULL;
     if (list)
       (void)json_object_array_add(list, json_object_new_string(meta_name(map)));
@@ -80,6 +85,17 @@ static bool put_list(struct json_object *status, const char *key, struct json_ob
   return true;
 }
 
+static void set_ready(struct json_object *model, const char *state, const struct tally *t) {
+  int64_t now = wall_ms();
+
+  if (streq(state, "Ready"))
+    (void)meta_set_condition(model, "Ready", "True", "Ready", "the model's files are in place and verified", now);
+  else if (streq(state, "Failed"))
+    (void)meta_set_condition(model, "Ready", "False", "Failed", t->failure, now);
+  else
+    (void)meta_set_condition(model, "Ready", "Unknown", "InTransit", "the agents are bringing it to the nodes", now);
+}
+
 static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
                             const struct tally *t, struct ome_err *err) {
   struct json_object *old = json_get(model, "status");
@@ -90,6 +106,7 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
   if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
       !put_list(status, "nodesFailed", t->failed))
     return fail_memory(err);
+  set_ready(changed, state, t);
   if (json_equal(status, old))
     return OME_OK;
   int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);

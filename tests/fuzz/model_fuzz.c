@@ -1,0 +1,40 @@
+/* The readers of model files: the first byte says which file the rest is. */
+#include "base/str.h"
+#include "model/facts.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct bytes {
+  const uint8_t *data;
+  size_t len;
+};
+
+static int32_t read_bytes(void *arg, const char *path, uint64_t offset, void *out, size_t len, struct ome_err *err) {
+  const struct bytes *b = arg;
+
+  (void)path;
+  if (offset > b->len || len > b->len - offset)
+    return fail(err, OME_E_CORRUPT, "short");
+  memcpy(out, b->data + offset, len);
+  return OME_OK;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static const char *const paths[] = {"config.json", "model.safetensors", "model.gguf", "model.safetensors.index.json"};
+  struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+
+  if (size == 0)
+    return 0;
+  struct bytes rest = {data + 1, size - 1};
+  const struct model_file file = {paths[data[0] % ARRAY_LEN(paths)], rest.len};
+  const struct model_source src = {.files = &file, .nfiles = 1, .read = read_bytes, .arg = &rest};
+  if (model_facts_read(&src, &f, &err) == OME_OK) {
+    json_unref(model_facts_json(&f));
+    json_unref(model_facts_config(&f));
+    model_facts_fini(&f);
+  }
+  return 0;
+}

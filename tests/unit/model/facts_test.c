@@ -1,0 +1,265 @@
+/* Model files made here, whole and broken. */
+#include "../unit.h"
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "model/facts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct memory_file {
+  const char *path;
+  const void *data;
+  size_t len;
+};
+
+struct memory {
+  const struct memory_file *files;
+  size_t n;
+};
+
+static int32_t read_memory(void *arg, const char *path, uint64_t offset, void *out, size_t len, struct ome_err *err) {
+  const struct memory *m = arg;
+
+  for (size_t i = 0; i < m->n; i++)
+    if (streq(m->files[i].path, path) && offset <= m->files[i].len && len <= m->files[i].len - offset) {
+      memcpy(out, (const char *)m->files[i].data + offset, len);
+      return OME_OK;
+    }
+  return fail(err, OME_E_CORRUPT, "read beyond %s", path);
+}
+
+static int32_t look(const struct memory_file *files, size_t n, struct model_facts *out, struct ome_err *err) {
+  struct memory m = {files, n};
+  struct model_file list[8];
+
+  for (size_t i = 0; i < n; i++)
+    list[i] = (struct model_file){files[i].path, files[i].len};
+  const struct model_source src = {.files = list, .nfiles = n, .read = read_memory, .arg = &m};
+  return model_facts_read(&src, out, err);
+}
+
+/* ---- safetensors ------------------------------------------------------------------------------------------------- */
+
+static void add_u64(struct buf *b, uint64_t v) {
+  for (int i = 0; i < 8; i++)
+    buf_addc(b, (char)(v >> (8 * i)));
+}
+
+static void add_u32(struct buf *b, uint32_t v) {
+  for (int i = 0; i < 4; i++)
+    buf_addc(b, (char)(v >> (8 * i)));
+}
+
+static void safetensors(struct buf *b, const char *header, size_t data) {
+  add_u64(b, strlen(header));
+  buf_adds(b, header);
+  for (size_t i = 0; i < data; i++)
+    buf_addc(b, 0);
+}
+
+static const char llama[] =
+    "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":64,\"num_hidden_layers\":2,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":128,\"vocab_size\":100,"
+    "\"max_position_embeddings\":2048,\"torch_dtype\":\"bfloat16\",\"transformers_version\":\"4.40.0\","
+    "\"tie_word_embeddings\":true}";
+
+static void test_safetensors(void **state) {
+  _cleanup_buf_ struct buf weights = BUF_INIT;
+  _cleanup_model_facts_ struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  safetensors(&weights,
+              "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"BF16\",\"shape\":[10,3],\"data_offsets\":[0,60]},"
+              "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[60,64]}}",
+              64);
+  const struct memory_file files[] = {{"config.json", llama, sizeof(llama) - 1},
+                                      {"model.safetensors", weights.data, weights.len}};
+  if (look(files, 2, &f, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  assert_int_equal(f.parameters, 30);
+  assert_int_equal(f.weight_bytes, 64);
+  assert_string_equal(f.parameter_source, "safetensors");
+  assert_string_equal(f.format, "safetensors");
+  assert_string_equal(f.dtype, "bfloat16");
+  assert_int_equal(f.context_length, 2048);
+  assert_int_equal(model_kv_bytes(&f), 2 * 2 * 2 * 16 * 2);
+  assert_string_equal(f.capabilities[0], "TEXT_TO_TEXT");
+}
+
+static void test_index_names_the_shards(void **state) {
+  _cleanup_buf_ struct buf one = BUF_INIT;
+  _cleanup_buf_ struct buf two = BUF_INIT;
+  _cleanup_model_facts_ struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+  static const char index[] = "{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\",\"c\":\"m1.safetensors\"}}";
+
+  (void)state;
+  safetensors(&one, "{\"a\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]}}", 8);
+  safetensors(&two, "{\"b\":{\"dtype\":\"F16\",\"shape\":[5],\"data_offsets\":[0,10]}}", 10);
+  const struct memory_file files[] = {{"config.json", llama, sizeof(llama) - 1},
+                                      {"m1.safetensors", one.data, one.len},
+                                      {"m2.safetensors", two.data, two.len},
+                                      {"other.safetensors", one.data, one.len},
+                                      {"model.safetensors.index.json", index, sizeof(index) - 1}};
+  assert_int_equal(look(files, 5, &f, &err), OME_OK);
+  assert_int_equal(f.parameters, 9);
+}
+
+static void test_config_alone(void **state) {
+  _cleanup_model_facts_ struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+  const struct memory_file files[] = {{"config.json", llama, sizeof(llama) - 1}};
+
+  (void)state;
+  assert_int_equal(look(files, 1, &f, &err), OME_OK);
+  assert_string_equal(f.parameter_source, "config");
+  /* embedding, two layers of q, k, v, o, gate, up, down and two norms, the last norm */
+  assert_int_equal(f.parameters, 100 * 64 + 2 * (2 * 64 * 64 + 2 * 64 * 32 + 3 * 64 * 128 + 2 * 64) + 64);
+  assert_int_equal(f.warnings.len, 2);
+}
+
+static void test_broken_headers(void **state) {
+  static const char *const headers[] = {
+      "{\"a\":{\"dtype\":\"F16\",\"shape\":[-4],\"data_offsets\":[0,8]}}",
+      "{\"a\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,9]}}",
+      "{\"a\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[8,0]}}",
+      "{\"a\":{\"dtype\":\"F16\",\"shape\":[4611686018427387904,8],\"data_offsets\":[0,8]}}",
+      "{\"a\":7}",
+      "[]",
+      "{",
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+    _cleanup_buf_ struct buf weights = BUF_INIT;
+    struct model_facts f = {0};
+    struct ome_err err = ERR_INIT;
+    safetensors(&weights, headers[i], 8);
+    const struct memory_file files[] = {{"model.safetensors", weights.data, weights.len}};
+    assert_int_equal(look(files, 1, &f, &err), OME_E_CORRUPT);
+  }
+}
+
+/* ---- GGUF -------------------------------------------------------------------------------------------------------- */
+
+static void add_text(struct buf *b, const char *s) {
+  add_u64(b, strlen(s));
+  buf_adds(b, s);
+}
+
+static void add_number(struct buf *b, const char *key, uint32_t v) {
+  add_text(b, key);
+  add_u32(b, 4);
+  add_u32(b, v);
+}
+
+static void gguf(struct buf *b) {
+  buf_adds(b, "GGUF");
+  add_u32(b, 3);
+  add_u64(b, 2);
+  add_u64(b, 8);
+  add_text(b, "general.architecture");
+  add_u32(b, 8);
+  add_text(b, "qwen2");
+  add_number(b, "general.file_type", 15);
+  add_number(b, "qwen2.context_length", 32768);
+  add_number(b, "qwen2.block_count", 24);
+  add_number(b, "qwen2.embedding_length", 896);
+  add_number(b, "qwen2.attention.head_count", 14);
+  add_number(b, "qwen2.attention.head_count_kv", 2);
+  add_text(b, "tokenizer.ggml.tokens");
+  add_u32(b, 9);
+  add_u32(b, 8);
+  add_u64(b, 2);
+  add_text(b, "a");
+  add_text(b, "bc");
+  for (uint32_t i = 0; i < 2; i++) {
+    add_text(b, i ? "output.weight" : "token_embd.weight");
+    add_u32(b, 2);
+    add_u64(b, 896);
+    add_u64(b, 10);
+    add_u32(b, 12);
+    add_u64(b, 0);
+  }
+}
+
+static void test_gguf(void **state) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+  _cleanup_model_facts_ struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  gguf(&b);
+  const struct memory_file files[] = {{"m.gguf", b.data, b.len}};
+  if (look(files, 1, &f, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  assert_string_equal(f.architecture, "Qwen2ForCausalLM");
+  assert_string_equal(f.quantization, "Q4_K_M");
+  assert_int_equal(f.parameters, 2 * 8960);
+  assert_int_equal(f.context_length, 32768);
+  assert_int_equal(f.vocabulary, 2);
+  assert_int_equal(model_kv_bytes(&f), 24 * 2 * 64 * 4);
+}
+
+static void test_gguf_cut_anywhere(void **state) {
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  (void)state;
+  gguf(&b);
+  for (size_t cut = 0; cut < b.len; cut++) {
+    struct model_facts f = {0};
+    struct ome_err err = ERR_INIT;
+    const struct memory_file files[] = {{"m.gguf", b.data, cut}};
+    assert_int_equal(look(files, 1, &f, &err), OME_E_CORRUPT);
+  }
+}
+
+/* ---- size -------------------------------------------------------------------------------------------------------- */
+
+static void test_size_texts(void **state) {
+  static const struct {
+    uint64_t n;
+    const char *text;
+  } table[] = {
+      {0, "0"},
+      {999, "999"},
+      {1000, "1K"},
+      {1500, "1.5K"},
+      {999999, "1000.00K"},
+      {1234567, "1.23M"},
+      {137022720, "137.02M"},
+      {494032768, "494.03M"},
+      {999999999, "1000.00M"},
+      {1050000000, "1.1B"},
+      {1005000000, "1.00B"},
+      {1015000000, "1.01B"},
+      {1100000000, "1.10B"},
+      {2300000000, "2.30B"},
+      {7240000000, "7.2B"},
+      {7241748480, "7.24B"},
+      {8030261248, "8.03B"},
+      {46700000000, "46.7B"},
+      {70600000000, "70.60B"},
+      {1512300000000, "1.51T"},
+  };
+  char text[32];
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    model_size_text(table[i].n, text);
+    assert_string_equal(text, table[i].text);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_safetensors),       cmocka_unit_test(test_index_names_the_shards),
+      cmocka_unit_test(test_config_alone),      cmocka_unit_test(test_broken_headers),
+      cmocka_unit_test(test_gguf),              cmocka_unit_test(test_gguf_cut_anywhere),
+      cmocka_unit_test(test_size_texts),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

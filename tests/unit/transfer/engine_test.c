@@ -1,0 +1,343 @@
+/* The engine against a server that goes wrong in one way at a time. */
+#include "../unit.h"
+
+#include "base/str.h"
+#include "net/http_server.h"
+#include "os/file.h"
+#include "transfer/transfer.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SIZE ((size_t)3 << 20)
+#define PIECE ((uint64_t)256 << 10)
+
+enum fault { NONE, CUT, STATUS, CORRUPT, NO_RANGES, OTHER_ETAG, WRONG_SIZE };
+
+struct stand {
+  char dir[64], staging[80];
+  struct loop *loop;
+  struct http_server *server;
+  char *content;
+  char sha256[65];
+  /* how the server behaves; set while nothing runs */
+  enum fault fault;
+  int status;
+  int times; /* how often it goes wrong; -1: always */
+  atomic_int requests, wrong;
+  atomic_uint_fast64_t sent;
+};
+
+/* ---- server ------------------------------------------------------------------------------------------------------ */
+
+static void drop(UNUSED void *arg, struct http_exchange *x) {
+  http_abort(x);
+}
+
+static bool goes_wrong(struct stand *s) {
+  int n = atomic_load(&s->wrong);
+
+  if (s->fault == NONE || (s->times >= 0 && n >= s->times))
+    return false;
+  atomic_store(&s->wrong, n + 1);
+  return true;
+}
+
+static void send_bytes(struct stand *s, struct http_exchange *x, int status, size_t first, size_t len, bool wrong) {
+  size_t part = wrong && s->fault == CUT ? len / 2 : len;
+  _cleanup_free_ char *data = malloc(part + 1);
+
+  memcpy(data, s->content + first, part);
+  if (wrong && s->fault == CORRUPT)
+    data[0] ^= 1;
+  (void)atomic_fetch_add(&s->sent, part);
+  http_respond_start(x, status, NULL, (int64_t)len);
+  if (part < len)
+    http_on_drain(x, drop, NULL);
+  http_respond_write(x, data, part);
+  if (part == len)
+    http_respond_end(x);
+}
+
+static void on_request(void *arg, struct http_exchange *x) {
+  struct stand *s = arg;
+  const char *range = http_header(x, "range");
+  uint64_t first = 0, last = SIZE - 1;
+  bool wrong = goes_wrong(s);
+  char text[100];
+
+  (void)atomic_fetch_add(&s->requests, 1);
+  if (wrong && s->fault == STATUS) {
+    http_add_header(x, "X-Error-Message", "as the test says");
+    http_respond(x, s->status, NULL, "no", 2);
+    return;
+  }
+  if (!range || (wrong && s->fault == NO_RANGES)) {
+    send_bytes(s, x, 200, 0, SIZE, false);
+    return;
+  }
+  assert_int_equal(sscanf(range, "bytes=%" SCNu64 "-%" SCNu64, &first, &last), 2);
+  (void)snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%zu", first, last,
+                 wrong && s->fault == WRONG_SIZE ? SIZE + 1 : SIZE);
+  http_add_header(x, "Content-Range", text);
+  http_add_header(x, "ETag", wrong && s->fault == OTHER_ETAG ? "\"other\"" : "\"one\"");
+  send_bytes(s, x, 206, first, last - first + 1, wrong);
+}
+
+static int setup(void **state) {
+  struct stand *s = calloc(1, sizeof(*s));
+  struct ome_err err = ERR_INIT;
+
+  (void)strcpy(s->dir, "/tmp/ome-transfer-XXXXXX");
+  assert_non_null(mkdtemp(s->dir));
+  (void)snprintf(s->staging, sizeof(s->staging), "%s/staging", s->dir);
+  s->content = malloc(SIZE);
+  for (size_t i = 0; i < SIZE; i++)
+    s->content[i] = (char)(i * 2654435761u >> 13);
+  sha256_hex(s->content, SIZE, s->sha256);
+  assert_int_equal(loop_new("server", &s->loop, &err), OME_OK);
+  const struct http_server_config cfg = {.handler = on_request, .arg = s};
+  assert_int_equal(http_server_new(s->loop, &cfg, &s->server, &err), OME_OK);
+  *state = s;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  http_server_free(s->server);
+  loop_free(s->loop);
+  assert_int_equal(tree_remove(s->dir, &err), OME_OK);
+  free(s->content);
+  free(s);
+  return 0;
+}
+
+/* ---- kit --------------------------------------------------------------------------------------------------------- */
+
+struct watch {
+  uint64_t stop_at; /* bytes; 0: never */
+  atomic_uint_fast64_t bytes;
+  int retries;
+  uint32_t files;
+};
+
+static void on_event(void *arg, const struct transfer_event *e) {
+  struct watch *w = arg;
+
+  atomic_store(&w->bytes, e->bytes);
+  w->retries += e->type == TRANSFER_RETRY;
+  w->files = e->files;
+}
+
+static bool is_stopped(void *arg) {
+  struct watch *w = arg;
+
+  return w->stop_at && atomic_load(&w->bytes) >= w->stop_at;
+}
+
+static int32_t run_with(struct stand *s, const char *digest, struct watch *w, struct ome_err *err) {
+  _cleanup_manifest_ struct manifest m = {0};
+  char url[100];
+
+  (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/file", http_server_port(s->server));
+  const struct ome_model_file f = {.struct_size = sizeof(f),
+                                   .path = "folder/weights.bin",
+                                   .size = SIZE,
+                                   .url = url,
+                                   .digest_type = digest ? OME_DIGEST_SHA256 : OME_DIGEST_NONE,
+                                   .digest = digest};
+  assert_int_equal(manifest_add(&m, &f, err), OME_OK);
+  assert_int_equal(manifest_finish(&m, err), OME_OK);
+  const struct transfer_job job = {.manifest = &m,
+                                   .dir = s->staging,
+                                   .connections = 4,
+                                   .piece_bytes = PIECE,
+                                   .attempts = 3,
+                                   .event = on_event,
+                                   .cancelled = is_stopped,
+                                   .arg = w};
+  int32_t rc = transfer_run(&job, err);
+  if (rc == OME_OK)
+    assert_string_equal(m.files.items[0].sha256, s->sha256);
+  return rc;
+}
+
+static void assert_content(struct stand *s) {
+  _cleanup_free_ char *path = path_join(s->staging, "folder/weights.bin");
+  _cleanup_free_ char *data = NULL;
+  struct ome_err err = ERR_INIT;
+  size_t len = 0;
+
+  assert_int_equal(file_read(path, SIZE + 1, &data, &len, &err), OME_OK);
+  assert_int_equal(len, SIZE);
+  assert_memory_equal(data, s->content, SIZE);
+}
+
+static void succeed(struct stand *s, enum fault fault, int times, bool expect_retries) {
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  s->fault = fault;
+  s->times = times;
+  int32_t rc = run_with(s, s->sha256, &w, &err);
+  if (rc != OME_OK)
+    fail_msg("%s", err.msg);
+  assert_content(s);
+  assert_int_equal(w.files, 1);
+  assert_int_equal(w.retries > 0, expect_retries);
+}
+
+static void refuse(struct stand *s, int status, int32_t code, const char *advice) {
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  s->fault = STATUS;
+  s->status = status;
+  s->times = -1;
+  assert_int_equal(run_with(s, s->sha256, &w, &err), code);
+  assert_non_null(strstr(err.msg, advice));
+  assert_non_null(strstr(err.msg, "as the test says"));
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+static void test_fetches(void **state) {
+  struct stand *s = *state;
+
+  succeed(s, NONE, 0, false);
+  assert_int_equal(s->requests, SIZE / PIECE);
+}
+
+static void test_survives_cut_connections(void **state) {
+  succeed(*state, CUT, 5, true);
+}
+
+static void test_survives_server_errors(void **state) {
+  struct stand *s = *state;
+
+  s->status = 503;
+  succeed(s, STATUS, 2, true);
+}
+
+static void test_fetches_again_what_is_corrupt(void **state) {
+  succeed(*state, CORRUPT, 1, true);
+}
+
+static void test_does_without_ranges(void **state) {
+  succeed(*state, NO_RANGES, -1, true);
+}
+
+static void test_starts_again_when_the_file_changes(void **state) {
+  succeed(*state, OTHER_ETAG, 1, true);
+}
+
+static void test_never_accepts_corrupt_bytes(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  s->fault = CORRUPT;
+  s->times = -1;
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_CORRUPT);
+  assert_int_equal(w.files, 0);
+}
+
+static void test_classifies_refusals(void **state) {
+  refuse(*state, 401, OME_E_DENIED, "token");
+  refuse(*state, 403, OME_E_DENIED, "terms");
+  refuse(*state, 404, OME_E_NOT_FOUND, "revision");
+  refuse(*state, 429, OME_E_BUSY, "rate");
+  refuse(*state, 500, OME_E_UNAVAILABLE, "later");
+}
+
+static void test_gives_up_on_a_wrong_size(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  s->fault = WRONG_SIZE;
+  s->times = -1;
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_UNAVAILABLE);
+}
+
+static void test_goes_on_where_it_was(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  w.stop_at = 1; /* as soon as anything has arrived */
+  int32_t rc = run_with(s, s->sha256, &w, &err);
+  assert_true(rc == OME_E_CANCELLED || rc == OME_OK);
+  w = (struct watch){0};
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_content(s);
+  /* What was written whole the first time is not fetched again: at most the pieces in flight are. */
+  assert_true(atomic_load(&s->sent) <= SIZE + 4 * PIECE);
+  uint64_t before = atomic_load(&s->sent);
+  w = (struct watch){0};
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_int_equal(atomic_load(&s->sent), before);
+}
+
+static void test_does_not_trust_staged_bytes_of_other_content(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  s->content[SIZE / 2] ^= 1;
+  sha256_hex(s->content, SIZE, s->sha256);
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_content(s);
+}
+
+static void test_refuses_paths_that_leave(UNUSED void **state) {
+  static const char *const paths[] = {"../x", "/etc/x", "a/../../x", "", "a//b", "./a"};
+  struct ome_err err = ERR_INIT;
+
+  for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+    _cleanup_manifest_ struct manifest m = {0};
+    const struct ome_model_file f = {.struct_size = sizeof(f), .path = paths[i], .size = 1, .url = "http://x/"};
+    assert_int_equal(manifest_add(&m, &f, &err), OME_E_INVALID);
+  }
+}
+
+static void test_refuses_lists_that_contradict_themselves(UNUSED void **state) {
+  static const char *const pairs[][2] = {{"a", "a"}, {"a", "a/b"}, {"a/b/c", "a/b"}};
+  struct ome_err err = ERR_INIT;
+
+  for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+    _cleanup_manifest_ struct manifest m = {0};
+    for (size_t k = 0; k < 2; k++) {
+      const struct ome_model_file f = {.struct_size = sizeof(f), .path = pairs[i][k], .size = 1, .url = "http://x/"};
+      assert_int_equal(manifest_add(&m, &f, &err), OME_OK);
+    }
+    assert_int_equal(manifest_finish(&m, &err), OME_E_INVALID);
+  }
+}
+
+int main(void) {
+#define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      ONE(test_fetches),
+      ONE(test_survives_cut_connections),
+      ONE(test_survives_server_errors),
+      ONE(test_fetches_again_what_is_corrupt),
+      ONE(test_does_without_ranges),
+      ONE(test_starts_again_when_the_file_changes),
+      ONE(test_never_accepts_corrupt_bytes),
+      ONE(test_classifies_refusals),
+      ONE(test_gives_up_on_a_wrong_size),
+      ONE(test_goes_on_where_it_was),
+      ONE(test_does_not_trust_staged_bytes_of_other_content),
+      cmocka_unit_test(test_refuses_paths_that_leave),
+      cmocka_unit_test(test_refuses_lists_that_contradict_themselves),
+  };
+  (void)signal(SIGPIPE, SIG_IGN); /* as every command has it */
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

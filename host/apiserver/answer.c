@@ -4,9 +4,12 @@
 #include "base/str.h"
 #include "base/yaml.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define TRIM_ABOVE ((size_t)1 << 20) /* bytes of an answer */
 
 void request_free(struct request *req) {
   if (!req)
@@ -58,7 +61,20 @@ static const char *content_type(const struct request *req) {
   return req->pretty_yaml ? "application/yaml" : "application/json";
 }
 
+/* What a large answer took goes back to the system a moment after it was sent. */
+static void on_trim(void *arg) {
+  struct apiserver *s = arg;
+
+  loop_timer_free(s->trim);
+  s->trim = NULL;
+  (void)malloc_trim(0);
+}
+
 static void send(struct request *req) {
+  struct apiserver *s = req->server;
+
+  if (req->body_len > TRIM_ABOVE && !s->trim)
+    s->trim = loop_timer_new(s->loop, 1000, false, on_trim, s);
   if (req->x) {
     http_on_close(req->x, NULL, NULL);
     http_respond(req->x, req->status, content_type(req), req->body, req->body_len);

@@ -108,6 +108,8 @@ static void shut_down(void *arg) {
     log_error("apiserver", "%s", err.msg);
   answer_flush(s, NULL);
   watch_end_all(s);
+  loop_timer_free(s->trim);
+  s->trim = NULL;
 }
 
 void apiserver_stop(struct apiserver *s) {

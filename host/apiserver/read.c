@@ -163,6 +163,27 @@ static bool fields_match(const struct list *l, const char *text, size_t len) {
   return json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && field_selector_match(l->fields, o);
 }
 
+/* A stored text as an item of the list, in the form that was asked for: one at a time, so that a long Table needs no more
+ * memory than its text. */
+static void add_item(struct list *l, const char *text) {
+  const struct resource *r = l->req->resource;
+  _cleanup_json_ struct json_object *o = NULL;
+  struct json_object *shown;
+  struct ome_err err = ERR_INIT;
+
+  if (l->req->form == FORM_OBJECT) {
+    splice_object(&l->text, r, text, !r->crd); /* items of built-in kinds say nothing of what the list says already */
+    return;
+  }
+  if (json_parse(text, strlen(text), SIZE_MAX, &o, &err) != OME_OK)
+    return;
+  present(r, o);
+  shown = l->req->form == FORM_TABLE ? table_row(l->req, o) : partial_of(o);
+  _cleanup_free_ char *row = json_text(shown);
+  json_unref(shown);
+  buf_adds(&l->text, row);
+}
+
 static bool take_item(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
   struct list *l = arg;
 
@@ -173,10 +194,10 @@ static bool take_item(void *arg, const char *ns, const char *name, const char *t
     l->rest++;
     return l->count_rest;
   }
+  (void)len;
   if (l->taken++)
     buf_addc(&l->text, ',');
-  /* Items of built-in kinds say nothing of what the list says already; rows of tables do. */
-  splice_object(&l->text, l->req->resource, text, !l->req->resource->crd && l->req->form == FORM_OBJECT);
+  add_item(l, text);
   if (l->limit) {
     free(l->last_ns);
     free(l->last_name);
@@ -245,8 +266,19 @@ static void answer_stale_token(struct request *req, struct json_object *token) {
 static void finish_list(struct list *l, int64_t version, const char *token) {
   struct request *req = l->req;
   char api_version[256];
-  buf_addf(&l->text, "],\"kind\":\"%s\"", req->resource->list_kind);
   resource_api_version(req->resource, api_version);
+  if (req->form != FORM_OBJECT)
+    (void)snprintf(api_version, sizeof(api_version), "meta.k8s.io/v1");
+  buf_addf(&l->text, "],\"kind\":\"%s\"",
+           req->form == FORM_OBJECT  ? req->resource->list_kind
+           : req->form == FORM_TABLE ? "Table"
+                                     : "PartialObjectMetadataList");
+  if (req->form == FORM_TABLE) {
+    struct json_object *columns = table_columns(req->resource);
+    _cleanup_free_ char *columns_text = json_text(columns);
+    json_unref(columns);
+    buf_addf(&l->text, ",\"columnDefinitions\":%s", columns_text ? columns_text : "[]");
+  }
   buf_addf(&l->text, ",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":\"%lld\"", api_version,
            (long long)version);
   if (token) {
@@ -270,11 +302,12 @@ static void answer_list(struct list *l) {
     return;
   }
   const char *pretty = http_query(req->x, "pretty");
-  if (req->form == FORM_OBJECT && !req->pretty_yaml && !pretty) {
+  if (!req->pretty_yaml && !pretty) {
     size_t len = l->text.len;
     answer_text(req, 200, buf_take(&l->text), len);
     return;
   }
+  req->form = FORM_OBJECT; /* it has its form */
   if (json_parse(buf_str(&l->text), l->text.len, SIZE_MAX, &o, &err) != OME_OK)
     answer_error(req, &err);
   else
@@ -358,7 +391,7 @@ void verb_list(struct request *req) {
   const char *after_ns = token ? json_str(token, "ns", "") : NULL;
   const char *after_name = token ? json_str(token, "start", "") : NULL;
   l.count_rest = version != store_version(s) && selects_all(&l);
-  buf_adds(&l.text, "{\"items\":[");
+  buf_adds(&l.text, req->form == FORM_TABLE ? "{\"rows\":[" : "{\"items\":[");
   int32_t rc = version == store_version(s)
                    ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
                    : store_list_at(s, version, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err);

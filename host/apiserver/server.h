@@ -27,6 +27,7 @@ struct apiserver {
   struct request *held; /* answers waiting for the commit */
   struct watcher *watchers;
   bool turn_end_wanted;
+  struct loop_timer *trim; /* NULL: nothing to give back */
   apiserver_log_fn *logs;
   void *logs_arg;
   bool cluster_network; /* see struct apiserver_config */
@@ -159,6 +160,10 @@ bool openapi_handle(struct apiserver *s, struct http_exchange *x);
 
 /* table.c: rows of a Table for OBJECTS (array), or of a single object. */
 struct json_object *table_make(const struct request *req, struct json_object *list_or_object);
+/* The parts of a Table, and of a PartialObjectMetadataList, for lists that are written item by item; new. */
+struct json_object *table_row(const struct request *req, struct json_object *o);
+struct json_object *table_columns(const struct resource *r);
+struct json_object *partial_of(struct json_object *o);
 struct json_object *partial_make(struct json_object *list_or_object, bool is_list);
 
 /* service.c: gives O, a Service, an address and ports that no other has. */

@@ -1,5 +1,5 @@
-/* What the server gives a Service: cluster addresses and node ports, each once.  Which addresses is for the host to say:
- * without a cluster network a Service is where something on this machine listens, so they are loopback ones. */
+/* What the server gives a Service: cluster addresses and node ports, each once.  Which addresses is for the host to
+ * say: without a cluster network a Service is where something on this machine listens, so they are loopback ones. */
 #include "apiserver/server.h"
 
 #include "base/str.h"
@@ -56,7 +56,8 @@ static struct strmap *in_use(struct apiserver *s) {
 }
 
 static bool pick_address(const struct apiserver *s, char out[16]) {
-  unsigned first = s->cluster_network ? 10 : 127, second = s->cluster_network ? 96 : 128, span = s->cluster_network ? 16 : 64;
+  unsigned first = s->cluster_network ? 10 : 127, second = s->cluster_network ? 96 : 128,
+           span = s->cluster_network ? 16 : 64;
 
   for (int i = 0; i < TRIES; i++) {
     uint8_t b[3];

@@ -167,7 +167,7 @@ static void add_definition(struct json_object *list, const char *name, const cha
   (void)json_object_array_add(list, c);
 }
 
-static struct json_object *definitions(const struct resource *r) {
+struct json_object *table_columns(const struct resource *r) {
   struct json_object *list = json_object_new_array();
   size_t n;
   const struct builtin_column *columns = columns_of(r, &n);
@@ -201,7 +201,7 @@ static struct json_object *cells(const struct resource *r, struct json_object *o
   return list;
 }
 
-static struct json_object *partial_of(struct json_object *o) {
+struct json_object *partial_of(struct json_object *o) {
   struct json_object *p = json_object_new_object();
 
   (void)json_set_str(p, "kind", "PartialObjectMetadata");
@@ -218,14 +218,18 @@ static struct json_object *row_object(const struct request *req, struct json_obj
   return include && streq(include, "Object") ? json_copy(o) : partial_of(o);
 }
 
-static void add_row(const struct request *req, struct json_object *rows, struct json_object *o) {
+struct json_object *table_row(const struct request *req, struct json_object *o) {
   struct json_object *row = json_object_new_object();
   struct json_object *object = row_object(req, o);
 
   (void)json_set(row, "cells", cells(req->resource, o));
   if (object)
     (void)json_set(row, "object", object);
-  (void)json_object_array_add(rows, row);
+  return row;
+}
+
+static void add_row(const struct request *req, struct json_object *rows, struct json_object *o) {
+  (void)json_object_array_add(rows, table_row(req, o));
 }
 
 struct json_object *table_make(const struct request *req, struct json_object *o) {
@@ -240,7 +244,7 @@ struct json_object *table_make(const struct request *req, struct json_object *o)
     (void)json_set(t, "metadata", json_copy(json_at(o, "metadata")));
   else
     (void)json_set_str(t, "metadata.resourceVersion", json_str(o, "metadata.resourceVersion", ""));
-  (void)json_set(t, "columnDefinitions", definitions(req->resource));
+  (void)json_set(t, "columnDefinitions", table_columns(req->resource));
   for (size_t i = 0; is_list && i < json_len(items); i++)
     add_row(req, rows, json_index(items, i));
   if (!is_list && *meta_name(o))

@@ -389,6 +389,21 @@ void verb_create(struct request *req) {
 static const char modified[] =
     "the object has been modified; please apply your changes to the latest version and try again";
 
+/* A PUT states which object it means; a patch tries to change it. */
+static void answer_other_uid(struct request *req, const char *uid, struct json_object *old) {
+  struct field_errors errors = {{0}};
+
+  if (req->verb == VERB_UPDATE) {
+    _cleanup_free_ char *why =
+        str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: %s", uid, meta_uid(old));
+    answer_conflict(req, why ? why : "Precondition failed");
+    return;
+  }
+  field_errors_add(&errors, FIELD_INVALID, "metadata.uid", "Invalid value: \"%.64s\": field is immutable", uid);
+  answer_invalid(req, &errors);
+  field_errors_fini(&errors);
+}
+
 /* Stores O in place of OLD; takes O. */
 static void replace_object(struct request *req, struct json_object *owned, struct json_object *old) {
   _cleanup_json_ struct json_object *o = owned;
@@ -397,9 +412,7 @@ static void replace_object(struct request *req, struct json_object *owned, struc
   struct ome_err err = ERR_INIT;
 
   if (*uid && !streq(uid, meta_uid(old))) {
-    _cleanup_free_ char *why = str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: %s", uid,
-                                          meta_uid(old));
-    answer_conflict(req, why ? why : "Precondition failed");
+    answer_other_uid(req, uid, old);
     return;
   }
   if (*version && !streq(version, json_str(old, "metadata.resourceVersion", ""))) {

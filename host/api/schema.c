@@ -91,6 +91,7 @@ const struct schema *schema_field(const struct schema *s, const char *name) {
 struct reader {
   struct schema_doc *doc;
   struct ome_err *err;
+  bool structural; /* every field says its type, as a CRD must */
 };
 
 static const char *const type_names[] = {
@@ -215,6 +216,49 @@ static void read_extensions(struct reader *r, struct json_object *o, struct sche
     out->validations = schema_keep(r->doc, json_object_get(json_get(o, "x-kubernetes-validations")));
 }
 
+static bool is_required(const struct schema *s, const char *name) {
+  for (const char *const *r = s->required; r && *r; r++)
+    if (streq(*r, name))
+      return true;
+  return false;
+}
+
+/* An item without one of its keys could be no other's. */
+static int32_t check_map_keys(struct reader *r, const struct schema *s, const char *path) {
+  for (const char *const *k = s->list_map_keys; k && *k; k++) {
+    const struct schema *field = s->items ? schema_field(s->items, *k) : NULL;
+    if (!field)
+      return fail(r->err, OME_E_INVALID,
+                  "%s.x-kubernetes-list-map-keys: Invalid value: \"%s\": entries must all be names of item properties",
+                  path, *k);
+    if (!field->dflt && !is_required(s->items, *k))
+      return fail(r->err, OME_E_INVALID,
+                  "%s.items.properties[%s].default: Required value: this property is in x-kubernetes-list-map-keys, so "
+                  "it must have a default or be a required property",
+                  path, *k);
+  }
+  return OME_OK;
+}
+
+static int32_t check_structural(struct reader *r, const struct schema *s, const char *path, int depth) {
+  struct field_errors errors = {{0}};
+  int32_t rc = OME_OK;
+
+  if (depth == 0 && s->type != SCHEMA_OBJECT)
+    return fail(r->err, OME_E_INVALID, "%s.type: %s", path,
+                s->type == SCHEMA_ANY ? "Required value: must not be empty at the root"
+                                      : "Invalid value: must be object at the root");
+  if (s->type == SCHEMA_ANY && !s->preserve_unknown)
+    return fail(r->err, OME_E_INVALID, "%s.type: Required value: must not be empty for specified %s", path,
+                has_suffix(path, ".items") ? "array items" : "object fields");
+  if (s->dflt)
+    schema_validate(s, s->dflt, NULL, &errors);
+  if (errors.list.len)
+    rc = fail(r->err, OME_E_INVALID, "%s.default: %s", path, errors.list.items[0].message);
+  field_errors_fini(&errors);
+  return rc == OME_OK ? check_map_keys(r, s, path) : rc;
+}
+
 static int32_t read_schema(struct reader *r, struct json_object *o, const char *path, int depth, struct schema *out) {
   if (!json_is(o, json_type_object))
     return fail(r->err, OME_E_INVALID, "%s: must be an object", path);
@@ -236,8 +280,6 @@ static int32_t read_schema(struct reader *r, struct json_object *o, const char *
     out->dflt = schema_keep(r->doc, json_object_get(json_at(o, "default")));
   if (json_at(o, "enum"))
     out->enumeration = schema_keep(r->doc, json_object_get(json_at(o, "enum")));
-  if (out->type == SCHEMA_ANY && !out->preserve_unknown && depth == 0 && !json_get(o, "properties"))
-    return fail(r->err, OME_E_INVALID, "%s.type: Required value: must not be empty at the root", path);
   int32_t rc = read_properties(r, json_get(o, "properties"), path, depth, out);
   if (rc == OME_OK && json_is(json_get(o, "additionalProperties"), json_type_object)) {
     _cleanup_free_ char *below = str_printf("%s.additionalProperties", path);
@@ -250,12 +292,12 @@ static int32_t read_schema(struct reader *r, struct json_object *o, const char *
     out->items = read_child(r, items, below, depth);
     rc = out->items ? OME_OK : r->err->code;
   }
-  return rc;
+  return rc == OME_OK && r->structural ? check_structural(r, out, path, depth) : rc;
 }
 
-int32_t schema_from_openapi(struct json_object *openapi, struct schema_doc **out, struct ome_err *err) {
+static int32_t read_doc(struct json_object *openapi, bool structural, struct schema_doc **out, struct ome_err *err) {
   struct schema_doc *d = schema_doc_new();
-  struct reader r = {d, err};
+  struct reader r = {d, err, structural};
 
   if (!d)
     return fail_memory(err);
@@ -266,6 +308,14 @@ int32_t schema_from_openapi(struct json_object *openapi, struct schema_doc **out
   }
   *out = d;
   return OME_OK;
+}
+
+int32_t schema_from_openapi(struct json_object *openapi, struct schema_doc **out, struct ome_err *err) {
+  return read_doc(openapi, true, out, err);
+}
+
+int32_t schema_from_fragment(struct json_object *openapi, struct schema_doc **out, struct ome_err *err) {
+  return read_doc(openapi, false, out, err);
 }
 
 /* ---- to OpenAPI ------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,8 @@ struct schema_doc *schema_doc_new(void);
 void *schema_alloc(struct schema_doc *d, size_t size); /* zeroed; NULL: no memory */
 char *schema_strdup(struct schema_doc *d, const char *s);
 struct json_object *schema_keep(struct schema_doc *d, struct json_object *o); /* takes O */
+/* What stands in anyOf and the like: as schema_from_openapi(), but types may be left out. */
+int32_t schema_from_fragment(struct json_object *openapi, struct schema_doc **out, struct ome_err *err);
 void schema_sort(struct schema_property *properties, size_t n);
 
 #endif

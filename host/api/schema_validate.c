@@ -370,7 +370,7 @@ static bool satisfies(struct json_object *fragment, struct json_object *o) {
   /* A fragment need not say its type. */
   if (!json_at(copy, "type") && !json_get(copy, "properties"))
     (void)json_object_object_add(copy, "x-kubernetes-preserve-unknown-fields", json_object_new_boolean(1));
-  if (schema_from_openapi(copy, &doc, &err) != OME_OK)
+  if (schema_from_fragment(copy, &doc, &err) != OME_OK)
     return true;
   struct validator v = {&errors, BUF_INIT};
   check(&v, schema_root(doc), o, false, 0);

@@ -147,6 +147,11 @@ static void test_refuses(UNUSED void **state) {
       "{'type':'object','properties':{'a':{'type':'object','$ref':'#/x'}}}",
       "{'type':'object','properties':{'a':1}}",
       "{'type':'array','items':[]}",
+      "{'type':'string'}",
+      "{'type':'object','properties':{'a':{'description':'no type'}}}",
+      "{'type':'object','properties':{'a':{'type':'integer','default':'x'}}}",
+      "{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
+      "'items':{'type':'object','properties':{'k':{'type':'string'}}}}}}",
   };
 
   for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

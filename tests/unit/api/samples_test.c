@@ -1,5 +1,5 @@
-/* Manifests as people wrote them are taken.  They are no part of the sources: OME_SHARED_DIR, or ../shared beside the
- * sources, holds them; without either the test is skipped. */
+/* Manifests as people wrote them are taken, and the CRDs of other projects.  They are no part of the sources:
+ * OME_SHARED_DIR, or ../shared beside the sources, holds them; without either the test is skipped. */
 #include "../unit.h"
 
 #include "documents.h"
@@ -16,12 +16,30 @@ enum { SKIPPED = 77 };
 static size_t g_documents;
 static size_t g_faults;
 
+/* Every version of a CRD has a structural schema. */
+static void check_crd(const char *path, struct json_object *crd) {
+  struct json_object *versions = json_at(crd, "spec.versions");
+
+  for (size_t i = 0; i < json_len(versions); i++) {
+    struct schema_doc *d = NULL;
+    struct ome_err err = ERR_INIT;
+    g_documents++;
+    if (schema_from_openapi(json_at(json_index(versions, i), "schema.openAPIV3Schema"), &d, &err) != OME_OK) {
+      print_error("%s: %s: %s\n", path, json_str(crd, "metadata.name", ""), err.msg);
+      g_faults++;
+    }
+    schema_doc_free(d);
+  }
+}
+
 static int32_t check_document(void *arg, struct json_object *o, size_t line, UNUSED struct ome_err *err) {
   const char *path = arg;
   const char *version = json_str(o, "apiVersion", "");
   const struct schema *s = NULL;
   struct field_errors errors = {{0}};
 
+  if (streq(json_str(o, "kind", ""), "CustomResourceDefinition"))
+    check_crd(path, o);
   if (has_prefix(version, "ome.io/"))
     s = schema_builtin("ome.io", version + strlen("ome.io/"), json_str(o, "kind", ""));
   if (s) {
@@ -58,21 +76,32 @@ static int check_file(const char *path, UNUSED const struct stat *st, int type) 
 
 static const char *g_folder;
 
-static void test_samples(UNUSED void **state) {
-  assert_int_equal(ftw(g_folder, check_file, 16), 0);
-  assert_true(g_documents > 100);
+static void check_folder(const char *name, size_t least) {
+  _cleanup_free_ char *folder = str_printf("%s/%s", g_folder, name);
+
+  g_documents = g_faults = 0;
+  assert_int_equal(ftw(folder, check_file, 16), 0);
+  assert_true(g_documents >= least);
   assert_int_equal(g_faults, 0);
+}
+
+static void test_samples(UNUSED void **state) {
+  check_folder("samples", 100);
+}
+
+static void test_crds(UNUSED void **state) {
+  check_folder("crds", 20);
 }
 
 int main(void) {
   const char *shared = getenv("OME_SHARED_DIR");
-  _cleanup_free_ char *folder = str_printf("%s/samples", shared && *shared ? shared : OME_SOURCE_DIR "/../shared");
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples), cmocka_unit_test(test_crds)};
 
-  if (access(folder, R_OK) != 0) {
-    fprintf(stderr, "skipped: no samples in %s (set OME_SHARED_DIR)\n", folder);
+  g_folder = shared && *shared ? shared : OME_SOURCE_DIR "/../shared";
+  _cleanup_free_ char *samples = str_printf("%s/samples", g_folder);
+  if (access(samples, R_OK) != 0) {
+    fprintf(stderr, "skipped: no samples in %s (set OME_SHARED_DIR)\n", g_folder);
     return SKIPPED;
   }
-  g_folder = folder;
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

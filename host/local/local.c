@@ -254,11 +254,21 @@ static void make_base_env(struct strv *env) {
   }
 }
 
-static int32_t prepare(struct local *l, const struct local_config *cfg, struct ome_err *err) {
+static int32_t make_folders(struct local *l, struct ome_err *err) {
   static const struct {
     const char *name;
     mode_t mode;
   } folders[] = {{"run", 0755}, {"logs", 0755}, {"volumes", 0700}}; /* volumes hold secrets */
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; i < ARRAY_LEN(folders) && rc == OME_OK; i++) {
+    _cleanup_free_ char *path = path_join(l->data_dir, folders[i].name);
+    rc = path ? dir_make(path, folders[i].mode, err) : fail_memory(err);
+  }
+  return rc;
+}
+
+static int32_t prepare(struct local *l, const struct local_config *cfg, struct ome_err *err) {
   int32_t rc = dir_make(cfg->data_dir, 0755, err);
 
   if (rc != OME_OK)
@@ -274,10 +284,7 @@ static int32_t prepare(struct local *l, const struct local_config *cfg, struct o
   l->gpus = gpus_new(gpus_count());
   if (!l->data_dir || !l->node_name || !l->node_ip || !l->unscheduled || !l->pod_ips || !l->service_ips || !l->gpus)
     return fail_memory(err);
-  for (size_t i = 0; i < ARRAY_LEN(folders) && rc == OME_OK; i++) {
-    _cleanup_free_ char *path = path_join(l->data_dir, folders[i].name);
-    rc = path ? dir_make(path, folders[i].mode, err) : fail_memory(err);
-  }
+  rc = make_folders(l, err);
   make_base_env(&l->base_env);
   l->bind_lib = find_helper("ome-bind.so");
   l->shim = find_helper("ome-shim");

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""`ome hub` and `ome pull`: whole, through a cutting hub, refused in every way, and killed in the middle."""
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+
+import scenario
+from scenario import DEADLINE, OME, Hub, wait_for
+
+MIB = 1 << 20
+
+
+def make_model(folder):
+    """Files of several sizes, one of them large enough to be LFS; their digests by path."""
+    contents = {"config.json": b'{"model_type": "llama"}', "empty": b"", "deep/er/small.bin": os.urandom(1000),
+                "model.bin": os.urandom(48 * MIB)}
+    for path, data in contents.items():
+        full = os.path.join(folder, "test/model", path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "wb") as out:
+            out.write(data)
+    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+
+
+def start_hub(folder, *options):
+    """A hub over the model; the port of the one before is forgotten."""
+    if os.path.exists(folder + "/hub.port"):
+        os.remove(folder + "/hub.port")
+    return Hub(folder + "/hub", *options)
+
+
+def command(target, *options):
+    return [OME, "pull", "hf://test/model", target, "-o", "json", *options]
+
+
+def environment(hub):
+    return dict(os.environ, HF_ENDPOINT=hub.url, HOME="/nonexistent")
+
+
+def pull(hub, target):
+    """Exit code, events and standard error of one `ome pull`."""
+    done = subprocess.run(command(target), env=environment(hub), capture_output=True, text=True, timeout=DEADLINE)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def check(target, digests):
+    found = {}
+    for folder, _, files in os.walk(target):
+        for name in files:
+            full = os.path.join(folder, name)
+            found[os.path.relpath(full, target)] = hashlib.sha256(open(full, "rb").read()).hexdigest()
+    assert found == digests, sorted(found)
+
+
+def whole(folder, digests):
+    hub = start_hub(folder)
+    code, events, errors = pull(hub, folder + "/whole")
+    assert code == 0 and events[-1]["event"] == "done", errors
+    check(folder + "/whole", digests)
+    code, events, _ = pull(hub, folder + "/whole")
+    assert code == 0 and [e["event"] for e in events] == ["done"], "what is there was fetched again"
+    hub.stop()
+
+
+def cut(folder, digests):
+    hub = start_hub(folder, "--fault", f"cut={5 * MIB}")
+    code, events, errors = pull(hub, folder + "/cut")
+    assert code == 0, errors
+    assert any(e["event"] == "retry" for e in events), "nothing was cut"
+    check(folder + "/cut", digests)
+    hub.stop()
+
+
+def refused(folder):
+    for status, word in ((401, "token"), (404, "no such"), (429, "rate"), (500, "later")):
+        hub = start_hub(folder, "--fault", f"status={status}")
+        code, events, errors = pull(hub, folder + "/refused")
+        assert code == 1 and events[-1]["event"] == "error", status
+        assert word in errors and str(status) in errors, errors
+        assert "\n" not in errors.strip(), errors
+        hub.stop()
+
+
+def killed(folder, digests):
+    """kill -9 as soon as something is there, again and again; every round goes on where the one before was."""
+    hub = start_hub(folder)
+    target = folder + "/killed"
+    for _ in range(8):
+        process = subprocess.Popen(command(target, "--connections", "1"), env=environment(hub),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("the transfer to begin", lambda: process.poll() is not None or
+                 os.path.exists(target + "/.ome-pull.ledger") or os.path.exists(target + "/model.bin"))
+        time.sleep(0.02)  # the point of time is the subject
+        process.kill()
+        process.wait()
+        if os.path.exists(target + "/model.bin"):
+            assert hashlib.sha256(open(target + "/model.bin", "rb").read()).hexdigest() == digests["model.bin"]
+    code, _, errors = pull(hub, target)
+    assert code == 0, errors
+    check(target, digests)
+    hub.stop()
+
+
+def main():
+    with scenario.scratch() as folder:
+        digests = make_model(folder + "/hub")
+        whole(folder, digests)
+        cut(folder, digests)
+        refused(folder)
+        killed(folder, digests)
+    print("pulled whole, through cuts and kills; refusals say why")
+
+
+main()

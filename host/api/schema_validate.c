@@ -411,7 +411,6 @@ static void check(struct validator *v, const struct schema *s, struct json_objec
   if (!o && s->type == SCHEMA_ANY)
     return;
   if (!has_type(s, o)) {
-    _cleanup_free_ char *value = shown(o);
     field_errors_add(v->out, FIELD_TYPE, at(v), "Invalid value: \"%s\": %s in body must be of type %s: \"%s\"",
                      type_name(o), at(v), wanted_names[s->type], type_name(o));
     return;

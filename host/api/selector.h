@@ -19,8 +19,16 @@ DEFINE_CLEANUP(struct selector *, selector_free)
 bool selector_match(const struct selector *s, struct json_object *labels);
 
 /* The parts, for index use and for error messages on unsupported fields. */
-enum selector_op { SELECTOR_EQ, SELECTOR_NE, SELECTOR_IN, SELECTOR_NOT_IN, SELECTOR_EXISTS, SELECTOR_NOT_EXISTS,
-                   SELECTOR_GT, SELECTOR_LT };
+enum selector_op {
+  SELECTOR_EQ,
+  SELECTOR_NE,
+  SELECTOR_IN,
+  SELECTOR_NOT_IN,
+  SELECTOR_EXISTS,
+  SELECTOR_NOT_EXISTS,
+  SELECTOR_GT,
+  SELECTOR_LT
+};
 struct selector_term {
   const char *key;
   enum selector_op op;

@@ -150,8 +150,8 @@ static void test_refuses(UNUSED void **state) {
       "{'type':'string'}",
       "{'type':'object','properties':{'a':{'description':'no type'}}}",
       "{'type':'object','properties':{'a':{'type':'integer','default':'x'}}}",
-      "{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
-      "'items':{'type':'object','properties':{'k':{'type':'string'}}}}}}",
+      ("{'type':'object','properties':{'a':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
+       "'items':{'type':'object','properties':{'k':{'type':'string'}}}}}}"),
   };
 
   for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

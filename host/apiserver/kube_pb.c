@@ -129,20 +129,37 @@ static bool find_field(const char *fields, uint32_t number, struct pb_field *out
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
+/* What may start a UTF-8 sequence (RFC 3629): the range of the first byte, that of the second, and how many follow. */
+static const struct {
+  uint8_t first, last, second_first, second_last, more;
+} sequences[] = {
+    {0x01, 0x7f, 0, 0, 0},       {0xc2, 0xdf, 0x80, 0xbf, 1}, {0xe0, 0xe0, 0xa0, 0xbf, 2},
+    {0xe1, 0xec, 0x80, 0xbf, 2}, {0xed, 0xed, 0x80, 0x9f, 2}, {0xee, 0xef, 0x80, 0xbf, 2},
+    {0xf0, 0xf0, 0x90, 0xbf, 3}, {0xf1, 0xf3, 0x80, 0xbf, 3}, {0xf4, 0xf4, 0x80, 0x8f, 3},
+};
+
+/* How long the sequence at S is; 0: none starts there. */
+static size_t sequence_length(const uint8_t *s, const uint8_t *end) {
+  size_t i = 0;
+
+  while (i < ARRAY_LEN(sequences) && !(*s >= sequences[i].first && *s <= sequences[i].last))
+    i++;
+  if (i == ARRAY_LEN(sequences) || end - s <= sequences[i].more)
+    return 0;
+  if (sequences[i].more && !(s[1] >= sequences[i].second_first && s[1] <= sequences[i].second_last))
+    return 0;
+  for (size_t k = 2; k <= sequences[i].more; k++)
+    if ((s[k] & 0xc0) != 0x80)
+      return 0;
+  return sequences[i].more + 1U;
+}
+
 static bool is_text(const uint8_t *s, const uint8_t *end) {
-  while (s < end) {
-    uint8_t c = *s++;
-    int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
-    if (more < 0 || c == 0 || end - s < more)
-      return false;
-    if ((c == 0xe0 && s[0] < 0xa0) || (c == 0xed && s[0] > 0x9f) || (c == 0xf0 && s[0] < 0x90) ||
-        (c == 0xf4 && s[0] > 0x8f))
-      return false;
-    for (; more > 0; more--)
-      if ((*s++ & 0xc0) != 0x80)
-        return false;
-  }
-  return true;
+  size_t n = 1;
+
+  while (s < end && (n = sequence_length(s, end)) > 0)
+    s += n;
+  return n > 0;
 }
 
 static bool text_value(struct decode *d, const struct reader *r, struct json_object **out) {
@@ -210,10 +227,20 @@ static bool bytes_value(const struct reader *r, struct json_object **out) {
   return *out != NULL;
 }
 
+static struct json_object *number_value(const struct wire_field *f, char type) {
+  double number;
+
+  if (type == 'b')
+    return json_object_new_boolean(f->value != 0);
+  if (type == 'i')
+    return json_object_new_int64((int64_t)f->value);
+  memcpy(&number, &f->value, sizeof(number));
+  return json_object_new_double(number);
+}
+
 /* The value of F by TYPE; NULL: it is none, as a time that is not set. */
 static bool decode_value(struct decode *d, const struct wire_field *f, const char *type, struct json_object **out) {
   bool one_letter = type[1] == ' ' || !type[1];
-  double number;
   bool ok;
 
   *out = NULL;
@@ -222,13 +249,8 @@ static bool decode_value(struct decode *d, const struct wire_field *f, const cha
     return false;
   }
   if (one_letter && strchr("bid", *type)) {
-    if (f->is_bytes)
-      return fail_wire(d);
-    memcpy(&number, &f->value, sizeof(number));
-    *out = *type == 'b'   ? json_object_new_boolean(f->value != 0)
-           : *type == 'i' ? json_object_new_int64((int64_t)f->value)
-                          : json_object_new_double(number);
-    return *out != NULL;
+    *out = f->is_bytes ? NULL : number_value(f, *type);
+    return *out || fail_wire(d);
   }
   if (!f->is_bytes)
     return fail_wire(d);
@@ -286,10 +308,24 @@ static bool is_zero(struct json_object *v) {
   return false;
 }
 
+/* The list or map FIELD of INTO, made when absent. */
+static struct json_object *container_of(const struct pb_field *field, struct json_object *into) {
+  struct json_object *c = json_get(into, field->name);
+
+  if (c)
+    return c;
+  c = field->list ? json_object_new_array() : json_object_new_object();
+  if (c && json_object_object_add(into, field->name, c) != 0) {
+    json_unref(c);
+    return NULL;
+  }
+  return c;
+}
+
 /* Puts F where FIELD says in INTO. */
 static bool put_field(struct decode *d, const struct wire_field *f, const struct pb_field *field,
                       struct json_object *into) {
-  struct json_object *container = json_get(into, field->name), *v = NULL;
+  struct json_object *container = NULL, *v = NULL;
 
   if (!*field->name) { /* its fields are the object's own */
     if (!f->is_bytes || ++d->depth >= MAX_DEPTH)
@@ -298,11 +334,8 @@ static bool put_field(struct decode *d, const struct wire_field *f, const struct
     d->depth--;
     return ok;
   }
-  if ((field->list || field->map) && !container) {
-    container = field->list ? json_object_new_array() : json_object_new_object();
-    if (!container || json_object_object_add(into, field->name, container) != 0)
-      return false;
-  }
+  if ((field->list || field->map) && !(container = container_of(field, into)))
+    return false;
   if (field->map)
     return f->is_bytes ? decode_entry(d, f->bytes, field->type, container) : fail_wire(d);
   if (!decode_value(d, f, field->type, &v)) {

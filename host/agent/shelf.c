@@ -124,11 +124,29 @@ static int32_t move(const char *staging, const char *path, struct ome_err *err) 
   return dir_sync(*folder ? folder : "/", err);
 }
 
+/* Whether PATH may be replaced: it is in the store, a record of this model names it, or there is nothing in it. */
+static int32_t check_target(const struct shelf *s, const char *key, const char *path, struct ome_err *err) {
+  _cleanup_free_ char *own = shelf_path(s, key, "");
+  _cleanup_json_ struct json_object *record = read_record(s, key);
+
+  if (!own)
+    return fail_memory(err);
+  if (path[0] != '/' || !path_is_safe(path + 1))
+    return fail(err, OME_E_INVALID, "publish: %.200s: spec.storage.path is no plain absolute path", path);
+  if (streq(path, own) || streq(json_str(record, "path", ""), path))
+    return OME_OK;
+  if (rmdir(path) == 0 || errno == ENOENT)
+    return OME_OK;
+  return fail(err, OME_E_EXISTS,
+              "publish: %.200s: is there and was not made by this model; choose another spec.storage.path", path);
+}
+
+/* The record is written first: a folder that appears is always one that a record names, whatever happens between. */
 int32_t shelf_publish(const struct shelf *s, const char *key, const char *uri, const char *path,
                       const struct manifest *manifest, struct json_object *report, struct ome_err *err) {
   _cleanup_free_ char *staging = shelf_staging(s, key);
   _cleanup_json_ struct json_object *record = json_object_new_object();
-  int32_t rc = staging ? move(staging, path, err) : fail_memory(err);
+  int32_t rc = staging ? check_target(s, key, path, err) : fail_memory(err);
 
   if (rc != OME_OK)
     return rc;
@@ -136,9 +154,10 @@ int32_t shelf_publish(const struct shelf *s, const char *key, const char *uri, c
   (void)json_set_str(record, "path", path);
   if (manifest->revision)
     (void)json_set_str(record, "revision", manifest->revision);
-  (void)json_set(record, "files", describe_files(manifest, path));
+  (void)json_set(record, "files", describe_files(manifest, staging));
   (void)json_set(record, "report", json_object_get(report));
-  return write_record(s, key, record, err);
+  rc = write_record(s, key, record, err);
+  return rc == OME_OK ? move(staging, path, err) : rc;
 }
 
 int32_t shelf_remove(const struct shelf *s, const char *key, struct ome_err *err) {

@@ -138,8 +138,9 @@ static int32_t prepare_item(struct engine *e, struct item *it, struct ome_err *e
   it->state = calloc(it->npieces, 1);
   if (!it->state)
     return fail_memory(err);
+  /* The ledger outlives files that were moved away or removed; a new one of full size must not pass for them. */
   if (!has_size(e, it))
-    return OME_OK;
+    return ledger_restart(e->ledger, it->file, it->piece, err);
   if (*sha256) {
     memcpy(it->file->sha256, sha256, sizeof(it->file->sha256));
     it->phase = PHASE_DONE;

@@ -117,6 +117,17 @@ static int teardown(void **state) {
   return 0;
 }
 
+static void nothing(UNUSED void *arg) {
+}
+
+/* How the server behaves from now on; it has ended what it was doing. */
+static void behave(struct stand *s, enum fault fault, int status, int times) {
+  loop_call(s->loop, nothing, NULL);
+  s->fault = fault;
+  s->status = status;
+  s->times = times;
+}
+
 /* ---- kit --------------------------------------------------------------------------------------------------------- */
 
 struct watch {
@@ -182,8 +193,7 @@ static void succeed(struct stand *s, enum fault fault, int times, bool expect_re
   struct watch w = {0};
   struct ome_err err = ERR_INIT;
 
-  s->fault = fault;
-  s->times = times;
+  behave(s, fault, 503, times);
   int32_t rc = run_with(s, s->sha256, &w, &err);
   if (rc != OME_OK)
     fail_msg("%s", err.msg);
@@ -196,9 +206,7 @@ static void refuse(struct stand *s, int status, int32_t code, const char *advice
   struct watch w = {0};
   struct ome_err err = ERR_INIT;
 
-  s->fault = STATUS;
-  s->status = status;
-  s->times = -1;
+  behave(s, STATUS, status, -1);
   assert_int_equal(run_with(s, s->sha256, &w, &err), code);
   assert_non_null(strstr(err.msg, advice));
   assert_non_null(strstr(err.msg, "as the test says"));
@@ -218,10 +226,7 @@ static void test_survives_cut_connections(void **state) {
 }
 
 static void test_survives_server_errors(void **state) {
-  struct stand *s = *state;
-
-  s->status = 503;
-  succeed(s, STATUS, 2, true);
+  succeed(*state, STATUS, 2, true);
 }
 
 static void test_fetches_again_what_is_corrupt(void **state) {
@@ -241,8 +246,7 @@ static void test_never_accepts_corrupt_bytes(void **state) {
   struct watch w = {0};
   struct ome_err err = ERR_INIT;
 
-  s->fault = CORRUPT;
-  s->times = -1;
+  behave(s, CORRUPT, 0, -1);
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_CORRUPT);
   assert_int_equal(w.files, 0);
 }
@@ -260,8 +264,7 @@ static void test_gives_up_on_a_wrong_size(void **state) {
   struct watch w = {0};
   struct ome_err err = ERR_INIT;
 
-  s->fault = WRONG_SIZE;
-  s->times = -1;
+  behave(s, WRONG_SIZE, 0, -1);
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_UNAVAILABLE);
 }
 
@@ -290,8 +293,27 @@ static void test_does_not_trust_staged_bytes_of_other_content(void **state) {
   struct ome_err err = ERR_INIT;
 
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  loop_call(s->loop, nothing, NULL);
   s->content[SIZE / 2] ^= 1;
   sha256_hex(s->content, SIZE, s->sha256);
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_content(s);
+}
+
+/* What was published and is fetched again has no credit from before. */
+static void test_forgets_what_was_moved_away(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_int_equal(tree_remove(s->staging, &err), OME_OK);
+  /* Leaves a file of the right size with nothing in it. */
+  behave(s, STATUS, 404, -1);
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_NOT_FOUND);
+  behave(s, NONE, 0, 0);
+  w = (struct watch){0};
+  err_clear(&err);
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
   assert_content(s);
 }
@@ -335,6 +357,7 @@ int main(void) {
       ONE(test_gives_up_on_a_wrong_size),
       ONE(test_goes_on_where_it_was),
       ONE(test_does_not_trust_staged_bytes_of_other_content),
+      ONE(test_forgets_what_was_moved_away),
       cmocka_unit_test(test_refuses_paths_that_leave),
       cmocka_unit_test(test_refuses_lists_that_contradict_themselves),
   };

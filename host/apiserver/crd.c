@@ -76,6 +76,25 @@ static void check_versions(struct json_object *crd, struct field_errors *out) {
                      "Invalid value: must have exactly one version marked as storage version");
 }
 
+static void check_spec(struct json_object *crd, struct field_errors *out) {
+  const char *scope = json_str(crd, "spec.scope", "");
+  const char *plural = json_str(crd, "spec.names.plural", "");
+
+  if (!*scope)
+    field_errors_add(out, FIELD_REQUIRED, "spec.scope", "Required value");
+  else if (!streq(scope, "Cluster") && !streq(scope, "Namespaced"))
+    field_errors_add(out, FIELD_UNSUPPORTED, "spec.scope",
+                     "Unsupported value: \"%s\": supported values: \"Cluster\", \"Namespaced\"", scope);
+  if (!is_dns_label(plural) || (*plural >= '0' && *plural <= '9'))
+    field_errors_add(out, FIELD_INVALID, "spec.names.plural",
+                     "Invalid value: \"%s\": a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+                     "start with an alphabetic character, and end with an alphanumeric character",
+                     plural);
+  if (json_flag(crd, "spec.preserveUnknownFields", false))
+    field_errors_add(out, FIELD_INVALID, "spec.preserveUnknownFields",
+                     "Invalid value: true: must be false in order to use defaults in the schema");
+}
+
 /* Groups of the Kubernetes project are not for everybody. */
 static void check_approval(struct json_object *crd, struct field_errors *out) {
   static const char *const suffixes[] = {"k8s.io", "kubernetes.io"};
@@ -148,8 +167,10 @@ static void accept_names(struct apiserver *s, struct json_object *crd) {
 
   if (!conflict)
     (void)json_set(crd, "status.acceptedNames", json_copy(json_at(crd, "spec.names")));
-  else if (!json_at(crd, "status.acceptedNames"))
+  else if (!json_at(crd, "status.acceptedNames")) {
     (void)json_set_str(crd, "status.acceptedNames.plural", "");
+    (void)json_set_str(crd, "status.acceptedNames.kind", "");
+  }
   (void)meta_set_condition(crd, "NamesAccepted", conflict ? "False" : "True", conflict ? reason : "NoConflicts",
                            conflict ? in_use : "no conflicts found", now);
   if (!conflict)
@@ -168,6 +189,7 @@ void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_objec
   if (!streq(meta_name(crd), name))
     field_errors_add(out, FIELD_INVALID, "metadata.name",
                      "Invalid value: \"%s\": must be spec.names.plural+\".\"+spec.group", meta_name(crd));
+  check_spec(crd, out);
   check_versions(crd, out);
   if (old && !streq(json_str(old, "spec.group", ""), group))
     field_errors_add(out, FIELD_INVALID, "spec.group", "Invalid value: \"%s\": field is immutable", group);

@@ -70,11 +70,14 @@ static void on_trim(void *arg) {
   (void)malloc_trim(0);
 }
 
-static void send(struct request *req) {
-  struct apiserver *s = req->server;
-
-  if (req->body_len > TRIM_ABOVE && !s->trim)
+void trim_later(struct apiserver *s) {
+  if (!s->trim)
     s->trim = loop_timer_new(s->loop, 1000, false, on_trim, s);
+}
+
+static void send(struct request *req) {
+  if (req->body_len > TRIM_ABOVE)
+    trim_later(req->server);
   if (req->x) {
     http_on_close(req->x, NULL, NULL);
     http_respond(req->x, req->status, content_type(req), req->body, req->body_len);

@@ -331,8 +331,12 @@ void rest_handle(void *server, struct http_exchange *x) {
     answer_plain_status(x, 500, "InternalError", "out of memory");
     return;
   }
-  if (discovery_handle(s, x) || openapi_handle(s, x))
+  if (discovery_handle(s, x))
     return;
+  if (openapi_handle(s, x)) {
+    trim_later(s); /* whole documents, made anew each time */
+    return;
+  }
   if (p.n >= 3 && (streq(p.parts[0], "api") || streq(p.parts[0], "apis")))
     handle_resource(s, x, &p);
   else

@@ -91,6 +91,8 @@ void answer_conflict(struct request *req, const char *why);
 void answer_plain_status(struct http_exchange *x, int status, const char *reason, const char *message);
 struct json_object *status_object(int status, const char *reason, const char *message, struct json_object *details);
 
+/* Gives freed memory back to the system in a moment: after large answers. */
+void trim_later(struct apiserver *s);
 void request_free(struct request *req);
 /* Sends what waits; a failed commit turns answers that tell of writes into errors. */
 void answer_flush(struct apiserver *s, const struct ome_err *commit_error);

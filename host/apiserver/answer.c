@@ -246,7 +246,7 @@ void answer_invalid(struct request *req, struct field_errors *errors) {
   for (size_t i = 0; i < n; i++) {
     const struct field_error *e = &errors->list.items[i];
     struct json_object *cause = json_object_new_object();
-    (void)json_set_str(cause, "reason", cause_reason(e->type));
+    (void)json_set_str(cause, "reason", cause_reason((int)e->type));
     (void)json_set_str(cause, "message", e->message);
     (void)json_set_str(cause, "field", e->field);
     (void)json_object_array_add(causes, cause);

@@ -175,7 +175,7 @@ static void delete_fini(struct delete_options *o) {
 }
 
 void verb_delete(struct request *req) {
-  _cleanup_(delete_fini) struct delete_options options = {NULL};
+  _cleanup_(delete_fini) struct delete_options options = {.grace_s = -1};
   _cleanup_json_ struct json_object *o = NULL;
   struct ome_err err = ERR_INIT;
   bool gone;
@@ -234,7 +234,7 @@ static void sweep_fini(struct sweep *s) {
 }
 
 void verb_delete_collection(struct request *req) {
-  _cleanup_(delete_fini) struct delete_options options = {NULL};
+  _cleanup_(delete_fini) struct delete_options options = {.grace_s = -1};
   _cleanup_(sweep_fini) struct sweep sweep = {NULL, NULL, json_object_new_array()};
   struct ome_err err = ERR_INIT;
   char api_version[256];

@@ -177,5 +177,8 @@ int32_t shelf_remove(const struct shelf *s, const char *key, struct ome_err *err
     rc = tree_remove(staging, err);
   if (rc == OME_OK && unlink(file) != 0 && errno != ENOENT)
     rc = fail_errno(err, "remove", file);
+  _cleanup_free_ char *ledger = staging ? str_printf("%s.ledger", staging) : NULL;
+  if (rc == OME_OK && ledger && unlink(ledger) != 0 && errno != ENOENT)
+    rc = fail_errno(err, "remove", ledger);
   return rc;
 }

@@ -30,8 +30,8 @@ struct model_facts {
   char format_version[16];
   char framework[32]; /* "transformers" */
   char framework_version[32];
-  char quantization[64]; /* as the files name it: "fp8", "Q4_K_M" */
-  char dtype[32];        /* "bfloat16" */
+  char quantization[64];        /* as the files name it: "fp8", "Q4_K_M" */
+  char dtype[32];               /* "bfloat16" */
   const char *parameter_source; /* safetensors, gguf, config, unknown */
   bool vision, embedding;
   bool tied; /* the output matrix is the embedding's */

@@ -1,4 +1,5 @@
-/* GGUF version 2 and 3 (github.com/ggml-org/ggml/blob/master/docs/gguf.md): key-value pairs, then a table of tensors. */
+/* GGUF version 2 and 3 (github.com/ggml-org/ggml/blob/master/docs/gguf.md): key-value pairs, then a table of tensors.
+ */
 #include "model/internal.h"
 
 #include "base/str.h"
@@ -18,21 +19,21 @@ static const uint8_t widths[T_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 /* general.file_type */
 static const char *const file_types[] = {
-    [0] = "F32",      [1] = "F16",     [2] = "Q4_0",    [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
-    [9] = "Q5_1",     [10] = "Q2_K",   [11] = "Q3_K_S", [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
-    [15] = "Q4_K_M",  [16] = "Q5_K_S", [17] = "Q5_K_M", [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
-    [21] = "Q2_K_S",  [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S", [25] = "IQ4_NL",  [26] = "IQ3_S",
-    [27] = "IQ3_M",   [28] = "IQ2_S",  [29] = "IQ2_M",  [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
-    [36] = "TQ1_0",   [37] = "TQ2_0",  [38] = "MXFP4"};
+    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",     [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
+    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S",  [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
+    [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",  [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
+    [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
+    [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",   [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
+    [36] = "TQ1_0",  [37] = "TQ2_0",  [38] = "MXFP4"};
 
 /* general.architecture, and the names that Hugging Face has for the same. */
 static const struct {
   const char *gguf, *type, *architecture;
 } families[] = {
-    {"llama", "llama", "LlamaForCausalLM"},         {"smollm3", "smollm3", "SmolLM3ForCausalLM"},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM"},         {"qwen3", "qwen3", "Qwen3ForCausalLM"},
+    {"llama", "llama", "LlamaForCausalLM"},           {"smollm3", "smollm3", "SmolLM3ForCausalLM"},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM"},           {"qwen3", "qwen3", "Qwen3ForCausalLM"},
     {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"}, {"gemma2", "gemma2", "Gemma2ForCausalLM"},
-    {"gemma3", "gemma3", "Gemma3ForCausalLM"},      {"phi3", "phi3", "Phi3ForCausalLM"},
+    {"gemma3", "gemma3", "Gemma3ForCausalLM"},        {"phi3", "phi3", "Phi3ForCausalLM"},
 };
 
 static int32_t get_text(struct reader *r, char *out, size_t size, struct ome_err *err) {
@@ -230,7 +231,10 @@ static void finish(struct model_facts *f) {
   (void)snprintf(f->format, sizeof(f->format), "gguf");
   (void)snprintf(f->framework, sizeof(f->framework), "llama.cpp");
   (void)snprintf(f->dtype, sizeof(f->dtype), "%.31s",
-                 streq(q, "F32") ? "float32" : streq(q, "F16") ? "float16" : streq(q, "BF16") ? "bfloat16" : q);
+                 streq(q, "F32")    ? "float32"
+                 : streq(q, "F16")  ? "float16"
+                 : streq(q, "BF16") ? "bfloat16"
+                                    : q);
   if (streq(q, "F32") || streq(q, "F16") || streq(q, "BF16"))
     f->quantization[0] = '\0';
   f->parameter_source = "gguf";

@@ -20,9 +20,11 @@ struct count {
 static const struct {
   const char *name, *dtype;
 } dtypes[] = {
-    {"F64", "float64"}, {"F32", "float32"},       {"F16", "float16"},       {"BF16", "bfloat16"}, {"I64", "int64"},
-    {"I32", "int32"},   {"I16", "int16"},         {"I8", "int8"},           {"U8", "uint8"},      {"BOOL", "bool"},
-    {"U16", "uint16"},  {"F8_E4M3", "float8_e4m3fn"}, {"F8_E5M2", "float8_e5m2"},
+    {"F64", "float64"},         {"F32", "float32"}, {"F16", "float16"},
+    {"BF16", "bfloat16"},       {"I64", "int64"},   {"I32", "int32"},
+    {"I16", "int16"},           {"I8", "int8"},     {"U8", "uint8"},
+    {"BOOL", "bool"},           {"U16", "uint16"},  {"F8_E4M3", "float8_e4m3fn"},
+    {"F8_E5M2", "float8_e5m2"},
 };
 
 static bool product_of(struct json_object *shape, uint64_t *out) {

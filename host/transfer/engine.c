@@ -495,8 +495,8 @@ static int32_t land(struct engine *e, struct flight *f, struct ome_err *err) {
     return OME_OK;
   }
   if (f->rc == OME_E_NO_SPACE)
-    return fail(err, OME_E_NO_SPACE, "fetch: %.200s: no space left in %.160s; free some and try again",
-                it->file->path, e->job->dir);
+    return fail(err, OME_E_NO_SPACE, "fetch: %.200s: no space left in %.160s; free some and try again", it->file->path,
+                e->job->dir);
   f->attempts = f->at > f->began_at ? 1 : f->attempts + 1;
   if (!err_retryable(f->rc) || f->attempts >= allowed)
     return give_up(f, err);

@@ -25,9 +25,9 @@ struct item {
   uint64_t npieces, ndone, next; /* pieces before NEXT are not absent */
   uint8_t *state;
   uint32_t flying;
-  uint32_t corrupt; /* times that the digest was wrong */
-  atomic_bool whole; /* the server does not do ranges: one piece, from the start.  Set by any thread */
-  bool denied;      /* fresh headers were asked for already */
+  uint32_t corrupt;    /* times that the digest was wrong */
+  atomic_bool whole;   /* the server does not do ranges: one piece, from the start.  Set by any thread */
+  bool denied;         /* fresh headers were asked for already */
   atomic_bool restart; /* what is on disk is of another content; nothing more is written.  Set by any thread */
   char *headers[MAX_HEADERS + 1]; /* from the plugin; NULL-terminated; secret */
   bool has_headers;
@@ -44,7 +44,7 @@ enum flight_state { FLIGHT_FREE, FLIGHT_WAITING, FLIGHT_RUNNING, FLIGHT_LANDED }
 /* One ranged GET and its retries. */
 struct flight {
   struct engine *engine;
-  enum flight_state state; /* under lock */
+  enum flight_state state;  /* under lock */
   struct http_fetch *fetch; /* under lock; NULL once it is over */
   struct item *item;
   uint64_t index;   /* of the piece */

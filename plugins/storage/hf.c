@@ -42,19 +42,44 @@ static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) {
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static const struct ome_key key_endpoint = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "endpoint", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_STRING,
+    0,
+    0,
+    "endpoint",
+    NULL,
     "Address of the hub; without it $HF_ENDPOINT, then https://huggingface.co."};
 static const struct ome_key key_token = {
-    sizeof(struct ome_key), OME_KEY_SECRET, 0, 0, "token", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_SECRET,
+    0,
+    0,
+    "token",
+    NULL,
     "Access token for models that bring none of their own; without it $HF_TOKEN, then token_file."};
 static const struct ome_key key_token_file = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "token_file", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_STRING,
+    0,
+    0,
+    "token_file",
+    NULL,
     "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token."};
 static const struct ome_key key_include = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "include", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_STRING,
+    0,
+    0,
+    "include",
+    NULL,
     "Comma-separated shell patterns of the paths to fetch; the model's parameter of the same name goes before it."};
 static const struct ome_key key_exclude = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "exclude", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_STRING,
+    0,
+    0,
+    "exclude",
+    NULL,
     "Comma-separated shell patterns of the paths to leave out; the model's parameter goes before it."};
 static const struct ome_key *const keys[] = {&key_endpoint, &key_token,   &key_token_file,
                                              &key_include,  &key_exclude, NULL};
@@ -233,11 +258,8 @@ static int32_t get(const struct hf *h, const struct ome_call *call, const char *
                    const char *token, struct answer *a, struct json_object **out, struct ome_err *err) {
   char bearer[600];
   const struct ome_kv headers[] = {{"accept", "application/json"}, {"authorization", bearer}};
-  const struct ome_http_req req = {.struct_size = sizeof(req),
-                                   .url = url,
-                                   .headers = headers,
-                                   .nheaders = *token ? 2 : 1,
-                                   .max_body = MAX_ANSWER};
+  const struct ome_http_req req = {
+      .struct_size = sizeof(req), .url = url, .headers = headers, .nheaders = *token ? 2 : 1, .max_body = MAX_ANSWER};
   struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = a, .head = on_head, .body = on_body};
 
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
@@ -260,7 +282,7 @@ static const char *text_at(struct json_object *o, const char *key) {
   struct json_object *v = NULL;
 
   return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v)
-                                                                                          : "";
+                                                                                           : "";
 }
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */
@@ -371,8 +393,8 @@ static int32_t open_ref(const struct hf *h, const struct ome_model_ref *ref, str
   return OME_OK;
 }
 
-static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
-                    struct ome_file_sink *out, struct ome_err *err) {
+static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
+                    struct ome_err *err) {
   struct listing l = {.out = out};
   int32_t rc = open_ref(self, ref, &l, err);
 

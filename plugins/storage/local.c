@@ -144,8 +144,8 @@ static int32_t match(void *self, const char *uri) {
   return has_prefix(uri, "local://") || has_prefix(uri, "file://") ? 100 : has_prefix(uri, "pvc://") ? 50 : 0;
 }
 
-static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
-                    struct ome_file_sink *out, struct ome_err *err) {
+static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
+                    struct ome_err *err) {
   struct walk w = {.out = out, .call = call, .err = err};
   struct stat st;
   int32_t rc = root_of(self, ref->uri, w.path, sizeof(w.path), err);
@@ -212,7 +212,12 @@ static int32_t read_range(void *self, const struct ome_call *call, const struct 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
 static const struct ome_key key_pvc_root = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "pvc_root", NULL,
+    sizeof(struct ome_key),
+    OME_KEY_STRING,
+    0,
+    0,
+    "pvc_root",
+    NULL,
     "Folder that persistent volume claims are mounted below, as [NAMESPACE/]CLAIM; without it pvc:// is refused."};
 static const struct ome_key *const keys[] = {&key_pvc_root, NULL};
 

@@ -71,10 +71,11 @@ static void test_safetensors(void **state) {
   struct ome_err err = ERR_INIT;
 
   (void)state;
-  safetensors(&weights,
-              "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"BF16\",\"shape\":[10,3],\"data_offsets\":[0,60]},"
-              "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[60,64]}}",
-              64);
+  safetensors(
+      &weights,
+      "{\"__metadata__\":{\"format\":\"pt\"},\"a\":{\"dtype\":\"BF16\",\"shape\":[10,3],\"data_offsets\":[0,60]},"
+      "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[60,64]}}",
+      64);
   const struct memory_file files[] = {{"config.json", llama, sizeof(llama) - 1},
                                       {"model.safetensors", weights.data, weights.len}};
   if (look(files, 2, &f, &err) != OME_OK)
@@ -94,7 +95,8 @@ static void test_index_names_the_shards(void **state) {
   _cleanup_buf_ struct buf two = BUF_INIT;
   _cleanup_model_facts_ struct model_facts f = {0};
   struct ome_err err = ERR_INIT;
-  static const char index[] = "{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\",\"c\":\"m1.safetensors\"}}";
+  static const char index[] =
+      "{\"weight_map\":{\"a\":\"m1.safetensors\",\"b\":\"m2.safetensors\",\"c\":\"m1.safetensors\"}}";
 
   (void)state;
   safetensors(&one, "{\"a\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]}}", 8);
@@ -256,9 +258,9 @@ static void test_size_texts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_safetensors),       cmocka_unit_test(test_index_names_the_shards),
-      cmocka_unit_test(test_config_alone),      cmocka_unit_test(test_broken_headers),
-      cmocka_unit_test(test_gguf),              cmocka_unit_test(test_gguf_cut_anywhere),
+      cmocka_unit_test(test_safetensors),  cmocka_unit_test(test_index_names_the_shards),
+      cmocka_unit_test(test_config_alone), cmocka_unit_test(test_broken_headers),
+      cmocka_unit_test(test_gguf),         cmocka_unit_test(test_gguf_cut_anywhere),
       cmocka_unit_test(test_size_texts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

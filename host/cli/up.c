@@ -50,6 +50,8 @@ struct platform {
 static void platform_stop(struct platform *p) {
   controller_stop(p->controller);
   agent_stop(p->agent);
+  if (p->apiserver)
+    apiserver_set_logs(p->apiserver, NULL, NULL);
   local_stop(p->local);
   gateway_stop(p->gateway);
   plugins_free(p->plugins);

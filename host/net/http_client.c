@@ -82,6 +82,20 @@ static void tell_head(struct http_fetch *f) {
     f->refused = true;
 }
 
+/* "Name: value" of N bytes, its name in lower case. */
+static void add_header_line(struct buf *head, const char *data, size_t n) {
+  size_t i = 0;
+
+  for (; i < n && data[i] != ':'; i++)
+    buf_addc(head, (char)tolower((unsigned char)data[i]));
+  buf_adds(head, ": ");
+  for (i++; i < n && (data[i] == ' ' || data[i] == '\t'); i++)
+    continue;
+  if (i < n)
+    buf_add(head, data + i, n - i);
+  buf_addc(head, '\n');
+}
+
 /* One header line of one of the answers (1xx, redirects and the last); each status line starts a new head. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg) {
   struct http_fetch *f = arg;
@@ -94,23 +108,15 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg) {
     buf_clear(&f->head);
     return len;
   }
-  if (n == 0) {
-    int status = fetch_status(f);
-    /* A redirect's head is told with its body, if it turns out to be the last answer. */
-    if (status >= 200 && (status < 300 || status >= 400))
-      tell_head(f);
-    return f->refused ? 0 : len;
+  if (n) {
+    add_header_line(&f->head, data, n);
+    return len;
   }
-  size_t name = 0;
-  for (; name < n && data[name] != ':'; name++)
-    buf_addc(&f->head, (char)tolower((unsigned char)data[name]));
-  buf_adds(&f->head, ": ");
-  for (name++; name < n && (data[name] == ' ' || data[name] == '\t'); name++)
-    continue;
-  if (name < n)
-    buf_add(&f->head, data + name, n - name);
-  buf_addc(&f->head, '\n');
-  return len;
+  int status = fetch_status(f);
+  /* A redirect's head is told with its body, if it turns out to be the last answer. */
+  if (status >= 200 && (status < 300 || status >= 400))
+    tell_head(f);
+  return f->refused ? 0 : len;
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *arg) {

@@ -164,15 +164,23 @@ char *path_join(const char *dir, const char *name) {
   return str_printf("%s%s%s", dir, has_suffix(dir, "/") ? "" : "/", name);
 }
 
+static bool has_control(const char *s) {
+  for (; *s; s++)
+    if ((unsigned char)*s < ' ' || *s == 0x7f || *s == '\\')
+      return true;
+  return false;
+}
+
+static bool is_dots(const char *part, size_t n) {
+  return (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.');
+}
+
 bool path_is_safe(const char *name) {
-  if (!name || !*name || strlen(name) > 1024)
+  if (!name || !*name || strlen(name) > 1024 || has_control(name))
     return false;
-  for (const char *p = name; *p; p++)
-    if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '\\')
-      return false;
   for (const char *part = name;;) {
     size_t n = strcspn(part, "/");
-    if (n == 0 || n > 255 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
+    if (n == 0 || n > 255 || is_dots(part, n))
       return false;
     if (!part[n])
       return true;

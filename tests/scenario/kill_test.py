@@ -50,7 +50,13 @@ def check_models(platform, digest):
                 assert hashlib.sha256(data).hexdigest() == digest, f"{name} is Ready and wrong"
 
 
-def one_round(platform, marker, acknowledged, digest, moment):
+def kill_while_starting(platform, moment):
+    platform.spawn()
+    time.sleep(moment / 10)  # a start takes some tenths of a second
+    platform.kill()
+
+
+def one_round(platform, acknowledged, digest, moment):
     platform.start()
     platform.apply(scenario.model("tiny", "hf://test/tiny"))
     platform.apply(scenario.runtime())
@@ -61,7 +67,7 @@ def one_round(platform, marker, acknowledged, digest, moment):
     time.sleep(moment)  # the random point is the subject of the test
     platform.kill()
     writer.join()
-    wait_for("the processes to end", lambda: not scenario.processes_with(marker))
+    wait_for("the processes to end", lambda: not scenario.processes_with(platform.data))
 
 
 def main():
@@ -77,7 +83,9 @@ def main():
         platform = Platform(folder, hub)
         acknowledged = []
         for number in range(rounds):
-            one_round(platform, platform.data, acknowledged, digest, chance.uniform(0.0, 2.5))
+            if number % 5 == 4:
+                kill_while_starting(platform, chance.uniform(0.0, 2.5))
+            one_round(platform, acknowledged, digest, chance.uniform(0.0, 2.5))
         platform.start()
         stored = {o["metadata"]["name"] for o in platform.api("GET", "/api/v1/namespaces/default/configmaps")["items"]}
         lost = [name for name in acknowledged if name not in stored]

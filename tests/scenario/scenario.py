@@ -60,11 +60,15 @@ def wait_for(what, condition, seconds=None):
 
 @contextlib.contextmanager
 def scratch():
+    """A folder that goes with the scenario; OME_KEEP=1 keeps it, to look at what went wrong."""
     folder = tempfile.mkdtemp(prefix="ome-scenario-")
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.environ.get("OME_KEEP"):
+            print("kept:", folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes_with(marker):
@@ -89,6 +93,8 @@ class Hub:
     def __init__(self, folder, *options):
         self.folder = folder
         self.port_file = folder.rstrip("/") + ".port"
+        if os.path.exists(self.port_file):  # of a hub before this one
+            os.remove(self.port_file)
         self.process = subprocess.Popen([OME, "hub", folder, "--port", "0", "--port-file", self.port_file, *options],
                                         stderr=subprocess.DEVNULL)
         self.port = int(wait_for("the hub's port", self._port))
@@ -109,6 +115,8 @@ class Platform:
 
     def __init__(self, folder, hub=None, options=()):
         self.data = os.path.join(folder, "data")
+        self.report = os.path.join(folder, "report.txt")  # what `ome up` told its terminal
+        os.makedirs(folder, exist_ok=True)
         self.port, self.gateway = free_port(), free_port()
         self.options = list(options)
         self.env = dict(os.environ, HF_ENDPOINT=hub.url if hub else "http://127.0.0.1:1")
@@ -118,31 +126,33 @@ class Platform:
         return [OME, "up", "--data", self.data, "--port", str(self.port), "--gateway-port", str(self.gateway),
                 *self.options, *more]
 
+    def spawn(self, *more):
+        """Starts it and waits for nothing."""
+        with open(self.report, "w") as report:
+            self.process = subprocess.Popen(self.command(*more), env=self.env, stderr=report)
+
     def start(self, *more):
-        self.process = subprocess.Popen(self.command(*more), env=self.env, stderr=subprocess.PIPE, text=True)
-        wait_for("the API server", self.healthy)
+        self.spawn(*more)
+        wait_for("ome up to be up", self.is_up)
         return self
 
-    def healthy(self):
+    def said(self):
+        return open(self.report).read()
+
+    def is_up(self):
         if self.process.poll() is not None:
-            raise AssertionError(f"ome up ended with {self.process.returncode}: {self.process.stderr.read()}")
-        try:
-            return self.raw("GET", "/readyz")[0] == 200
-        except (OSError, FileNotFoundError):
-            return False
+            raise AssertionError(f"ome up ended with {self.process.returncode}: {self.said()}")
+        return "ome is up" in self.said()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        self.process.stderr.close()
 
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
             if self.process.wait(DEADLINE) != 0:
-                raise AssertionError(f"ome up ended with {self.process.returncode}: {self.process.stderr.read()}")
-        if self.process:
-            self.process.stderr.close()
+                raise AssertionError(f"ome up ended with {self.process.returncode}: {self.said()}")
 
     @property
     def kubeconfig(self):

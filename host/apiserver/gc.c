@@ -78,6 +78,15 @@ void gc_look(struct gc *g, const struct resource *r, struct json_object *o) {
     gc_owner_gone(g, json_str(json_index(refs, i), "uid", ""));
 }
 
+void gc_removed(struct gc *g, struct json_object *o) {
+  struct json_object *refs = json_at(o, "metadata.ownerReferences");
+
+  gc_owner_gone(g, meta_uid(o));
+  /* An owner may have been waiting for just this one. */
+  for (size_t i = 0; i < json_len(refs); i++)
+    gc_owner_gone(g, json_str(json_index(refs, i), "uid", ""));
+}
+
 /* ---- one owner -------------------------------------------------------------------------------------------------- */
 
 struct dependents {
@@ -100,7 +109,7 @@ static void dependents_fini(struct dependents *d) {
 
 /* Whether an owner reference leads to something that is there. */
 static bool owner_exists(struct apiserver *s, struct json_object *ref) {
-  return store_has_uid(s->store, json_str(ref, "uid", ""));
+  return store_find_uid(s->store, json_str(ref, "uid", ""), NULL, NULL);
 }
 
 static void report(const char *what, const struct place *p, const struct ome_err *err) {
@@ -151,35 +160,16 @@ static void delete_dependent(struct apiserver *s, const struct resource *r, stru
 
 /* What the owner with UID, if it is still there, wants of its dependents. */
 struct owner {
+  struct apiserver *server;
   struct json_object *object; /* NULL: gone */
   const struct resource *resource;
 };
 
-static struct owner find_owner(struct apiserver *s, const char *uid, const struct dependents *d) {
-  struct owner none = {NULL, NULL};
+static void load_owner(void *arg, const char *collection, const char *ns, const char *name) {
+  struct owner *owner = arg;
 
-  if (!store_has_uid(s->store, uid))
-    return none;
-  /* Its name stands in the references to it. */
-  for (size_t i = 0; i < d->list.len; i++) {
-    const struct place *p = &d->list.items[i];
-    const struct resource *r = registry_by_collection(s->registry, p->collection);
-    _cleanup_json_ struct json_object *o = r ? load(s, r, p->ns, p->name) : NULL;
-    struct json_object *ref = json_find(json_at(o, "metadata.ownerReferences"), "uid", uid);
-    if (!ref)
-      continue;
-    const char *api_version = json_str(ref, "apiVersion", "");
-    const char *slash = strchr(api_version, '/');
-    _cleanup_free_ char *group = slash ? str_copy(api_version, (size_t)(slash - api_version)) : strdup("");
-    const struct resource *owner =
-        registry_find_kind(s->registry, group, slash ? slash + 1 : api_version, json_str(ref, "kind", ""));
-    struct json_object *found =
-        owner ? load(s, owner, owner->namespaced ? p->ns : "", json_str(ref, "name", "")) : NULL;
-    if (found && streq(meta_uid(found), uid))
-      return (struct owner){found, owner};
-    json_unref(found);
-  }
-  return none;
+  owner->resource = registry_by_collection(owner->server->registry, collection);
+  owner->object = owner->resource ? load(owner->server, owner->resource, ns, name) : NULL;
 }
 
 static void handle_dependent(struct apiserver *s, const char *uid, const struct place *p, bool orphan,
@@ -218,8 +208,8 @@ static void handle_owner(struct gc *g, const char *uid) {
 
   if (store_owned(s->store, uid, add_dependent, &d, &err) != OME_OK)
     return;
-  struct owner owner = find_owner(s, uid, &d);
-  bool there = store_has_uid(s->store, uid);
+  struct owner owner = {.server = s};
+  bool there = store_find_uid(s->store, uid, load_owner, &owner);
   bool orphan = owner.object && meta_deleting(owner.object) && meta_has_finalizer(owner.object, "orphan");
   bool foreground =
       owner.object && meta_deleting(owner.object) && meta_has_finalizer(owner.object, "foregroundDeletion");
@@ -255,14 +245,7 @@ static void handle_object(struct gc *g, const struct place *p) {
   if (!o)
     return;
   if (meta_deleting(o)) {
-    _cleanup_(dependents_fini) struct dependents d = {{0}};
-    struct ome_err err = ERR_INIT;
-    bool waits = meta_has_finalizer(o, "foregroundDeletion") || meta_has_finalizer(o, "orphan");
-    if (waits && store_owned(s->store, meta_uid(o), add_dependent, &d, &err) == OME_OK && d.list.len == 0) {
-      (void)meta_remove_finalizer(o, "foregroundDeletion");
-      (void)meta_remove_finalizer(o, "orphan");
-      put(s, r, o, p);
-    }
+    handle_owner(g, meta_uid(o)); /* it may wait for dependents that it does not have */
     return;
   }
   for (size_t i = 0; i < json_len(refs); i++)

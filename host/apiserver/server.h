@@ -176,6 +176,8 @@ void service_stored(struct apiserver *s, struct json_object *o, struct json_obje
 /* gc.c */
 int32_t gc_new(struct apiserver *s, struct gc **out, struct ome_err *err);
 void gc_free(struct gc *g);
+/* O was taken out of the store: what it owned, and owners that waited for it, are looked at. */
+void gc_removed(struct gc *g, struct json_object *o);
 /* The owner UID is gone, or waits for its dependents. */
 void gc_owner_gone(struct gc *g, const char *uid);
 /* O was written: are its owners still there; does it hold up an owner's deletion. */

@@ -29,7 +29,7 @@ enum statement {
   DELETE_OWNERS,
   ADD_OWNER,
   OWNED,
-  HAS_UID,
+  FIND_UID,
   IN_NAMESPACE,
   SET_VERSION,
   BEGIN,
@@ -68,7 +68,7 @@ static const char *const sql[STATEMENTS] = {
     [DELETE_OWNERS] = "DELETE FROM owners WHERE collection=?1 AND ns=?2 AND name=?3",
     [ADD_OWNER] = "INSERT OR IGNORE INTO owners (owner, collection, ns, name) VALUES (?4, ?1, ?2, ?3)",
     [OWNED] = "SELECT collection, ns, name FROM owners WHERE owner=?1",
-    [HAS_UID] = "SELECT 1 FROM objects WHERE uid=?1",
+    [FIND_UID] = "SELECT collection, ns, name FROM objects WHERE uid=?1",
     [IN_NAMESPACE] = "SELECT collection, ns, name FROM objects WHERE ns=?1",
     [SET_VERSION] = "UPDATE meta SET value=?1 WHERE key='version'",
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -404,11 +404,21 @@ int32_t store_in_namespace(struct store *s, const char *ns, store_ref_fn *each, 
   return each_ref(s, IN_NAMESPACE, ns, each, arg, err);
 }
 
-bool store_has_uid(struct store *s, const char *uid) {
-  sqlite3_stmt *q = bind(s, HAS_UID, uid, NULL, NULL, NULL);
+bool store_find_uid(struct store *s, const char *uid, store_ref_fn *each, void *arg) {
+  sqlite3_stmt *q = bind(s, FIND_UID, uid, NULL, NULL, NULL);
+  _cleanup_free_ char *collection = NULL;
+  _cleanup_free_ char *ns = NULL;
+  _cleanup_free_ char *name = NULL;
   bool found = sqlite3_step(q) == SQLITE_ROW;
 
-  (void)sqlite3_reset(q);
+  if (found) {
+    collection = strdup((const char *)sqlite3_column_text(q, 0));
+    ns = strdup((const char *)sqlite3_column_text(q, 1));
+    name = strdup((const char *)sqlite3_column_text(q, 2));
+  }
+  (void)sqlite3_reset(q); /* EACH may ask again */
+  if (found && each && collection && ns && name)
+    each(arg, collection, ns, name);
   return found;
 }
 

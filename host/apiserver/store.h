@@ -59,8 +59,8 @@ int32_t store_delete(struct store *s, const struct store_key *key, struct json_o
 /* Objects that name UID as an owner: EACH gets collection, ns and name. */
 typedef void store_ref_fn(void *arg, const char *collection, const char *ns, const char *name);
 int32_t store_owned(struct store *s, const char *uid, store_ref_fn *each, void *arg, struct ome_err *err);
-/* Whether an object of UID is there. */
-bool store_has_uid(struct store *s, const char *uid);
+/* Whether an object of UID is there; EACH (may be NULL) is told where. */
+bool store_find_uid(struct store *s, const char *uid, store_ref_fn *each, void *arg);
 /* Every namespaced object of NS. */
 int32_t store_in_namespace(struct store *s, const char *ns, store_ref_fn *each, void *arg, struct ome_err *err);
 

@@ -180,8 +180,7 @@ int32_t remove_object(struct apiserver *s, const struct resource *r, struct json
   touch_turn_end(s);
   if (rc != OME_OK)
     return rc;
-  gc_owner_gone(s->gc, meta_uid(o));
-  gc_look(s->gc, r, o);
+  gc_removed(s->gc, o);
   if (streq(r->kind, "CustomResourceDefinition"))
     crd_changed(s, o);
   if (is_service(r))

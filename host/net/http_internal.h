@@ -15,6 +15,8 @@ struct evconnlistener;
 #define HTTP_MAX_HEAD ((size_t)64 << 10)
 #define HTTP_BUFFER ((size_t)256 << 10)
 
+enum http_event { HTTP_EVENT_NONE, HTTP_EVENT_HEAD, HTTP_EVENT_BODY, HTTP_EVENT_END };
+
 struct http_server {
   struct loop *loop;
   struct http_server_config cfg;
@@ -61,7 +63,7 @@ struct http_connection {
   struct http_exchange *exchange; /* being received or answered */
   http_parser parser;
   /* what the parser paused for */
-  enum { HTTP_EVENT_NONE, HTTP_EVENT_HEAD, HTTP_EVENT_BODY, HTTP_EVENT_END } event;
+  enum http_event event;
   const char *piece;
   size_t piece_len;
   bool in_value;  /* header pieces: a value is being read */

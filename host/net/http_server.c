@@ -18,7 +18,7 @@
 
 /* ---- the parser's callbacks: they note, pause and return; http_connection_process() acts ---------------------- */
 
-static int pause_for(http_parser *p, int event) {
+static int pause_for(http_parser *p, enum http_event event) {
   struct http_connection *c = p->data;
 
   c->event = event;

@@ -4,6 +4,8 @@
 
 static unsigned suffix_digits(char c) {
   switch (c) {
+  case 'K':
+    return 3;
   case 'M':
     return 6;
   case 'B':

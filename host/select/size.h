@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Exact decimal arithmetic, no rounding: "7.11B" is 7110000000.  Suffixes are M, B and T, upper case, as OME reads
- * them; none is plain parameters.  False (OUT untouched) for anything else, for 0 and for what does not fit. */
+/* Exact decimal arithmetic, no rounding: "7.11B" is 7110000000.  Suffixes are K, M, B and T, upper case; none is plain
+ * parameters.  (OME reads no K, though its agent, like ours, writes it for small models.)  False (OUT untouched) for
+ * anything else, for 0 and for what does not fit. */
 bool size_parse(const char *text, uint64_t *out);
 
 #endif

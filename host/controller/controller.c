@@ -228,7 +228,8 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
   return OME_OK;
 }
 
-/* Workers end before the caches that they read; events that still come then find nothing to queue into. */
+/* Workers end before the caches that they read; events that still come then find nothing to queue into.  The handler of
+ * a cache may read those that were started before it, so that caches end in reverse. */
 void controller_stop(struct controller *c) {
   if (!c)
     return;
@@ -236,7 +237,7 @@ void controller_stop(struct controller *c) {
   for (size_t i = 0; i < QUEUE_COUNT; i++)
     kube_queue_free(c->queues[i]);
   children_stop(c);
-  for (size_t i = 0; i < WATCH_COUNT; i++)
+  for (size_t i = WATCH_COUNT; i-- > 0;)
     kube_cache_free(c->watches[i]);
   kube_recorder_free(c->recorder);
   world_fini(c);

@@ -12,6 +12,7 @@
 #include "kube/meta.h"
 #include "kube/queue.h"
 #include "model/facts.h"
+#include "os/file.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,7 +41,8 @@ struct agent {
 static void on_model(void *arg, const struct kube_event *event) {
   struct agent *a = arg;
 
-  kube_queue_add(a->queue, meta_namespace(event->object), meta_name(event->object));
+  if (atomic_load(&a->started)) /* what came before is listed when the start is over */
+    kube_queue_add(a->queue, meta_namespace(event->object), meta_name(event->object));
 }
 
 static void add_all(struct agent *a, int watch) {
@@ -69,7 +71,7 @@ static void on_node(void *arg, const struct kube_event *event) {
 static void on_record(void *arg, const struct kube_event *event) {
   struct agent *a = arg;
 
-  if (!atomic_load(&a->started) || event->type == KUBE_ADDED || same_at(event, "data"))
+  if (!atomic_load(&a->started) || same_at(event, "data"))
     return;
   add_all(a, WATCH_CLUSTER_MODELS);
   add_all(a, WATCH_MODELS);
@@ -101,7 +103,8 @@ static bool is_cancelled(void *arg) {
   if (atomic_load(&t->agent->stopping))
     return true;
   _cleanup_json_ struct json_object *now = find_model(t);
-  return !now || meta_deleting(now) || !streq(meta_uid(now), t->uid) ||
+  const char *path = json_str(now, "spec.storage.path", "");
+  return !now || (*path && !streq(path, t->path)) || meta_deleting(now) || !streq(meta_uid(now), t->uid) ||
          !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) || json_flag(now, "spec.disabled", false);
 }
 
@@ -185,7 +188,7 @@ static int32_t read_params(const struct task *t, struct params *p, struct ome_er
   int32_t rc = read_secret(t, p, err);
 
   if (rc == OME_OK && json_is(parameters, json_type_object)) {
-    json_object_object_foreach(parameters, key, v) {
+    json_object_object_foreach (parameters, key, v) {
       if (v && !add_param(p, key, json_object_get_string(v)))
         return fail_memory(err);
     }
@@ -200,11 +203,13 @@ static int32_t bring(struct task *t, struct json_object **report, struct ome_err
   struct agent *a = t->agent;
   _cleanup_(params_fini) struct params params = {{0}};
   _cleanup_manifest_ struct manifest manifest = {0};
-  _cleanup_free_ char *staging = shelf_staging(&a->shelf, t->key);
+  _cleanup_free_ char *staging = NULL;
   struct plugin_instance *storage = NULL;
   _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
-  int32_t rc = staging ? read_params(t, &params, err) : fail_memory(err);
+  int32_t rc = shelf_stage(&a->shelf, t->key, t->path, &staging, err);
 
+  if (rc == OME_OK)
+    rc = read_params(t, &params, err);
   struct ome_model_ref ref = {
       .struct_size = sizeof(ref), .uri = t->uri, .params = params.list.items, .nparams = params.list.len};
   const struct plugin_call call = {.timeout_ms = 300000, .trace_id = t->key, .cancelled = is_cancelled, .arg = t};
@@ -222,12 +227,14 @@ static int32_t bring(struct task *t, struct json_object **report, struct ome_err
   if (rc == OME_OK)
     rc = transfer_run(&job, err);
   if (rc == OME_OK)
+    rc = shelf_prune(staging, &manifest, err);
+  if (rc == OME_OK)
     rc = model_facts_of_path(staging, &facts, err);
   if (rc != OME_OK)
     return rc;
   *report = model_facts_config(&facts);
   (void)json_set_str(*report, "artifact.sha", manifest.revision ? manifest.revision : "");
-  return shelf_publish(&a->shelf, t->key, t->uri, t->path, &manifest, *report, err);
+  return shelf_publish(&a->shelf, t->key, t->uri, t->path, staging, &manifest, *report, err);
 }
 
 /* Pods mount what the spec names: the place that we chose is written there. */
@@ -277,17 +284,35 @@ static int32_t make_ready(struct task *t, struct ome_err *err) {
   return rc == OME_OK ? tell(t, RECORD_READY, report, NULL, NULL, err) : rc;
 }
 
-static int32_t let_go(struct task *t, struct ome_err *err) {
+/* Whether the cluster may have heard of the model from here.  A model that is going is not looked at again, and the
+ * cache may lag behind our own last write: then the server is asked. */
+static int32_t was_told(const struct task *t, bool *out, struct ome_err *err) {
   struct agent *a = t->agent;
-  _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
-  bool told = json_get(json_at(map, "data"), t->key) != NULL;
-  int32_t rc = OME_OK;
-
-  /* Pods first lose the label, then the files go, then the cluster hears that they are gone. */
   _cleanup_free_ char *label = name_model_label(t->ns, t->name);
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
-  told = told || (label && meta_label(node, label));
-  rc = shelf_remove(&a->shelf, t->key, err);
+  _cleanup_json_ struct json_object *map = NULL;
+  int32_t rc = label ? OME_OK : fail_memory(err);
+
+  if (rc == OME_OK && (!t->model || meta_deleting(t->model)))
+    rc = kube_get(a->client, &KUBE_CONFIGMAPS, a->ns, a->node, &map, err);
+  else
+    map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+  if (rc != OME_OK && rc != OME_E_NOT_FOUND)
+    return rc;
+  *out = json_get(json_at(map, "data"), t->key) || (label && meta_label(node, label)) || shelf_holds(&a->shelf, t->key);
+  return OME_OK;
+}
+
+/* Pods first lose the label, then the files go, then the cluster hears that they are gone. */
+static int32_t let_go(struct task *t, struct ome_err *err) {
+  struct agent *a = t->agent;
+  bool told = false;
+  int32_t rc = was_told(t, &told, err);
+
+  if (rc == OME_OK && told)
+    rc = record_unlabel(&a->record, t->ns, t->name, err);
+  if (rc == OME_OK)
+    rc = shelf_remove(&a->shelf, t->key, err);
   return rc == OME_OK && told ? record_remove(&a->record, t->ns, t->name, err) : rc;
 }
 
@@ -307,8 +332,8 @@ static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err
   (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
   if (!t->path)
     return fail_memory(err);
-  if (t->path[0] != '/' || strstr(t->path, "/../"))
-    return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" must be absolute and without \"..\"", t->path);
+  if (t->path[0] != '/' || !path_is_safe(t->path + 1))
+    return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" is no plain absolute path", t->path);
   *requeue_ms = CHECK_AGAIN_MS;
   return make_ready(t, err);
 }

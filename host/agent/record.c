@@ -57,8 +57,9 @@ static int32_t put_key(const struct record *r, const char *key, const char *text
   if (rc != OME_E_NOT_FOUND || !text)
     return rc == OME_E_NOT_FOUND ? OME_OK : rc;
   rc = kube_create(r->client, &KUBE_CONFIGMAPS, patch, NULL, err);
-  return rc == OME_E_EXISTS ? fail(err, OME_E_CONFLICT, "ConfigMap %s/%s: made by somebody else just now", r->ns, r->node)
-                            : rc;
+  return rc == OME_E_EXISTS
+             ? fail(err, OME_E_CONFLICT, "ConfigMap %s/%s: made by somebody else just now", r->ns, r->node)
+             : rc;
 }
 
 static int32_t put_label(const struct record *r, const char *key, const char *value, struct ome_err *err) {
@@ -87,10 +88,15 @@ int32_t record_put(const struct record *r, const struct record_entry *e, struct 
   return rc == OME_OK && e->status == RECORD_READY ? put_label(r, label, statuses[e->status], err) : rc;
 }
 
+int32_t record_unlabel(const struct record *r, const char *model_ns, const char *model, struct ome_err *err) {
+  _cleanup_free_ char *label = name_model_label(model_ns, model);
+
+  return label ? put_label(r, label, NULL, err) : fail_memory(err);
+}
+
 int32_t record_remove(const struct record *r, const char *model_ns, const char *model, struct ome_err *err) {
   _cleanup_free_ char *key = name_model_key(model_ns, model);
-  _cleanup_free_ char *label = name_model_label(model_ns, model);
-  int32_t rc = key && label ? put_label(r, label, NULL, err) : fail_memory(err);
+  int32_t rc = key ? record_unlabel(r, model_ns, model, err) : fail_memory(err);
 
   return rc == OME_OK ? put_key(r, key, NULL, err) : rc;
 }

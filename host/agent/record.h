@@ -19,13 +19,15 @@ struct record_entry {
   const char *model_ns; /* NULL: cluster-scoped */
   const char *model;
   enum record_status status;
-  struct json_object *config; /* borrowed; NULL: none */
+  struct json_object *config;            /* borrowed; NULL: none */
   const struct transfer_event *progress; /* NULL: none */
-  const char *message;        /* NULL: none */
+  const char *message;                   /* NULL: none */
 };
 
 /* Writes the entry and sets the label; the label says Ready only after the entry does. */
 int32_t record_put(const struct record *r, const struct record_entry *e, struct ome_err *err);
+/* Takes the label away: from now on no pod comes here for the model. */
+int32_t record_unlabel(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
 /* Takes both away; the label first. */
 int32_t record_remove(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
 /* Whether NODE and CONFIG_MAP (either may be NULL) say that the model is Ready. */

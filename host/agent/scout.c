@@ -15,7 +15,7 @@ static void refuse(struct scout_decision *d, const char *why) {
 static bool labels_match(struct json_object *selector, struct json_object *node, struct scout_decision *out) {
   if (!json_is(selector, json_type_object))
     return true;
-  json_object_object_foreach(selector, key, v) {
+  json_object_object_foreach (selector, key, v) {
     const char *want = v ? json_object_get_string(v) : "";
     if (streq(meta_label(node, key), want))
       continue;

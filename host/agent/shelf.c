@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "os/file.h"
 
+#include <fts.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,10 +29,6 @@ void shelf_close(struct shelf *s) {
 
 char *shelf_path(const struct shelf *s, const char *key, const char *spec_path) {
   return *spec_path ? strdup(spec_path) : str_printf("%s/models/%s", s->root, key);
-}
-
-char *shelf_staging(const struct shelf *s, const char *key) {
-  return str_printf("%s/staging/%s", s->root, key);
 }
 
 static char *record_path(const struct shelf *s, const char *key) {
@@ -106,22 +103,120 @@ static int32_t write_record(const struct shelf *s, const char *key, struct json_
   return path && text ? file_write(path, text, strlen(text), 0644, err) : fail_memory(err);
 }
 
-/* Puts STAGING where PATH is; on another file system the move is no rename and is refused with a hint. */
+/* ---- staging ---------------------------------------------------------------------------------------------------- */
+
+/* The file that names a staging folder outside the store; new. */
+static char *note_path(const struct shelf *s, const char *key) {
+  return str_printf("%s/records/%s.staging", s->root, key);
+}
+
+/* The file system that PATH is on, or would be: that of its nearest folder. */
+static bool device_of(const char *path, dev_t *out) {
+  _cleanup_free_ char *copy = strdup(path);
+  struct stat st;
+
+  while (copy && stat(*copy ? copy : "/", &st) != 0) {
+    char *slash = strrchr(copy, '/');
+    if (!slash)
+      return false;
+    *slash = '\0';
+  }
+  if (copy)
+    *out = st.st_dev;
+  return copy != NULL;
+}
+
+/* Removes a staging folder and the ledger beside it. */
+static int32_t clear_staging(const char *staging, struct ome_err *err) {
+  _cleanup_free_ char *ledger = str_printf("%s.ledger", staging);
+  int32_t rc = ledger ? tree_remove(staging, err) : fail_memory(err);
+
+  if (rc == OME_OK && unlink(ledger) != 0 && errno != ENOENT)
+    rc = fail_errno(err, "remove", ledger);
+  return rc;
+}
+
+/* Clears the staging folder outside the store that a note names, unless it is KEEP (may be NULL). */
+static int32_t clear_noted(const struct shelf *s, const char *key, const char *keep, struct ome_err *err) {
+  _cleanup_free_ char *note = note_path(s, key);
+  _cleanup_free_ char *noted = NULL;
+  struct ome_err absent = ERR_INIT;
+  size_t len;
+
+  if (!note)
+    return fail_memory(err);
+  if (file_read(note, 4096, &noted, &len, &absent) != OME_OK || (keep && streq(noted, keep)))
+    return OME_OK;
+  int32_t rc = clear_staging(noted, err);
+  if (rc == OME_OK && unlink(note) != 0 && errno != ENOENT)
+    rc = fail_errno(err, "remove", note);
+  return rc;
+}
+
+int32_t shelf_stage(const struct shelf *s, const char *key, const char *path, char **out, struct ome_err *err) {
+  _cleanup_free_ char *own = str_printf("%s/staging/%s", s->root, key);
+  _cleanup_free_ char *beside = str_printf("%.*s/.%s.incoming", (int)(strrchr(path, '/') - path), path, key);
+  _cleanup_free_ char *note = note_path(s, key);
+  dev_t here;
+  dev_t there;
+
+  if (!own || !beside || !note)
+    return fail_memory(err);
+  bool apart = device_of(s->root, &here) && device_of(path, &there) && here != there;
+  int32_t rc = clear_noted(s, key, apart ? beside : NULL, err);
+  if (rc == OME_OK && apart) /* the note first: a folder that appears is always one that is known */
+    rc = file_write(note, beside, strlen(beside), 0644, err);
+  if (rc == OME_OK)
+    *out = apart ? TAKE_PTR(beside) : TAKE_PTR(own);
+  return rc;
+}
+
+static bool names_file(const struct manifest *m, const char *path) {
+  size_t low = 0;
+
+  for (size_t high = m->files.len; low < high;) { /* they are ordered by path */
+    size_t mid = low + (high - low) / 2;
+    int order = strcmp(path, m->files.items[mid].path);
+    if (order == 0)
+      return true;
+    if (order < 0)
+      high = mid;
+    else
+      low = mid + 1;
+  }
+  return false;
+}
+
+int32_t shelf_prune(const char *staging, const struct manifest *manifest, struct ome_err *err) {
+  char *const roots[] = {(char *)(uintptr_t)staging, NULL};
+  FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+  int32_t rc = walk ? OME_OK : fail_errno(err, "prune", staging);
+
+  for (FTSENT *e; rc == OME_OK && (e = fts_read(walk)) != NULL;) {
+    if (e->fts_info == FTS_D || e->fts_level == 0)
+      continue;
+    if (e->fts_info == FTS_DP)
+      (void)rmdir(e->fts_accpath); /* only what is empty goes */
+    else if (!names_file(manifest, e->fts_path + strlen(staging) + 1) && unlink(e->fts_accpath) != 0)
+      rc = fail_errno(err, "prune", e->fts_path);
+  }
+  if (walk)
+    (void)fts_close(walk);
+  return rc;
+}
+
+/* ---- publishing ------------------------------------------------------------------------------------------------- */
+
+/* Puts STAGING where PATH is; both are on one file system (shelf_stage()). */
 static int32_t move(const char *staging, const char *path, struct ome_err *err) {
   _cleanup_free_ char *folder = str_copy(path, (size_t)(strrchr(path, '/') - path));
   int32_t rc = folder ? dir_make(*folder ? folder : "/", 0755, err) : fail_memory(err);
 
   if (rc == OME_OK)
     rc = tree_remove(path, err);
-  if (rc != OME_OK)
-    return rc;
-  if (rename(staging, path) != 0)
-    return errno == EXDEV ? fail(err, OME_E_INVALID,
-                                 "publish: %s: it is on another file system than the store; leave spec.storage.path "
-                                 "empty or put the store there",
-                                 path)
-                          : fail_errno(err, "publish", path);
-  return dir_sync(*folder ? folder : "/", err);
+  if (rc == OME_OK && rename(staging, path) != 0)
+    rc = fail_errno(err, "publish", path);
+  return rc == OME_OK ? dir_sync(*folder ? folder : "/", err) : rc;
 }
 
 /* Whether PATH may be replaced: it is in the store, a record of this model names it, or there is nothing in it. */
@@ -141,44 +236,81 @@ static int32_t check_target(const struct shelf *s, const char *key, const char *
               "publish: %.200s: is there and was not made by this model; choose another spec.storage.path", path);
 }
 
+/* Removes what RECORD calls "previous", the folder that the model had before, and forgets it. */
+static int32_t leave_previous(const struct shelf *s, const char *key, struct json_object *record, struct ome_err *err) {
+  const char *previous = json_str(record, "previous", NULL);
+
+  if (!previous)
+    return OME_OK;
+  int32_t rc = tree_remove(previous, err);
+  if (rc != OME_OK)
+    return rc;
+  json_object_object_del(record, "previous");
+  return write_record(s, key, record, err);
+}
+
+/* Where the model was before, when that is not PATH; NULL: nowhere.  Borrowed from OLD. */
+static const char *previous_of(struct json_object *old, const char *path) {
+  const char *before = json_str(old, "previous", NULL); /* a change of path that was cut short */
+
+  if (!before)
+    before = json_str(old, "path", NULL);
+  return before && !streq(before, path) ? before : NULL;
+}
+
 /* The record is written first: a folder that appears is always one that a record names, whatever happens between. */
-int32_t shelf_publish(const struct shelf *s, const char *key, const char *uri, const char *path,
+int32_t shelf_publish(const struct shelf *s, const char *key, const char *uri, const char *path, const char *staging,
                       const struct manifest *manifest, struct json_object *report, struct ome_err *err) {
-  _cleanup_free_ char *staging = shelf_staging(s, key);
+  _cleanup_json_ struct json_object *old = read_record(s, key);
   _cleanup_json_ struct json_object *record = json_object_new_object();
-  int32_t rc = staging ? check_target(s, key, path, err) : fail_memory(err);
+  const char *previous = previous_of(old, path);
+  int32_t rc = check_target(s, key, path, err);
 
   if (rc != OME_OK)
     return rc;
   (void)json_set_str(record, "uri", uri);
   (void)json_set_str(record, "path", path);
+  if (previous)
+    (void)json_set_str(record, "previous", previous);
   if (manifest->revision)
     (void)json_set_str(record, "revision", manifest->revision);
   (void)json_set(record, "files", describe_files(manifest, staging));
   (void)json_set(record, "report", json_object_get(report));
   rc = write_record(s, key, record, err);
-  return rc == OME_OK ? move(staging, path, err) : rc;
+  if (rc == OME_OK)
+    rc = leave_previous(s, key, record, err);
+  if (rc == OME_OK)
+    rc = move(staging, path, err);
+  return rc == OME_OK ? clear_noted(s, key, NULL, err) : rc;
+}
+
+/* ---- removing --------------------------------------------------------------------------------------------------- */
+
+bool shelf_holds(const struct shelf *s, const char *key) {
+  _cleanup_free_ char *record = record_path(s, key);
+  _cleanup_free_ char *note = note_path(s, key);
+  _cleanup_free_ char *staging = str_printf("%s/staging/%s", s->root, key);
+
+  return (record && file_exists(record)) || (note && file_exists(note)) || (staging && file_exists(staging));
 }
 
 int32_t shelf_remove(const struct shelf *s, const char *key, struct ome_err *err) {
   _cleanup_json_ struct json_object *record = read_record(s, key);
   _cleanup_free_ char *own = shelf_path(s, key, "");
-  _cleanup_free_ char *staging = shelf_staging(s, key);
+  _cleanup_free_ char *staging = str_printf("%s/staging/%s", s->root, key);
   _cleanup_free_ char *file = record_path(s, key);
-  const char *path = json_str(record, "path", NULL);
+  const char *const places[] = {json_str(record, "path", NULL), json_str(record, "previous", NULL), own};
   int32_t rc = own && staging && file ? OME_OK : fail_memory(err);
 
   /* Only what the record says is ours is removed outside the store. */
-  if (rc == OME_OK && path)
-    rc = tree_remove(path, err);
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(places); i++)
+    if (places[i])
+      rc = tree_remove(places[i], err);
   if (rc == OME_OK)
-    rc = tree_remove(own, err);
+    rc = clear_staging(staging, err);
   if (rc == OME_OK)
-    rc = tree_remove(staging, err);
+    rc = clear_noted(s, key, NULL, err);
   if (rc == OME_OK && unlink(file) != 0 && errno != ENOENT)
     rc = fail_errno(err, "remove", file);
-  _cleanup_free_ char *ledger = staging ? str_printf("%s.ledger", staging) : NULL;
-  if (rc == OME_OK && ledger && unlink(ledger) != 0 && errno != ENOENT)
-    rc = fail_errno(err, "remove", ledger);
   return rc;
 }

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAGE 1000u         /* files of one answer */
-#define LFS_FROM 1048576u  /* bytes from which a file counts as one of LFS, as .gguf and .safetensors always do */
+#define PAGE 1000u        /* files of one answer */
+#define LFS_FROM 1048576u /* bytes from which a file counts as one of LFS, as .gguf and .safetensors always do */
 
 struct hub {
   struct hub_config cfg;
@@ -143,10 +143,9 @@ static void answer_tree(struct hub *h, struct http_exchange *x, const struct rep
     if (is_in(r->files.items[i].path, folder, recursive && !streq(recursive, "false")))
       (void)json_object_array_add(list, describe(&r->files.items[i]));
   if (i < r->files.len) {
-    _cleanup_free_ char *link =
-        str_printf("<http://127.0.0.1:%u/api/models/%s/tree/%s%s%s?recursive=%s&cursor=%zu>; rel=\"next\"",
-                   http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder,
-                   recursive ? recursive : "false", i);
+    _cleanup_free_ char *link = str_printf(
+        "<http://127.0.0.1:%u/api/models/%s/tree/%s%s%s?recursive=%s&cursor=%zu>; rel=\"next\"",
+        http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder, recursive ? recursive : "false", i);
     if (link)
       http_add_header(x, "Link", link);
   }
@@ -172,7 +171,8 @@ static void answer_paths_info(struct http_exchange *x, const struct repository *
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-/* "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range, 0: none that we serve, -1: not satisfiable. */
+/* "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range, 0: none that we serve, -1: not satisfiable.
+ */
 static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last) {
   _cleanup_free_ char *copy = has_prefix(text, "bytes=") ? strdup(text + 6) : NULL;
   char *dash = copy ? strchr(copy, '-') : NULL;
@@ -233,6 +233,8 @@ static void answer_file(struct hub *h, struct http_exchange *x, const struct rep
     return;
   }
   int kind = range ? parse_range(range, f->size, &first, &last) : 0;
+  if (kind == 0)
+    first = 0;
   add_file_headers(x, r, f);
   if (kind < 0) {
     (void)close(fd);
@@ -253,7 +255,7 @@ static void answer_file(struct hub *h, struct http_exchange *x, const struct rep
     http_on_drain(x, hang_up, NULL);
     return;
   }
-  http_respond_file(x, fd, kind ? first : 0, len);
+  http_respond_file(x, fd, first, len);
   http_respond_end(x);
 }
 

@@ -22,8 +22,8 @@ struct repository {
   VEC(struct repo_file) files; /* by path */
 };
 
-/* Reads DIR; digests are taken over from OLD (may be NULL) for files that did not change.  OME_E_NOT_FOUND when there is
- * no such folder. */
+/* Reads DIR; digests are taken over from OLD (may be NULL) for files that did not change.  OME_E_NOT_FOUND when there
+ * is no such folder. */
 int32_t repository_read(const char *name, const char *dir, const struct repository *old, struct repository **out,
                         struct ome_err *err);
 void repository_free(struct repository *r);

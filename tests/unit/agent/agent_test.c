@@ -1,0 +1,370 @@
+/* The agent with everything around it in one process: the API server, a hub, the real storage plugin. */
+#include "../unit.h"
+
+#include "agent/agent.h"
+#include "api/schema.h"
+#include "apiserver/apiserver.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/yaml.h"
+#include "hub/hub.h"
+#include "kube/meta.h"
+#include "os/file.h"
+#include "transfer/http_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 30000u
+#define LABEL "models.ome.io/clusterbasemodel."
+#define PLUGIN OME_BINARY_DIR "/lib/ome/plugins/storage-hf.so"
+
+struct stand {
+  char dir[64];
+  struct apiserver *server;
+  struct kube_client *client;
+  struct http_service *http;
+  struct plugins *plugins;
+  struct hub *hub;
+  uint16_t hub_port;
+  struct agent *agent;
+};
+
+/* ---- kit --------------------------------------------------------------------------------------------------------- */
+
+static void ok(int32_t rc, const struct ome_err *err) {
+  if (rc != OME_OK)
+    fail_msg("%s", err->msg);
+}
+
+static struct json_object *yaml(const char *text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  ok(yaml_parse_one("test", text, strlen(text), &o, &err), &err);
+  return o;
+}
+
+static void create(struct stand *s, const struct kube_resource *r, const char *text) {
+  _cleanup_json_ struct json_object *o = yaml(text);
+  struct ome_err err = ERR_INIT;
+
+  ok(kube_create(s->client, r, o, NULL, &err), &err);
+}
+
+static void merge(struct stand *s, const struct kube_resource *r, const char *ns, const char *name, const char *text) {
+  _cleanup_json_ struct json_object *o = yaml(text);
+  struct ome_err err = ERR_INIT;
+
+  ok(kube_patch(s->client, r, ns, name, NULL, KUBE_PATCH_MERGE, o, NULL, &err), &err);
+}
+
+static void drop(struct stand *s, const struct kube_resource *r, const char *ns, const char *name) {
+  struct ome_err err = ERR_INIT;
+
+  ok(kube_delete(s->client, r, ns, name, NULL, KUBE_BACKGROUND, &err), &err);
+}
+
+/* The label of cluster model NAME on the node, new; NULL: none. */
+static char *label_of(struct stand *s, const char *name) {
+  _cleanup_json_ struct json_object *node = NULL;
+  _cleanup_free_ char *label = str_printf(LABEL "%s", name);
+  struct ome_err err = ERR_INIT;
+
+  ok(kube_get(s->client, &KUBE_NODES, NULL, "n1", &node, &err), &err);
+  const char *value = meta_label(node, label);
+  return value ? strdup(value) : NULL;
+}
+
+/* The entry of cluster model NAME, new; NULL: none. */
+static struct json_object *entry_of(struct stand *s, const char *name) {
+  _cleanup_json_ struct json_object *map = NULL;
+  _cleanup_free_ char *key = str_printf("clusterbasemodel.%s", name);
+  struct json_object *entry = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (kube_get(s->client, &KUBE_CONFIGMAPS, "ome", "n1", &map, &err) != OME_OK)
+    return NULL;
+  struct json_object *text = json_get(json_at(map, "data"), key);
+  if (!text)
+    return NULL;
+  const char *t = json_object_get_string(text);
+  err = (struct ome_err)ERR_INIT;
+  ok(json_parse(t, strlen(t), 0, &entry, &err), &err);
+  return entry;
+}
+
+/* Waits until label and entry both say WANT; NULL: until both are gone. */
+static void await(struct stand *s, const char *name, const char *want) {
+  const struct timespec pause = {0, 10000000};
+  const uint64_t end = mono_ms() + DEADLINE_MS;
+
+  for (;;) {
+    _cleanup_free_ char *label = label_of(s, name);
+    _cleanup_json_ struct json_object *entry = entry_of(s, name);
+    if (want ? label && streq(label, want) && streq(json_str(entry, "status", ""), want) : !label && !entry)
+      return;
+    if (mono_ms() > end)
+      fail_msg("%s: waited in vain for %s; label %s, entry %s", name, want ? want : "its end", label ? label : "none",
+               entry ? json_object_to_json_string(entry) : "none");
+    (void)nanosleep(&pause, NULL);
+  }
+}
+
+static bool is_in_store(const struct stand *s, const char *name, const char *file) {
+  _cleanup_free_ char *path = str_printf("%s/store/models/clusterbasemodel.%s/%s", s->dir, name, file);
+
+  return file_exists(path);
+}
+
+/* ---- stand ------------------------------------------------------------------------------------------------------- */
+
+static void add_number(struct buf *b, uint64_t v, int bytes) {
+  for (int i = 0; i < bytes; i++)
+    buf_addc(b, (char)(v >> (8 * i)));
+}
+
+static void add_text(struct buf *b, const char *text) {
+  add_number(b, strlen(text), 8);
+  buf_adds(b, text);
+}
+
+/* A GGUF file of ARCHITECTURE with one small tensor. */
+static void put_model(const struct stand *s, const char *repo, const char *file, const char *architecture) {
+  _cleanup_free_ char *dir = str_printf("%s/hub/%s", s->dir, repo);
+  _cleanup_free_ char *path = path_join(dir, file);
+  _cleanup_free_ char *context = str_printf("%s.context_length", architecture);
+  _cleanup_buf_ struct buf b = BUF_INIT;
+  struct ome_err err = ERR_INIT;
+
+  buf_adds(&b, "GGUF");
+  add_number(&b, 3, 4);
+  add_number(&b, 1, 8);
+  add_number(&b, 2, 8);
+  add_text(&b, "general.architecture");
+  add_number(&b, 8, 4);
+  add_text(&b, architecture);
+  add_text(&b, context);
+  add_number(&b, 4, 4);
+  add_number(&b, 2048, 4);
+  add_text(&b, "token_embd.weight");
+  add_number(&b, 1, 4);
+  add_number(&b, 32, 8);
+  add_number(&b, 0, 4);
+  add_number(&b, 0, 8);
+  while (b.len % 32)
+    buf_addc(&b, 0);
+  for (int i = 0; i < 32; i++)
+    add_number(&b, 0, 4);
+  ok(dir_make(dir, 0755, &err), &err);
+  ok(file_write(path, b.data, b.len, 0644, &err), &err);
+}
+
+static void start_hub(struct stand *s, int fault) {
+  _cleanup_free_ char *dir = path_join(s->dir, "hub");
+  const struct hub_config cfg = {.dir = dir, .port = s->hub_port, .fault_status = fault};
+  struct ome_err err = ERR_INIT;
+
+  hub_stop(s->hub);
+  s->hub = NULL;
+  ok(hub_start(&cfg, &s->hub, &err), &err);
+  s->hub_port = hub_port(s->hub);
+}
+
+static void start_agent(struct stand *s) {
+  _cleanup_free_ char *store = path_join(s->dir, "store");
+  const struct agent_config cfg = {.client = s->client, .plugins = s->plugins, .node_name = "n1", .store_dir = store};
+  struct ome_err err = ERR_INIT;
+
+  ok(agent_start(&cfg, &s->agent, &err), &err);
+}
+
+static void load_plugins(struct stand *s) {
+  _cleanup_free_ char *path = path_join(s->dir, "plugins.conf");
+  _cleanup_free_ char *text =
+      str_printf("all: false\nplugins: [{file: \"%s\", required: true, settings: {hf: {endpoint: "
+                 "\"http://127.0.0.1:%u\"}}}]\n",
+                 PLUGIN, s->hub_port);
+  struct ome_err err = ERR_INIT;
+
+  ok(file_write(path, text, strlen(text), 0644, &err), &err);
+  ok(http_service_new(&s->http, &err), &err);
+  const struct plugin_service services[] = {{OME_SERVICE_HTTP, http_service_table(s->http)}};
+  ok(plugins_load(path, services, ARRAY_LEN(services), &s->plugins, &err), &err);
+}
+
+static int setup(void **state) {
+  struct stand *s = calloc(1, sizeof(*s));
+  struct ome_err err = ERR_INIT;
+
+  (void)unsetenv("HF_TOKEN");
+  (void)snprintf(s->dir, sizeof(s->dir), "/tmp/ome-agent-XXXXXX");
+  assert_non_null(mkdtemp(s->dir));
+  _cleanup_free_ char *data = path_join(s->dir, "data");
+  ok(dir_make(data, 0700, &err), &err);
+  struct apiserver_config server = {.data_dir = data};
+  ok(apiserver_start(&server, &s->server, &err), &err);
+  ok(kube_client_new(apiserver_kubeconfig(s->server), NULL, &s->client, &err), &err);
+  _cleanup_json_ struct json_object *crds = api_crds();
+  for (size_t i = 0; i < json_len(crds); i++)
+    ok(kube_create(s->client, &KUBE_CRDS, json_index(crds, i), NULL, &err), &err);
+  create(s, &KUBE_NAMESPACES, "{apiVersion: v1, kind: Namespace, metadata: {name: ome}}");
+  create(s, &KUBE_NODES, "{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {zone: a}}}");
+  put_model(s, "org/one", "one.gguf", "llama");
+  put_model(s, "org/two", "two.gguf", "qwen2");
+  start_hub(s, 0);
+  load_plugins(s);
+  start_agent(s);
+  *state = s;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  agent_stop(s->agent);
+  plugins_free(s->plugins);
+  http_service_free(s->http);
+  hub_stop(s->hub);
+  kube_client_free(s->client);
+  apiserver_stop(s->server);
+  (void)tree_remove(s->dir, &err);
+  free(s);
+  return 0;
+}
+
+#define MODEL(name, repo, rest)                                                                                        \
+  "{apiVersion: ome.io/v1beta1, kind: ClusterBaseModel, metadata: {name: " name "}, spec: {storage: {storageUri: "     \
+  "'hf://" repo "'" rest "}}}"
+
+/* ---- a model's life ---------------------------------------------------------------------------------------------- */
+
+static void brings_a_model(void **state) {
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("m", "org/one", ""));
+  await(s, "m", "Ready");
+  _cleanup_json_ struct json_object *entry = entry_of(s, "m");
+  assert_string_equal(json_str(entry, "name", ""), "m");
+  assert_string_equal(json_str(entry, "config.modelType", ""), "llama");
+  assert_int_equal(json_i64(entry, "config.maxTokens", 0), 2048);
+  assert_int_equal(strlen(json_str(entry, "config.artifact.sha", "")), 40);
+  assert_null(json_at(entry, "progress"));
+  assert_true(is_in_store(s, "m", "one.gguf"));
+  _cleanup_json_ struct json_object *model = NULL;
+  ok(kube_get(s->client, &KUBE_CLUSTERBASEMODELS, NULL, "m", &model, &err), &err);
+  assert_true(has_suffix(json_str(model, "spec.storage.path", ""), "/store/models/clusterbasemodel.m"));
+}
+
+static void follows_the_uri(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "m", "{spec: {storage: {storageUri: 'hf://org/two'}}}");
+  for (uint64_t end = mono_ms() + DEADLINE_MS; !is_in_store(s, "m", "two.gguf") && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  await(s, "m", "Ready");
+  assert_true(is_in_store(s, "m", "two.gguf"));
+  assert_false(is_in_store(s, "m", "one.gguf"));
+  _cleanup_json_ struct json_object *entry = entry_of(s, "m");
+  assert_string_equal(json_str(entry, "config.modelType", ""), "qwen2");
+}
+
+static void heals_what_is_edited_by_hand(void **state) {
+  struct stand *s = *state;
+
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {labels: {" LABEL "m: Failed}}}");
+  await(s, "m", "Ready");
+  drop(s, &KUBE_CONFIGMAPS, "ome", "n1");
+  await(s, "m", "Ready");
+  merge(s, &KUBE_CONFIGMAPS, "ome", "n1", "{data: {clusterbasemodel.m: 'nonsense'}}");
+  merge(s, &KUBE_CONFIGMAPS, "ome", "n1", "{data: {clusterbasemodel.m: null}}");
+  await(s, "m", "Ready");
+}
+
+/* A restart finds what is whole without asking the hub, and fetches what is not. */
+static void restarts(void **state) {
+  struct stand *s = *state;
+  _cleanup_free_ char *file = str_printf("%s/store/models/clusterbasemodel.m/two.gguf", s->dir);
+
+  agent_stop(s->agent);
+  start_hub(s, 503);
+  drop(s, &KUBE_CONFIGMAPS, "ome", "n1"); /* that it is written again shows that the agent looked */
+  start_agent(s);
+  await(s, "m", "Ready");
+  agent_stop(s->agent);
+  assert_int_equal(unlink(file), 0);
+  start_hub(s, 0);
+  drop(s, &KUBE_CONFIGMAPS, "ome", "n1");
+  start_agent(s);
+  await(s, "m", "Ready");
+  assert_true(file_exists(file));
+}
+
+static void moves_with_the_path(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+  _cleanup_free_ char *file = str_printf("%s/elsewhere/m/two.gguf", s->dir);
+  _cleanup_free_ char *patch = str_printf("{spec: {storage: {path: '%s/elsewhere/m'}}}", s->dir);
+
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "m", patch);
+  for (uint64_t end = mono_ms() + DEADLINE_MS; !file_exists(file) && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  await(s, "m", "Ready");
+  assert_true(file_exists(file));
+  assert_false(is_in_store(s, "m", "two.gguf"));
+}
+
+static void lets_go(void **state) {
+  struct stand *s = *state;
+  _cleanup_free_ char *folder = str_printf("%s/elsewhere/m", s->dir);
+
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "m");
+  await(s, "m", NULL);
+  assert_false(file_exists(folder));
+}
+
+static void follows_the_node(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("z", "org/one", ", nodeSelector: {zone: b}"));
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {labels: {zone: b}}}");
+  await(s, "z", "Ready");
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {labels: {zone: a}}}");
+  await(s, "z", NULL);
+  assert_false(is_in_store(s, "z", ""));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "z");
+}
+
+static void says_why_it_failed_and_recovers(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("f", "org/late", ""));
+  await(s, "f", "Failed");
+  _cleanup_json_ struct json_object *entry = entry_of(s, "f");
+  assert_non_null(strstr(json_str(entry, "message", ""), "org/late"));
+  put_model(s, "org/late", "late.gguf", "llama");
+  await(s, "f", "Ready");
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "f");
+  await(s, "f", NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(brings_a_model),
+      cmocka_unit_test(follows_the_uri),
+      cmocka_unit_test(heals_what_is_edited_by_hand),
+      cmocka_unit_test(restarts),
+      cmocka_unit_test(moves_with_the_path),
+      cmocka_unit_test(lets_go),
+      cmocka_unit_test(follows_the_node),
+      cmocka_unit_test(says_why_it_failed_and_recovers),
+  };
+
+  return cmocka_run_group_tests(tests, setup, teardown);
+}

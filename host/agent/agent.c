@@ -433,7 +433,7 @@ void agent_stop(struct agent *a) {
     return;
   atomic_store(&a->stopping, true);
   kube_queue_stop(a->queue); /* workers read the caches, and events go into the queue */
-  for (int i = 0; i < WATCHES; i++)
+  for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
     kube_cache_free(a->caches[i]);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);

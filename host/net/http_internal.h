@@ -66,10 +66,12 @@ struct http_connection {
   enum http_event event;
   const char *piece;
   size_t piece_len;
-  bool in_value;  /* header pieces: a value is being read */
-  bool closing;   /* close when the output is out */
-  bool processing; /* inside http_connection_process(): whoever ends things there leaves the rest to it */
-  bool dead;       /* freed while processing: only the memory is left */
+  bool in_value; /* header pieces: a value is being read */
+  bool closing;  /* close when the output is out */
+  bool refused;  /* what the peer still sends is thrown away for a moment, so that it comes to read the answer */
+  uint64_t linger_until_ms; /* then it is closed; 0: not yet so far */
+  bool processing;          /* inside http_connection_process(): whoever ends things there leaves the rest to it */
+  bool dead;                /* freed while processing: only the memory is left */
   char peer[64];
   char *client_cn;
 };

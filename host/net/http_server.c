@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/str.h"
 #include "net/http_internal.h"
 
@@ -13,8 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define WRITE_STALL_S 60 /* a peer that takes nothing for this long is gone */
+#define LINGER_MS 2000   /* a refused peer may go on sending for so long */
 
 /* ---- the parser's callbacks: they note, pause and return; http_connection_process() acts ---------------------- */
 
@@ -132,12 +135,34 @@ void http_connection_free(struct http_connection *c) {
     free(c);
 }
 
+/* RFC 9112 section 9.6: closing on a peer that still sends resets the connection, and the reset takes the answer away
+ * before it is read.  So only our half is closed, and what comes is thrown away until the peer closes or time is up. */
+static void linger(struct http_connection *c) {
+  const struct timeval quiet = {LINGER_MS / 1000, 0};
+  SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+  c->linger_until_ms = mono_ms() + LINGER_MS;
+  if (ssl)
+    (void)SSL_shutdown(ssl);
+  (void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+  (void)bufferevent_set_timeouts(c->bev, &quiet, NULL);
+  (void)bufferevent_enable(c->bev, EV_READ);
+}
+
+static void end_flushed(struct http_connection *c) {
+  if (!c->refused)
+    http_connection_free(c);
+  else if (!c->linger_until_ms)
+    linger(c);
+}
+
 /* Closes once everything is written. */
 static void close_when_flushed(struct http_connection *c) {
   c->closing = true;
-  (void)bufferevent_disable(c->bev, EV_READ);
+  if (!c->linger_until_ms)
+    (void)bufferevent_disable(c->bev, EV_READ);
   if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0)
-    http_connection_free(c);
+    end_flushed(c);
 }
 
 void http_connection_refuse(struct http_connection *c, int status) {
@@ -152,6 +177,7 @@ void http_connection_refuse(struct http_connection *c, int status) {
     http_exchange_free(c->exchange);
     c->exchange = NULL;
   }
+  c->refused = true;
   close_when_flushed(c);
 }
 
@@ -306,8 +332,16 @@ void http_connection_next(struct http_connection *c) {
 }
 
 static void on_readable(struct bufferevent *bev, void *arg) {
-  (void)bev;
-  http_connection_process(arg);
+  struct http_connection *c = arg;
+
+  if (!c->linger_until_ms) {
+    http_connection_process(c);
+    return;
+  }
+  struct evbuffer *in = bufferevent_get_input(bev);
+  (void)evbuffer_drain(in, evbuffer_get_length(in));
+  if (mono_ms() > c->linger_until_ms)
+    http_connection_free(c);
 }
 
 /* Everything written so far is out. */
@@ -316,7 +350,7 @@ static void on_written(struct bufferevent *bev, void *arg) {
 
   (void)bev;
   if (c->closing && !c->exchange) {
-    http_connection_free(c);
+    end_flushed(c);
     return;
   }
   if (c->exchange && c->exchange->on_drain)
@@ -350,8 +384,8 @@ static struct bufferevent *new_stream(struct http_server *s, evutil_socket_t fd)
   SSL *ssl = SSL_new(s->cfg.tls);
   if (!ssl)
     return NULL;
-  struct bufferevent *bev = bufferevent_openssl_socket_new(loop_base(s->loop), fd, ssl, BUFFEREVENT_SSL_ACCEPTING,
-                                                           BEV_OPT_CLOSE_ON_FREE);
+  struct bufferevent *bev =
+      bufferevent_openssl_socket_new(loop_base(s->loop), fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
   if (bev)
     bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
   else

@@ -5,6 +5,7 @@
 #include "kube/cache.h"
 #include "kube/meta.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -30,10 +31,14 @@ struct progress {
 
 enum outcome { WAITING, READY, FAILED };
 
-void progress_tell(int ready_fd, int code) {
+void progress_tell(FILE *report, int ready_fd, int code) {
   uint8_t byte = (uint8_t)code;
-  ssize_t n = write(ready_fd, &byte, 1);
+  _cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
+  (void)fflush(report);
+  if (null >= 0)
+    (void)dup3(null, fileno(report), O_CLOEXEC);
+  ssize_t n = write(ready_fd, &byte, 1);
   (void)n; /* nobody waits any more */
 }
 
@@ -104,8 +109,8 @@ static void describe_download(struct json_object *entry, char *out, size_t size)
 }
 
 static enum outcome look_at_model(struct progress *p, struct json_object *doc, bool cluster, char *line, size_t size) {
-  _cleanup_json_ struct json_object *model = kube_cache_get(
-      p->caches[cluster ? WATCH_CLUSTER_MODELS : WATCH_MODELS], cluster ? NULL : meta_namespace(doc), meta_name(doc));
+  _cleanup_json_ struct json_object *model = kube_cache_get(p->caches[cluster ? WATCH_CLUSTER_MODELS : WATCH_MODELS],
+                                                            cluster ? NULL : meta_namespace(doc), meta_name(doc));
   _cleanup_free_ char *key = cluster ? str_printf("clusterbasemodel.%s", meta_name(doc))
                                      : str_printf("%s.basemodel.%s", meta_namespace(doc), meta_name(doc));
   _cleanup_json_ struct json_object *entry = key ? node_entry(p, key) : NULL;
@@ -138,7 +143,8 @@ static enum outcome look_at_service(struct progress *p, struct json_object *doc,
 
   if (streq(json_str(ready, "status", ""), "True") && json_at(service, "status.url"))
     return READY;
-  (void)snprintf(line, size, "service %s: %s", meta_name(doc), *message ? message : json_str(ready, "reason", "starting"));
+  (void)snprintf(line, size, "service %s: %s", meta_name(doc),
+                 *message ? message : json_str(ready, "reason", "starting"));
   return streq(transition, "BlockedByFailedLoad") || streq(transition, "InvalidSpec") ? FAILED : WAITING;
 }
 
@@ -190,7 +196,7 @@ static void finish(struct progress *p, enum outcome outcome, const char *line) {
     say(p, text, true);
   }
   if (p->ready_fd >= 0)
-    progress_tell(p->ready_fd, outcome == READY ? 0 : 1);
+    progress_tell(p->report, p->ready_fd, outcome == READY ? 0 : 1);
 }
 
 static void *follow(void *arg) {

@@ -15,7 +15,8 @@ int32_t progress_start(struct kube_client *client, struct json_object *docs, FIL
                        int ready_fd, struct progress **out, struct ome_err *err);
 void progress_stop(struct progress *p);
 
-/* Writes the one byte that a waiting `ome up --detach` reads. */
-void progress_tell(int ready_fd, int code);
+/* Writes the one byte that a waiting `ome up --detach` reads, its exit code, after REPORT has let go of the terminal or
+ * pipe: a reader there sees the end of it although the platform runs on. */
+void progress_tell(FILE *report, int ready_fd, int code);
 
 #endif

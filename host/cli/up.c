@@ -204,13 +204,13 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
   if (rc == OME_OK && json_len(docs))
     rc = progress_start(p.client, docs, report, o->timeout_s * 1000, ready_fd, &progress, &err);
   else if (rc == OME_OK && ready_fd >= 0)
-    progress_tell(ready_fd, 0);
+    progress_tell(report, ready_fd, 0);
   if (rc == OME_OK)
     log_info("up", "stopping on signal %d", cli_signal_wait());
   else
     fprintf(report, "ome: %s\n", err.msg);
   if (rc != OME_OK && ready_fd >= 0)
-    progress_tell(ready_fd, 1);
+    progress_tell(report, ready_fd, 1);
   progress_stop(progress);
   platform_stop(&p);
   return rc == OME_OK ? 0 : 1;
@@ -302,10 +302,13 @@ const struct cli_command cli_up = {
     .name = "up",
     .args = "",
     .summary = "run the whole platform on this machine",
-    .help = "Starts the API server, the controller, the node agent, the runner and the gateway in one process, until\n"
-            "it gets SIGINT or SIGTERM.  State, the log (ome.log) and a kubeconfig are in the --data folder.\n\n"
-            "  ome up -f manifests/quickstart            run, and follow the quickstart until it is Ready\n"
-            "  ome up -f manifests/quickstart --detach   the same, in the background\n"
-            "  kubectl --kubeconfig .ome/kubeconfig get inferenceservices -A",
+    .help =
+        "Starts the API server, the controller, the node agent, the runner and the gateway in one process, until\n"
+        "it gets SIGINT or SIGTERM.  State, the log (ome.log) and a kubeconfig are in the --data folder.\n\n"
+        "With --detach the platform stays when what -f names has failed or was not Ready in time (exit 1): it goes\n"
+        "on trying, as Kubernetes does.  It ends only when it could not start, or an object was refused.\n\n"
+        "  ome up -f manifests/quickstart            run, and follow the quickstart until it is Ready\n"
+        "  ome up -f manifests/quickstart --detach   the same, in the background\n"
+        "  kubectl --kubeconfig .ome/kubeconfig get inferenceservices -A",
     .run = up_main,
 };

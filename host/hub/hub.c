@@ -11,9 +11,11 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define PAGE 1000u        /* files of one answer */
 #define LFS_FROM 1048576u /* bytes from which a file counts as one of LFS, as .gguf and .safetensors always do */
+#define LFS_POINTER 134   /* bytes of the text that stands for such a file in git */
 
 struct hub {
   struct hub_config cfg;
@@ -63,7 +65,7 @@ static struct json_object *describe(const struct repo_file *f) {
   if (is_lfs(f)) {
     (void)json_set_str(o, "lfs.oid", f->sha256);
     (void)json_set_i64(o, "lfs.size", (int64_t)f->size);
-    (void)json_set_i64(o, "lfs.pointerSize", 134);
+    (void)json_set_i64(o, "lfs.pointerSize", LFS_POINTER);
   }
   return o;
 }
@@ -99,6 +101,29 @@ static bool check_revision(struct http_exchange *x, const struct repository *r, 
   return false;
 }
 
+/* One of the info's files; with blobs=true it tells of the content, too. */
+static struct json_object *sibling(const struct repo_file *f, bool blobs) {
+  struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "rfilename", f->path);
+  if (!blobs)
+    return o;
+  (void)json_set_str(o, "blobId", f->sha1);
+  (void)json_set_i64(o, "size", (int64_t)f->size);
+  if (is_lfs(f)) {
+    (void)json_set_str(o, "lfs.sha256", f->sha256);
+    (void)json_set_i64(o, "lfs.size", (int64_t)f->size);
+    (void)json_set_i64(o, "lfs.pointerSize", LFS_POINTER);
+  }
+  return o;
+}
+
+static bool is_set(struct http_exchange *x, const char *query) {
+  const char *v = http_query(x, query);
+
+  return v && (strcasecmp(v, "true") == 0 || streq(v, "1"));
+}
+
 static void answer_info(struct http_exchange *x, const struct repository *r) {
   struct json_object *o = json_object_new_object();
   struct json_object *siblings = json_object_new_array();
@@ -111,45 +136,88 @@ static void answer_info(struct http_exchange *x, const struct repository *r) {
   (void)json_set_bool(o, "gated", false);
   (void)json_set_bool(o, "disabled", false);
   (void)json_set(o, "tags", json_object_new_array());
-  for (size_t i = 0; i < r->files.len; i++) {
-    struct json_object *s = json_object_new_object();
-    (void)json_set_str(s, "rfilename", r->files.items[i].path);
-    (void)json_object_array_add(siblings, s);
-  }
+  for (size_t i = 0; i < r->files.len; i++)
+    (void)json_object_array_add(siblings, sibling(&r->files.items[i], is_set(x, "blobs")));
   (void)json_set(o, "siblings", siblings);
   answer_json(x, 200, o);
 }
 
-/* Whether PATH is in FOLDER ("" : the root), directly unless RECURSIVE. */
-static bool is_in(const char *path, const char *folder, bool recursive) {
+/* What comes after FOLDER ("" : the root) in PATH; NULL: PATH is not in it. */
+static const char *below(const char *path, const char *folder) {
   size_t n = strlen(folder);
 
-  if (n && (strncmp(path, folder, n) != 0 || path[n] != '/'))
-    return false;
-  return recursive || !strchr(path + n + (n > 0), '/');
+  if (n == 0)
+    return path;
+  return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + 1 : NULL;
+}
+
+/* Adds the folders below FOLDER on the way to PATH that PREVIOUS, the path before it in order, is not in. */
+static void list_folders(struct json_object *list, const struct repository *r, const char *folder, const char *path,
+                         const char *previous, bool recursive) {
+  const char *slash = strchr(below(path, folder), '/');
+
+  for (; slash; slash = recursive ? strchr(slash + 1, '/') : NULL) {
+    size_t n = (size_t)(slash - path);
+    if (previous && strncmp(path, previous, n + 1) == 0)
+      continue;
+    _cleanup_free_ char *name = str_copy(path, n);
+    struct json_object *o = json_object_new_object();
+    (void)json_set_str(o, "type", "directory");
+    (void)json_set_str(o, "oid", r->commit);
+    (void)json_set_i64(o, "size", 0);
+    (void)json_set_str(o, "path", name ? name : "");
+    (void)json_object_array_add(list, o);
+  }
 }
 
 static void answer_tree(struct hub *h, struct http_exchange *x, const struct repository *r, const char *revision,
                         const char *folder) {
   const char *cursor = http_query(x, "cursor");
-  const char *recursive = http_query(x, "recursive");
+  bool recursive = is_set(x, "recursive");
   struct json_object *list = json_object_new_array();
   uint64_t start = 0;
   size_t i;
 
   if (cursor && !str_to_u64(cursor, &start))
     start = 0;
-  for (i = (size_t)start; i < r->files.len && json_len(list) < PAGE; i++)
-    if (is_in(r->files.items[i].path, folder, recursive && !streq(recursive, "false")))
+  for (i = (size_t)start; i < r->files.len && json_len(list) < PAGE; i++) {
+    const char *path = r->files.items[i].path;
+    const char *rest = below(path, folder);
+    if (!rest)
+      continue;
+    list_folders(list, r, folder, path, i ? r->files.items[i - 1].path : NULL, recursive);
+    if (recursive || !strchr(rest, '/'))
       (void)json_object_array_add(list, describe(&r->files.items[i]));
+  }
   if (i < r->files.len) {
     _cleanup_free_ char *link = str_printf(
         "<http://127.0.0.1:%u/api/models/%s/tree/%s%s%s?recursive=%s&cursor=%zu>; rel=\"next\"",
-        http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder, recursive ? recursive : "false", i);
+        http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder, recursive ? "true" : "false", i);
     if (link)
       http_add_header(x, "Link", link);
   }
   answer_json(x, 200, list);
+}
+
+static void describe_path(struct json_object *list, const struct repository *r, const char *path) {
+  const struct repo_file *f = path ? repository_find(r, path) : NULL;
+
+  if (f)
+    (void)json_object_array_add(list, describe(f));
+}
+
+/* "paths=A&paths=B" (application/x-www-form-urlencoded), as the Python client sends it. */
+static void describe_form(struct json_object *list, const struct repository *r, const char *text, size_t len) {
+  _cleanup_free_ char *copy = str_copy(text, len);
+  char *rest = NULL;
+
+  for (char *c = copy; c && *c; c++)
+    if (*c == '+')
+      *c = ' ';
+  for (char *pair = copy ? strtok_r(copy, "&", &rest) : NULL; pair; pair = strtok_r(NULL, "&", &rest)) {
+    _cleanup_free_ char *path = has_prefix(pair, "paths=") ? url_decode(pair + 6, strlen(pair + 6)) : NULL;
+    describe_path(list, r, path);
+  }
 }
 
 static void answer_paths_info(struct http_exchange *x, const struct repository *r) {
@@ -159,17 +227,28 @@ static void answer_paths_info(struct http_exchange *x, const struct repository *
   size_t len;
   const char *text = http_body(x, &len);
 
-  (void)json_parse(text, len, 0, &body, &err);
-  struct json_object *paths = json_at(body, "paths");
-  for (size_t i = 0; i < json_len(paths); i++) {
-    const struct repo_file *f = repository_find(r, json_object_get_string(json_index(paths, i)));
-    if (f)
-      (void)json_object_array_add(list, describe(f));
+  if (has_prefix(http_header(x, "content-type"), "application/x-www-form-urlencoded")) {
+    describe_form(list, r, text ? text : "", len);
+  } else if (json_parse(text, len, 0, &body, &err) == OME_OK) {
+    struct json_object *paths = json_at(body, "paths");
+    for (size_t i = 0; i < json_len(paths); i++)
+      describe_path(list, r, json_object_get_string(json_index(paths, i)));
   }
   answer_json(x, 200, list);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
+
+/* "-N": the last N bytes, TEXT being N.  As parse_range(). */
+static int parse_suffix(const char *text, uint64_t size, uint64_t *first, uint64_t *last) {
+  uint64_t n;
+
+  if (!str_to_u64(text, &n) || n == 0)
+    return 0;
+  *first = size > n ? size - n : 0;
+  *last = size - 1;
+  return size ? 1 : -1;
+}
 
 /* "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range, 0: none that we serve, -1: not satisfiable.
  */
@@ -180,20 +259,16 @@ static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_
   if (!dash || strchr(copy, ','))
     return 0;
   *dash = '\0';
-  if (!*copy) {
-    if (!str_to_u64(dash + 1, last) || *last == 0)
-      return 0;
-    *first = size > *last ? size - *last : 0;
-    *last = size - 1;
-    return size ? 1 : -1;
-  }
-  if (!str_to_u64(copy, first) || (dash[1] && !str_to_u64(dash + 1, last)))
+  if (!*copy)
+    return parse_suffix(dash + 1, size, first, last);
+  *last = UINT64_MAX;
+  if (!str_to_u64(copy, first) || (dash[1] && !str_to_u64(dash + 1, last)) || *last < *first)
     return 0;
   if (*first >= size)
     return -1;
-  if (!dash[1] || *last >= size)
+  if (*last >= size)
     *last = size - 1;
-  return *last >= *first ? 1 : 0;
+  return 1;
 }
 
 static void add_file_headers(struct http_exchange *x, const struct repository *r, const struct repo_file *f) {

@@ -1,0 +1,259 @@
+/* The watch cache against a scripted API server: what it asks for, what it keeps, what it tells. */
+#include "fake.h"
+
+#include "kube/cache.h"
+
+#include <stdio.h>
+
+#define OBJECT(name, version)                                                                                          \
+  "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"namespace\":\"space\",\"name\":\"" name               \
+  "\",\"resourceVersion\":\"" version "\"}}"
+#define EVENT(type, name, version) "{\"type\":\"" type "\",\"object\":" OBJECT(name, version) "}\n"
+#define LIST(version, items)                                                                                           \
+  "{\"kind\":\"ConfigMapList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"" version                     \
+  "\"},\"items\":[" items "]}"
+
+struct fixture {
+  struct fake fake;
+  struct kube_client *client;
+  struct kube_cache *cache;
+  pthread_mutex_t lock; /* of what follows */
+  pthread_cond_t changed;
+  char log[1024]; /* "+a1 ~a2<a1 -a2 " */
+  unsigned events;
+};
+
+static void note_event(void *arg, const struct kube_event *e) {
+  static const char signs[] = {[KUBE_ADDED] = '+', [KUBE_MODIFIED] = '~', [KUBE_DELETED] = '-'};
+  struct fixture *f = arg;
+
+  (void)pthread_mutex_lock(&f->lock);
+  size_t n = strlen(f->log);
+  n +=
+      (size_t)snprintf(f->log + n, sizeof(f->log) - n, "%c%s%s", signs[e->type],
+                       json_str(e->object, "metadata.name", "?"), json_str(e->object, "metadata.resourceVersion", "?"));
+  if (e->old)
+    n += (size_t)snprintf(f->log + n, sizeof(f->log) - n, "<%s", json_str(e->old, "metadata.resourceVersion", "?"));
+  (void)snprintf(f->log + n, sizeof(f->log) - n, " ");
+  f->events++;
+  (void)pthread_cond_broadcast(&f->changed);
+  (void)pthread_mutex_unlock(&f->lock);
+}
+
+/* With a and b listed at version 10, and the first watch open. */
+static int setup(void **state) {
+  static struct fixture fixture;
+  struct fixture *f = &fixture;
+  const struct kube_cache_opts opts = {.ns = "space", .labels = "k=v", .on_event = note_event, .arg = f};
+  struct ome_err err = ERR_INIT;
+
+  memset(f, 0, sizeof(*f));
+  sync_init(&f->lock, &f->changed);
+  fake_start(&f->fake);
+  fake_script(&f->fake, &(struct fake_answer){200, LIST("10", OBJECT("a", "3") "," OBJECT("b", "7")), NULL}, 1);
+  f->client = fake_client(&f->fake, "{}");
+  assert_int_equal(kube_cache_new(f->client, &KUBE_CONFIGMAPS, &opts, &f->cache, &err), OME_OK);
+  assert_true(kube_cache_wait(f->cache, DEADLINE_MS));
+  AWAIT(&f->fake, f->fake.watches == 1);
+  *state = f;
+  return 0;
+}
+
+static int teardown(void **state) {
+  struct fixture *f = *state;
+
+  kube_cache_free(f->cache);
+  kube_client_free(f->client);
+  fake_stop(&f->fake);
+  (void)pthread_mutex_destroy(&f->lock);
+  (void)pthread_cond_destroy(&f->changed);
+  return 0;
+}
+
+/* Waits until N events came and compares them all. */
+static void expect_events(struct fixture *f, unsigned n, const char *log) {
+  char got[sizeof(f->log)];
+
+  AWAIT(f, f->events >= n);
+  (void)pthread_mutex_lock(&f->lock);
+  memcpy(got, f->log, sizeof(got));
+  (void)pthread_mutex_unlock(&f->lock);
+  assert_string_equal(got, log);
+}
+
+/* Waits for watch number N, which must begin at VERSION. */
+static void expect_watch(struct fixture *f, unsigned n, const char *version) {
+  char line[sizeof(f->fake.watch_line)];
+  char wanted[64];
+
+  AWAIT(&f->fake, f->fake.watches >= n);
+  (void)pthread_mutex_lock(&f->fake.lock);
+  memcpy(line, f->fake.watch_line, sizeof(line));
+  assert_int_equal(f->fake.watches, n);
+  (void)pthread_mutex_unlock(&f->fake.lock);
+  (void)snprintf(wanted, sizeof(wanted), "resourceVersion=%s&", version);
+  if (!strstr(line, wanted))
+    fail_msg("%s lacks %s", line, wanted);
+}
+
+static unsigned lists(struct fixture *f) {
+  (void)pthread_mutex_lock(&f->fake.lock);
+  unsigned n = f->fake.requests;
+  (void)pthread_mutex_unlock(&f->fake.lock);
+  return n;
+}
+
+static void test_first_list(void **state) {
+  struct fixture *f = *state;
+
+  expect_events(f, 2, "+a3 +b7 ");
+  expect_watch(f, 1, "10");
+  assert_non_null(strstr(f->fake.watch_line, "GET /api/v1/namespaces/space/configmaps?watch=true"));
+  assert_non_null(strstr(f->fake.watch_line, "labelSelector=k%3Dv"));
+  assert_non_null(strstr(f->fake.line, "labelSelector=k%3Dv"));
+  assert_int_equal(kube_cache_count(f->cache), 2);
+  _cleanup_json_ struct json_object *a = kube_cache_get(f->cache, "space", "a");
+  assert_string_equal(json_str(a, "metadata.resourceVersion", ""), "3");
+  assert_null(kube_cache_get(f->cache, "other", "a"));
+  _cleanup_json_ struct json_object *all = kube_cache_list(f->cache, NULL);
+  assert_int_equal(json_len(all), 2);
+  assert_string_equal(json_str(json_index(all, 1), "metadata.name", ""), "b");
+  _cleanup_json_ struct json_object *none = kube_cache_list(f->cache, "spac");
+  assert_int_equal(json_len(none), 0);
+}
+
+static void test_events(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(&f->fake, EVENT("ADDED", "c", "11") EVENT("MODIFIED", "a", "12"));
+  fake_push(&f->fake, "{\"type\":\"DELETED\",\"obj"); /* an event in two pieces */
+  fake_push(&f->fake, "ect\":" OBJECT("b", "13") "}\n");
+  expect_events(f, 5, "+a3 +b7 +c11 ~a12<3 -b13 ");
+  assert_int_equal(kube_cache_count(f->cache), 2);
+  assert_null(kube_cache_get(f->cache, "space", "b"));
+}
+
+static void test_duplicates_are_ignored(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(&f->fake, EVENT("ADDED", "a", "3") EVENT("ADDED", "c", "11") EVENT("ADDED", "c", "11")
+                          EVENT("MODIFIED", "c", "11") EVENT("DELETED", "gone", "12") EVENT("ADDED", "d", "13"));
+  expect_events(f, 4, "+a3 +b7 +c11 +d13 ");
+}
+
+static void test_resumes_where_it_was(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(&f->fake, EVENT("ADDED", "c", "11"));
+  expect_events(f, 3, "+a3 +b7 +c11 ");
+  fake_push(&f->fake, "{\"type\":\"MODI"); /* the rest never comes */
+  fake_drop(&f->fake);
+  expect_watch(f, 2, "11");
+  assert_int_equal(lists(f), 1);
+  fake_push(&f->fake, EVENT("MODIFIED", "c", "12"));
+  expect_events(f, 4, "+a3 +b7 +c11 ~c12<11 ");
+}
+
+static void test_bookmark_moves_on(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(
+      &f->fake,
+      "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"ConfigMap\",\"metadata\":{\"resourceVersion\":\"99\"}}}\n" EVENT(
+          "ADDED", "sign", "100"));
+  expect_events(f, 3, "+a3 +b7 +sign100 ");
+  fake_push(&f->fake, "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"150\"}}}\n");
+  fake_drop(&f->fake);
+  AWAIT(&f->fake, f->fake.watches == 2);
+  /* The abort may have overtaken the second bookmark, never the first. */
+  assert_true(strstr(f->fake.watch_line, "resourceVersion=150&") || strstr(f->fake.watch_line, "resourceVersion=100&"));
+  assert_int_equal(lists(f), 1);
+  assert_int_equal(kube_cache_count(f->cache), 3);
+}
+
+/* What changed while the past was lost comes as events: b is gone, a has changed, c is new. */
+static const struct fake_answer later = {200, LIST("40", OBJECT("a", "31") "," OBJECT("c", "32")), NULL};
+#define DIFFERENCE "+a3 +b7 ~a31<3 +c32 -b7 "
+
+static void expect_relist(struct fixture *f) {
+  expect_events(f, 5, DIFFERENCE);
+  expect_watch(f, 2, "40");
+  assert_int_equal(lists(f), 2);
+  assert_int_equal(kube_cache_count(f->cache), 2);
+}
+
+static void test_gone_lists_again(void **state) {
+  struct fixture *f = *state;
+
+  fake_script(&f->fake, &later, 1);
+  fake_push(&f->fake, "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\"}}\n");
+  expect_relist(f);
+}
+
+static void test_garbage_lists_again(void **state) {
+  struct fixture *f = *state;
+
+  fake_script(&f->fake, &later, 1);
+  fake_push(&f->fake, "{\"type\":\"ADDED\",\"object\":{]\n");
+  expect_relist(f);
+}
+
+static void test_refused_watch_lists_again(void **state) {
+  struct fixture *f = *state;
+
+  expect_events(f, 2, "+a3 +b7 ");
+  fake_script(&f->fake, &later, 1);
+  (void)pthread_mutex_lock(&f->fake.lock);
+  f->fake.watch_status = 410;
+  (void)pthread_mutex_unlock(&f->fake.lock);
+  fake_drop(&f->fake);
+  expect_events(f, 5, DIFFERENCE);
+  expect_watch(f, 3, "40"); /* the second one was refused */
+}
+
+/* A list that fails is tried again; nothing of the cache is lost meanwhile. */
+static void test_failed_list_is_tried_again(void **state) {
+  struct fixture *f = *state;
+  const struct fake_answer answers[] = {{500, "{}", NULL}, {200, "not json", NULL}, later};
+
+  fake_script(&f->fake, answers, 3);
+  fake_push(&f->fake, "garbage\n");
+  AWAIT(&f->fake, f->fake.requests >= 2);
+  assert_int_not_equal(kube_cache_count(f->cache), 0);
+  expect_events(f, 5, DIFFERENCE);
+  assert_int_equal(lists(f), 4);
+}
+
+static void test_owned(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(&f->fake, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"o\","
+                      "\"resourceVersion\":\"20\",\"ownerReferences\":[{\"uid\":\"u1\",\"controller\":true}]}}}\n");
+  AWAIT(f, f->events == 3);
+  _cleanup_json_ struct json_object *owned = kube_cache_owned(f->cache, "u1");
+  assert_int_equal(json_len(owned), 1);
+  /* What the server leaves out of events is completed. */
+  assert_string_equal(json_str(json_index(owned, 0), "kind", ""), "ConfigMap");
+  assert_string_equal(json_str(json_index(owned, 0), "apiVersion", ""), "v1");
+  _cleanup_json_ struct json_object *none = kube_cache_owned(f->cache, "u2");
+  assert_int_equal(json_len(none), 0);
+}
+
+#define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      CASE(test_first_list),
+      CASE(test_events),
+      CASE(test_duplicates_are_ignored),
+      CASE(test_resumes_where_it_was),
+      CASE(test_bookmark_moves_on),
+      CASE(test_gone_lists_again),
+      CASE(test_garbage_lists_again),
+      CASE(test_refused_watch_lists_again),
+      CASE(test_failed_list_is_tried_again),
+      CASE(test_owned),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -272,8 +272,7 @@ static void bad_requests_are_refused(void **state) {
 
   (void)state;
   for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-    _cleanup_free_ char *answer =
-        talk(http_server_port(fx.server), cases[i].request, strlen(cases[i].request), false);
+    _cleanup_free_ char *answer = talk(http_server_port(fx.server), cases[i].request, strlen(cases[i].request), false);
     if (!has_prefix(answer, cases[i].answer))
       fail_msg("case %zu: %s", i, answer);
   }
@@ -288,7 +287,20 @@ static void long_heads_are_refused(void **state) {
     buf_addf(&b, "X-%d: %01000d\r\n", i, 0);
   buf_adds(&b, "\r\n");
   _cleanup_free_ char *answer = talk(http_server_port(fx.server), buf_str(&b), b.len, false);
-  assert_true(answer[0] == '\0' || has_prefix(answer, "HTTP/1.1 431"));
+  assert_true(has_prefix(answer, "HTTP/1.1 431"));
+}
+
+/* The server refuses on the head alone; whoever first sends all of the body reads the refusal all the same. */
+static void a_refusal_reaches_who_sends_on(void **state) {
+  static const char head[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 20971520\r\n\r\n";
+  size_t len = sizeof(head) - 1 + 20971520;
+  _cleanup_free_ char *text = calloc(1, len);
+
+  (void)state;
+  assert_non_null(text);
+  memcpy(text, head, sizeof(head) - 1);
+  _cleanup_free_ char *answer = talk(http_server_port(fx.server), text, len, false);
+  assert_true(has_prefix(answer, "HTTP/1.1 413"));
 }
 
 static void pipelined_requests_are_answered_in_order(void **state) {
@@ -372,6 +384,7 @@ int main(void) {
       cmocka_unit_test(a_dead_server_is_named),
       cmocka_unit_test(bad_requests_are_refused),
       cmocka_unit_test(long_heads_are_refused),
+      cmocka_unit_test(a_refusal_reaches_who_sends_on),
       cmocka_unit_test(pipelined_requests_are_answered_in_order),
       cmocka_unit_test(an_unread_body_closes_the_connection),
       cmocka_unit_test(an_occupied_port_is_named),

@@ -1,5 +1,4 @@
 /* ome up: the whole platform on one machine, in one process. */
-#include "cli/apply_objects.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 
@@ -18,6 +17,7 @@
 #include "transfer/http_service.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -174,6 +174,36 @@ static int32_t platform_start(struct platform *p, const struct up_options *o, st
   return rc;
 }
 
+static int32_t apply_all(struct kube_client *client, struct json_object *docs, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(docs); i++) {
+    struct json_object *doc = json_index(docs, i);
+    const struct kube_resource *r;
+    int32_t rc = kube_discover(client, json_str(doc, "apiVersion", ""), json_str(doc, "kind", ""), &r, err);
+    if (rc == OME_OK && r->namespaced && !*meta_namespace(doc))
+      (void)json_set_str(doc, "metadata.namespace", kube_client_namespace(client));
+    if (rc == OME_OK)
+      rc = kube_apply(client, r, doc, NULL, "ome", true, NULL, err);
+    if (rc != OME_OK)
+      return fail_prefix(err, "apply %s %s", json_str(doc, "kind", "(no kind)"), meta_name(doc));
+  }
+  return OME_OK;
+}
+
+/* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Other C libraries have
+ * no such setting and need none. */
+static void share_heaps(void) {
+#ifdef M_ARENA_MAX
+  (void)mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
+/* Gives back what only the start needed: the CRDs as trees, the answers to the first lists. */
+static void trim_heaps(void) {
+#ifdef __GLIBC__
+  (void)malloc_trim(0);
+#endif
+}
+
 /* Runs the platform until a signal; progress and the outcome go to REPORT.  The exit code. */
 static int run_platform(const struct up_options *o, struct json_object *docs, FILE *report, int ready_fd) {
   struct platform p = {.lock_fd = -1};
@@ -185,7 +215,8 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
   if (rc == OME_OK) {
     fprintf(report, "ome is up after %u ms: API %s, gateway http://127.0.0.1:%u\n", (unsigned)(mono_ms() - began),
             kube_client_server(p.client), gateway_port(p.gateway));
-    rc = apply_objects(p.client, docs, NULL, NULL, &err);
+    trim_heaps();
+    rc = apply_all(p.client, docs, &err);
   }
   if (rc == OME_OK && json_len(docs))
     rc = progress_start(p.client, docs, report, o->timeout_s * 1000, ready_fd, &progress, &err);
@@ -253,6 +284,7 @@ static int run_up(const struct up_options *o, struct json_object *docs) {
   if (!report)
     return cli_fail(&err);
   cli_signals_block();
+  share_heaps();
   int rc = run_platform(o, docs, report, ends[1]);
   (void)fclose(report);
   return rc;

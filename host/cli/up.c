@@ -1,4 +1,5 @@
 /* ome up: the whole platform on one machine, in one process. */
+#include "cli/apply_objects.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
 
@@ -174,21 +175,6 @@ static int32_t platform_start(struct platform *p, const struct up_options *o, st
   return rc;
 }
 
-static int32_t apply_all(struct kube_client *client, struct json_object *docs, struct ome_err *err) {
-  for (size_t i = 0; i < json_len(docs); i++) {
-    struct json_object *doc = json_index(docs, i);
-    const struct kube_resource *r;
-    int32_t rc = kube_discover(client, json_str(doc, "apiVersion", ""), json_str(doc, "kind", ""), &r, err);
-    if (rc == OME_OK && r->namespaced && !*meta_namespace(doc))
-      (void)json_set_str(doc, "metadata.namespace", kube_client_namespace(client));
-    if (rc == OME_OK)
-      rc = kube_apply(client, r, doc, NULL, "ome", true, NULL, err);
-    if (rc != OME_OK)
-      return fail_prefix(err, "apply %s %s", json_str(doc, "kind", "(no kind)"), meta_name(doc));
-  }
-  return OME_OK;
-}
-
 /* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Other C libraries have
  * no such setting and need none. */
 static void share_heaps(void) {
@@ -216,7 +202,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
     fprintf(report, "ome is up after %u ms: API %s, gateway http://127.0.0.1:%u\n", (unsigned)(mono_ms() - began),
             kube_client_server(p.client), gateway_port(p.gateway));
     trim_heaps();
-    rc = apply_all(p.client, docs, &err);
+    rc = apply_objects(p.client, docs, NULL, NULL, &err);
   }
   if (rc == OME_OK && json_len(docs))
     rc = progress_start(p.client, docs, report, o->timeout_s * 1000, ready_fd, &progress, &err);

@@ -1,0 +1,10 @@
+/* The API server that a client command talks to. */
+#ifndef HOST_CLI_CONNECT_H
+#define HOST_CLI_CONNECT_H
+
+#include "kube/client.h"
+
+/* KUBECONFIG NULL: $KUBECONFIG, else ./.ome/kubeconfig where there is one, else as kube_client_new(). */
+int32_t cli_connect(const char *kubeconfig, struct kube_client **out, struct ome_err *err);
+
+#endif

@@ -75,7 +75,7 @@ def second_platform(platform):
 
 
 def bad_hubs(folder):
-    """A hub that refuses, throttles, breaks or hangs up: the model says so, is never Ready, and recovers."""
+    """A hub that refuses, throttles, breaks or hangs up: the model says so and is never Ready; nothing crashes."""
     scenario.make_tiny(folder + "/hub", "test/tiny", "Hello there .")
     for fault, words in (("status=401", ("401",)), ("status=404", ("not found", "404")), ("status=429", ("429",)),
                          ("status=500", ("500",)), ("cut=1000", ("",))):

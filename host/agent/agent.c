@@ -20,6 +20,7 @@
 
 #define DOWNLOADS_AT_ONCE 4u
 #define PROGRESS_MS 1000u
+#define FIRST_LIST_MS 1000u /* how long a worker waits for the caches, which are quick unless the API is away */
 #define CHECK_AGAIN_MS ((uint64_t)300 * 1000) /* files that somebody removed by hand */
 
 enum { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_NODE, WATCH_RECORD, WATCHES };
@@ -318,6 +319,9 @@ static int32_t let_go(struct task *t, struct ome_err *err) {
 
 static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err) {
   struct agent *a = t->agent;
+  /* Just started: models may be listed before the node and what was told of them. */
+  (void)kube_cache_wait(a->caches[WATCH_NODE], FIRST_LIST_MS);
+  (void)kube_cache_wait(a->caches[WATCH_RECORD], FIRST_LIST_MS);
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
   struct scout_decision decision = {.wanted = false};
 
@@ -432,7 +436,7 @@ void agent_stop(struct agent *a) {
   if (!a)
     return;
   atomic_store(&a->stopping, true);
-  kube_queue_stop(a->queue); /* workers read the caches, and events go into the queue */
+  kube_queue_stop(a->queue);             /* workers read the caches, and events go into the queue */
   for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
     kube_cache_free(a->caches[i]);
   kube_queue_free(a->queue);

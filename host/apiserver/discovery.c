@@ -16,7 +16,8 @@ static void answer_json(struct http_exchange *x, struct json_object *owned) {
   http_respond(x, text ? 200 : 500, "application/json", text, text ? strlen(text) : 0);
 }
 
-static void answer_version(struct http_exchange *x) {
+static void answer_version(struct apiserver *s, struct http_exchange *x) {
+  (void)s;
   struct json_object *o = json_object_new_object();
 
   (void)json_set_str(o, "major", "1");
@@ -257,7 +258,36 @@ static void answer_paths(struct apiserver *s, struct http_exchange *x) {
   answer_json(x, o);
 }
 
+/* Serves /apis/GROUP and /apis/GROUP/VERSION; REST is what follows "/apis/". */
+static bool answer_group_path(struct apiserver *s, struct http_exchange *x, char *rest) {
+  char *version = strchr(rest, '/');
+
+  if (version)
+    *version++ = '\0';
+  if (!*rest || !registry_has_group(s->registry, rest))
+    return false;
+  if (!version) {
+    answer_group(s, x, rest);
+    return true;
+  }
+  if (strchr(version, '/') || !registry_has_version(s->registry, rest, version))
+    return false;
+  answer_resources(s, x, rest, version);
+  return true;
+}
+
+static void answer_core_resources(struct apiserver *s, struct http_exchange *x) {
+  answer_resources(s, x, "", "v1");
+}
+
 bool discovery_handle(struct apiserver *s, struct http_exchange *x) {
+  static const struct {
+    const char *path;
+    void (*answer)(struct apiserver *s, struct http_exchange *x);
+  } paths[] = {
+      {"/", answer_paths},        {"/version", answer_version}, {"/api", answer_core},
+      {"/apis", answer_groups}, {"/api/v1", answer_core_resources},
+  };
   _cleanup_free_ char *path = strdup(http_path(x));
   size_t n = path ? strlen(path) : 0;
 
@@ -267,30 +297,10 @@ bool discovery_handle(struct apiserver *s, struct http_exchange *x) {
     path[n - 1] = '\0';
   if (answer_health(x, path))
     return true;
-  if (streq(path, "/"))
-    answer_paths(s, x);
-  else if (streq(path, "/version"))
-    answer_version(x);
-  else if (streq(path, "/api"))
-    answer_core(s, x);
-  else if (streq(path, "/apis"))
-    answer_groups(s, x);
-  else if (streq(path, "/api/v1"))
-    answer_resources(s, x, "", "v1");
-  else if (has_prefix(path, "/apis/")) {
-    char *group = path + 6;
-    char *slash = strchr(group, '/');
-    if (slash && strchr(slash + 1, '/'))
-      return false;
-    if (slash)
-      *slash = '\0';
-    if (!*group || !registry_has_group(s->registry, group) || (slash && !registry_has_version(s->registry, group, slash + 1)))
-      return false;
-    if (slash)
-      answer_resources(s, x, group, slash + 1);
-    else
-      answer_group(s, x, group);
-  } else
-    return false;
-  return true;
+  for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+    if (streq(path, paths[i].path)) {
+      paths[i].answer(s, x);
+      return true;
+    }
+  return has_prefix(path, "/apis/") && answer_group_path(s, x, path + 6);
 }

@@ -139,13 +139,10 @@ static void delete_dependent(struct apiserver *s, const struct resource *r, stru
   struct ome_err err = ERR_INIT;
   int64_t grace = 0;
 
-  if (meta_deleting(o) && !foreground)
+  if (meta_deleting(o))
     return;
-  if (foreground) {
-    if (meta_deleting(o))
-      return;
+  if (foreground)
     (void)meta_add_finalizer(o, "foregroundDeletion");
-  }
   if (streq(r->kind, "Pod") && *json_str(o, "spec.nodeName", "") &&
       !streq(json_str(o, "status.phase", ""), "Succeeded") && !streq(json_str(o, "status.phase", ""), "Failed"))
     grace = json_i64(o, "spec.terminationGracePeriodSeconds", 30);

@@ -333,6 +333,31 @@ static bool read_selectors(struct request *req, struct selector **labels, struct
   return false;
 }
 
+/* Continues where the token TEXT says, in the version it was made at. */
+static bool continue_from(struct list *l, const char *text, const char *asked, struct json_object **token,
+                          int64_t *version) {
+  struct request *req = l->req;
+  struct store *s = req->server->store;
+
+  *token = read_token(text);
+  if (!*token) {
+    answer_failure(req, 400, "BadRequest", "continue key is not valid: the token cannot be read");
+    return false;
+  }
+  if (asked && *asked && !streq(asked, "0")) {
+    answer_failure(req, 400, "BadRequest", "specifying resource version is not allowed when using continue");
+    return false;
+  }
+  *version = json_i64(*token, "rv", 0);
+  if (*version == -1 || *version > store_version(s))
+    *version = store_version(s);
+  if (*version >= store_compacted(s))
+    return true;
+  answer_stale_token(req, *token);
+  return false;
+}
+
+
 /* Where a page starts and at which moment; false: answered. */
 static bool read_start(struct list *l, struct json_object **token, int64_t *version) {
   struct request *req = l->req;
@@ -341,6 +366,7 @@ static bool read_start(struct list *l, struct json_object **token, int64_t *vers
   const char *limit = http_query(req->x, "limit");
   const char *match = http_query(req->x, "resourceVersionMatch");
   const char *asked = http_query(req->x, "resourceVersion");
+  bool exact = match && streq(match, "Exact");
   int64_t n = 0;
 
   if (limit && *limit && (!str_to_i64(limit, &n) || n < 0)) {
@@ -348,33 +374,16 @@ static bool read_start(struct list *l, struct json_object **token, int64_t *vers
     return false;
   }
   l->limit = (uint64_t)n;
-  if (text && *text) {
-    *token = read_token(text);
-    if (!*token) {
-      answer_failure(req, 400, "BadRequest", "continue key is not valid: the token cannot be read");
-      return false;
-    }
-    if (asked && *asked && !streq(asked, "0")) {
-      answer_failure(req, 400, "BadRequest", "specifying resource version is not allowed when using continue");
-      return false;
-    }
-    *version = json_i64(*token, "rv", 0);
-    if (*version == -1 || *version > store_version(s))
-      *version = store_version(s);
-    if (*version >= store_compacted(s))
-      return true;
-    answer_stale_token(req, *token);
-    return false;
-  }
+  if (text && *text)
+    return continue_from(l, text, asked, token, version);
   if (!check_version(req, asked, match, version))
     return false;
-  if (match && streq(match, "Exact") && *version && *version < store_compacted(s)) {
-    answer_expired(req, "The resourceVersion for the provided list is too old.");
-    return false;
-  }
-  if (!match || !streq(match, "Exact") || !*version)
+  if (!exact || !*version)
     *version = store_version(s);
-  return true;
+  if (*version >= store_compacted(s))
+    return true;
+  answer_expired(req, "The resourceVersion for the provided list is too old.");
+  return false;
 }
 
 void verb_list(struct request *req) {

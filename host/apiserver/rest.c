@@ -111,26 +111,30 @@ static bool path_read(const char *text, struct path *out) {
   return true;
 }
 
+/* Whether the path at I is "namespaces/NS/PLURAL...", and not the status or finalize of the namespace itself. */
+static bool is_namespaced(const struct path *p, size_t i, bool core) {
+  if (i + 2 >= p->n || !streq(p->parts[i], "namespaces"))
+    return false;
+  return !(core && (streq(p->parts[i + 2], "status") || streq(p->parts[i + 2], "finalize")));
+}
+
 /* Fills REQ from "/api/v1/..." and "/apis/GROUP/VERSION/..."; whether there is such a resource. */
 static bool resolve(struct request *req, const struct path *p) {
   bool core = p->n >= 3 && streq(p->parts[0], "api");
   size_t i = core ? 1 : 2;
-  const char *group = core ? "" : p->n >= 4 && streq(p->parts[0], "apis") ? p->parts[1] : NULL;
 
-  if (!group)
+  if (!core && !(p->n >= 4 && streq(p->parts[0], "apis")))
     return false;
+  const char *group = core ? "" : p->parts[1];
   const char *version = p->parts[i++];
   bool watch_path = streq(p->parts[i], "watch"); /* the old form of watching */
   i += watch_path;
-  if (i + 2 < p->n && streq(p->parts[i], "namespaces") &&
-      !(core && (streq(p->parts[i + 2], "status") || streq(p->parts[i + 2], "finalize")))) {
-    req->ns = strdup(p->parts[i + 1]);
-    i += 2;
-  }
+  bool namespaced = is_namespaced(p, i, core);
+  req->ns = strdup(namespaced ? p->parts[i + 1] : "");
+  i += namespaced ? 2 : 0;
   if (i >= p->n)
     return false;
   req->resource = registry_find(req->server->registry, group, version, p->parts[i++]);
-  req->ns = req->ns ? req->ns : strdup("");
   req->name = strdup(i < p->n ? p->parts[i++] : "");
   req->sub = strdup(i < p->n ? p->parts[i++] : "");
   if (watch_path)

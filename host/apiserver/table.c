@@ -88,49 +88,70 @@ static const struct builtin_column *columns_of(const struct resource *r, size_t 
 
 /* ---- columns of custom resources -------------------------------------------------------------------------------- */
 
+/* ".key", in which a backslash takes the next character as it is. */
+static struct json_object *step_key(struct json_object *o, const char **p) {
+  char key[256];
+  size_t n = 0;
+
+  for ((*p)++; **p && !strchr(".[", **p) && n + 1 < sizeof(key); (*p)++) {
+    if (**p == '\\' && (*p)[1])
+      (*p)++;
+    key[n++] = **p;
+  }
+  key[n] = '\0';
+  return json_get(o, key);
+}
+
+/* "[?(@.key=="value")]": the first item of a list of which it is true. */
+static struct json_object *step_filter(struct json_object *o, const char **p) {
+  char key[256];
+  const char *name = *p + 5;
+  size_t n = strcspn(name, "=");
+  const char *value = name + n + strspn(name + n, "= ");
+  const char *end = *value ? strchr(value + 1, *value) : NULL;
+  const char *close = end ? strchr(end, ']') : NULL;
+
+  if (!close || n >= sizeof(key))
+    return NULL;
+  memcpy(key, name, n);
+  for (key[n] = '\0'; n && key[n - 1] == ' '; key[--n] = '\0')
+    continue;
+  _cleanup_free_ char *want = str_copy(value + 1, (size_t)(end - value - 1));
+  *p = close + 1;
+  return json_find(o, key, want);
+}
+
+/* "['key']", "[0]", or "[*]", of which a cell shows the first. */
+static struct json_object *step_index(struct json_object *o, const char **p) {
+  char key[256];
+  const char *inner = *p + 1;
+  const char *end = strchr(inner, ']');
+
+  if (!end)
+    return NULL;
+  *p = end + 1;
+  if (*inner == '*')
+    return json_index(o, 0);
+  if (*inner != '\'' && *inner != '"')
+    return json_index(o, (size_t)strtoul(inner, NULL, 10));
+  if (end - inner < 2)
+    return NULL;
+  (void)snprintf(key, sizeof(key), "%.*s", (int)(end - inner - 2), inner + 1);
+  return json_get(o, key);
+}
+
+
 /* The first value at a JSONPath of the simple sort that printer columns use: .a.b, .a['b'], .a[0], .a[?(@.t=="X")].c */
 static struct json_object *at_json_path(struct json_object *o, const char *p) {
-  char key[256];
-
   while (o && *p) {
-    if (*p == '.') {
-      size_t n = 0;
-      for (p++; *p && !strchr(".[", *p) && n + 1 < sizeof(key); p++) {
-        if (*p == '\\' && p[1])
-          p++;
-        key[n++] = *p;
-      }
-      key[n] = '\0';
-      o = json_get(o, key);
-    } else if (*p == '[' && has_prefix(p, "[?(@.")) {
-      size_t n = strcspn(p + 5, "=");
-      const char *value = p + 5 + n + strspn(p + 5 + n, "= ");
-      char quote = *value;
-      const char *end = quote ? strchr(value + 1, quote) : NULL;
-      const char *close = end ? strchr(end, ']') : NULL;
-      if (!close || n >= sizeof(key))
-        return NULL;
-      memcpy(key, p + 5, n);
-      for (key[n] = '\0'; n && key[n - 1] == ' '; key[--n] = '\0')
-        continue;
-      _cleanup_free_ char *want = str_copy(value + 1, (size_t)(end - value - 1));
-      o = json_find(o, key, want);
-      p = close + 1;
-    } else if (*p == '[') {
-      char quote = p[1];
-      const char *end = strchr(p, ']');
-      if (!end)
-        return NULL;
-      if (quote == '\'' || quote == '"') {
-        (void)snprintf(key, sizeof(key), "%.*s", (int)(end - p - 3), p + 2);
-        o = json_get(o, key);
-      } else {
-        o = quote == '*' ? json_index(o, 0) : json_index(o, (size_t)strtoul(p + 1, NULL, 10));
-      }
-      p = end + 1;
-    } else {
+    if (*p == '.')
+      o = step_key(o, &p);
+    else if (has_prefix(p, "[?(@."))
+      o = step_filter(o, &p);
+    else if (*p == '[')
+      o = step_index(o, &p);
+    else
       return NULL;
-    }
   }
   return o;
 }

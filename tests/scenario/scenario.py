@@ -4,6 +4,7 @@ Nothing here sleeps a fixed time: every wait is for a condition, with a deadline
 checkout; the engine `llama-server` is looked for on the PATH.
 """
 
+import atexit
 import base64
 import contextlib
 import http.client
@@ -87,6 +88,12 @@ def processes_with(marker):
     return found
 
 
+def end_with_us(process):
+    """A scenario that fails leaves nothing running."""
+    atexit.register(lambda: process.poll() is None and process.kill())
+    return process
+
+
 class Hub:
     """`ome hub` over FOLDER."""
 
@@ -95,8 +102,8 @@ class Hub:
         self.port_file = folder.rstrip("/") + ".port"
         if os.path.exists(self.port_file):  # of a hub before this one
             os.remove(self.port_file)
-        self.process = subprocess.Popen([OME, "hub", folder, "--port", "0", "--port-file", self.port_file, *options],
-                                        stderr=subprocess.DEVNULL)
+        self.process = end_with_us(subprocess.Popen(
+            [OME, "hub", folder, "--port", "0", "--port-file", self.port_file, *options], stderr=subprocess.DEVNULL))
         self.port = int(wait_for("the hub's port", self._port))
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -129,7 +136,7 @@ class Platform:
     def spawn(self, *more):
         """Starts it and waits for nothing."""
         with open(self.report, "w") as report:
-            self.process = subprocess.Popen(self.command(*more), env=self.env, stderr=report)
+            self.process = end_with_us(subprocess.Popen(self.command(*more), env=self.env, stderr=report))
 
     def start(self, *more):
         self.spawn(*more)

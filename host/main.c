@@ -4,57 +4,9 @@
 
 #include <stdio.h>
 
-const struct cli_command *const cli_commands[] = {
-#ifdef HAVE_up
-    &cli_up,
-#endif
-#ifdef HAVE_get
-    &cli_get,
-#endif
-#ifdef HAVE_apply
-    &cli_apply,
-#endif
-#ifdef HAVE_delete
-    &cli_delete,
-#endif
-#ifdef HAVE_wait
-    &cli_wait,
-#endif
-#ifdef HAVE_render
-    &cli_render,
-#endif
-#ifdef HAVE_explain
-    &cli_explain,
-#endif
-#ifdef HAVE_inspect
-    &cli_inspect,
-#endif
-#ifdef HAVE_pull
-    &cli_pull,
-#endif
-#ifdef HAVE_hub
-    &cli_hub,
-#endif
-#ifdef HAVE_plugin
-    &cli_plugin,
-#endif
-#ifdef HAVE_controller
-    &cli_controller,
-#endif
-#ifdef HAVE_agent
-    &cli_agent,
-#endif
-#ifdef HAVE_apiserver
-    &cli_apiserver,
-#endif
-#ifdef HAVE_crds
-    &cli_crds,
-#endif
-#ifdef HAVE_completion
-    &cli_completion,
-#endif
-    NULL,
-};
+#define ADDRESS_(name) &cli_##name,
+const struct cli_command *const cli_commands[] = {CLI_COMMANDS(ADDRESS_) NULL};
+#undef ADDRESS_
 
 static void print_usage(FILE *out) {
   fprintf(out, "ome turns a model into a running, scaled, reachable endpoint.\n\nusage: ome COMMAND [OPTIONS] ...\n\n");

@@ -58,14 +58,15 @@ bool cli_signal_pending(void);
  * order into the new array *OUT. */
 int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **out, struct ome_err *err);
 
+/* In the order of `ome --help`. */
 #define CLI_COMMANDS(X) \
-  X(up) X(controller) X(agent) X(apiserver) X(render) X(explain) X(pull) X(inspect) X(hub) X(plugin) \
-  X(get) X(apply) X(delete) X(wait) X(crds) X(completion)
+  X(up) X(get) X(apply) X(delete) X(wait) X(render) X(explain) X(inspect) X(pull) X(hub) X(plugin) \
+  X(controller) X(agent) X(apiserver) X(crds) X(completion)
 #define CLI_DECLARE_(name) extern const struct cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE_)
 #undef CLI_DECLARE_
 
-/* What this build has, in the order of `ome --help`; ends with NULL.  Defined in main.c. */
+/* All of them; ends with NULL.  Defined in main.c. */
 extern const struct cli_command *const cli_commands[];
 
 /* Hands CMD's table of options to FN, in a child process that shares standard output.  FN prints and returns. */

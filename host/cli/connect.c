@@ -11,5 +11,5 @@ int32_t cli_connect(const char *kubeconfig, struct kube_client **out, struct ome
     kubeconfig = LOCAL_KUBECONFIG;
   int32_t rc = kube_client_new(kubeconfig, NULL, out, err);
 
-  return rc == OME_OK ? rc : fail_prefix(err, "no API server known; start `ome up` or name one with --kubeconfig");
+  return rc == OME_OK ? rc : fail_prefix(err, "find the API server (start `ome up`, or name one with --kubeconfig)");
 }

@@ -12,7 +12,7 @@ static int32_t delete_one(struct kube_client *client, const struct kube_resource
 
   if (rc != OME_OK)
     return fail_prefix(err, "delete %s %s", r->kind, name);
-  printf("%s%s%s/%s deleted\n", r->resource, *r->group ? "." : "", r->group, name);
+  printf("%s/%s deleted\n", r->resource, name);
   return OME_OK;
 }
 
@@ -27,8 +27,12 @@ static int32_t delete_all(struct kube_client *client, struct json_object *docs, 
                      : fail(err, OME_E_INVALID, "document %zu: metadata.name is missing", i + 1);
     if (rc == OME_OK)
       rc = delete_one(client, r, *own ? own : ns, meta_name(doc), err);
-    if (rc != OME_OK)
+    if (rc == OME_E_NOT_FOUND) { /* gone already, or its kind is: the rest still has to go */
+      fprintf(stderr, "ome: %s\n", err->msg);
+      err_clear(err);
+    } else if (rc != OME_OK) {
       return rc;
+    }
   }
   return OME_OK;
 }

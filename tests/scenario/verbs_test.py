@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""ome apply, get, wait and delete against an API server of their own."""
+
+import json
+import os
+import subprocess
+import threading
+
+import scenario
+from scenario import MODEL, OME, Hub, Platform
+
+MAP = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, labels: {team: red}}
+data: {colour: %s}
+"""
+
+
+class Verbs:
+    def __init__(self, platform):
+        self.platform = platform
+
+    def start(self, *words):
+        return subprocess.Popen([OME, *words, "--kubeconfig", self.platform.kubeconfig], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *words, text="", code=0):
+        process = self.start(*words)
+        out, err = process.communicate(text, timeout=scenario.DEADLINE)
+        assert process.returncode == code, f"{words}: exit {process.returncode} instead of {code}: {out}{err}"
+        return out + err
+
+
+def objects(ome):
+    assert "created" in ome.run("apply", "-f", "-", text=MAP % "red")
+    assert "unchanged" in ome.run("apply", "-f", "-", text=MAP % "red")
+    assert "configured" in ome.run("apply", "-f", "-", text=MAP % "blue")
+    assert json.loads(ome.run("get", "configmap", "a", "-o", "json"))["data"] == {"colour": "blue"}
+    assert "colour: blue" in ome.run("get", "cm", "a", "-o", "yaml")
+    assert " a " in ome.run("get", "configmaps", "-A", "-l", "team=red")
+    assert " a " not in ome.run("get", "configmaps", "-A", "-l", "team=blue")
+    assert "there is none" in ome.run("wait", "configmap", "b", code=1)
+    assert "is still unset after 1 s" in ome.run("wait", "configmap", "a", "--timeout", "1", code=1)
+    assert "nonsense" in ome.run("get", "nonsense", code=1)
+    ome.run("wait", "configmap", code=2)
+    ome.run("wait", "configmap", "a", "--for=nothing", code=2)
+    waiting = ome.start("wait", "configmap", "a", "--for=delete")
+    assert "deleted" in ome.run("delete", "-f", "-", text=MAP % "blue")
+    out, err = waiting.communicate(timeout=scenario.DEADLINE)
+    assert waiting.returncode == 0 and "gone" in out, (out, err)
+    assert "a" in ome.run("get", "configmap", "a", code=1)
+    ome.run("delete", "configmap", "a", code=1)
+
+
+def models(ome, platform):
+    """A change that comes while the command waits ends the wait."""
+    ome.run("apply", "-f", "-", text=json.dumps(scenario.model("tiny", "hf://acme/tiny")))
+    condition = {"type": "Seen", "status": "True", "reason": "Test", "message": "", "lastTransitionTime":
+                 "2026-01-02T03:04:05Z"}
+    patch = {"status": {"conditions": [condition]}}
+    node = platform.api("GET", "/api/v1/nodes")["items"][0]["metadata"]["name"]
+    change = threading.Thread(target=platform.api, args=(
+        "PATCH", f"/api/v1/nodes/{node}/status", patch, "application/strategic-merge-patch+json"))
+    waiting = ome.start("wait", "node", node, "--for=condition=Seen")
+    change.start()
+    out, err = waiting.communicate(timeout=scenario.DEADLINE)
+    change.join()
+    assert waiting.returncode == 0 and "condition met" in out, (out, err)
+    ome.run("delete", "clusterbasemodel", "tiny")
+    ome.run("wait", "clusterbasemodel", "tiny", "--for=delete")
+    assert platform.find(MODEL + "tiny") is None
+
+
+def main():
+    with scenario.scratch() as folder:
+        os.makedirs(folder + "/hub/acme/tiny")
+        hub = Hub(folder + "/hub")
+        platform = Platform(folder, hub).start()
+        ome = Verbs(platform)
+        objects(ome)
+        models(ome, platform)
+        platform.stop()
+        hub.stop()
+    print("verbs: all true")
+
+
+if __name__ == "__main__":
+    main()

@@ -224,10 +224,10 @@ void answer_conflict(struct request *req, const char *why) {
 
 static const char *cause_reason(int type) {
   static const char *const reasons[] = {
-      [FIELD_INVALID] = "FieldValueInvalid",     [FIELD_REQUIRED] = "FieldValueRequired",
+      [FIELD_INVALID] = "FieldValueInvalid",          [FIELD_REQUIRED] = "FieldValueRequired",
       [FIELD_UNSUPPORTED] = "FieldValueNotSupported", [FIELD_TYPE] = "FieldValueTypeInvalid",
-      [FIELD_TOO_LONG] = "FieldValueTooLong",    [FIELD_DUPLICATE] = "FieldValueDuplicate",
-      [FIELD_FORBIDDEN] = "FieldValueForbidden", [FIELD_NOT_FOUND] = "FieldValueNotFound",
+      [FIELD_TOO_LONG] = "FieldValueTooLong",         [FIELD_DUPLICATE] = "FieldValueDuplicate",
+      [FIELD_FORBIDDEN] = "FieldValueForbidden",      [FIELD_NOT_FOUND] = "FieldValueNotFound",
       [FIELD_TOO_MANY] = "FieldValueTooMany",
   };
 

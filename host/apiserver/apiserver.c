@@ -63,7 +63,8 @@ static int32_t listen_tls(struct apiserver *s, const struct apiserver_config *cf
   const struct http_server_config http = {.address = cfg->address,
                                           .port = cfg->port,
                                           .tls = s->tls,
-                                          .max_body = 2 * OBJECT_MAX, /* so that most clients hear that it is too large */
+                                          .max_body =
+                                              2 * OBJECT_MAX, /* so that most clients hear that it is too large */
                                           .max_connections = 4096,
                                           .handler = rest_handle,
                                           .arg = s};

@@ -11,12 +11,12 @@
 struct apiserver;
 
 struct apiserver_config {
-  const char *data_dir; /* made when absent; holds store.db, pki/, kubeconfig */
-  const char *address;  /* NULL: 127.0.0.1 */
-  uint16_t port;        /* 0: any */
+  const char *data_dir;          /* made when absent; holds store.db, pki/, kubeconfig */
+  const char *address;           /* NULL: 127.0.0.1 */
+  uint16_t port;                 /* 0: any */
   const char *context_namespace; /* namespace in the written kubeconfig; NULL: "default" */
-  /* Services get addresses of 127.128.0.0/10, where the local platform listens; true: of 10.96.0.0/12, as where there is
-   * a network for them. */
+  /* Services get addresses of 127.128.0.0/10, where the local platform listens; true: of 10.96.0.0/12, as where there
+   * is a network for them. */
   bool cluster_network;
 };
 

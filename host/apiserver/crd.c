@@ -86,10 +86,11 @@ static void check_spec(struct json_object *crd, struct field_errors *out) {
     field_errors_add(out, FIELD_UNSUPPORTED, "spec.scope",
                      "Unsupported value: \"%s\": supported values: \"Cluster\", \"Namespaced\"", scope);
   if (!is_dns_label(plural) || (*plural >= '0' && *plural <= '9'))
-    field_errors_add(out, FIELD_INVALID, "spec.names.plural",
-                     "Invalid value: \"%s\": a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-                     "start with an alphabetic character, and end with an alphanumeric character",
-                     plural);
+    field_errors_add(
+        out, FIELD_INVALID, "spec.names.plural",
+        "Invalid value: \"%s\": a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+        "start with an alphabetic character, and end with an alphanumeric character",
+        plural);
   if (json_flag(crd, "spec.preserveUnknownFields", false))
     field_errors_add(out, FIELD_INVALID, "spec.preserveUnknownFields",
                      "Invalid value: true: must be false in order to use defaults in the schema");

@@ -161,8 +161,14 @@ static struct json_object *gone_status(const struct request *req, struct json_ob
 
 /* Kinds whose deletion answers with the object even when it is gone at once. */
 static bool answers_with_object(const struct resource *r) {
-  static const char *const kinds[] = {"Pod", "Service", "ServiceAccount", "PersistentVolumeClaim", "PersistentVolume",
-                                      "PodTemplate", "ReplicationController", "ResourceQuota"};
+  static const char *const kinds[] = {"Pod",
+                                      "Service",
+                                      "ServiceAccount",
+                                      "PersistentVolumeClaim",
+                                      "PersistentVolume",
+                                      "PodTemplate",
+                                      "ReplicationController",
+                                      "ResourceQuota"};
 
   for (size_t i = 0; !*r->group && i < ARRAY_LEN(kinds); i++)
     if (streq(r->kind, kinds[i]))

@@ -149,10 +149,10 @@ static struct json_object *entry(const char *name, const char *singular, const c
 }
 
 static void add_resource(struct json_object *list, const struct resource *r) {
-  static const char *const all[] = {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch",
-                                    NULL};
-  static const char *const all_crd[] = {"delete", "deletecollection", "get", "list", "patch", "create", "update",
-                                        "watch", NULL};
+  static const char *const all[] = {"create", "delete", "deletecollection", "get", "list", "patch", "update",
+                                    "watch",  NULL};
+  static const char *const all_crd[] = {"delete", "deletecollection", "get",   "list", "patch",
+                                        "create", "update",           "watch", NULL};
   static const char *const no_collection[] = {"create", "delete", "get", "list", "patch", "update", "watch", NULL};
   static const char *const create[] = {"create", NULL};
   const char *const *verbs = all;
@@ -285,7 +285,7 @@ bool discovery_handle(struct apiserver *s, struct http_exchange *x) {
     const char *path;
     void (*answer)(struct apiserver *s, struct http_exchange *x);
   } paths[] = {
-      {"/", answer_paths},        {"/version", answer_version}, {"/api", answer_core},
+      {"/", answer_paths},      {"/version", answer_version},       {"/api", answer_core},
       {"/apis", answer_groups}, {"/api/v1", answer_core_resources},
   };
   _cleanup_free_ char *path = strdup(http_path(x));

@@ -35,8 +35,8 @@ static const struct {
 static const struct {
   const char *label, *path, *zero;
 } odd[] = {
-    {"status.successful", "status.succeeded", "0"}, {"source", "source.component", NULL},
-    {"status.replicas", "status.replicas", "0"},    {"spec.unschedulable", "spec.unschedulable", "false"},
+    {"status.successful", "status.succeeded", "0"},    {"source", "source.component", NULL},
+    {"status.replicas", "status.replicas", "0"},       {"spec.unschedulable", "spec.unschedulable", "false"},
     {"spec.hostNetwork", "spec.hostNetwork", "false"},
 };
 

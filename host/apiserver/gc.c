@@ -1,7 +1,7 @@
 /* Garbage collection by owner references: background, foreground and orphan propagation.
  *
- * Event driven: a deletion or a write of an object with owners puts work into a queue that is run on the loop, some a turn,
- * so that a large tree does not hold requests up. */
+ * Event driven: a deletion or a write of an object with owners puts work into a queue that is run on the loop, some a
+ * turn, so that a large tree does not hold requests up. */
 #include "apiserver/server.h"
 
 #include "base/log.h"

@@ -1,5 +1,5 @@
-/* The messages of the built-in kinds: each field's JSON name and number, as the Kubernetes API publishes them.  kube_pb.h
- * says how to read a line. */
+/* The messages of the built-in kinds: each field's JSON name and number, as the Kubernetes API publishes them.
+ * kube_pb.h says how to read a line. */
 #include "apiserver/kube_pb.h"
 
 /* clang-format off */

@@ -57,8 +57,14 @@ static int32_t load_ca(const struct apiserver *s, struct tls_pair *ca, struct om
 /* A certificate for ADDRESS and loopback, made anew a month before it ends. */
 static int32_t load_leaf(const struct apiserver *s, const char *address, const struct tls_pair *ca,
                          struct tls_pair *leaf, struct ome_err *err) {
-  const char *const names[] = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "127.0.0.1",
-                               "::1",       address && !streq(address, "127.0.0.1") ? address : NULL, NULL};
+  const char *const names[] = {"localhost",
+                               "kubernetes",
+                               "kubernetes.default",
+                               "kubernetes.default.svc",
+                               "127.0.0.1",
+                               "::1",
+                               address && !streq(address, "127.0.0.1") ? address : NULL,
+                               NULL};
   int64_t left;
   int32_t rc = read_pair(s, "server", leaf, err);
 

@@ -87,8 +87,10 @@ static bool check_version(struct request *req, const char *version, const char *
   if (!version || !*version)
     return true;
   if (!str_to_i64(version, out) || *out < 0) {
-    answer_failure(req, 400, "BadRequest", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
-                   "invalid syntax", version, version);
+    answer_failure(req, 400, "BadRequest",
+                   "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
+                   "invalid syntax",
+                   version, version);
     return false;
   }
   if (*out > store_version(req->server->store)) {
@@ -163,8 +165,8 @@ static bool fields_match(const struct list *l, const char *text, size_t len) {
   return json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && field_selector_match(l->fields, o);
 }
 
-/* A stored text as an item of the list, in the form that was asked for: one at a time, so that a long Table needs no more
- * memory than its text. */
+/* A stored text as an item of the list, in the form that was asked for: one at a time, so that a long Table needs no
+ * more memory than its text. */
 static void add_item(struct list *l, const char *text) {
   const struct resource *r = l->req->resource;
   _cleanup_json_ struct json_object *o = NULL;
@@ -207,8 +209,8 @@ static bool take_item(void *arg, const char *ns, const char *name, const char *t
   return buf_ok(&l->text);
 }
 
-/* A continue token: unpadded base64url (RFC 4648 section 5) of {"v", "rv", "ns", "start"}: the place of the last item and
- * the moment of the list; rv -1 goes on with whatever there is. */
+/* A continue token: unpadded base64url (RFC 4648 section 5) of {"v", "rv", "ns", "start"}: the place of the last item
+ * and the moment of the list; rv -1 goes on with whatever there is. */
 static char *make_token(const char *ns, const char *name, int64_t version) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
 
@@ -357,7 +359,6 @@ static bool continue_from(struct list *l, const char *text, const char *asked, s
   return false;
 }
 
-
 /* Where a page starts and at which moment; false: answered. */
 static bool read_start(struct list *l, struct json_object **token, int64_t *version) {
   struct request *req = l->req;
@@ -401,9 +402,10 @@ void verb_list(struct request *req) {
   const char *after_name = token ? json_str(token, "start", "") : NULL;
   l.count_rest = version != store_version(s) && selects_all(&l);
   buf_adds(&l.text, req->form == FORM_TABLE ? "{\"rows\":[" : "{\"items\":[");
-  int32_t rc = version == store_version(s)
-                   ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
-                   : store_list_at(s, version, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err);
+  int32_t rc =
+      version == store_version(s)
+          ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
+          : store_list_at(s, version, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err);
   if (rc != OME_OK) {
     answer_error(req, &err);
     return;

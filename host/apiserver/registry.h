@@ -5,23 +5,23 @@
 #include "api/schema.h"
 
 enum { /* subresources */
-  SUB_STATUS = 1u << 0,
-  SUB_SCALE = 1u << 1,
-  SUB_LOG = 1u << 2,
-  SUB_BINDING = 1u << 3,
-  SUB_EVICTION = 1u << 4,
-  SUB_FINALIZE = 1u << 5,
-  SUB_TOKEN = 1u << 6,
-  SUB_APPROVAL = 1u << 7
+       SUB_STATUS = 1u << 0,
+       SUB_SCALE = 1u << 1,
+       SUB_LOG = 1u << 2,
+       SUB_BINDING = 1u << 3,
+       SUB_EVICTION = 1u << 4,
+       SUB_FINALIZE = 1u << 5,
+       SUB_TOKEN = 1u << 6,
+       SUB_APPROVAL = 1u << 7
 };
 
-enum { /* behaviour */
-  RES_NO_GENERATION = 1u << 0, /* metadata.generation is not kept */
-  RES_VIRTUAL = 1u << 1,       /* create only, answered at once, never stored: reviews */
-  RES_NO_COLLECTION_DELETE = 1u << 2,
-  RES_PATH_NAMES = 1u << 3, /* names are path segments (RBAC), not DNS names */
-  RES_LABEL_NAMES = 1u << 4, /* names are DNS labels (Service, Namespace) */
-  RES_PUT_CREATES = 1u << 5  /* PUT makes what is not there */
+enum {                              /* behaviour */
+       RES_NO_GENERATION = 1u << 0, /* metadata.generation is not kept */
+       RES_VIRTUAL = 1u << 1,       /* create only, answered at once, never stored: reviews */
+       RES_NO_COLLECTION_DELETE = 1u << 2,
+       RES_PATH_NAMES = 1u << 3,  /* names are path segments (RBAC), not DNS names */
+       RES_LABEL_NAMES = 1u << 4, /* names are DNS labels (Service, Namespace) */
+       RES_PUT_CREATES = 1u << 5  /* PUT makes what is not there */
 };
 
 struct column {
@@ -42,9 +42,9 @@ struct resource {
   const char *const *short_names; /* NULL-terminated; NULL: none */
   const char *const *categories;  /* NULL-terminated; NULL: none */
   bool namespaced;
-  uint32_t subresources; /* SUB_* */
-  uint32_t flags;        /* RES_* */
-  const char *collection; /* store key: "apps/deployments"; the same for every version */
+  uint32_t subresources;       /* SUB_* */
+  uint32_t flags;              /* RES_* */
+  const char *collection;      /* store key: "apps/deployments"; the same for every version */
   const struct schema *schema; /* NULL: anything goes */
   /* CRDs only */
   struct schema_doc *schema_doc;

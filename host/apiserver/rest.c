@@ -50,8 +50,8 @@ static bool accept_one(struct request *req, const struct accept_range *range) {
                {"Table", FORM_TABLE},
                {"PartialObjectMetadata", FORM_PARTIAL},
                {"PartialObjectMetadataList", FORM_PARTIAL_LIST}};
-  bool json = streq(range->type, "application/json") || streq(range->type, "*/*") ||
-              streq(range->type, "application/*");
+  bool json =
+      streq(range->type, "application/json") || streq(range->type, "*/*") || streq(range->type, "application/*");
   bool yaml = streq(range->type, "application/yaml");
 
   if (!json && !yaml)
@@ -146,7 +146,7 @@ static bool has_subresource(const struct request *req) {
   static const struct {
     const char *name;
     uint32_t bit;
-  } subs[] = {{"status", SUB_STATUS},     {"scale", SUB_SCALE},       {"log", SUB_LOG},   {"binding", SUB_BINDING},
+  } subs[] = {{"status", SUB_STATUS},     {"scale", SUB_SCALE},       {"log", SUB_LOG},    {"binding", SUB_BINDING},
               {"eviction", SUB_EVICTION}, {"finalize", SUB_FINALIZE}, {"token", SUB_TOKEN}};
 
   if (!*req->sub)
@@ -232,9 +232,9 @@ static bool verb_of(struct request *req) {
     const char *method;
     bool named;
     enum verb verb;
-  } verbs[] = {{"GET", false, VERB_LIST},      {"GET", true, VERB_GET},       {"HEAD", false, VERB_LIST},
-               {"HEAD", true, VERB_GET},       {"POST", false, VERB_CREATE},  {"PUT", true, VERB_UPDATE},
-               {"PATCH", true, VERB_PATCH},    {"DELETE", true, VERB_DELETE}, {"DELETE", false, VERB_DELETE_COLLECTION},
+  } verbs[] = {{"GET", false, VERB_LIST},   {"GET", true, VERB_GET},       {"HEAD", false, VERB_LIST},
+               {"HEAD", true, VERB_GET},    {"POST", false, VERB_CREATE},  {"PUT", true, VERB_UPDATE},
+               {"PATCH", true, VERB_PATCH}, {"DELETE", true, VERB_DELETE}, {"DELETE", false, VERB_DELETE_COLLECTION},
                {"POST", true, VERB_CREATE}};
   bool named = *req->name != '\0';
   bool wants_watch = req->verb == VERB_WATCH || is_true(http_query(req->x, "watch"));
@@ -269,8 +269,9 @@ static bool is_allowed(const struct request *req) {
 
 static void run(struct request *req) {
   static void (*const verbs[])(struct request *) = {
-      [VERB_GET] = verb_get,       [VERB_LIST] = verb_list,     [VERB_WATCH] = verb_watch,
-      [VERB_CREATE] = verb_create, [VERB_UPDATE] = verb_update, [VERB_PATCH] = verb_patch,
+      [VERB_GET] = verb_get,       [VERB_LIST] = verb_list,
+      [VERB_WATCH] = verb_watch,   [VERB_CREATE] = verb_create,
+      [VERB_UPDATE] = verb_update, [VERB_PATCH] = verb_patch,
       [VERB_DELETE] = verb_delete, [VERB_DELETE_COLLECTION] = verb_delete_collection,
   };
 
@@ -311,7 +312,8 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
   }
   if (req->resource->deprecated)
     answer_warning(req, "%s",
-                   req->resource->deprecation_warning ? req->resource->deprecation_warning : "this version is deprecated");
+                   req->resource->deprecation_warning ? req->resource->deprecation_warning
+                                                      : "this version is deprecated");
   if (read_parameters(req))
     run(req);
 }

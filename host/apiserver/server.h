@@ -30,11 +30,20 @@ struct apiserver {
   struct loop_timer *trim; /* NULL: nothing to give back */
   apiserver_log_fn *logs;
   void *logs_arg;
-  bool cluster_network; /* see struct apiserver_config */
+  bool cluster_network;       /* see struct apiserver_config */
   struct strmap *service_use; /* addresses and node ports of Services; NULL: not read yet */
 };
 
-enum verb { VERB_GET, VERB_LIST, VERB_WATCH, VERB_CREATE, VERB_UPDATE, VERB_PATCH, VERB_DELETE, VERB_DELETE_COLLECTION };
+enum verb {
+  VERB_GET,
+  VERB_LIST,
+  VERB_WATCH,
+  VERB_CREATE,
+  VERB_UPDATE,
+  VERB_PATCH,
+  VERB_DELETE,
+  VERB_DELETE_COLLECTION
+};
 
 enum form { FORM_OBJECT, FORM_TABLE, FORM_PARTIAL, FORM_PARTIAL_LIST };
 

@@ -62,8 +62,9 @@ static const char *const sql[STATEMENTS] = {
     [COUNT_NS] = "SELECT count(*) FROM objects WHERE collection=?1 AND ns=?2",
     [COUNT_ALL_AFTER] = "SELECT count(*) FROM objects WHERE collection=?1 AND (ns, name) > (?2, ?3)",
     [COUNT_NS_AFTER] = "SELECT count(*) FROM objects WHERE collection=?1 AND ns=?2 AND name > ?3",
-    [PUT] = "INSERT INTO objects (collection, ns, name, uid, version, labels, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
-            "ON CONFLICT (collection, ns, name) DO UPDATE SET uid=?4, version=?5, labels=?6, body=?7",
+    [PUT] =
+        "INSERT INTO objects (collection, ns, name, uid, version, labels, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT (collection, ns, name) DO UPDATE SET uid=?4, version=?5, labels=?6, body=?7",
     [DELETE_ROW] = "DELETE FROM objects WHERE collection=?1 AND ns=?2 AND name=?3",
     [DELETE_OWNERS] = "DELETE FROM owners WHERE collection=?1 AND ns=?2 AND name=?3",
     [ADD_OWNER] = "INSERT OR IGNORE INTO owners (owner, collection, ns, name) VALUES (?4, ?1, ?2, ?3)",
@@ -132,7 +133,7 @@ static char *object_text(struct json_object *o) {
   for (size_t i = 0; i < ARRAY_LEN(first); i++)
     if (json_object_object_add(ordered, first[i], json_object_new_string(json_str(o, first[i], ""))) != 0)
       return NULL;
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     if (!streq(key, first[0]) && !streq(key, first[1]) && json_object_object_add(ordered, key, json_object_get(v)) != 0)
       return NULL;
   }
@@ -217,8 +218,7 @@ static int32_t check_integrity(struct store *s, struct ome_err *err) {
   sqlite3_stmt *q = NULL;
   int32_t rc = OME_OK;
 
-  if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) != SQLITE_OK ||
-      sqlite3_step(q) != SQLITE_ROW)
+  if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) != SQLITE_OK || sqlite3_step(q) != SQLITE_ROW)
     rc = fail_sqlite(s, "open", err);
   else if (!streq((const char *)sqlite3_column_text(q, 0), "ok"))
     rc = fail(err, OME_E_CORRUPT,

@@ -23,7 +23,7 @@ static char *selector_text(struct json_object *selector) {
   if (json_is(selector, json_type_string))
     return strdup(json_object_get_string(selector));
   if (json_is(labels, json_type_object)) {
-    json_object_object_foreach(labels, key, v) {
+    json_object_object_foreach (labels, key, v) {
       buf_addf(&b, "%s%s=%s", b.len ? "," : "", key, json_object_get_string(v));
     }
   }
@@ -84,8 +84,8 @@ static void write_scale(struct request *req, struct json_object *o, struct json_
 
   if (replicas < 0) {
     struct field_errors errors = {{0}};
-    field_errors_add(&errors, FIELD_INVALID, "spec.replicas",
-                     "Invalid value: %lld: must be greater than or equal to 0", (long long)replicas);
+    field_errors_add(&errors, FIELD_INVALID, "spec.replicas", "Invalid value: %lld: must be greater than or equal to 0",
+                     (long long)replicas);
     answer_invalid(req, &errors);
     field_errors_fini(&errors);
     return;
@@ -100,8 +100,8 @@ static void write_scale(struct request *req, struct json_object *o, struct json_
     return;
   }
   resource_api_version(req->resource, api_version);
-  const struct manager_info who = {.manager = req->manager, .api_version = api_version, .subresource = "scale",
-                                   .now_s = wall_ms() / 1000};
+  const struct manager_info who = {
+      .manager = req->manager, .api_version = api_version, .subresource = "scale", .now_s = wall_ms() / 1000};
   (void)json_set_i64(o, "metadata.generation", meta_generation(o) + 1);
   if (apply_track_update(old, o, req->resource->schema, &who, &err) != OME_OK ||
       (!req->dry_run && store_object(req->server, req->resource, o, &err) != OME_OK))
@@ -159,8 +159,8 @@ static const char *find_container(struct request *req, struct json_object *pod) 
   _cleanup_buf_ struct buf names = BUF_INIT;
   for (size_t i = 0; i < json_len(list); i++)
     buf_addf(&names, "%s%s", i ? " " : "", json_str(json_index(list, i), "name", ""));
-  answer_failure(req, 400, "BadRequest", "a container name must be specified for pod %s, choose one of: [%s]", req->name,
-                 buf_str(&names));
+  answer_failure(req, 400, "BadRequest", "a container name must be specified for pod %s, choose one of: [%s]",
+                 req->name, buf_str(&names));
   return NULL;
 }
 

@@ -140,7 +140,6 @@ static struct json_object *step_index(struct json_object *o, const char **p) {
   return json_get(o, key);
 }
 
-
 /* The first value at a JSONPath of the simple sort that printer columns use: .a.b, .a['b'], .a[0], .a[?(@.t=="X")].c */
 static struct json_object *at_json_path(struct json_object *o, const char *p) {
   while (o && *p) {

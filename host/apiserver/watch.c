@@ -3,8 +3,8 @@
 #include "apiserver/server.h"
 
 #include "api/selector.h"
-#include "base/clock.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "os/file.h"
 
@@ -106,7 +106,8 @@ static bool selects_all(const struct watcher *w) {
   return selector_terms(w->labels, &terms) == 0 && selector_terms(w->fields, &terms) == 0;
 }
 
-/* The event as this watcher sees it: an object that leaves its selection is deleted for it, one that enters is added. */
+/* The event as this watcher sees it: an object that leaves its selection is deleted for it, one that enters is added.
+ */
 static void send_event(struct watcher *w, const struct store_event *e) {
   static const char *const types[] = {"ADDED", "MODIFIED", "DELETED"};
   const struct request *req = w->req;
@@ -148,9 +149,8 @@ static void send_bookmark(struct watcher *w, bool initial_end) {
 }
 
 static void send_expired(struct watcher *w) {
-  _cleanup_free_ char *message =
-      str_printf("too old resource version: %lld (%lld)", (long long)w->version,
-                 (long long)store_compacted(w->req->server->store));
+  _cleanup_free_ char *message = str_printf("too old resource version: %lld (%lld)", (long long)w->version,
+                                            (long long)store_compacted(w->req->server->store));
   _cleanup_json_ struct json_object *o = status_object(410, "Expired", message, NULL);
   _cleanup_free_ char *text = json_text(o);
 
@@ -239,8 +239,8 @@ static bool send_initial(void *arg, const char *ns, const char *name, const char
 }
 
 static bool is_true(const char *v) {
-  return v && (streq(v, "true") || streq(v, "1") || streq(v, "True") || streq(v, "t") || streq(v, "T") ||
-               streq(v, "TRUE"));
+  return v &&
+         (streq(v, "true") || streq(v, "1") || streq(v, "True") || streq(v, "t") || streq(v, "T") || streq(v, "TRUE"));
 }
 
 /* Where the watch starts: *INITIAL asks for the present objects first.  False: answered. */
@@ -251,8 +251,10 @@ static bool read_start(struct request *req, int64_t *version, bool *initial) {
 
   *version = 0;
   if (text && *text && (!str_to_i64(text, version) || *version < 0)) {
-    answer_failure(req, 400, "BadRequest", "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
-                   "invalid syntax", text, text);
+    answer_failure(req, 400, "BadRequest",
+                   "resourceVersion: Invalid value: \"%s\": strconv.ParseUint: parsing \"%s\": "
+                   "invalid syntax",
+                   text, text);
     return false;
   }
   if (send && is_true(send) && !streq(http_query(req->x, "resourceVersionMatch"), "NotOlderThan")) {

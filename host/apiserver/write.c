@@ -12,18 +12,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_RULE                                                                                                   \
-  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "  \
-  "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "                       \
+#define NAME_RULE                                                                                                      \
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "     \
+  "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "                          \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-#define LABEL_RULE                                                                                                  \
-  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "   \
-  "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                    \
+#define LABEL_RULE                                                                                                     \
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "      \
+  "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "                       \
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 
-#define SERVICE_RULE                                                                                                \
+#define SERVICE_RULE                                                                                                     \
   "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and " \
-  "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "                \
+  "end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "                     \
   "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 
 static bool is_service(const struct resource *r) {
@@ -111,16 +111,20 @@ static bool same_desire(const struct resource *r, struct json_object *a, struct 
 
 /* NEW takes from OLD what an update cannot change; status and the rest keep to their own endpoint. */
 static void carry_over(struct request *req, struct json_object *o, struct json_object *old) {
-  static const char *const kept[] = {"metadata.uid", "metadata.creationTimestamp", "metadata.generation",
-                                     "metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds",
-                                     "metadata.selfLink", "metadata.generateName"};
+  static const char *const kept[] = {"metadata.uid",
+                                     "metadata.creationTimestamp",
+                                     "metadata.generation",
+                                     "metadata.deletionTimestamp",
+                                     "metadata.deletionGracePeriodSeconds",
+                                     "metadata.selfLink",
+                                     "metadata.generateName"};
   const struct resource *r = req->resource;
 
   if (streq(req->sub, "status")) {
     _cleanup_json_ struct json_object *status = json_object_get(json_at(o, "status"));
     struct json_object *managed = json_object_get(json_at(o, "metadata.managedFields"));
     _cleanup_json_ struct json_object *sent_version = json_object_get(json_at(o, "metadata.resourceVersion"));
-    json_object_object_foreach(old, key, v) {
+    json_object_object_foreach (old, key, v) {
       (void)json_object_object_add(o, key, json_copy(v));
     }
     if (status)
@@ -225,7 +229,8 @@ static void check_finalizers(struct json_object *o, struct field_errors *errors)
     _cleanup_free_ char *field = str_printf("metadata.finalizers[%zu]", i);
     if (!known)
       field_errors_add(errors, FIELD_INVALID, field,
-                       "Invalid value: \"%s\": name is neither a standard finalizer name nor is it fully qualified", name);
+                       "Invalid value: \"%s\": name is neither a standard finalizer name nor is it fully qualified",
+                       name);
   }
 }
 
@@ -280,9 +285,9 @@ static void answer_terminating(struct request *req, const char *qualified) {
   struct json_object *details = json_object_new_object();
   struct json_object *causes = json_object_new_array();
   struct json_object *cause = json_object_new_object();
-  _cleanup_free_ char *message = str_printf(
-      "%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated", qualified,
-      req->name, req->ns);
+  _cleanup_free_ char *message =
+      str_printf("%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
+                 qualified, req->name, req->ns);
   _cleanup_free_ char *why = str_printf("namespace %s is being terminated", req->ns);
 
   (void)json_set_str(details, "name", req->name);
@@ -427,8 +432,7 @@ static void replace_object(struct request *req, struct json_object *owned, struc
     answer_object(req, 200, TAKE_PTR(o));
     return;
   }
-  if (!(req->resource->flags & RES_NO_GENERATION) && !streq(req->sub, "status") &&
-      !same_desire(req->resource, o, old))
+  if (!(req->resource->flags & RES_NO_GENERATION) && !streq(req->sub, "status") && !same_desire(req->resource, o, old))
     (void)json_set_i64(o, "metadata.generation", meta_generation(old) + 1);
   if (!req->dry_run && store_object(req->server, req->resource, o, &err) != OME_OK) {
     answer_error(req, &err);
@@ -574,8 +578,7 @@ static bool check_applied(struct request *req, struct json_object *patch, struct
     return false;
   }
   if (!old && *uid) {
-    _cleanup_free_ char *why =
-        str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
+    _cleanup_free_ char *why = str_printf("Precondition failed: UID in precondition: %.64s, UID in object meta: ", uid);
     answer_conflict(req, why ? why : "Precondition failed");
     return false;
   }
@@ -591,14 +594,15 @@ static void apply_patch(struct request *req, struct json_object *patch, struct j
   struct manager_info who = manager_of(req, api_version);
 
   if (!http_query(req->x, "fieldManager")) {
-    answer_failure(req, 422, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is "
-                                        "required for apply patch");
+    answer_failure(req, 422, "Invalid",
+                   "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is "
+                   "required for apply patch");
     return;
   }
   if (!check_applied(req, patch, old))
     return;
-  if (apply_merge(old, patch, req->resource->schema, &who, force && (streq(force, "true") || streq(force, "1")), &result,
-                  &conflicts, &err) != OME_OK) {
+  if (apply_merge(old, patch, req->resource->schema, &who, force && (streq(force, "true") || streq(force, "1")),
+                  &result, &conflicts, &err) != OME_OK) {
     answer_patch_error(req, &err, conflicts);
     return;
   }

@@ -17,10 +17,11 @@ struct buf {
 };
 
 #define BUF_DEFAULT_MAX ((size_t)64 << 20)
-#define BUF_INIT {0}
+#define BUF_INIT                                                                                                       \
+  { 0 }
 
 void buf_init(struct buf *b, size_t max);
-void buf_fini(struct buf *b); /* frees the content; B may be used again */
+void buf_fini(struct buf *b);  /* frees the content; B may be used again */
 void buf_clear(struct buf *b); /* len 0, memory and bound kept, failed reset */
 
 void buf_add(struct buf *b, const void *data, size_t len);

@@ -9,13 +9,13 @@
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
 /* Defines FNp, the cleanup handler that calls FN on a non-NULL TYPE.  Handlers leave errno alone. */
-#define DEFINE_CLEANUP(type, fn)              \
-  static inline void fn##p(type *p) {         \
-    if (*p) {                                 \
-      int saved = errno;                      \
-      fn(*p);                                 \
-      errno = saved;                          \
-    }                                         \
+#define DEFINE_CLEANUP(type, fn)                                                                                       \
+  static inline void fn##p(type *p) {                                                                                  \
+    if (*p) {                                                                                                          \
+      int saved = errno;                                                                                               \
+      fn(*p);                                                                                                          \
+      errno = saved;                                                                                                   \
+    }                                                                                                                  \
   }
 
 static inline void freep(void *p) {
@@ -34,18 +34,18 @@ static inline void closep(const int *fd) {
 #define _cleanup_close_ _cleanup_(closep)
 
 /* Hands ownership out of a scope: the variable becomes NULL. */
-#define TAKE_PTR(p)             \
-  __extension__({               \
-    __typeof__(p) taken_ = (p); \
-    (p) = NULL;                 \
-    taken_;                     \
+#define TAKE_PTR(p)                                                                                                    \
+  __extension__({                                                                                                      \
+    __typeof__(p) taken_ = (p);                                                                                        \
+    (p) = NULL;                                                                                                        \
+    taken_;                                                                                                            \
   })
 
-#define TAKE_FD(fd)      \
-  __extension__({        \
-    int taken_ = (fd);   \
-    (fd) = -1;           \
-    taken_;              \
+#define TAKE_FD(fd)                                                                                                    \
+  __extension__({                                                                                                      \
+    int taken_ = (fd);                                                                                                 \
+    (fd) = -1;                                                                                                         \
+    taken_;                                                                                                            \
   })
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

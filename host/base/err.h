@@ -8,12 +8,14 @@
 #include <ome/abi.h>
 #include <stdbool.h>
 
-#define ERR_INIT {0, 0, ""}
+#define ERR_INIT                                                                                                       \
+  { 0, 0, "" }
 
 /* Fills ERR with CODE and a formatted sentence; returns CODE.  Too long a sentence is cut with "...". */
 int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* Fills ERR from errno: "<what>: <name>: <strerror>"; the code follows errno (ENOSPC: NO_SPACE, ENOENT: NOT_FOUND...). */
+/* Fills ERR from errno: "<what>: <name>: <strerror>"; the code follows errno (ENOSPC: NO_SPACE, ENOENT: NOT_FOUND...).
+ */
 int32_t fail_errno(struct ome_err *err, const char *what, const char *name);
 
 /* Puts a formatted context and ": " before the sentence already in ERR; returns its code. */

@@ -225,7 +225,7 @@ static bool is_number(struct json_object *o) {
 static bool objects_equal(struct json_object *a, struct json_object *b) {
   if (json_object_object_length(a) != json_object_object_length(b))
     return false;
-  json_object_object_foreach(a, key, va) {
+  json_object_object_foreach (a, key, va) {
     struct json_object *vb;
     if (!json_object_object_get_ex(b, key, &vb) || !json_equal(va, vb))
       return false;
@@ -288,7 +288,7 @@ static struct json_object *sorted(struct json_object *o) {
   struct json_object *out = json_object_new_object();
   if (!keys || !out)
     return out;
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     (void)v;
     keys[n++] = key;
   }
@@ -313,7 +313,7 @@ struct json_object *json_merge_patch(struct json_object *target, struct json_obj
     json_unref(target);
     target = json_object_new_object();
   }
-  json_object_object_foreach(patch, key, v) {
+  json_object_object_foreach (patch, key, v) {
     if (!v) {
       json_object_object_del(target, key);
       continue;

@@ -49,7 +49,7 @@ void json_del(struct json_object *o, const char *path);
 /* The object at PATH, made when absent; borrowed.  NULL as json_set() fails. */
 struct json_object *json_ensure(struct json_object *o, const char *path);
 
-struct json_object *json_copy(struct json_object *o);            /* new, deep */
+struct json_object *json_copy(struct json_object *o);          /* new, deep */
 bool json_equal(struct json_object *a, struct json_object *b); /* semantic: 1 equals 1.0, key order is nothing */
 
 /* Compact text, '/' unescaped, keys in their order; new. */

@@ -11,9 +11,9 @@ bool quantity_milli(const char *text, int64_t *out);
 bool quantity_value(const char *text, int64_t *out);
 
 enum { QUANTITY_TEXT = 64 };
-/* The one form the API server stores: no fraction, the largest suffix that keeps the value whole, in the notation (powers
- * of 2, of 10, or an exponent) that TEXT has.  Finer than a billionth is rounded up; what is too large for 128 bits stays
- * as it is.  False when TEXT is no quantity; OUT is then undefined. */
+/* The one form the API server stores: no fraction, the largest suffix that keeps the value whole, in the notation
+ * (powers of 2, of 10, or an exponent) that TEXT has.  Finer than a billionth is rounded up; what is too large for 128
+ * bits stays as it is.  False when TEXT is no quantity; OUT is then undefined. */
 bool quantity_canonical(const char *text, char out[QUANTITY_TEXT]);
 
 #endif

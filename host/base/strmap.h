@@ -20,7 +20,7 @@ void *strmap_get(const struct strmap *m, const char *key);
 bool strmap_has(const struct strmap *m, const char *key);
 /* Copies KEY; replaces.  False when memory ran out (VALUE stays the caller's). */
 bool strmap_put(struct strmap *m, const char *key, void *value);
-bool strmap_del(struct strmap *m, const char *key); /* whether it was there */
+bool strmap_del(struct strmap *m, const char *key);   /* whether it was there */
 void *strmap_take(struct strmap *m, const char *key); /* removes without freeing; NULL: absent */
 size_t strmap_len(const struct strmap *m);
 

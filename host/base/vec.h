@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VEC(type)    \
-  struct {           \
-    type *items;     \
-    size_t len, cap; \
+#define VEC(type)                                                                                                      \
+  struct {                                                                                                             \
+    type *items;                                                                                                       \
+    size_t len, cap;                                                                                                   \
   }
 
 /* Grows *ITEMS so that one more element of SIZE fits.  False when memory ran out; nothing changed then. */
@@ -27,13 +27,13 @@ static inline bool vec_reserve_(void **items, size_t *cap, size_t len, size_t si
 }
 
 /* True when ITEM was appended. */
-#define VEC_PUSH(v, item)                                                                     \
-  (vec_reserve_((void **)&(v)->items, &(v)->cap, (v)->len, sizeof(*(v)->items)) \
-       ? ((v)->items[(v)->len++] = (item), true)                                              \
+#define VEC_PUSH(v, item)                                                                                              \
+  (vec_reserve_((void **)&(v)->items, &(v)->cap, (v)->len, sizeof(*(v)->items))                                        \
+       ? ((v)->items[(v)->len++] = (item), true)                                                                       \
        : false)
 
-#define VEC_REMOVE(v, i) \
-  (memmove(&(v)->items[i], &(v)->items[(i) + 1], ((v)->len - (i) - 1) * sizeof(*(v)->items)), (v)->len--)
+#define VEC_REMOVE(v, i)                                                                                               \
+  (memmove(&(v)->items[i], &(v)->items[(i) + 1], ((v)->len - (i)-1) * sizeof(*(v)->items)), (v)->len--)
 
 #define VEC_FREE(v) (free((v)->items), (v)->items = NULL, (v)->len = (v)->cap = 0)
 

@@ -149,9 +149,8 @@ static int32_t merge(struct reader *r, const yaml_node_t *node, struct json_obje
   }
   if (!json_is(from, json_type_object))
     return bad(r, node, "\"<<\" takes a mapping or a list of mappings");
-  json_object_object_foreach(from, key, v) {
-    if (!json_object_object_get_ex(object, key, NULL) &&
-        json_object_object_add(object, key, json_object_get(v)) != 0)
+  json_object_object_foreach (from, key, v) {
+    if (!json_object_object_get_ex(object, key, NULL) && json_object_object_add(object, key, json_object_get(v)) != 0)
       return fail_memory(r->err);
   }
   return OME_OK;
@@ -351,7 +350,7 @@ static void write_value(struct buf *out, struct json_object *o, int indent, bool
 static void write_object(struct buf *out, struct json_object *o, int indent, bool first_inline) {
   bool first = first_inline;
 
-  json_object_object_foreach(o, key, v) {
+  json_object_object_foreach (o, key, v) {
     if (!first)
       pad(out, indent);
     first = false;

@@ -27,7 +27,8 @@ static int apiserver_main(const struct cli_command *self, int argc, char **argv)
   cli_signals_block();
   if (apiserver_start(&cfg, &server, &err) != OME_OK)
     return cli_fail(&err);
-  fprintf(stderr, "serving on port %u; kubectl --kubeconfig %s\n", apiserver_port(server), apiserver_kubeconfig(server));
+  fprintf(stderr, "serving on port %u; kubectl --kubeconfig %s\n", apiserver_port(server),
+          apiserver_kubeconfig(server));
   (void)cli_signal_wait();
   apiserver_stop(server);
   return 0;
@@ -37,9 +38,10 @@ const struct cli_command cli_apiserver = {
     .name = "apiserver",
     .args = "",
     .summary = "run only the embedded API server",
-    .help = "Serves the Kubernetes API over HTTPS on one SQLite file. DIR/kubeconfig, with the token, is written when it\n"
-            "answers.\n\n"
-            "  ome apiserver --data /tmp/api --port 0\n"
-            "  kubectl --kubeconfig /tmp/api/kubeconfig get namespaces",
+    .help =
+        "Serves the Kubernetes API over HTTPS on one SQLite file. DIR/kubeconfig, with the token, is written when it\n"
+        "answers.\n\n"
+        "  ome apiserver --data /tmp/api --port 0\n"
+        "  kubectl --kubeconfig /tmp/api/kubeconfig get namespaces",
     .run = apiserver_main,
 };

@@ -98,8 +98,7 @@ int cli_parse(const struct cli_command *cmd, const struct cli_option *options, i
 
   describe_instead(cmd, options);
   for (size_t i = 0; i < n && i < MAX_OPTIONS; i++) {
-    longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL,
-                               (int)(256 + i)};
+    longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL, (int)(256 + i)};
     if (options[i].letter) {
       shorts[at++] = options[i].letter;
       if (options[i].arg)

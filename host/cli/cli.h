@@ -26,10 +26,10 @@ struct cli_list { /* of a repeated option; up to 64 */
 };
 
 struct cli_command {
-  const char *name;     /* "apiserver", "plugin list" is parsed by plugin's run */
-  const char *args;     /* "URI DIR" in help */
-  const char *summary;  /* one line of `ome --help` */
-  const char *help;     /* paragraphs of `ome NAME --help`: what it does, then examples */
+  const char *name;    /* "apiserver", "plugin list" is parsed by plugin's run */
+  const char *args;    /* "URI DIR" in help */
+  const char *summary; /* one line of `ome --help` */
+  const char *help;    /* paragraphs of `ome NAME --help`: what it does, then examples */
   int (*run)(const struct cli_command *self, int argc, char **argv); /* argv[0] is the command's name */
 };
 
@@ -59,9 +59,11 @@ bool cli_signal_pending(void);
 int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **out, struct ome_err *err);
 
 /* In the order of `ome --help`. */
+/* clang-format off */
 #define CLI_COMMANDS(X) \
   X(up) X(get) X(apply) X(delete) X(wait) X(render) X(explain) X(inspect) X(pull) X(hub) X(plugin) \
   X(controller) X(agent) X(apiserver) X(crds) X(completion)
+/* clang-format on */
 #define CLI_DECLARE_(name) extern const struct cli_command cli_##name;
 CLI_COMMANDS(CLI_DECLARE_)
 #undef CLI_DECLARE_

@@ -1,7 +1,7 @@
 /* ome hub: local models over the Hugging Face Hub's HTTP API. */
+#include "hub/hub.h"
 #include "base/str.h"
 #include "cli/cli.h"
-#include "hub/hub.h"
 #include "os/file.h"
 
 #include <stdio.h>

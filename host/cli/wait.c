@@ -86,25 +86,26 @@ static int32_t wait_for(struct kube_client *client, const struct kube_resource *
     if (!o && w->condition)
       return fail(err, OME_E_NOT_FOUND, "%s %s is gone; it never had %s=%s", r->kind, name, w->condition, w->status);
     if (!wait_for_news(w, &deadline))
-      return w->condition ? fail(err, OME_E_DEADLINE, "%s %s: %s is still %s after %llu s, not %s", r->kind, name,
-                                 w->condition, meta_condition(o, w->condition) ? meta_condition(o, w->condition) : "unset",
-                                 (unsigned long long)timeout_s, w->status)
-                          : fail(err, OME_E_DEADLINE, "%s %s is still there after %llu s", r->kind, name,
-                                 (unsigned long long)timeout_s);
+      return w->condition
+                 ? fail(err, OME_E_DEADLINE, "%s %s: %s is still %s after %llu s, not %s", r->kind, name, w->condition,
+                        meta_condition(o, w->condition) ? meta_condition(o, w->condition) : "unset",
+                        (unsigned long long)timeout_s, w->status)
+                 : fail(err, OME_E_DEADLINE, "%s %s is still there after %llu s", r->kind, name,
+                        (unsigned long long)timeout_s);
   }
 }
 
-/* Whether the object is there; what is waited for to end may have ended. */
-static int32_t look(struct kube_client *client, const struct kube_resource *r, const char *ns, const char *name,
-                    bool *there, struct ome_err *err) {
+/* First asks for the object itself: a cache keeps trying where a plain answer says what is wrong. */
+static int32_t look_and_wait(struct kube_client *client, const struct kube_resource *r, const char *ns,
+                             const char *name, struct waiting *w, uint64_t timeout_s, struct ome_err *err) {
   _cleanup_json_ struct json_object *o = NULL;
   int32_t rc = kube_get(client, r, ns, name, &o, err);
 
-  *there = rc == OME_OK;
-  if (rc != OME_E_NOT_FOUND)
-    return rc;
-  err_clear(err);
-  return OME_OK;
+  if (rc == OME_E_NOT_FOUND && !w->condition) { /* what is waited for to end has ended */
+    err_clear(err);
+    return OME_OK;
+  }
+  return rc == OME_OK ? wait_for(client, r, ns, name, w, timeout_s, err) : rc;
 }
 
 static int wait_main(const struct cli_command *self, int argc, char **argv) {
@@ -123,7 +124,6 @@ static int wait_main(const struct cli_command *self, int argc, char **argv) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   const struct kube_resource *r = NULL;
   struct ome_err err = ERR_INIT;
-  bool there = false;
 
   if (cli_parse(self, options, argc, argv) != 2 || !*argv[2])
     return cli_usage(self, "name a KIND and a NAME");
@@ -134,12 +134,7 @@ static int wait_main(const struct cli_command *self, int argc, char **argv) {
   if (cli_connect(kubeconfig, &client, &err) != OME_OK || kube_discover_name(client, argv[1], &r, &err) != OME_OK)
     return cli_fail(&err);
   ns = !r->namespaced ? NULL : ns ? ns : kube_client_namespace(client);
-  int32_t rc = look(client, r, ns, argv[2], &there, &err);
-  if (rc == OME_OK && !there && w.condition)
-    rc = fail(&err, OME_E_NOT_FOUND, "%s %s: there is none", r->kind, argv[2]);
-  if (rc == OME_OK && there)
-    rc = wait_for(client, r, ns, argv[2], &w, timeout_s, &err);
-  if (rc != OME_OK)
+  if (look_and_wait(client, r, ns, argv[2], &w, timeout_s, &err) != OME_OK)
     return cli_fail(&err);
   printf("%s/%s %s\n", r->resource, argv[2], w.condition ? "condition met" : "gone");
   return 0;

@@ -31,8 +31,8 @@ struct kube_cache {
   void *arg;
   pthread_t thread;
   char api_version[128];
-  struct buf line;     /* watch bytes not yet ended by a newline; the fetch's thread */
-  bool relist;         /* the server cannot go on from our version; the fetch's thread, read after it ended */
+  struct buf line; /* watch bytes not yet ended by a newline; the fetch's thread */
+  bool relist;     /* the server cannot go on from our version; the fetch's thread, read after it ended */
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -173,9 +173,9 @@ static const struct {
   const char *reason;
   int32_t code;
 } reasons[] = {
-    {"NotFound", OME_E_NOT_FOUND},       {"AlreadyExists", OME_E_EXISTS}, {"Conflict", OME_E_CONFLICT},
-    {"Invalid", OME_E_INVALID},          {"Forbidden", OME_E_DENIED},     {"Unauthorized", OME_E_DENIED},
-    {"TooManyRequests", OME_E_BUSY},     {"Timeout", OME_E_DEADLINE},     {"ServerTimeout", OME_E_DEADLINE},
+    {"NotFound", OME_E_NOT_FOUND},        {"AlreadyExists", OME_E_EXISTS}, {"Conflict", OME_E_CONFLICT},
+    {"Invalid", OME_E_INVALID},           {"Forbidden", OME_E_DENIED},     {"Unauthorized", OME_E_DENIED},
+    {"TooManyRequests", OME_E_BUSY},      {"Timeout", OME_E_DEADLINE},     {"ServerTimeout", OME_E_DEADLINE},
     {"InternalError", OME_E_UNAVAILABLE}, {"Expired", OME_E_NOT_FOUND},
 };
 

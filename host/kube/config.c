@@ -13,7 +13,7 @@
 #define ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount/"
 
 void kube_config_fini(struct kube_config *c) {
-  char **const owned[] = {&c->server,     &c->ns,    &c->ca_pem,     &c->cert_pem, &c->key_pem, &c->tls_server_name,
+  char **const owned[] = {&c->server,    &c->ns,    &c->ca_pem,     &c->cert_pem, &c->key_pem, &c->tls_server_name,
                           &c->proxy_url, &c->token, &c->token_file, &c->username, &c->password};
 
   for (size_t i = 0; i < ARRAY_LEN(owned); i++)

@@ -88,8 +88,7 @@ static bool add_entry(struct discovery *d, const char *group, const char *versio
 
 static int32_t ask_version(struct kube_client *c, struct discovery *d, const char *group, const char *version,
                            bool preferred, struct ome_err *err) {
-  _cleanup_free_ char *path =
-      *group ? str_printf("/apis/%s/%s", group, version) : str_printf("/api/%s", version);
+  _cleanup_free_ char *path = *group ? str_printf("/apis/%s/%s", group, version) : str_printf("/api/%s", version);
   _cleanup_json_ struct json_object *list = NULL;
   int32_t rc = path ? kube_raw(c, "GET", path, NULL, &list, err) : fail_memory(err);
 

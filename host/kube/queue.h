@@ -17,14 +17,15 @@ typedef int32_t kube_reconcile_fn(void *arg, const char *ns, const char *name, u
                                   struct ome_err *err);
 
 struct kube_queue_config {
-  const char *name;   /* for logs and thread names: "inferenceservice" */
-  uint32_t workers;   /* 0: 1 */
+  const char *name; /* for logs and thread names: "inferenceservice" */
+  uint32_t workers; /* 0: 1 */
   kube_reconcile_fn *reconcile;
   void *arg;
 };
 
 int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **out, struct ome_err *err);
-/* Ends after the calls in progress; joins the workers.  Keys may still be added, to no effect, until kube_queue_free(). */
+/* Ends after the calls in progress; joins the workers.  Keys may still be added, to no effect, until kube_queue_free().
+ */
 void kube_queue_stop(struct kube_queue *q);
 /* kube_queue_stop() where that was not done, and the end of the queue. */
 void kube_queue_free(struct kube_queue *q);

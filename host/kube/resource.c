@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#define KUBE_DEFINE_(id, group, version, resource, kind, namespaced) \
+#define KUBE_DEFINE_(id, group, version, resource, kind, namespaced)                                                   \
   const struct kube_resource KUBE_##id = {group, version, resource, kind, namespaced};
 KUBE_RESOURCES(KUBE_DEFINE_)
 #undef KUBE_DEFINE_

@@ -16,9 +16,9 @@ struct http_client;
 struct http_fetch;
 
 struct http_client_config {
-  const char *user_agent;      /* NULL: "ome/<version>" */
-  uint32_t max_connections;    /* in all; 0: 64 */
-  uint32_t max_per_host;       /* 0: no bound of its own */
+  const char *user_agent;   /* NULL: "ome/<version>" */
+  uint32_t max_connections; /* in all; 0: 64 */
+  uint32_t max_per_host;    /* 0: no bound of its own */
 };
 
 int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err);
@@ -40,13 +40,13 @@ struct http_request {
   const char *const *headers; /* "Name: value", NULL-terminated; NULL: none.  Never put into error messages */
   const void *body;           /* copied */
   size_t body_len;
-  const struct http_tls *tls;     /* copied */
-  const char *proxy;              /* NULL: environment; "": none */
-  uint32_t connect_timeout_ms;    /* 0: 10 s */
-  uint32_t timeout_ms;            /* whole transfer; 0: none */
-  uint32_t stall_timeout_ms;      /* no byte for this long; 0: 60 s; UINT32_MAX: never (watches, logs) */
-  uint32_t max_redirects;         /* 0: do not follow; credentials are dropped when the host changes */
-  size_t max_body;                /* http_do(): a longer answer fails; 0: 64 MiB */
+  const struct http_tls *tls;  /* copied */
+  const char *proxy;           /* NULL: environment; "": none */
+  uint32_t connect_timeout_ms; /* 0: 10 s */
+  uint32_t timeout_ms;         /* whole transfer; 0: none */
+  uint32_t stall_timeout_ms;   /* no byte for this long; 0: 60 s; UINT32_MAX: never (watches, logs) */
+  uint32_t max_redirects;      /* 0: do not follow; credentials are dropped when the host changes */
+  size_t max_body;             /* http_do(): a longer answer fails; 0: 64 MiB */
 };
 
 struct http_response {

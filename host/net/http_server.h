@@ -26,11 +26,11 @@ struct http_header {
 typedef void http_handler(void *arg, struct http_exchange *x);
 
 struct http_server_config {
-  const char *address; /* IP, NULL: 127.0.0.1 */
-  uint16_t port;       /* 0: any free one, see http_server_port() */
-  struct ssl_ctx_st *tls; /* NULL: plain; a reference is taken */
-  bool stream_requests; /* call the handler when the head is there; the body comes through http_read_body() */
-  size_t max_body;      /* of a buffered request; larger: 413.  0: 8 MiB */
+  const char *address;      /* IP, NULL: 127.0.0.1 */
+  uint16_t port;            /* 0: any free one, see http_server_port() */
+  struct ssl_ctx_st *tls;   /* NULL: plain; a reference is taken */
+  bool stream_requests;     /* call the handler when the head is there; the body comes through http_read_body() */
+  size_t max_body;          /* of a buffered request; larger: 413.  0: 8 MiB */
   uint32_t max_connections; /* 0: 1024 */
   uint32_t idle_timeout_ms; /* between requests and while a head arrives; 0: 60 s */
   http_handler *handler;
@@ -46,9 +46,9 @@ uint16_t http_server_port(const struct http_server *s);
 
 /* ---- the request; borrowed from the exchange ---------------------------------------------------------------- */
 
-const char *http_method(const struct http_exchange *x); /* "GET" */
-const char *http_target(const struct http_exchange *x); /* as received: "/a%20b?c=d" */
-const char *http_path(const struct http_exchange *x);   /* percent-encoded, without the query */
+const char *http_method(const struct http_exchange *x);     /* "GET" */
+const char *http_target(const struct http_exchange *x);     /* as received: "/a%20b?c=d" */
+const char *http_path(const struct http_exchange *x);       /* percent-encoded, without the query */
 const char *http_query_text(const struct http_exchange *x); /* "c=d", "" when none */
 /* Decoded value of the first query parameter NAME; NULL: absent, "" without a value. */
 const char *http_query(struct http_exchange *x, const char *name);

@@ -33,8 +33,7 @@ extern "C" {
 #define OME_EXPORT __attribute__((visibility("default")))
 
 /* Whether the side that made *P knows member M and has set it.  OME_HAS(ome_call, call, cancelled) */
-#define OME_HAS(type, p, m) \
-  ((p)->struct_size >= offsetof(struct type, m) + sizeof((p)->m) && (p)->m)
+#define OME_HAS(type, p, m) ((p)->struct_size >= offsetof(struct type, m) + sizeof((p)->m) && (p)->m)
 
 /* ---- frozen ------------------------------------------------------------------------------------------------- */
 
@@ -108,9 +107,9 @@ enum { OME_KEY_REQUIRED = 1u }; /* ome_key.flags */
 /* The circumstances of one call.  Host-owned, valid until the callee returns. */
 struct ome_call {
   uint32_t struct_size;
-  uint32_t flags;        /* none defined */
-  uint64_t deadline_ns;  /* CLOCK_MONOTONIC; 0: none */
-  const char *trace_id;  /* for log lines; may be NULL */
+  uint32_t flags;                                    /* none defined */
+  uint64_t deadline_ns;                              /* CLOCK_MONOTONIC; 0: none */
+  const char *trace_id;                              /* for log lines; may be NULL */
   int32_t (*cancelled)(const struct ome_call *call); /* non-zero: return OME_E_CANCELLED soon [any-thread][no-block] */
 };
 
@@ -158,8 +157,8 @@ struct ome_plugin {
   uint32_t min_host_minor; /* a host below this refuses the plugin */
   const char *name;
   const char *version;
-  const char *license; /* SPDX expression */
-  const char *summary; /* one sentence */
+  const char *license;                        /* SPDX expression */
+  const char *summary;                        /* one sentence */
   const struct ome_factory *const *factories; /* NULL-terminated */
 };
 

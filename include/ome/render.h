@@ -29,17 +29,17 @@ struct ome_object_sink { /* growable; host-owned */
 struct ome_render_req { /* growable; host-owned */
   uint32_t struct_size;
   uint32_t flags;
-  struct ome_bytes service;   /* the InferenceService */
-  struct ome_bytes component; /* "ome.io/component/1": one composed component; absent for ingress */
+  struct ome_bytes service;    /* the InferenceService */
+  struct ome_bytes component;  /* "ome.io/component/1": one composed component; absent for ingress */
   struct ome_bytes components; /* array of all of the service's components */
-  struct ome_bytes cluster;   /* "ome.io/cluster/1": APIs present, domain, site configuration */
+  struct ome_bytes cluster;    /* "ome.io/cluster/1": APIs present, domain, site configuration */
 };
 
 enum { /* ome_status.phase */
-  OME_PHASE_PENDING = 0,
-  OME_PHASE_PROGRESSING = 1,
-  OME_PHASE_READY = 2,
-  OME_PHASE_FAILED = 3
+       OME_PHASE_PENDING = 0,
+       OME_PHASE_PROGRESSING = 1,
+       OME_PHASE_READY = 2,
+       OME_PHASE_FAILED = 3
 };
 
 struct ome_status { /* growable; the host allocates and zeroes it, the plugin fills what it knows */

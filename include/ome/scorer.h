@@ -29,8 +29,8 @@ struct ome_model_facts { /* growable; host-owned */
   const char *format_version;
   const char *framework; /* "transformers" */
   const char *framework_version;
-  const char *quantization; /* "fp8", "" none */
-  const char *dtype;        /* "bfloat16" */
+  const char *quantization;        /* "fp8", "" none */
+  const char *dtype;               /* "bfloat16" */
   const char *const *capabilities; /* OME's vocabulary; NULL-terminated */
   uint64_t parameters;             /* exact count */
   uint64_t active_parameters;      /* of a mixture of experts */
@@ -66,9 +66,9 @@ struct ome_runtime_facts { /* growable; host-owned */
   uint32_t struct_size;
   uint32_t flags; /* OME_RUNTIME_* */
   const char *name;
-  struct ome_list formats;  /* of struct ome_supported_format: the one under judgement, asked about one by one */
-  uint64_t size_min;        /* parameters; 0: open */
-  uint64_t size_max;        /* parameters; 0: open */
+  struct ome_list formats;      /* of struct ome_supported_format: the one under judgement, asked about one by one */
+  uint64_t size_min;            /* parameters; 0: open */
+  uint64_t size_max;            /* parameters; 0: open */
   const char *const *protocols; /* NULL-terminated */
 };
 
@@ -82,7 +82,7 @@ struct ome_accelerator_facts { /* growable; host-owned */
   const char *family;
   const char *model;
   const char *compute_capability;
-  const char *resource; /* "nvidia.com/gpu" */
+  const char *resource;  /* "nvidia.com/gpu" */
   uint64_t memory_bytes; /* per device */
   uint32_t devices_per_node;
   uint32_t devices_free;
@@ -94,7 +94,7 @@ struct ome_score_req { /* growable; host-owned */
   const struct ome_model_facts *model;
   const struct ome_runtime_facts *runtime;
   const struct ome_accelerator_facts *accelerator; /* NULL: none */
-  struct ome_bytes service; /* InferenceService JSON; len 0 when a bare model is asked about */
+  struct ome_bytes service;                        /* InferenceService JSON; len 0 when a bare model is asked about */
 };
 
 struct ome_term_sink { /* growable; host-owned */

@@ -16,7 +16,7 @@ extern "C" {
 
 struct ome_http_req { /* growable; plugin-owned */
   uint32_t struct_size;
-  uint32_t flags; /* OME_HTTP_* */
+  uint32_t flags;     /* OME_HTTP_* */
   const char *method; /* NULL: GET */
   const char *url;
   const struct ome_kv *headers;

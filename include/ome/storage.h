@@ -21,18 +21,18 @@ extern "C" {
 struct ome_model_ref { /* growable; host-owned */
   uint32_t struct_size;
   uint32_t reserved;
-  const char *uri;      /* as the model's spec says it */
-  const char *revision; /* branch, tag, commit, version; NULL: what the URI or the backend says */
+  const char *uri;             /* as the model's spec says it */
+  const char *revision;        /* branch, tag, commit, version; NULL: what the URI or the backend says */
   const struct ome_kv *params; /* spec.storage.parameters and credentials read from the model's Secret; secret */
   uint64_t nparams;
 };
 
 enum { /* ome_model_file.digest_type */
-  OME_DIGEST_NONE = 0,
-  OME_DIGEST_SHA256 = 1,
-  OME_DIGEST_GIT_SHA1 = 2, /* SHA-1 of "blob <size>\0" and the content */
-  OME_DIGEST_MD5 = 3,
-  OME_DIGEST_CRC32C = 4
+       OME_DIGEST_NONE = 0,
+       OME_DIGEST_SHA256 = 1,
+       OME_DIGEST_GIT_SHA1 = 2, /* SHA-1 of "blob <size>\0" and the content */
+       OME_DIGEST_MD5 = 3,
+       OME_DIGEST_CRC32C = 4
 };
 
 struct ome_model_file { /* growable; plugin-owned when pushed, host-owned when handed back */

@@ -40,7 +40,7 @@ def objects(ome):
     assert "colour: blue" in ome.run("get", "cm", "a", "-o", "yaml")
     assert " a " in ome.run("get", "configmaps", "-A", "-l", "team=red")
     assert " a " not in ome.run("get", "configmaps", "-A", "-l", "team=blue")
-    assert "there is none" in ome.run("wait", "configmap", "b", code=1)
+    assert "not found" in ome.run("wait", "configmap", "b", code=1)
     assert "is still unset after 1 s" in ome.run("wait", "configmap", "a", "--timeout", "1", code=1)
     assert "nonsense" in ome.run("get", "nonsense", code=1)
     ome.run("wait", "configmap", code=2)

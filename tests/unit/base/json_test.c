@@ -16,7 +16,8 @@ static struct json_object *parse(const char *text) {
 
 static void strict_about_what_is_json(void **state) {
   static const char *const refused[] = {
-      "", "{", "[1,]", "{\"a\":1,}", "01", "nul", "{\"a\" 1}", "{} x", "'a'", "\"\xff\"", "[1] [2]", "NaN", "{\"a\":1}}",
+      "",     "{",   "[1,]",     "{\"a\":1,}", "01",  "nul",        "{\"a\" 1}",
+      "{} x", "'a'", "\"\xff\"", "[1] [2]",    "NaN", "{\"a\":1}}",
   };
   static const char *const taken[] = {"0", "null", "\"\"", " {} ", "[]", "-1.5e3", "true", "12345678901234567"};
   struct ome_err err = ERR_INIT;
@@ -108,8 +109,8 @@ static void merge_patch_follows_rfc_7386(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(strict_about_what_is_json), cmocka_unit_test(bounded_in_depth_and_size),
-      cmocka_unit_test(paths_reach_and_make),      cmocka_unit_test(equality_is_of_meaning),
+      cmocka_unit_test(strict_about_what_is_json),    cmocka_unit_test(bounded_in_depth_and_size),
+      cmocka_unit_test(paths_reach_and_make),         cmocka_unit_test(equality_is_of_meaning),
       cmocka_unit_test(merge_patch_follows_rfc_7386),
   };
 

@@ -58,9 +58,9 @@ static void names_follow_rfc_1123(void **state) {
     const char *name;
     bool label, subdomain;
   } cases[] = {
-      {"a", true, true},      {"a-b", true, true},   {"a.b", false, true}, {"-a", false, false}, {"a-", false, false},
-      {"A", false, false},    {"", false, false},    {"a..b", false, false}, {"../x", false, false}, {"a_b", false, false},
-      {"0", true, true},      {"a.", false, false},  {"x/y", false, false},
+      {"a", true, true},   {"a-b", true, true},  {"a.b", false, true},   {"-a", false, false},   {"a-", false, false},
+      {"A", false, false}, {"", false, false},   {"a..b", false, false}, {"../x", false, false}, {"a_b", false, false},
+      {"0", true, true},   {"a.", false, false}, {"x/y", false, false},
   };
 
   (void)state;
@@ -102,10 +102,10 @@ static void quantities_are_kubernetes_own(void **state) {
     bool ok;
     int64_t milli;
   } cases[] = {
-      {"1", true, 1000},      {"500m", true, 500},     {"1.5", true, 1500},        {"1Ki", true, 1024000},
-      {"1k", true, 1000000},  {"1e3", true, 1000000},  {"0", true, 0},             {"-1", true, -1000},
-      {"1E", false, 0},       {"", false, 0},          {"Gi", false, 0},           {"1.5Gi", true, 1610612736000},
-      {"1 Gi", false, 0},     {"100n", true, 1},       {"1GB", false, 0},
+      {"1", true, 1000},     {"500m", true, 500},    {"1.5", true, 1500}, {"1Ki", true, 1024000},
+      {"1k", true, 1000000}, {"1e3", true, 1000000}, {"0", true, 0},      {"-1", true, -1000},
+      {"1E", false, 0},      {"", false, 0},         {"Gi", false, 0},    {"1.5Gi", true, 1610612736000},
+      {"1 Gi", false, 0},    {"100n", true, 1},      {"1GB", false, 0},
   };
 
   (void)state;
@@ -137,7 +137,8 @@ static void ages_read_as_kubectl_prints_them(void **state) {
   static const struct {
     int64_t seconds;
     const char *text;
-  } cases[] = {{5, "5s"}, {119, "119s"}, {190, "3m10s"}, {600, "10m"}, {3 * 3600, "3h"}, {90000, "25h"}, {259200, "3d"}};
+  } cases[] = {{5, "5s"},        {119, "119s"},  {190, "3m10s"}, {600, "10m"},
+               {3 * 3600, "3h"}, {90000, "25h"}, {259200, "3d"}};
   char text[32];
 
   (void)state;

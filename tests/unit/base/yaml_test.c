@@ -94,7 +94,9 @@ static void what_is_written_reads_back(void **state) {
   static const char *const docs[] = {
       "{\"a\":\"1\",\"b\":1,\"c\":[],\"d\":{},\"e\":null,\"f\":\"true\",\"g\":\"x: y\",\"h\":\"# no\",\"i\":\"\"}",
       "{\"list\":[{\"n\":1,\"m\":[1,2,[3]]},[],\"- x\",{\"k\":{\"z\":\"multi\\nline\\ttab\"}}]}",
-      "[[[1]],{\"a\":[{\"b\":2}]}]", "\"plain\"", "{\"q\":\"it's\",\"u\":\"é\",\"bs\":\"a\\\\b\",\"no\":\"no\",\"s\":\"a \"}",
+      "[[[1]],{\"a\":[{\"b\":2}]}]",
+      "\"plain\"",
+      "{\"q\":\"it's\",\"u\":\"é\",\"bs\":\"a\\\\b\",\"no\":\"no\",\"s\":\"a \"}",
   };
 
   (void)state;
@@ -110,8 +112,10 @@ static void what_is_written_reads_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scalars_are_read_as_kubernetes_reads_them), cmocka_unit_test(anchors_and_merge_keys_work),
-      cmocka_unit_test(hostile_text_is_refused),                   cmocka_unit_test(streams_hold_several_documents),
+      cmocka_unit_test(scalars_are_read_as_kubernetes_reads_them),
+      cmocka_unit_test(anchors_and_merge_keys_work),
+      cmocka_unit_test(hostile_text_is_refused),
+      cmocka_unit_test(streams_hold_several_documents),
       cmocka_unit_test(what_is_written_reads_back),
   };
 

@@ -12,12 +12,13 @@
 
 struct pruner {
   struct json_object *unknown; /* array of paths; may be NULL */
+  struct json_object *kept;    /* the same of unknown fields that may stay */
   struct buf path;
 };
 
-static void note(struct pruner *p) {
-  if (p->unknown && json_len(p->unknown) < 100)
-    (void)json_object_array_add(p->unknown, json_object_new_string(buf_str(&p->path)));
+static void note(const struct pruner *p, struct json_object *paths) {
+  if (paths && json_len(paths) < 100)
+    (void)json_object_array_add(paths, json_object_new_string(buf_str(&p->path)));
 }
 
 /* Runs BODY with KEY appended to the path. */
@@ -63,8 +64,10 @@ static void prune_object(struct pruner *p, const struct schema *s, struct json_o
       /* what the object is */
     } else if (field) {
       prune(p, field, v, field->embedded_resource, depth + 1);
-    } else if (!s->preserve_unknown) {
-      note(p);
+    } else if (s->preserve_unknown) {
+      note(p, s->nproperties ? p->kept : NULL);
+    } else {
+      note(p, p->unknown);
       (void)VEC_PUSH(&drop, key);
     }
     leave(p, before);
@@ -91,8 +94,9 @@ static void prune(struct pruner *p, const struct schema *s, struct json_object *
   }
 }
 
-void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths) {
-  struct pruner p = {unknown_paths, BUF_INIT};
+void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths,
+                  struct json_object *kept_paths) {
+  struct pruner p = {unknown_paths, kept_paths, BUF_INIT};
 
   prune(&p, s, o, true, 0);
   buf_fini(&p.path);

@@ -171,7 +171,11 @@ class Platform:
         token = re.search(r"token: *\"?([^\s\"]+)", text).group(1)
         return authority.decode(), token
 
-    def raw(self, method, path, body=None, kind="application/json"):
+    def raw(self, *request, **more):
+        return self.answer(*request, **more)[:2]
+
+    def answer(self, method, path, body=None, kind="application/json"):
+        """Status, body and headers."""
         authority, token = self._credentials()
         context = ssl.create_default_context(cadata=authority)
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=DEADLINE)
@@ -179,7 +183,7 @@ class Platform:
             headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read().decode(), dict(answer.getheaders())
 
     def api(self, method, path, body=None, kind="application/json"):
         status, text = self.raw(method, path, json.dumps(body) if body is not None else None, kind)

@@ -53,6 +53,16 @@ def objects(ome):
     ome.run("delete", "configmap", "a", code=1)
 
 
+def unknown_field(platform):
+    """A field of another version of OME is stored, with a warning."""
+    document = scenario.model("strange", "hf://acme/strange")
+    document["spec"]["fromTomorrow"] = {"x": 1}
+    status, text, headers = platform.answer("POST", MODEL.rstrip("/") + "?fieldValidation=Strict", json.dumps(document))
+    assert status == 201 and json.loads(text)["spec"]["fromTomorrow"] == {"x": 1}, (status, text)
+    assert "spec.fromTomorrow" in headers.get("Warning", ""), headers
+    platform.api("DELETE", MODEL + "strange")
+
+
 def models(ome, platform):
     """A change that comes while the command waits ends the wait."""
     ome.run("apply", "-f", "-", text=json.dumps(scenario.model("tiny", "hf://acme/tiny")))
@@ -79,6 +89,7 @@ def main():
         platform = Platform(folder, hub).start()
         ome = Verbs(platform)
         objects(ome)
+        unknown_field(platform)
         models(ome, platform)
         platform.stop()
         hub.stop()

@@ -271,10 +271,12 @@ static int32_t make_ready(struct task *t, struct ome_err *err) {
 
   if (rc != OME_OK)
     return rc;
-  if (record && record_says_ready(node, map, t->ns, t->name))
+  if (record && record_says(node, map, RECORD_READY, t->ns, t->name))
     return OME_OK;
   if (!record) {
-    rc = tell(t, RECORD_UPDATING, NULL, NULL, NULL, err);
+    /* What failed stays Failed, with the reason, until bytes come: see on_progress. */
+    if (!record_says(node, map, RECORD_FAILED, t->ns, t->name))
+      rc = tell(t, RECORD_UPDATING, NULL, NULL, NULL, err);
     if (rc == OME_OK) {
       rc = bring(t, &report, err);
       if (rc != OME_OK)

@@ -101,16 +101,16 @@ int32_t record_remove(const struct record *r, const char *model_ns, const char *
   return rc == OME_OK ? put_key(r, key, NULL, err) : rc;
 }
 
-bool record_says_ready(struct json_object *node, struct json_object *config_map, const char *model_ns,
-                       const char *model) {
+bool record_says(struct json_object *node, struct json_object *config_map, enum record_status status,
+                 const char *model_ns, const char *model) {
   _cleanup_free_ char *key = name_model_key(model_ns, model);
   _cleanup_free_ char *label = name_model_label(model_ns, model);
   struct json_object *text = key ? json_get(json_at(config_map, "data"), key) : NULL;
   _cleanup_json_ struct json_object *entry = NULL;
   struct ome_err err = ERR_INIT;
 
-  if (!text || !label || !streq(meta_label(node, label), "Ready"))
+  if (!text || !label || !streq(meta_label(node, label), statuses[status]))
     return false;
   const char *s = json_object_get_string(text);
-  return json_parse(s, strlen(s), 0, &entry, &err) == OME_OK && streq(json_str(entry, "status", ""), "Ready");
+  return json_parse(s, strlen(s), 0, &entry, &err) == OME_OK && streq(json_str(entry, "status", ""), statuses[status]);
 }

@@ -30,8 +30,8 @@ int32_t record_put(const struct record *r, const struct record_entry *e, struct 
 int32_t record_unlabel(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
 /* Takes both away; the label first. */
 int32_t record_remove(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
-/* Whether NODE and CONFIG_MAP (either may be NULL) say that the model is Ready. */
-bool record_says_ready(struct json_object *node, struct json_object *config_map, const char *model_ns,
-                       const char *model);
+/* Whether NODE and CONFIG_MAP (either may be NULL) both say that the model has STATUS. */
+bool record_says(struct json_object *node, struct json_object *config_map, enum record_status status,
+                 const char *model_ns, const char *model);
 
 #endif

@@ -147,10 +147,10 @@ static void says_ready(void **state) {
   assert_null(json_at(entry, "progress"));
   _cleanup_json_ struct json_object *node = node_of(s);
   _cleanup_json_ struct json_object *map = map_of(s);
-  assert_true(record_says_ready(node, map, NULL, "m"));
-  assert_false(record_says_ready(node, NULL, NULL, "m"));
-  assert_false(record_says_ready(NULL, map, NULL, "m"));
-  assert_false(record_says_ready(node, map, "ns", "m"));
+  assert_true(record_says(node, map, RECORD_READY, NULL, "m"));
+  assert_false(record_says(node, NULL, RECORD_READY, NULL, "m"));
+  assert_false(record_says(NULL, map, RECORD_READY, NULL, "m"));
+  assert_false(record_says(node, map, RECORD_READY, "ns", "m"));
 }
 
 static void keeps_models_apart(void **state) {

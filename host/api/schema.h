@@ -107,12 +107,14 @@ void field_errors_fini(struct field_errors *e);
 /* Reads O as the typed decoder of a built-in kind does: a value of the wrong type is OME_E_INVALID in that decoder's
  * words (the server answers 400), quantities are brought into their canonical form, nulls are passed over. */
 int32_t schema_decode(const struct schema *s, struct json_object *o, struct ome_err *err);
-/* Removes fields the schema does not know; UNKNOWN_PATHS (may be NULL) gets their paths, as strings, for warnings and
- * fieldValidation=Strict; KEPT_PATHS (may be NULL) those of the unknown fields that stay, as the schema names others
- * beside them but preserves what it does not name.  At most 100 each.  metadata at the root and of embedded resources
- * is ObjectMeta, whatever the schema says. */
+/* Removes fields the schema does not know.  UNKNOWN_PATHS (may be NULL) gets their paths, as strings, for warnings and
+ * fieldValidation=Strict.  REMARKS (may be NULL) gets "PATH: why" of fields that stay without effect: those that the
+ * schema describes as "Deprecated: ..." or "No effect yet: ...", and unknown ones where it names others beside them but
+ * preserves what it does not name.  At most 100 each.  metadata at the root and of embedded resources is ObjectMeta,
+ * whatever the schema says.
+ */
 void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths,
-                  struct json_object *kept_paths);
+                  struct json_object *remarks);
 /* Fills in defaults, including below array items and map values.  A null where the schema takes none is the default, or
  * nothing. */
 void schema_default(const struct schema *s, struct json_object *o);

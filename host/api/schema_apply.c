@@ -12,13 +12,24 @@
 
 struct pruner {
   struct json_object *unknown; /* array of paths; may be NULL */
-  struct json_object *kept;    /* the same of unknown fields that may stay */
+  struct json_object *remarks; /* array of sentences on fields without effect; may be NULL */
   struct buf path;
 };
 
-static void note(const struct pruner *p, struct json_object *paths) {
-  if (paths && json_len(paths) < 100)
-    (void)json_object_array_add(paths, json_object_new_string(buf_str(&p->path)));
+static void note(const struct pruner *p) {
+  if (p->unknown && json_len(p->unknown) < 100)
+    (void)json_object_array_add(p->unknown, json_object_new_string(buf_str(&p->path)));
+}
+
+static void remark(const struct pruner *p, const char *what) {
+  _cleanup_free_ char *text = str_printf("%s: %s", buf_str(&p->path), what);
+
+  if (p->remarks && text && json_len(p->remarks) < 100)
+    (void)json_object_array_add(p->remarks, json_object_new_string(text));
+}
+
+static bool is_remarkable(const char *description) {
+  return description && (has_prefix(description, "Deprecated:") || has_prefix(description, "No effect yet:"));
 }
 
 /* Runs BODY with KEY appended to the path. */
@@ -63,11 +74,14 @@ static void prune_object(struct pruner *p, const struct schema *s, struct json_o
     } else if (resource && is_meta_field(key)) {
       /* what the object is */
     } else if (field) {
+      if (is_remarkable(field->description))
+        remark(p, field->description);
       prune(p, field, v, field->embedded_resource, depth + 1);
     } else if (s->preserve_unknown) {
-      note(p, s->nproperties ? p->kept : NULL);
+      if (s->nproperties)
+        remark(p, "not known here; it is stored and has no effect");
     } else {
-      note(p, p->unknown);
+      note(p);
       (void)VEC_PUSH(&drop, key);
     }
     leave(p, before);
@@ -95,8 +109,8 @@ static void prune(struct pruner *p, const struct schema *s, struct json_object *
 }
 
 void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths,
-                  struct json_object *kept_paths) {
-  struct pruner p = {unknown_paths, kept_paths, BUF_INIT};
+                  struct json_object *remarks) {
+  struct pruner p = {unknown_paths, remarks, BUF_INIT};
 
   prune(&p, s, o, true, 0);
   buf_fini(&p.path);

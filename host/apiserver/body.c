@@ -215,17 +215,16 @@ static void drop_empty_metadata(struct json_object *o) {
 }
 
 /* The ome.io kinds take what any version of them knew or will know; a person should hear what has no effect here. */
-static void warn_of_kept(struct request *req, struct json_object *paths) {
+static void warn_of_remarks(struct request *req, struct json_object *remarks) {
   if (!streq(req->resource->group, "ome.io") || req->field_validation == FIELDS_IGNORE)
     return;
-  for (size_t i = 0; i < json_len(paths); i++)
-    answer_warning(req, "field \"%s\" is not known here; it is stored and has no effect",
-                   json_object_get_string(json_index(paths, i)));
+  for (size_t i = 0; i < json_len(remarks); i++)
+    answer_warning(req, "%s", json_object_get_string(json_index(remarks, i)));
 }
 
 bool drop_unknown(struct request *req, struct json_object *o) {
   _cleanup_json_ struct json_object *unknown = json_object_new_array();
-  _cleanup_json_ struct json_object *kept = json_object_new_array();
+  _cleanup_json_ struct json_object *remarks = json_object_new_array();
   _cleanup_buf_ struct buf list = BUF_INIT;
   const struct resource *r = req->resource;
 
@@ -233,8 +232,8 @@ bool drop_unknown(struct request *req, struct json_object *o) {
     return false;
   drop_empty_metadata(o);
   if (r->schema && !r->preserve_unknown)
-    schema_prune(r->schema, o, unknown, kept);
-  warn_of_kept(req, kept);
+    schema_prune(r->schema, o, unknown, remarks);
+  warn_of_remarks(req, remarks);
   note_fields(req, "duplicate", req->duplicates, &list);
   note_fields(req, "unknown", unknown, &list);
   if (!list.len || req->field_validation != FIELDS_STRICT)

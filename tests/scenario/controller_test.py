@@ -16,6 +16,8 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manag
 
 
 class ApiServer(Platform):
+    UP = "serving on port"
+
     def command(self, *more):
         return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
 

@@ -120,6 +120,8 @@ class Hub:
 class Platform:
     """One `ome up` in FOLDER; start() and kill() it as often as you like."""
 
+    UP = "ome is up"  # what it says when it is
+
     def __init__(self, folder, hub=None, options=()):
         self.data = os.path.join(folder, "data")
         self.report = os.path.join(folder, "report.txt")  # what `ome up` told its terminal
@@ -149,7 +151,7 @@ class Platform:
     def is_up(self):
         if self.process.poll() is not None:
             raise AssertionError(f"ome up ended with {self.process.returncode}: {self.said()}")
-        return "ome is up" in self.said()
+        return self.UP in self.said()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import scenario
-from scenario import MODEL, OME, Hub, Platform
+from scenario import ISVC, MODEL, OME, Hub, Platform
 
 MAP = """\
 apiVersion: v1
@@ -54,13 +54,19 @@ def objects(ome):
 
 
 def unknown_field(platform):
-    """A field of another version of OME is stored, with a warning."""
+    """Fields of other versions of OME are stored, with a warning."""
     document = scenario.model("strange", "hf://acme/strange")
     document["spec"]["fromTomorrow"] = {"x": 1}
     status, text, headers = platform.answer("POST", MODEL.rstrip("/") + "?fieldValidation=Strict", json.dumps(document))
     assert status == 201 and json.loads(text)["spec"]["fromTomorrow"] == {"x": 1}, (status, text)
     assert "spec.fromTomorrow" in headers.get("Warning", ""), headers
     platform.api("DELETE", MODEL + "strange")
+    old = scenario.service("old", "strange", 0)
+    old["spec"]["kedaConfig"] = {"enableKeda": True}
+    status, text, headers = platform.answer("POST", ISVC.rstrip("/"), json.dumps(old))
+    assert status == 201 and json.loads(text)["spec"]["kedaConfig"] == {"enableKeda": True}, (status, text)
+    assert "spec.kedaConfig: Deprecated" in headers.get("Warning", ""), headers
+    platform.api("DELETE", ISVC + "old")
 
 
 def models(ome, platform):

@@ -118,6 +118,13 @@ int32_t plugin_storage_read(struct plugin_instance *i, const struct plugin_call 
   CALL(storage, read, &call.base, ref, file, offset, len, out, err);
 }
 
+int32_t plugin_storage_upload(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
+                              const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err) {
+  struct call call = make_call(c);
+
+  CALL(storage, upload, &call.base, ref, file, to, err);
+}
+
 int32_t plugin_render(struct plugin_instance *i, const struct plugin_call *c, const struct ome_render_req *req,
                       struct ome_object_sink *out, struct ome_err *err) {
   struct call call = make_call(c);
@@ -151,6 +158,16 @@ int32_t plugin_tune(struct plugin_instance *i, const struct plugin_call *c, cons
   CALL(scorer, tune, &call.base, req, out, err);
 }
 
+/* "hf://, local://", or the plugin's name where it does not say. */
+static void add_schemes(struct buf *b, const struct plugin_instance *i) {
+  const char *const *known = i->factory->ops.storage.schemes ? i->factory->ops.storage.schemes(i->self) : NULL;
+
+  if (!known)
+    buf_addf(b, "%s%s", b->len ? ", " : "", plugin_instance_name(i));
+  for (; known && *known; known++)
+    buf_addf(b, "%s%s", b->len ? ", " : "", *known);
+}
+
 int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_instance **out, struct ome_err *err) {
   struct plugin_instance *list[64];
   struct plugin_instance *best = NULL;
@@ -160,7 +177,7 @@ int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_in
 
   for (size_t k = 0; k < n && k < ARRAY_LEN(list); k++) {
     struct plugin_instance *i = list[k];
-    buf_addf(&names, "%s%s", k ? ", " : "", plugin_instance_name(i));
+    add_schemes(&names, i);
     if (!i->factory->ops.storage.match)
       continue;
     if (enter(i, err) != OME_OK)
@@ -173,7 +190,7 @@ int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_in
     }
   }
   if (!best)
-    return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; loaded: %s", (int)strcspn(uri, ":"), uri,
+    return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; known are: %s", (int)strcspn(uri, ":"), uri,
                 names.len ? buf_str(&names) : "none");
   *out = best;
   return OME_OK;

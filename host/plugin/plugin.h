@@ -56,6 +56,8 @@ int32_t plugin_storage_headers(struct plugin_instance *i, const struct plugin_ca
 int32_t plugin_storage_read(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
                             const struct ome_model_file *file, uint64_t offset, uint64_t len, struct ome_byte_sink *out,
                             struct ome_err *err);
+int32_t plugin_storage_upload(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
+                              const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err);
 int32_t plugin_render(struct plugin_instance *i, const struct plugin_call *c, const struct ome_render_req *req,
                       struct ome_object_sink *out, struct ome_err *err);
 int32_t plugin_observe(struct plugin_instance *i, const struct plugin_call *c, const struct ome_render_req *req,

@@ -25,8 +25,8 @@ void manifest_fini(struct manifest *m) {
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 static bool is_digest(uint32_t type, const char *hex) {
-  static const size_t bytes[] = {
-      [OME_DIGEST_SHA256] = 32, [OME_DIGEST_GIT_SHA1] = 20, [OME_DIGEST_MD5] = 16, [OME_DIGEST_CRC32C] = 4};
+  static const size_t bytes[] = {[OME_DIGEST_SHA256] = 32, [OME_DIGEST_GIT_SHA1] = 20, [OME_DIGEST_MD5] = 16,
+                                 [OME_DIGEST_CRC32C] = 4,  [OME_DIGEST_SHA1] = 20,     [OME_DIGEST_CRC32] = 4};
   uint8_t raw[32];
 
   return type < ARRAY_LEN(bytes) && bytes[type] && hex && strlen(hex) == 2 * bytes[type] &&

@@ -32,8 +32,16 @@ enum { /* ome_model_file.digest_type */
        OME_DIGEST_SHA256 = 1,
        OME_DIGEST_GIT_SHA1 = 2, /* SHA-1 of "blob <size>\0" and the content */
        OME_DIGEST_MD5 = 3,
-       OME_DIGEST_CRC32C = 4
+       OME_DIGEST_CRC32C = 4, /* big-endian hex */
+       OME_DIGEST_SHA1 = 5,   /* since 1.1 */
+       OME_DIGEST_CRC32 = 6,  /* since 1.1; big-endian hex */
+       /* since 1.1, a flag: the digest of the digests (as bytes, one after the other) of the file's parts of
+        * digest_part_bytes each, as object stores have it for uploads in parts. */
+       OME_DIGEST_OF_PARTS = 0x100
 };
+
+/* since 1.1: ome_model_file.size of a file whose size the backend does not say before it sends it. */
+#define OME_SIZE_UNKNOWN UINT64_MAX
 
 struct ome_model_file { /* growable; plugin-owned when pushed, host-owned when handed back */
   uint32_t struct_size;
@@ -46,6 +54,9 @@ struct ome_model_file { /* growable; plugin-owned when pushed, host-owned when h
   uint64_t range_bytes; /* the piece size this backend likes; 0: the host's */
   uint32_t max_conns;   /* connections it tolerates per file; 0: the host's */
   uint32_t reserved;
+  uint64_t digest_part_bytes; /* since 1.1: with OME_DIGEST_OF_PARTS */
+  const char *local_path;     /* since 1.1: the same bytes in a file of this machine, which the host may clone or link
+                               * instead of reading; absolute; may be NULL */
 };
 
 struct ome_file_sink { /* growable; host-owned */
@@ -71,6 +82,54 @@ struct ome_byte_sink { /* growable; host-owned */
   int32_t (*write)(struct ome_byte_sink *s, const void *data, uint64_t len);
 };
 
+/* since 1.1: keys that headers() may push beside header names; they tell the host how to make the request. */
+#define OME_REQUEST_URL ":url"                     /* a fresh address (signed URLs run out) */
+#define OME_REQUEST_EXPIRES ":expires-ms"          /* ask headers() again after so many milliseconds */
+#define OME_REQUEST_SIGV4 ":aws-sigv4"             /* sign each request: "aws:amz:REGION:SERVICE" (AWS SigV4) */
+#define OME_REQUEST_CREDENTIALS ":aws-credentials" /* with it: "ACCESS-KEY:SECRET-KEY"; secret */
+
+struct ome_upload_file { /* since 1.1; growable; host-owned */
+  uint32_t struct_size;
+  uint32_t reserved;
+  const char *path; /* relative, '/'-separated, below the URI */
+  uint64_t size;
+  const char *sha256; /* lower-case hex */
+  const char *md5;    /* lower-case hex */
+};
+
+struct ome_upload_request { /* since 1.1; growable; plugin-owned */
+  uint32_t struct_size;
+  uint32_t flags;     /* none defined */
+  const char *method; /* "PUT", "POST", ... */
+  const char *url;
+  const struct ome_kv *headers; /* header names and OME_REQUEST_* */
+  uint64_t nheaders;
+  struct ome_bytes body; /* when ptr is set; otherwise the file's bytes: */
+  uint64_t offset;
+  uint64_t len;
+};
+
+struct ome_upload_answer { /* since 1.1; growable; host-owned */
+  uint32_t struct_size;
+  int32_t status;
+  const struct ome_kv *headers; /* names in lower case */
+  uint64_t nheaders;
+  struct ome_bytes body; /* at most 1 MiB of it */
+};
+
+struct ome_uploader { /* since 1.1; growable; host-owned */
+  uint32_t struct_size;
+  uint32_t reserved;
+  void *ctx;
+  /* Performs REQUESTS (of struct ome_upload_request), several at a time, each tried again as the host does.  ANSWER is
+   * called once a request, in the order of REQUESTS, from the caller's thread, after all of them have an answer. */
+  int32_t (*send)(struct ome_uploader *u, const struct ome_list *requests,
+                  int32_t (*answer)(void *arg, uint32_t index, const struct ome_upload_answer *a), void *arg,
+                  struct ome_err *err);
+  /* LEN bytes at OFFSET of the file into TO, for backends that are not reached over HTTP. */
+  int32_t (*read)(struct ome_uploader *u, uint64_t offset, uint64_t len, void *to, struct ome_err *err);
+};
+
 struct ome_storage_ops { /* growable */
   uint32_t struct_size;
   uint32_t caps; /* none defined */
@@ -86,6 +145,13 @@ struct ome_storage_ops { /* growable */
   int32_t (*read)(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
                   const struct ome_model_file *file, uint64_t offset, uint64_t len, struct ome_byte_sink *out,
                   struct ome_err *err);
+  /* Optional, since 1.1: one file to below REF's URI, whole or not at all: the plugin says which requests do it, the
+   * host performs them.  What a failed upload left behind is the plugin's to remove.  [serial] */
+  int32_t (*upload)(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                    const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err);
+  /* Optional, since 1.1: the scheme prefixes that match() knows, for messages: NULL-terminated, "hf://".  Static.
+   * [any-thread][no-block][no-io] */
+  const char *const *(*schemes)(void *self);
 };
 
 #ifdef __cplusplus

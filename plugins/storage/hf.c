@@ -2,42 +2,26 @@
  *
  * The revision is pinned first, so that a model is one commit however long its download takes.  Files in LFS come with
  * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only. */
+#include "../common/http.h"
 #include "hf_uri.h"
 
-#include <ome/service.h>
-#include <ome/storage.h>
+#include <ome-sdk/error.h>
 
 #include <json-c/json.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_URL 2048
 #define MAX_PAGES 2000
-#define MAX_ANSWER ((uint64_t)64 << 20)
 
 struct hf {
   const struct ome_host *host;
-  const struct ome_http_service *http;
   char endpoint[512];
   char *token; /* NULL: from the environment or file when asked */
   char *token_file;
   char *include, *exclude;
 };
-
-static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) {
-  va_list ap;
-
-  va_start(ap, fmt);
-  (void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-  va_end(ap);
-  err->code = code;
-  err->retry_after_ms = 0;
-  return code;
-}
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
@@ -84,13 +68,6 @@ static const struct ome_key key_exclude = {
 static const struct ome_key *const keys[] = {&key_endpoint, &key_token,   &key_token_file,
                                              &key_include,  &key_exclude, NULL};
 
-static const char *value_of(const struct ome_kv *kv, uint64_t n, const char *key) {
-  for (uint64_t i = 0; i < n; i++)
-    if (kv[i].key && kv[i].value && strcmp(kv[i].key, key) == 0 && *kv[i].value)
-      return kv[i].value;
-  return NULL;
-}
-
 static char *copy_of(const char *text) {
   return text ? strdup(text) : NULL;
 }
@@ -110,11 +87,11 @@ static void destroy(void *self) {
 static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
                       struct ome_err *err) {
   struct hf *h = calloc(1, sizeof(*h));
-  const char *endpoint = value_of(cfg, ncfg, "endpoint");
+  const char *endpoint = kv_text(cfg, ncfg, "endpoint");
   const char *fallback = getenv("HF_ENDPOINT");
 
   if (!h)
-    return fail(err, OME_E_NO_MEMORY, "hf: out of memory");
+    return ome_fail(err, OME_E_NO_MEMORY, "hf: out of memory");
   if (!endpoint)
     endpoint = fallback && *fallback ? fallback : "https://huggingface.co";
   size_t len = strlen(endpoint);
@@ -122,15 +99,14 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
     len--;
   if (len >= sizeof(h->endpoint) || (strncmp(endpoint, "http://", 7) != 0 && strncmp(endpoint, "https://", 8) != 0)) {
     destroy(h);
-    return fail(err, OME_E_INVALID, "hf: the endpoint \"%.100s\" is no http(s) address", endpoint);
+    return ome_fail(err, OME_E_INVALID, "hf: the endpoint \"%.100s\" is no http(s) address", endpoint);
   }
   memcpy(h->endpoint, endpoint, len);
   h->host = host;
-  h->http = OME_HAS(ome_host, host, service) ? host->service(host, OME_SERVICE_HTTP) : NULL;
-  h->token = copy_of(value_of(cfg, ncfg, "token"));
-  h->token_file = copy_of(value_of(cfg, ncfg, "token_file"));
-  h->include = copy_of(value_of(cfg, ncfg, "include"));
-  h->exclude = copy_of(value_of(cfg, ncfg, "exclude"));
+  h->token = copy_of(kv_text(cfg, ncfg, "token"));
+  h->token_file = copy_of(kv_text(cfg, ncfg, "token_file"));
+  h->include = copy_of(kv_text(cfg, ncfg, "include"));
+  h->exclude = copy_of(kv_text(cfg, ncfg, "exclude"));
   *out_self = h;
   return OME_OK;
 }
@@ -158,7 +134,7 @@ static int read_token_file(const struct hf *h, char *out, size_t size) {
 
 /* The model's own, the configured, the environment's, the file's; "" none. */
 static void find_token(const struct hf *h, const struct ome_model_ref *ref, char *out, size_t size) {
-  const char *token = value_of(ref->params, ref->nparams, "token");
+  const char *token = kv_text(ref->params, ref->nparams, "token");
   const char *env = getenv("HF_TOKEN");
 
   if (!token)
@@ -172,109 +148,58 @@ static void find_token(const struct hf *h, const struct ome_model_ref *ref, char
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-struct answer {
-  int32_t status;
-  uint32_t retry_after_ms;
-  char next[MAX_URL]; /* Link: rel="next" */
-  char code[64], message[200];
-  char *body;
-  size_t len, cap;
-};
-
 /* <URL>; rel="next" (RFC 8288) */
 static void read_link(const char *value, char *out, size_t size) {
-  const char *open = strchr(value, '<'), *close = open ? strchr(open, '>') : NULL;
+  const char *open = value ? strchr(value, '<') : NULL, *close = open ? strchr(open, '>') : NULL;
 
   out[0] = '\0';
   if (close && strstr(close, "rel=\"next\"") && (size_t)(close - open) < size)
     (void)snprintf(out, size, "%.*s", (int)(close - open - 1), open + 1);
 }
 
-static int32_t on_head(struct ome_http_sink *s, int32_t status, const struct ome_kv *headers, uint32_t nheaders) {
-  struct answer *a = s->ctx;
-  const char *link = value_of(headers, nheaders, "link");
-  const char *after = value_of(headers, nheaders, "retry-after");
-  const char *code = value_of(headers, nheaders, "x-error-code");
-  const char *message = value_of(headers, nheaders, "x-error-message");
-  long seconds = after ? strtol(after, NULL, 10) : 0;
-
-  a->status = status;
-  a->retry_after_ms = seconds > 0 && seconds < 86400 ? (uint32_t)seconds * 1000 : 0;
-  if (link)
-    read_link(link, a->next, sizeof(a->next));
-  (void)snprintf(a->code, sizeof(a->code), "%s", code ? code : "");
-  (void)snprintf(a->message, sizeof(a->message), "%s", message ? message : "");
-  return OME_OK;
+static const char *advice_for(int32_t status, const char *code, int has_token) {
+  if (status == 401 || status == 403)
+    return strcmp(code, "GatedRepo") == 0 ? "accept the model's terms on the hub and give a token of that account"
+           : has_token                    ? "the token is not valid or may not read this model"
+                                          : "private, gated or not there; give a token (Secret, HF_TOKEN)";
+  if (status == 404)
+    return strcmp(code, "RevisionNotFound") == 0 ? "there is no such revision" : "there is no such model";
+  if (status == 429)
+    return has_token ? "the hub limits the rate, try again later" : "the hub limits the rate, a token raises the limit";
+  return NULL;
 }
 
-static int32_t on_body(struct ome_http_sink *s, const void *data, uint64_t len) {
-  struct answer *a = s->ctx;
+static int32_t refused(const struct http_answer *a, const char *repo, const char *token, struct ome_err *err) {
+  const char *code = http_answer_header(a, "x-error-code"), *message = http_answer_header(a, "x-error-message");
+  char what[220], why[300];
 
-  if (len > MAX_ANSWER - a->len)
-    return OME_E_INVALID;
-  if (a->len + len + 1 > a->cap) {
-    size_t cap = (a->len + (size_t)len + 1) * 2;
-    char *grown = realloc(a->body, cap);
-    if (!grown)
-      return OME_E_NO_MEMORY;
-    a->body = grown;
-    a->cap = cap;
-  }
-  memcpy(a->body + a->len, data, (size_t)len);
-  a->len += (size_t)len;
-  a->body[a->len] = '\0';
-  return OME_OK;
+  (void)snprintf(what, sizeof(what), "hf: %s", repo);
+  (void)snprintf(why, sizeof(why), "%s%s%s", code ? code : "", code && message ? ": " : "", message ? message : "");
+  return http_refused(a, what, *why ? why : NULL, advice_for(a->status, code ? code : "", *token != '\0'), err);
 }
 
-static int32_t refused(const struct answer *a, const char *repo, const char *token, struct ome_err *err) {
-  char why[300] = "";
-  int32_t code = OME_E_UNAVAILABLE;
-  const char *advice = "the hub is in trouble, try again later";
-
-  if (*a->code || *a->message)
-    (void)snprintf(why, sizeof(why), " (%s%s%s)", a->code, *a->code && *a->message ? ": " : "", a->message);
-  if (a->status == 401 || a->status == 403) {
-    code = OME_E_DENIED;
-    advice = strcmp(a->code, "GatedRepo") == 0 ? "accept the model's terms on the hub and give a token of that account"
-             : *token                          ? "the token is not valid or may not read this model"
-                                               : "private, gated or not there; give a token (Secret, HF_TOKEN)";
-  } else if (a->status == 404) {
-    code = OME_E_NOT_FOUND;
-    advice = strcmp(a->code, "RevisionNotFound") == 0 ? "there is no such revision" : "there is no such model";
-  } else if (a->status == 429) {
-    code = OME_E_BUSY;
-    advice = *token ? "the hub limits the rate, try again later" : "the hub limits the rate, a token raises the limit";
-  } else if (a->status < 500 && a->status != 408) {
-    code = OME_E_INVALID;
-    advice = "check the name and the endpoint";
-  }
-  (void)fail(err, code, "hf: %s: the hub answered %d%s; %s", repo, (int)a->status, why, advice);
-  err->retry_after_ms = a->retry_after_ms;
-  return code;
-}
-
-/* GETs URL as JSON; *OUT is the caller's. */
+/* GETs URL as JSON; *OUT is the caller's.  NEXT (may be NULL) gets the address of the next page. */
 static int32_t get(const struct hf *h, const struct ome_call *call, const char *url, const char *repo,
-                   const char *token, struct answer *a, struct json_object **out, struct ome_err *err) {
+                   const char *token, char next[MAX_URL], struct json_object **out, struct ome_err *err) {
   char bearer[600];
   const struct ome_kv headers[] = {{"accept", "application/json"}, {"authorization", bearer}};
   const struct ome_http_req req = {
-      .struct_size = sizeof(req), .url = url, .headers = headers, .nheaders = *token ? 2 : 1, .max_body = MAX_ANSWER};
-  struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = a, .head = on_head, .body = on_body};
+      .struct_size = sizeof(req), .url = url, .headers = headers, .nheaders = *token ? 2 : 1};
+  struct http_answer a = {0};
 
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
-  memset(a, 0, sizeof(*a));
-  int32_t rc = h->http->perform(h->host, call, &req, &sink, err);
-  if (rc == OME_OK && a->status != 200)
-    rc = refused(a, repo, token, err);
+  int32_t rc = http_perform(h->host, call, &req, &a, err);
+  if (rc == OME_OK && a.status != 200)
+    rc = refused(&a, repo, token, err);
   *out = NULL;
   if (rc == OME_OK) {
-    *out = a->body ? json_tokener_parse(a->body) : NULL;
+    *out = a.body ? json_tokener_parse(a.body) : NULL;
     if (!*out)
-      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", repo, h->endpoint);
+      rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", repo, h->endpoint);
   }
-  free(a->body);
-  a->body = NULL;
+  if (next)
+    read_link(http_answer_header(&a, "link"), next, MAX_URL);
+  http_answer_fini(&a);
   return rc;
 }
 
@@ -299,17 +224,16 @@ struct listing {
 
 static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_err *err) {
   char url[MAX_URL], revision[640];
-  struct answer a;
   struct json_object *info = NULL;
 
-  if (hf_encode(l->uri.revision, 0, revision, sizeof(revision)) != 0)
-    return fail(err, OME_E_INVALID, "hf: %s: the revision is too long", l->uri.repo);
+  if (uri_encode(l->uri.revision, 0, revision, sizeof(revision)) != 0)
+    return ome_fail(err, OME_E_INVALID, "hf: %s: the revision is too long", l->uri.repo);
   (void)snprintf(url, sizeof(url), "%s/api/models/%s/revision/%s", l->h->endpoint, l->uri.repo, revision);
-  int32_t rc = get(l->h, call, url, l->uri.repo, l->token, &a, &info, err);
+  int32_t rc = get(l->h, call, url, l->uri.repo, l->token, NULL, &info, err);
   if (rc == OME_OK) {
     const char *sha = text_at(info, "sha");
     if (*sha == '\0' || strlen(sha) >= sizeof(l->commit) || strspn(sha, "0123456789abcdefABCDEF") != strlen(sha))
-      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub names no commit for %s", l->uri.repo, l->uri.revision);
+      rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub names no commit for %s", l->uri.repo, l->uri.revision);
     else
       (void)snprintf(l->commit, sizeof(l->commit), "%s", sha);
   }
@@ -329,11 +253,11 @@ static int32_t push_file(const struct listing *l, struct json_object *entry, str
 
   if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_wants(path, l->uri.path, l->include, l->exclude))
     return OME_OK;
-  if (hf_encode(path, 1, path_text, sizeof(path_text)) != 0)
-    return fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
+  if (uri_encode(path, 1, path_text, sizeof(path_text)) != 0)
+    return ome_fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
   int n = snprintf(url, sizeof(url), "%s/%s/resolve/%s/%s", l->h->endpoint, l->uri.repo, l->commit, path_text);
   if (n >= (int)sizeof(url))
-    return fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
+    return ome_fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
   if (json_object_object_get_ex(entry, "size", &size) && json_object_get_int64(size) >= 0)
     f.size = (uint64_t)json_object_get_int64(size);
   if (strlen(sha256) == 64) {
@@ -344,30 +268,29 @@ static int32_t push_file(const struct listing *l, struct json_object *entry, str
     f.digest = oid;
   }
   int32_t rc = l->out->file(l->out, &f);
-  return rc == OME_OK ? OME_OK : fail(err, rc, "hf: %s: the host did not take %.200s", l->uri.repo, path);
+  return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take %.200s", l->uri.repo, path);
 }
 
 static int32_t list_pages(struct listing *l, const struct ome_call *call, struct ome_err *err) {
   char url[MAX_URL];
-  size_t endpoint_len = strlen(l->h->endpoint);
   int32_t rc = OME_OK;
 
   (void)snprintf(url, sizeof(url), "%s/api/models/%s/tree/%s?recursive=true", l->h->endpoint, l->uri.repo, l->commit);
   for (int page = 0; rc == OME_OK && *url; page++) {
-    struct answer a;
+    char next[MAX_URL] = "";
     struct json_object *entries = NULL;
     if (page == MAX_PAGES)
-      return fail(err, OME_E_INVALID, "hf: %s: its file list does not end", l->uri.repo);
+      return ome_fail(err, OME_E_INVALID, "hf: %s: its file list does not end", l->uri.repo);
     /* The token goes nowhere else. */
-    if (strncmp(url, l->h->endpoint, endpoint_len) != 0 || url[endpoint_len] != '/')
-      return fail(err, OME_E_INVALID, "hf: %s: the next page of the file list is on another host", l->uri.repo);
-    rc = get(l->h, call, url, l->uri.repo, l->token, &a, &entries, err);
+    if (!uri_is_below(url, l->h->endpoint))
+      return ome_fail(err, OME_E_INVALID, "hf: %s: the next page of the file list is on another host", l->uri.repo);
+    rc = get(l->h, call, url, l->uri.repo, l->token, next, &entries, err);
     if (rc == OME_OK && !json_object_is_type(entries, json_type_array))
-      rc = fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's file list cannot be read", l->uri.repo);
+      rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's file list cannot be read", l->uri.repo);
     for (size_t i = 0; rc == OME_OK && i < json_object_array_length(entries); i++)
       rc = push_file(l, json_object_array_get_idx(entries, i), err);
     (void)json_object_put(entries);
-    (void)snprintf(url, sizeof(url), "%s", a.next);
+    (void)snprintf(url, sizeof(url), "%s", next);
   }
   return rc;
 }
@@ -378,11 +301,12 @@ static int32_t match(void *self, const char *uri) {
 }
 
 static int32_t open_ref(const struct hf *h, const struct ome_model_ref *ref, struct listing *l, struct ome_err *err) {
-  const char *include = value_of(ref->params, ref->nparams, "include");
-  const char *exclude = value_of(ref->params, ref->nparams, "exclude");
+  const char *include = kv_text(ref->params, ref->nparams, "include");
+  const char *exclude = kv_text(ref->params, ref->nparams, "exclude");
 
   if (hf_uri_parse(ref->uri, &l->uri) != 0)
-    return fail(err, OME_E_INVALID, "hf: \"%.200s\" is not hf://ORG/NAME[/PATH][@REVISION]", ref->uri ? ref->uri : "");
+    return ome_fail(err, OME_E_INVALID, "hf: \"%.200s\" is not hf://ORG/NAME[/PATH][@REVISION]",
+                    ref->uri ? ref->uri : "");
   if (ref->revision && *ref->revision)
     (void)snprintf(l->uri.revision, sizeof(l->uri.revision), "%s", ref->revision);
   l->h = h;
@@ -398,8 +322,6 @@ static int32_t list(void *self, const struct ome_call *call, const struct ome_mo
   struct listing l = {.out = out};
   int32_t rc = open_ref(self, ref, &l, err);
 
-  if (rc == OME_OK && !l.h->http)
-    rc = fail(err, OME_E_UNSUPPORTED, "hf: this host offers no %s", OME_SERVICE_HTTP);
   if (rc == OME_OK)
     rc = pin(&l, call, err);
   if (rc == OME_OK)
@@ -412,20 +334,26 @@ static int32_t headers(void *self, const struct ome_call *call, const struct ome
   struct listing l = {0};
   char bearer[600];
   int32_t rc = open_ref(self, ref, &l, err);
-  size_t n = rc == OME_OK ? strlen(l.h->endpoint) : 0;
 
   (void)call;
-  if (rc != OME_OK || !*l.token || !file->url || strncmp(file->url, l.h->endpoint, n) != 0 || file->url[n] != '/')
+  if (rc != OME_OK || !*l.token || !file->url || !uri_is_below(file->url, l.h->endpoint))
     return rc;
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", l.token);
   rc = out->kv(out, "Authorization", bearer);
-  return rc == OME_OK ? OME_OK : fail(err, rc, "hf: %s: the host did not take a header", l.uri.repo);
+  return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take a header", l.uri.repo);
 }
 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
+static const char *const *schemes(void *self) {
+  static const char *const known[] = {"hf://", NULL};
+
+  (void)self;
+  return known;
+}
+
 static const struct ome_storage_ops ops = {
-    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers};
+    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .schemes = schemes};
 static const struct ome_factory factory = {.struct_size = sizeof(factory),
                                            .threads = OME_THREADS_PARALLEL,
                                            .kind = OME_KIND_STORAGE,

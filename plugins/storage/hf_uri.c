@@ -54,27 +54,6 @@ int hf_uri_parse(const char *uri, struct hf_uri *out) {
   return copy(out->revision, sizeof(out->revision), *at ? at : "main", strlen(*at ? at : "main"));
 }
 
-int hf_encode(const char *text, int keep_slash, char *out, size_t size) {
-  static const char hex[] = "0123456789ABCDEF";
-  size_t n = 0;
-
-  for (; *text; text++) {
-    unsigned char c = (unsigned char)*text;
-    int plain = isalnum(c) || strchr("-._~", c) || (c == '/' && keep_slash);
-    if (n + (plain ? 1 : 3) >= size)
-      return -1;
-    if (plain) {
-      out[n++] = (char)c;
-    } else {
-      out[n++] = '%';
-      out[n++] = hex[c >> 4];
-      out[n++] = hex[c & 15];
-    }
-  }
-  out[n] = '\0';
-  return 0;
-}
-
 static int matches_any(const char *path, const char *patterns) {
   char one[256];
 

@@ -13,9 +13,6 @@ struct hf_uri {
 /* 0, or -1 for what is none. */
 int hf_uri_parse(const char *uri, struct hf_uri *out);
 
-/* Percent-encodes TEXT into OUT (RFC 3986 unreserved kept, '/' with KEEP_SLASH); -1: does not fit. */
-int hf_encode(const char *text, int keep_slash, char *out, size_t size);
-
 /* Whether PATH is wanted: below ROOT ("" all), matching one of the comma-separated patterns INCLUDE (NULL all) and
  * none of EXCLUDE (NULL none). */
 int hf_wants(const char *path, const char *root, const char *include, const char *exclude);

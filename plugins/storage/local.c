@@ -2,10 +2,11 @@
  * pvc://[NAMESPACE:]CLAIM/PATH where the claim is mounted below `pvc_root`. */
 #include <ome/storage.h>
 
+#include <ome-sdk/error.h>
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,26 +20,13 @@ struct local {
   char *pvc_root;
 };
 
-static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) {
-  va_list ap;
-
-  va_start(ap, fmt);
-  (void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-  va_end(ap);
-  err->code = code;
-  err->retry_after_ms = 0;
-  return code;
-}
-
 static int32_t fail_file(struct ome_err *err, const char *what, const char *path) {
   int saved = errno;
   int32_t code = saved == ENOENT || saved == ENOTDIR ? OME_E_NOT_FOUND
                  : saved == EACCES || saved == EPERM ? OME_E_DENIED
                                                      : OME_E_UNAVAILABLE;
 
-  return fail(err, code, "local: %s %.300s: %s", what, path, strerror(saved));
+  return ome_fail(err, code, "local: %s %.300s: %s", what, path, strerror(saved));
 }
 
 /* ---- where ------------------------------------------------------------------------------------------------------- */
@@ -68,7 +56,8 @@ static int32_t root_of(const struct local *l, const char *uri, char *out, size_t
   else if (has_prefix(uri, "file://"))
     n = snprintf(out, size, "%s", uri + 7);
   else if (has_prefix(uri, "pvc://") && !l->pvc_root)
-    return fail(err, OME_E_UNSUPPORTED, "local: %.200s: set pvc_root to where claims are mounted on the nodes", uri);
+    return ome_fail(err, OME_E_UNSUPPORTED, "local: %.200s: set pvc_root to where claims are mounted on the nodes",
+                    uri);
   else if (has_prefix(uri, "pvc://")) {
     const char *rest = uri + 6, *colon = strchr(rest, ':'), *slash = strchr(rest, '/');
     if (colon && slash && colon < slash)
@@ -77,7 +66,7 @@ static int32_t root_of(const struct local *l, const char *uri, char *out, size_t
       n = snprintf(out, size, "%s/%s", l->pvc_root, rest);
   }
   if (n <= 0 || (size_t)n >= size || !is_down(out))
-    return fail(err, OME_E_INVALID, "local: \"%.200s\" names no path", uri);
+    return ome_fail(err, OME_E_INVALID, "local: \"%.200s\" names no path", uri);
   return OME_OK;
 }
 
@@ -95,7 +84,7 @@ static int32_t push(struct walk *w, const char *name, const struct stat *st) {
   const struct ome_model_file f = {.struct_size = sizeof(f), .path = name, .size = (uint64_t)st->st_size};
   int32_t rc = w->out->file(w->out, &f);
 
-  return rc == OME_OK ? OME_OK : fail(w->err, rc, "local: the host did not take %.300s", w->path);
+  return rc == OME_OK ? OME_OK : ome_fail(w->err, rc, "local: the host did not take %.300s", w->path);
 }
 
 static int32_t walk(struct walk *w, int depth);
@@ -106,7 +95,7 @@ static int32_t visit(struct walk *w, const char *name, size_t len, int depth) {
   int32_t rc = OME_OK;
 
   if (n < 0 || (size_t)n >= sizeof(w->path) - len)
-    return fail(w->err, OME_E_INVALID, "local: %.300s: the path is too long", w->path);
+    return ome_fail(w->err, OME_E_INVALID, "local: %.300s: the path is too long", w->path);
   /* Links to files are followed, as in hub caches; links to folders could go in circles. */
   if (stat(w->path, &st) != 0)
     rc = fail_file(w->err, "look at", w->path);
@@ -126,12 +115,12 @@ static int32_t walk(struct walk *w, int depth) {
   if (!d)
     return fail_file(w->err, "open", w->path);
   if (depth > MAX_DEPTH)
-    rc = fail(w->err, OME_E_INVALID, "local: %.300s: folders are nested too deep", w->path);
+    rc = ome_fail(w->err, OME_E_INVALID, "local: %.300s: folders are nested too deep", w->path);
   for (struct dirent *e; rc == OME_OK && (e = readdir(d));) {
     if (e->d_name[0] == '.')
       continue;
     if (OME_HAS(ome_call, w->call, cancelled) && w->call->cancelled(w->call))
-      rc = fail(w->err, OME_E_CANCELLED, "local: stopped");
+      rc = ome_fail(w->err, OME_E_CANCELLED, "local: stopped");
     else
       rc = visit(w, e->d_name, len, depth);
   }
@@ -168,7 +157,7 @@ static int32_t list(void *self, const struct ome_call *call, const struct ome_mo
 static int32_t copy_range(int fd, const char *path, const struct ome_call *call, uint64_t offset, uint64_t len,
                           struct ome_byte_sink *out, struct ome_err *err) {
   char *piece = malloc(PIECE);
-  int32_t rc = piece ? OME_OK : fail(err, OME_E_NO_MEMORY, "local: out of memory");
+  int32_t rc = piece ? OME_OK : ome_fail(err, OME_E_NO_MEMORY, "local: out of memory");
 
   while (rc == OME_OK && len) {
     ssize_t n = pread(fd, piece, len < PIECE ? (size_t)len : PIECE, (off_t)offset);
@@ -178,9 +167,9 @@ static int32_t copy_range(int fd, const char *path, const struct ome_call *call,
       break;
     rc = out->write(out, piece, (uint64_t)n);
     if (rc != OME_OK)
-      (void)fail(err, rc, "local: the host did not take bytes of %.300s", path);
+      (void)ome_fail(err, rc, "local: the host did not take bytes of %.300s", path);
     else if (OME_HAS(ome_call, call, cancelled) && call->cancelled(call))
-      rc = fail(err, OME_E_CANCELLED, "local: stopped");
+      rc = ome_fail(err, OME_E_CANCELLED, "local: stopped");
     offset += (uint64_t)n;
     len -= (uint64_t)n;
   }
@@ -198,7 +187,7 @@ static int32_t read_range(void *self, const struct ome_call *call, const struct 
   if (rc != OME_OK)
     return rc;
   if (!file->path || !is_down(file->path))
-    return fail(err, OME_E_INVALID, "local: no file is named");
+    return ome_fail(err, OME_E_INVALID, "local: no file is named");
   int is_folder = stat(root, &st) == 0 && S_ISDIR(st.st_mode);
   (void)snprintf(path, sizeof(path), "%s%s%s", root, is_folder ? "/" : "", is_folder ? file->path : "");
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -238,13 +227,20 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
     if (strcmp(cfg[i].key, "pvc_root") == 0)
       l->pvc_root = strdup(cfg[i].value);
   if (!l)
-    return fail(err, OME_E_NO_MEMORY, "local: out of memory");
+    return ome_fail(err, OME_E_NO_MEMORY, "local: out of memory");
   *out_self = l;
   return OME_OK;
 }
 
+static const char *const *schemes(void *self) {
+  static const char *const known[] = {"local://", "file://", "pvc://", NULL};
+
+  (void)self;
+  return known;
+}
+
 static const struct ome_storage_ops ops = {
-    .struct_size = sizeof(ops), .match = match, .list = list, .read = read_range};
+    .struct_size = sizeof(ops), .match = match, .list = list, .read = read_range, .schemes = schemes};
 static const struct ome_factory factory = {.struct_size = sizeof(factory),
                                            .threads = OME_THREADS_PARALLEL,
                                            .kind = OME_KIND_STORAGE,

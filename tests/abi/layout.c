@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 1u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -228,7 +228,13 @@ AT(ome_model_ref, revision, 16);
 AT(ome_model_ref, params, 24);
 AT(ome_model_ref, nparams, 32);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_model_file, 64);
+#else
+SIZE(ome_model_file, 80);
+AT(ome_model_file, digest_part_bytes, 64);
+AT(ome_model_file, local_path, 72);
+#endif
 AT(ome_model_file, struct_size, 0);
 AT(ome_model_file, digest_type, 4);
 AT(ome_model_file, path, 8);
@@ -259,7 +265,46 @@ AT(ome_byte_sink, reserved, 4);
 AT(ome_byte_sink, ctx, 8);
 AT(ome_byte_sink, write, 16);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_storage_ops, 40);
+#else
+SIZE(ome_storage_ops, 56);
+AT(ome_storage_ops, upload, 40);
+AT(ome_storage_ops, schemes, 48);
+
+SIZE(ome_upload_file, 40);
+AT(ome_upload_file, struct_size, 0);
+AT(ome_upload_file, reserved, 4);
+AT(ome_upload_file, path, 8);
+AT(ome_upload_file, size, 16);
+AT(ome_upload_file, sha256, 24);
+AT(ome_upload_file, md5, 32);
+
+SIZE(ome_upload_request, 72);
+AT(ome_upload_request, struct_size, 0);
+AT(ome_upload_request, flags, 4);
+AT(ome_upload_request, method, 8);
+AT(ome_upload_request, url, 16);
+AT(ome_upload_request, headers, 24);
+AT(ome_upload_request, nheaders, 32);
+AT(ome_upload_request, body, 40);
+AT(ome_upload_request, offset, 56);
+AT(ome_upload_request, len, 64);
+
+SIZE(ome_upload_answer, 40);
+AT(ome_upload_answer, struct_size, 0);
+AT(ome_upload_answer, status, 4);
+AT(ome_upload_answer, headers, 8);
+AT(ome_upload_answer, nheaders, 16);
+AT(ome_upload_answer, body, 24);
+
+SIZE(ome_uploader, 32);
+AT(ome_uploader, struct_size, 0);
+AT(ome_uploader, reserved, 4);
+AT(ome_uploader, ctx, 8);
+AT(ome_uploader, send, 16);
+AT(ome_uploader, read, 24);
+#endif
 AT(ome_storage_ops, struct_size, 0);
 AT(ome_storage_ops, caps, 4);
 AT(ome_storage_ops, match, 8);
@@ -312,6 +357,12 @@ SAME(OME_DIGEST_SHA256 == 1);
 SAME(OME_DIGEST_GIT_SHA1 == 2);
 SAME(OME_DIGEST_MD5 == 3);
 SAME(OME_DIGEST_CRC32C == 4);
+#if OME_ABI_MINOR >= 1u
+SAME(OME_DIGEST_SHA1 == 5);
+SAME(OME_DIGEST_CRC32 == 6);
+SAME(OME_DIGEST_OF_PARTS == 0x100);
+SAME(OME_SIZE_UNKNOWN == UINT64_MAX);
+#endif
 
 /* ---- names ---- */
 
@@ -319,10 +370,19 @@ int main(void) {
   static const struct {
     const char *now, *always;
   } names[] = {
-      {OME_PLUGIN_SYMBOL, "ome_plugin_v1"},      {OME_KIND_STORAGE, "ome.storage/1"},
-      {OME_KIND_DEPLOYMENT, "ome.deployment/1"}, {OME_KIND_AUTOSCALER, "ome.autoscaler/1"},
-      {OME_KIND_INGRESS, "ome.ingress/1"},       {OME_KIND_SCORER, "ome.scorer/1"},
-      {OME_SERVICE_HTTP, "ome.http/1"},
+    {OME_PLUGIN_SYMBOL, "ome_plugin_v1"},
+    {OME_KIND_STORAGE, "ome.storage/1"},
+    {OME_KIND_DEPLOYMENT, "ome.deployment/1"},
+    {OME_KIND_AUTOSCALER, "ome.autoscaler/1"},
+    {OME_KIND_INGRESS, "ome.ingress/1"},
+    {OME_KIND_SCORER, "ome.scorer/1"},
+    {OME_SERVICE_HTTP, "ome.http/1"},
+#if OME_ABI_MINOR >= 1u
+    {OME_REQUEST_URL, ":url"},
+    {OME_REQUEST_EXPIRES, ":expires-ms"},
+    {OME_REQUEST_SIGV4, ":aws-sigv4"},
+    {OME_REQUEST_CREDENTIALS, ":aws-credentials"},
+#endif
   };
 
   for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)

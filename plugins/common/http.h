@@ -1,0 +1,48 @@
+/* What storage plugins share: asking a server through the host's HTTP service, and addresses. */
+#ifndef PLUGINS_COMMON_HTTP_H
+#define PLUGINS_COMMON_HTTP_H
+
+#include <ome/service.h>
+#include <ome/storage.h>
+
+#include <stddef.h>
+
+#define HTTP_MAX_ANSWER ((uint64_t)64 << 20)
+
+/* An answer as a whole; zeroed before use. */
+struct http_answer {
+  int32_t status;
+  uint32_t nheaders;
+  struct ome_kv *headers; /* names in lower case */
+  char *body;             /* NUL-terminated; NULL: empty */
+  size_t len;
+  uint64_t max_body;
+};
+void http_answer_fini(struct http_answer *a);
+/* NULL: absent. */
+const char *http_answer_header(const struct http_answer *a, const char *name);
+/* What Retry-After asks for (RFC 9110 §10.2.3, seconds), in milliseconds; 0: nothing. */
+uint32_t http_answer_retry_ms(const struct http_answer *a);
+
+/* The host's service; NULL where it has none. */
+const struct ome_http_service *http_service_of(const struct ome_host *host);
+
+/* Performs REQ; any status is OME_OK.  A is emptied first and the caller's to end, also after a failure. */
+int32_t http_perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
+                     struct http_answer *a, struct ome_err *err);
+
+/* The error for a status that is none of success: WHAT is "s3: s3://bucket/prefix"; ADVICE (may be NULL) replaces what
+ * the class of the status suggests.  WHY (may be NULL) is the server's own word. */
+int32_t http_refused(const struct http_answer *a, const char *what, const char *why, const char *advice,
+                     struct ome_err *err);
+
+/* Percent-encodes TEXT into OUT (RFC 3986 unreserved kept, '/' with KEEP_SLASH); -1: does not fit. */
+int uri_encode(const char *text, int keep_slash, char *out, size_t size);
+
+/* Whether URL is below the origin and path BASE (without trailing '/'): credentials for BASE may go there. */
+int uri_is_below(const char *url, const char *base);
+
+/* The value of KEY when it is set to more than "". */
+const char *kv_text(const struct ome_kv *kv, uint64_t n, const char *key);
+
+#endif

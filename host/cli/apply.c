@@ -8,7 +8,8 @@ static int apply_main(const struct cli_command *self, int argc, char **argv) {
   const char *ns = NULL;
   struct cli_list files = {0};
   const struct cli_option options[] = {
-      {'f', "filename", "PATH", "file, folder or - with manifests; may be repeated", CLI_LIST, &files},
+      {'f', "filename", "PATH", "file, folder (and what is below) or - with manifests; may be repeated", CLI_LIST,
+       &files},
       {'n', "namespace", "NAMESPACE", "for objects that name none", CLI_STRING, &ns},
       {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &kubeconfig},
       {0},

@@ -281,7 +281,8 @@ static int work(const struct options *opt, const char *service) {
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct options opt = {.output = "table"};
   const struct cli_option options[] = {
-      {'f', "filename", "PATH", "file, folder or - with services, models, runtimes; repeatable", CLI_LIST, &opt.files},
+      {'f', "filename", "PATH", "file, folder (and what is below) or - with services, models, runtimes; repeatable",
+       CLI_LIST, &opt.files},
       {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
       {0, "model", "NAME", "what would serve this model", CLI_STRING, &opt.model},
       {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},

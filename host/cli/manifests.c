@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define MAX_DEPTH 16
+
 /* A List is opened: its items are the documents. */
 static int32_t keep(void *arg, struct json_object *doc, size_t line, struct ome_err *err) {
   struct json_object *array = arg;
@@ -40,35 +42,48 @@ static int32_t load_file(const char *path, struct json_object *array, struct ome
   return rc;
 }
 
-static int is_manifest(const struct dirent *e) {
-  return has_suffix(e->d_name, ".yaml") || has_suffix(e->d_name, ".yml") || has_suffix(e->d_name, ".json");
+static bool is_manifest(const char *name) {
+  return has_suffix(name, ".yaml") || has_suffix(name, ".yml") || has_suffix(name, ".json");
 }
 
-static int32_t load_path(const char *path, struct json_object *array, int depth, struct ome_err *err);
+static int is_visible(const struct dirent *e) {
+  return e->d_name[0] != '.';
+}
 
+/* A folder with what is below it, in the order of names; links to folders are not followed, they could go in circles.
+ */
 static int32_t load_folder(const char *path, struct json_object *array, int depth, struct ome_err *err) {
   struct dirent **names = NULL;
-  int32_t rc = OME_OK;
-  int n = scandir(path, &names, is_manifest, alphasort);
+  int32_t rc = depth < MAX_DEPTH ? OME_OK : fail(err, OME_E_INVALID, "%s: folders are nested too deep", path);
+  int n = rc == OME_OK ? scandir(path, &names, is_visible, alphasort) : 0;
 
   if (n < 0)
     return fail_errno(err, "read folder", path);
   for (int i = 0; i < n; i++) {
-    _cleanup_free_ char *file = path_join(path, names[i]->d_name);
-    if (rc == OME_OK)
-      rc = file ? load_path(file, array, depth + 1, err) : fail_memory(err);
+    _cleanup_free_ char *below = path_join(path, names[i]->d_name);
+    struct stat st;
+    if (rc == OME_OK && !below)
+      rc = fail_memory(err);
+    else if (rc == OME_OK && lstat(below, &st) == 0 && S_ISDIR(st.st_mode))
+      rc = load_folder(below, array, depth + 1, err);
+    else if (rc == OME_OK && is_manifest(below))
+      rc = load_file(below, array, err);
     free(names[i]);
   }
   free(names);
   return rc;
 }
 
-static int32_t load_path(const char *path, struct json_object *array, int depth, struct ome_err *err) {
+static int32_t load_path(const char *path, struct json_object *array, struct ome_err *err) {
+  size_t before = json_len(array);
   struct stat st;
 
-  if (!streq(path, "-") && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-    return depth ? OME_OK : load_folder(path, array, depth, err);
-  return load_file(path, array, err);
+  if (streq(path, "-") || stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+    return load_file(path, array, err);
+  int32_t rc = load_folder(path, array, 0, err);
+  if (rc == OME_OK && json_len(array) == before)
+    rc = fail(err, OME_E_NOT_FOUND, "%s: no manifests in it or below it (.yaml, .yml, .json)", path);
+  return rc;
 }
 
 int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **out, struct ome_err *err) {
@@ -77,7 +92,7 @@ int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **ou
   if (!array)
     return fail_memory(err);
   for (size_t i = 0; i < paths->len; i++) {
-    int32_t rc = load_path(paths->items[i], array, 0, err);
+    int32_t rc = load_path(paths->items[i], array, err);
     if (rc != OME_OK)
       return rc;
   }

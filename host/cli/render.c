@@ -70,7 +70,8 @@ static int render_all(const struct offline *o, const char *output) {
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct options opt = {.output = "yaml"};
   const struct cli_option options[] = {
-      {'f', "filename", "PATH", "file, folder or - with services, models, runtimes; repeatable", CLI_LIST, &opt.files},
+      {'f', "filename", "PATH", "file, folder (and what is below) or - with services, models, runtimes; repeatable",
+       CLI_LIST, &opt.files},
       {'o', "output", "FORMAT", "yaml (default) or json", CLI_STRING, &opt.output},
       {0, "embedded", NULL, "for `ome up` instead of a cluster", CLI_FLAG, &opt.embedded},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},

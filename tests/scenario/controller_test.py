@@ -8,18 +8,11 @@ import urllib.error
 import urllib.request
 
 import scenario
-from scenario import DEADLINE, OME, Platform, Refused, free_port, wait_for
+from scenario import DEADLINE, OME, ApiServer, Refused, free_port, wait_for
 
 SERVICE = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/chat"
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/chat-engine"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
-
-
-class ApiServer(Platform):
-    UP = "serving on port"
-
-    def command(self, *more):
-        return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
 
 
 class Controller:

@@ -230,6 +230,15 @@ ISVC = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
 MODEL = "/apis/ome.io/v1beta1/clusterbasemodels/"
 
 
+class ApiServer(Platform):
+    """`ome apiserver` alone."""
+
+    UP = "serving on port"
+
+    def command(self, *more):
+        return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
+
+
 def is_ready(service):
     conditions = (service or {}).get("status", {}).get("conditions", [])
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

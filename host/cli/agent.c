@@ -15,8 +15,10 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(agent_stopp) struct agent *agent = NULL;
   int32_t rc = kube_client_new(o->kubeconfig, o->context, &client, err);
 
-  if (rc == OME_OK)
+  if (rc == OME_OK) {
+    kube_client_until(client, cli_stopping);
     rc = http_service_new(&http, err);
+  }
   if (rc != OME_OK)
     return rc;
   const struct plugin_service services[] = {{OME_SERVICE_HTTP, http_service_table(http)}};

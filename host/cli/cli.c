@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,17 +202,31 @@ void cli_signals_block(void) {
   (void)signal(SIGPIPE, SIG_IGN);
 }
 
+static atomic_bool stopped;
+
 int cli_signal_wait(void) {
   sigset_t set = stop_signals();
   int sig = 0;
 
   while (sigwait(&set, &sig) != 0)
     continue;
+  atomic_store(&stopped, true);
   return sig;
 }
 
-bool cli_signal_pending(void) {
+bool cli_signal_within(uint32_t ms) {
+  struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
+  sigset_t set = stop_signals();
+
+  if (sigtimedwait(&set, NULL, &pause) <= 0)
+    return false;
+  atomic_store(&stopped, true);
+  return true;
+}
+
+bool cli_stopping(void) {
   sigset_t pending;
 
-  return sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+  return atomic_load(&stopped) ||
+         (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1));
 }

@@ -48,14 +48,14 @@ int cli_print(struct json_object *o, const char *format, void (*table)(struct js
 /* A table of left-aligned columns: rows end with NULL each, the first is the header. */
 void cli_table(const char *const *const *rows, size_t nrows);
 
-/* Blocks SIGINT/SIGTERM in this and all later threads; waits for one.  For commands that run until told to stop. */
+/* Blocks SIGINT and SIGTERM in this and all later threads.  For commands that run until told to stop. */
 void cli_signals_block(void);
-int cli_signal_wait(void);
-/* Whether one has come, without waiting. */
-bool cli_signal_pending(void);
+int cli_signal_wait(void);           /* waits for one of them */
+bool cli_signal_within(uint32_t ms); /* the same, for a while */
+bool cli_stopping(void);             /* one has come, waited for or not [any-thread] */
 
-/* The files of repeated -f options: files, folders (*.yaml, *.yml, *.json, sorted) and "-"; every document pushed in
- * order into the new array *OUT. */
+/* The files of repeated -f options: files, folders with what is below them (*.yaml, *.yml, *.json, sorted) and "-";
+ * every document pushed in order into the new array *OUT. */
 int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **out, struct ome_err *err);
 
 /* In the order of `ome --help`. */

@@ -80,13 +80,7 @@ static void on_lost(UNUSED void *arg) {
 
 /* Waits for MS, or for a signal to stop. */
 static bool wait_or_stop(UNUSED void *arg, uint32_t ms) {
-  struct timespec pause = {ms / 1000, (long)(ms % 1000) * 1000000};
-  sigset_t set;
-
-  (void)sigemptyset(&set);
-  (void)sigaddset(&set, SIGINT);
-  (void)sigaddset(&set, SIGTERM);
-  return sigtimedwait(&set, NULL, &pause) > 0;
+  return cli_signal_within(ms);
 }
 
 static int32_t lead(const struct options *opt, struct kube_client *client, const char *ns, struct kube_lease **out,
@@ -112,8 +106,10 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   _cleanup_(controller_stopp) struct controller *controller = NULL;
   int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
 
-  if (rc == OME_OK)
+  if (rc == OME_OK) {
+    kube_client_until(client, cli_stopping);
     rc = plugins_load(opt->plugins, NULL, 0, &plugins, err);
+  }
   /* One that waits for its turn is as ready as it can be. */
   atomic_store(&health->ready, opt->leader_elect);
   if (rc == OME_OK)

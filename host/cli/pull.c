@@ -23,7 +23,7 @@ struct pull {
 };
 
 static bool stopped(UNUSED void *arg) {
-  return cli_signal_pending();
+  return cli_stopping();
 }
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */

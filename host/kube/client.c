@@ -9,6 +9,7 @@
 
 #define TOKEN_FRESH_MS 60000
 #define REQUEST_TIMEOUT_MS 60000
+#define LAST_REQUEST_MS 2000 /* for a request when we are stopping */
 #define ANSWER_MAX ((size_t)256 << 20)
 
 int32_t kube_client_new(const char *path, const char *context, struct kube_client **out, struct ome_err *err) {
@@ -39,6 +40,10 @@ void kube_client_free(struct kube_client *c) {
   discovery_free(c->shared.discovery);
   (void)pthread_mutex_destroy(&c->shared.lock);
   free(c);
+}
+
+void kube_client_until(struct kube_client *c, bool (*stopping)(void)) {
+  c->stopping = stopping;
 }
 
 const char *kube_client_namespace(const struct kube_client *c) {
@@ -197,11 +202,26 @@ int32_t kube_fail_answer(struct ome_err *err, const char *method, const char *pa
   return code;
 }
 
+/* What a request knows of the end. */
+struct patience {
+  bool (*stopping)(void);
+  uint64_t until_ms; /* monotonic; 0: nobody asked us to stop yet */
+};
+
+static bool is_over(void *arg) {
+  struct patience *p = arg;
+
+  if (!p->until_ms && p->stopping())
+    p->until_ms = mono_ms() + LAST_REQUEST_MS;
+  return p->until_ms && mono_ms() >= p->until_ms;
+}
+
 /* Sends BODY (may be NULL) to PATH; the parsed answer is *OUT unless OUT is NULL. */
 static int32_t send_json(struct kube_client *c, const char *method, const char *path, const char *content_type,
                          struct json_object *body, struct json_object **out, struct ome_err *err) {
   _cleanup_http_response_ struct http_response answer = {0};
   _cleanup_free_ char *text = body ? json_text(body) : NULL;
+  struct patience patience = {.stopping = c->stopping};
   struct kube_request req;
   int32_t rc = kube_request_init(c, method, path, NULL, content_type, &req, err);
 
@@ -209,7 +229,7 @@ static int32_t send_json(struct kube_client *c, const char *method, const char *
     return rc;
   req.http.body = text;
   req.http.body_len = text ? strlen(text) : 0;
-  rc = http_do(c->http, &req.http, NULL, NULL, &answer, err);
+  rc = http_do(c->http, &req.http, c->stopping ? is_over : NULL, &patience, &answer, err);
   kube_request_fini(&req);
   if (rc != OME_OK)
     return rc;

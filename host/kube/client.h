@@ -18,6 +18,10 @@ int32_t kube_client_new(const char *path, const char *context, struct kube_clien
 void kube_client_free(struct kube_client *c);
 DEFINE_CLEANUP(struct kube_client *, kube_client_free)
 
+/* Once STOPPING says so, requests in progress and those to come get two seconds: who ends does not wait for a server
+ * that does not answer.  Asked about every 100 ms. [any-thread] */
+void kube_client_until(struct kube_client *c, bool (*stopping)(void));
+
 const char *kube_client_namespace(const struct kube_client *c); /* of the context; "default" */
 const char *kube_client_server(const struct kube_client *c);    /* URL */
 struct http_client *kube_client_http(struct kube_client *c);

@@ -12,6 +12,7 @@ struct discovery;
 struct kube_client {
   struct kube_config config;
   struct http_client *http;
+  bool (*stopping)(void); /* may be NULL */
   struct {
     pthread_mutex_t lock;
     char *token; /* secret; from the file or the plugin */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_DATA_BYTES (1u << 20) /* of a ConfigMap or Secret */
+
 typedef void rule_fn(struct json_object *o, struct json_object *old, struct field_errors *out);
 
 void rule_error(struct field_errors *out, int type, const char *path, const char *field, const char *fmt, ...) {
@@ -166,6 +168,26 @@ static void check_keys(struct json_object *o, const char *field, const char *oth
   }
 }
 
+/* Bytes that the values of FIELD stand for. */
+static size_t data_bytes(struct json_object *o, const char *field, bool base64) {
+  struct json_object *data = json_get(o, field);
+  size_t sum = 0;
+
+  if (!json_is(data, json_type_object))
+    return 0;
+  json_object_object_foreach (data, key, v) {
+    size_t n = json_is(v, json_type_string) ? (size_t)json_object_get_string_len(v) : 0;
+    (void)key;
+    sum += base64 ? n / 4 * 3 : n;
+  }
+  return sum;
+}
+
+static void check_size(size_t bytes, const char *field, struct field_errors *out) {
+  if (bytes > MAX_DATA_BYTES)
+    field_errors_add(out, FIELD_TOO_LONG, field, "Too long: must have at most %u bytes", MAX_DATA_BYTES);
+}
+
 static void rule_immutable_data(struct json_object *o, struct json_object *old, struct field_errors *out) {
   static const char *const fields[] = {"data", "binaryData"};
 
@@ -181,6 +203,7 @@ static void rule_immutable_data(struct json_object *o, struct json_object *old, 
 static void rule_config_map(struct json_object *o, struct json_object *old, struct field_errors *out) {
   check_keys(o, "data", "binaryData", out);
   check_keys(o, "binaryData", NULL, out);
+  check_size(data_bytes(o, "data", false) + data_bytes(o, "binaryData", true), "[]", out);
   rule_immutable_data(o, old, out);
 }
 
@@ -223,6 +246,7 @@ static void check_secret_type(struct json_object *o, struct field_errors *out) {
 
 static void rule_secret(struct json_object *o, struct json_object *old, struct field_errors *out) {
   check_keys(o, "data", NULL, out);
+  check_size(data_bytes(o, "data", true), "data", out);
   check_secret_type(o, out);
   immutable(o, old, "type", out);
   rule_immutable_data(o, old, out);

@@ -170,6 +170,18 @@ static void test_changes(UNUSED void **state) {
   }
 }
 
+static void test_size(UNUSED void **state) {
+  static char big[(1u << 20) + 2];
+  _cleanup_json_ struct json_object *o = doc("{'data':{'a':'1'}}");
+  struct field_errors errors = {{0}};
+
+  memset(big, 'x', sizeof(big) - 1);
+  assert_int_equal(json_set_str(o, "data.a", big), OME_OK);
+  api_validate("", "ConfigMap", o, NULL, &errors);
+  _cleanup_free_ char *text = error_text(&errors);
+  assert_string_equal(text, "[]: Too long: must have at most 1048576 bytes");
+}
+
 static void test_meta(UNUSED void **state) {
   _cleanup_json_ struct json_object *o =
       doc("{'metadata':{'labels':{'a b':'c','d':'-'},'annotations':{'x/y/z':''},'finalizers':['ok.io/f','no good'],"
@@ -189,7 +201,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_pod_defaults),   cmocka_unit_test(test_workload_defaults),
       cmocka_unit_test(test_other_defaults), cmocka_unit_test(test_rules),
-      cmocka_unit_test(test_changes),        cmocka_unit_test(test_meta),
+      cmocka_unit_test(test_changes),        cmocka_unit_test(test_size),
+      cmocka_unit_test(test_meta),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

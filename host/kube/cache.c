@@ -265,7 +265,7 @@ static void watch_done(void *arg, int32_t rc, const struct ome_err *err) {
   (void)pthread_mutex_unlock(&c->shared.lock);
 }
 
-static const struct http_fetch_ops watch_ops = {watch_head, watch_body, watch_done};
+static const struct http_fetch_ops watch_ops = {.on_head = watch_head, .on_body = watch_body, .on_done = watch_done};
 
 static char *watch_query(struct kube_cache *c) {
   _cleanup_buf_ struct buf b = BUF_INIT;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define UPLOAD_BUFFER (256L << 10) /* bytes of a body that a connection holds at a time */
+
 /* A fetch belongs to the client's thread once it was handed over; until then to the caller. */
 struct http_fetch {
   struct http_client *client;
@@ -25,7 +27,7 @@ struct http_fetch {
   bool refused; /* a callback said no */
   atomic_bool cancelled;
   char *method, *url, *body, *ca_pem, *cert_pem, *key_pem, *server_name, *proxy;
-  size_t body_len;
+  uint64_t body_len, body_at; /* of a body that is read as it is sent */
   char curl_error[CURL_ERROR_SIZE];
 };
 
@@ -131,6 +133,30 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg) {
     return 0;
   }
   return len;
+}
+
+/* The next bytes of a body that is not in memory. */
+static size_t on_read(char *to, size_t size, size_t count, void *arg) {
+  struct http_fetch *f = arg;
+  uint64_t left = f->body_len - f->body_at;
+  size_t len = size * count < left ? size * count : (size_t)left;
+  int64_t n = len ? f->ops->read_body(f->arg, f->body_at, to, len) : 0;
+
+  if (n < 0 || (len && n == 0) || (uint64_t)n > len) {
+    f->refused = true;
+    return CURL_READFUNC_ABORT;
+  }
+  f->body_at += (uint64_t)n;
+  return (size_t)n;
+}
+
+static int on_seek(void *arg, curl_off_t offset, int origin) {
+  struct http_fetch *f = arg;
+
+  if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > f->body_len)
+    return CURL_SEEKFUNC_CANTSEEK;
+  f->body_at = (uint64_t)offset;
+  return CURL_SEEKFUNC_OK;
 }
 
 static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
@@ -396,16 +422,55 @@ static void set_limits(CURL *easy, const struct http_request *req) {
   (void)curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 }
 
+/* A body of known length that is read as it is sent. */
+static void set_upload(struct http_fetch *f, uint64_t len) {
+  f->body_len = len;
+  (void)curl_easy_setopt(f->easy, CURLOPT_UPLOAD, 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER);
+  (void)curl_easy_setopt(f->easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)len);
+  (void)curl_easy_setopt(f->easy, CURLOPT_READFUNCTION, on_read);
+  (void)curl_easy_setopt(f->easy, CURLOPT_READDATA, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_SEEKFUNCTION, on_seek);
+  (void)curl_easy_setopt(f->easy, CURLOPT_SEEKDATA, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
+}
+
+/* libcurl copies both. */
+static void set_signature(CURL *easy, const struct http_request *req) {
+  if (!req->sigv4)
+    return;
+  (void)curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, req->sigv4);
+  (void)curl_easy_setopt(easy, CURLOPT_USERPWD, req->credentials);
+}
+
 static void set_method(struct http_fetch *f, const struct http_request *req) {
+  if (!req->body && f->ops->read_body) {
+    set_upload(f, req->body_len);
+    return;
+  }
   if (streq(f->method, "HEAD"))
     (void)curl_easy_setopt(f->easy, CURLOPT_NOBODY, 1L);
   else if (!streq(f->method, "GET"))
     (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
-  if (req->body) {
+  /* What usually has a body says so when it is empty: servers ask for a length. */
+  if (req->body || streq(f->method, "POST") || streq(f->method, "PUT") || streq(f->method, "PATCH")) {
     (void)curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)f->body_len);
-    (void)curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body);
+    (void)curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->body ? f->body : "");
     (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
   }
+}
+
+static bool add_headers(struct http_fetch *f, const char *const *lines) {
+  bool has_type = false;
+
+  for (size_t i = 0; lines && lines[i]; i++) {
+    has_type = has_type || strncasecmp(lines[i], "content-type:", 13) == 0;
+    if (!add_header(f, lines[i]))
+      return false;
+  }
+  if (!has_type && !add_header(f, "Content-Type:")) /* none, instead of a form's */
+    return false;
+  return add_header(f, "Expect:"); /* no pause before a body */
 }
 
 static bool set_up(struct http_fetch *f, const struct http_request *req) {
@@ -413,13 +478,11 @@ static bool set_up(struct http_fetch *f, const struct http_request *req) {
             keep(&f->proxy, req->proxy) && set_tls(f, req->tls);
 
   if (ok && req->body) {
-    f->body = str_copy(req->body, req->body_len);
+    f->body = str_copy(req->body, (size_t)req->body_len);
     f->body_len = req->body_len;
     ok = f->body != NULL;
   }
-  for (size_t i = 0; ok && req->headers && req->headers[i]; i++)
-    ok = add_header(f, req->headers[i]);
-  ok = ok && add_header(f, "Expect:"); /* no pause before a body */
+  ok = ok && add_headers(f, req->headers);
   if (!ok)
     return false;
   (void)curl_easy_setopt(f->easy, CURLOPT_URL, f->url);
@@ -440,6 +503,7 @@ static bool set_up(struct http_fetch *f, const struct http_request *req) {
     (void)curl_easy_setopt(f->easy, CURLOPT_PROXY, f->proxy);
   set_limits(f->easy, req);
   set_method(f, req);
+  set_signature(f->easy, req);
   if (f->server_name && !rename_server(f))
     return false;
   (void)curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
@@ -520,7 +584,7 @@ static void wait_done(void *arg, int32_t rc, const struct ome_err *err) {
   (void)pthread_mutex_unlock(&w->lock);
 }
 
-static const struct http_fetch_ops wait_ops = {wait_head, wait_body, wait_done};
+static const struct http_fetch_ops wait_ops = {.on_head = wait_head, .on_body = wait_body, .on_done = wait_done};
 
 /* Until done; asks CANCELLED every 100 ms where there is one. */
 static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*cancelled)(void *), void *arg) {

@@ -38,8 +38,10 @@ struct http_request {
   const char *method; /* NULL: GET */
   const char *url;
   const char *const *headers; /* "Name: value", NULL-terminated; NULL: none.  Never put into error messages */
-  const void *body;           /* copied */
-  size_t body_len;
+  const void *body;           /* copied; NULL with http_fetch_ops.read_body: BODY_LEN bytes are asked from there */
+  uint64_t body_len;
+  const char *sigv4;           /* "aws:amz:REGION:SERVICE": sign with AWS SigV4; copied; NULL: do not */
+  const char *credentials;     /* with it: "ACCESS-KEY:SECRET-KEY"; copied; secret */
   const struct http_tls *tls;  /* copied */
   const char *proxy;           /* NULL: environment; "": none */
   uint32_t connect_timeout_ms; /* 0: 10 s */
@@ -68,6 +70,9 @@ struct http_fetch_ops {
   /* Head of the final answer (after redirects); HEADERS as in struct http_response.  False ends the fetch. */
   bool (*on_head)(void *arg, int status, const char *headers, const char *url);
   bool (*on_body)(void *arg, const void *data, size_t len); /* false ends the fetch */
+  /* The request's body, asked for as it is sent: up to LEN bytes from OFFSET into TO; again from an earlier OFFSET when
+   * a connection that was closed has to be made anew.  Answers how many, at least one; -1 ends the fetch. */
+  int64_t (*read_body)(void *arg, uint64_t offset, void *to, size_t len);
   /* Exactly once, the last call; RC OME_OK when the answer is complete. The fetch is gone afterwards. */
   void (*on_done)(void *arg, int32_t rc, const struct ome_err *err);
 };

@@ -442,7 +442,7 @@ static int32_t give_up(const struct flight *f, struct ome_err *err) {
 }
 
 /* Exponential with full jitter, 0.2 s to 30 s, or what the server asks for. */
-static uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms) {
+uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms) {
   uint64_t cap = attempt < 8 ? (uint64_t)200 << attempt : 30000;
   uint32_t chance;
 

@@ -1,15 +1,13 @@
 #include "transfer/http_service.h"
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "net/http_client.h"
+#include "transfer/headers.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
-#define MAX_REQUEST_HEADERS 64u
 #define MAX_BODY ((size_t)256 << 20)
 #define DEFAULT_TIMEOUT_MS 120000u
 
@@ -22,29 +20,6 @@ struct http_service {
 static _Atomic(struct http_service *) current;
 
 /* ---- request ----------------------------------------------------------------------------------------------------- */
-
-struct header_list {
-  char *items[MAX_REQUEST_HEADERS + 1];
-};
-
-static void header_list_fini(struct header_list *l) {
-  for (size_t i = 0; l->items[i]; i++)
-    free(l->items[i]);
-}
-
-static int32_t copy_headers(const struct ome_http_req *req, struct header_list *out, struct ome_err *err) {
-  if (req->nheaders > MAX_REQUEST_HEADERS)
-    return fail(err, OME_E_INVALID, "http: more than %u request headers", MAX_REQUEST_HEADERS);
-  for (size_t i = 0; i < req->nheaders; i++) {
-    const struct ome_kv *h = &req->headers[i];
-    if (!h->key || !h->value || strpbrk(h->key, "\r\n: ") || strpbrk(h->value, "\r\n"))
-      return fail(err, OME_E_INVALID, "http: request header %zu is not one line", i);
-    out->items[i] = str_printf("%s: %s", h->key, h->value);
-    if (!out->items[i])
-      return fail_memory(err);
-  }
-  return OME_OK;
-}
 
 static bool is_cancelled(void *arg) {
   const struct ome_call *call = arg;
@@ -63,32 +38,21 @@ static uint32_t timeout_of(const struct ome_call *call) {
 /* ---- answer ------------------------------------------------------------------------------------------------------ */
 
 static int32_t push(struct ome_http_sink *out, struct http_response *r, struct ome_err *err) {
-  VEC(struct ome_kv) headers = {0};
-  int32_t rc = OME_OK;
+  struct answer_headers headers = {0};
+  int32_t rc = answer_headers_split(&headers, r->headers.data) ? OME_OK : fail_memory(err);
 
-  for (char *line = r->headers.data; line && *line;) {
-    char *end = strchr(line, '\n'), *colon = strstr(line, ": ");
-    if (!end)
-      break;
-    *end = '\0';
-    if (colon && colon < end) {
-      *colon = '\0';
-      if (!VEC_PUSH(&headers, ((struct ome_kv){line, colon + 2})))
-        rc = fail_memory(err);
-    }
-    line = end + 1;
-  }
-  if (rc == OME_OK && out->head && (rc = out->head(out, r->status, headers.items, (uint32_t)headers.len)) != OME_OK)
+  if (rc == OME_OK && out->head &&
+      (rc = out->head(out, r->status, headers.pairs.items, (uint32_t)headers.pairs.len)) != OME_OK)
     (void)fail(err, rc, "http: the caller did not take the answer");
   if (rc == OME_OK && out->body && r->body.len && (rc = out->body(out, r->body.data, r->body.len)) != OME_OK)
     (void)fail(err, rc, "http: the caller did not take the body");
-  VEC_FREE(&headers);
+  VEC_FREE(&headers.pairs);
   return rc;
 }
 
 static int32_t perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                        struct ome_http_sink *out, struct ome_err *err) {
-  _cleanup_(header_list_fini) struct header_list headers = {{NULL}};
+  _cleanup_request_headers_ struct request_headers headers = {.n = 0};
   _cleanup_http_response_ struct http_response answer = {0};
   struct http_service *s = atomic_load(&current);
   union { /* the callback's argument is not const */
@@ -101,7 +65,7 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
     return fail(err, OME_E_INVALID, "http: no address");
   if (req->max_body > MAX_BODY)
     return fail(err, OME_E_INVALID, "http: %s: answers are read up to 256 MiB", req->url);
-  int32_t rc = copy_headers(req, &headers, err);
+  int32_t rc = request_headers_add_all(&headers, req->headers, req->nheaders, err);
   uint32_t timeout_ms = timeout_of(call);
   if (rc != OME_OK)
     return rc;
@@ -109,7 +73,9 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
     return fail(err, OME_E_DEADLINE, "http: %s: no time left", req->url);
   const struct http_request r = {.method = req->method,
                                  .url = req->url,
-                                 .headers = (const char *const *)headers.items,
+                                 .headers = (const char *const *)headers.lines,
+                                 .sigv4 = headers.sigv4,
+                                 .credentials = headers.credentials,
                                  .body = req->body.ptr,
                                  .body_len = (size_t)req->body.len,
                                  .timeout_ms = timeout_ms,

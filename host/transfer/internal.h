@@ -82,6 +82,9 @@ struct engine {
 /* Starts FLIGHT's request from where it is; it is LANDED when that cannot be done. */
 void flight_start(struct flight *f);
 
+/* How long to wait before attempt ATTEMPT (from 1): exponential with jitter, or what the server asked for. */
+uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms);
+
 /* Pwrites all of DATA. */
 int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err);
 

@@ -121,8 +121,10 @@ struct ome_uploader { /* since 1.1; growable; host-owned */
   uint32_t struct_size;
   uint32_t reserved;
   void *ctx;
-  /* Performs REQUESTS (of struct ome_upload_request), several at a time, each tried again as the host does.  ANSWER is
-   * called once a request, in the order of REQUESTS, from the caller's thread, after all of them have an answer. */
+  /* Performs REQUESTS (of struct ome_upload_request, at most 10,000), several at a time, each tried again when the
+   * connection fails or the status says that it may pass (408, 429, 500, 502, 503, 504).  ANSWER is called once a
+   * request, in the order of REQUESTS, from the caller's thread, after all of them have an answer: any other status, a
+   * redirect too, and one of these that did not pass.  Its non-zero result ends the call and is returned. */
   int32_t (*send)(struct ome_uploader *u, const struct ome_list *requests,
                   int32_t (*answer)(void *arg, uint32_t index, const struct ome_upload_answer *a), void *arg,
                   struct ome_err *err);

@@ -159,7 +159,8 @@ static void on_watch_done(void *arg, int32_t rc, const struct ome_err *err) {
   (void)pthread_mutex_unlock(&b->lock);
 }
 
-static const struct http_fetch_ops watch_ops = {on_watch_head, on_watch_body, on_watch_done};
+static const struct http_fetch_ops watch_ops = {
+    .on_head = on_watch_head, .on_body = on_watch_body, .on_done = on_watch_done};
 
 static void watcher_start(struct watcher *w, struct bench *b) {
   _cleanup_free_ char *query = str_printf("watch=true&resourceVersion=%s", b->version);

@@ -1,5 +1,6 @@
 /* ome pull: one model from wherever a storage plugin reaches, into a folder, verified. */
 #include "cli/cli.h"
+#include "cli/transfer_report.h"
 #include "os/file.h"
 #include "plugin/plugin.h"
 #include "transfer/digest.h"
@@ -19,54 +20,11 @@
 struct pull {
   const char *uri, *dir, *revision, *plugins, *format;
   uint64_t connections;
-  bool json, terminal;
+  struct transfer_report report;
 };
 
 static bool stopped(UNUSED void *arg) {
   return cli_stopping();
-}
-
-/* ---- what is told ------------------------------------------------------------------------------------------------ */
-
-static const char *const event_names[] = {"progress", "retry", "file"};
-
-static void print_json(const char *name, const struct transfer_event *e, const char *message) {
-  _cleanup_json_ struct json_object *o = json_object_new_object();
-  _cleanup_free_ char *text = NULL;
-
-  (void)json_set_str(o, "event", name);
-  (void)json_object_object_add(o, "bytes", json_object_new_uint64(e->bytes));
-  (void)json_object_object_add(o, "totalBytes", json_object_new_uint64(e->total_bytes));
-  (void)json_set_i64(o, "files", e->files);
-  (void)json_set_i64(o, "totalFiles", e->total_files);
-  (void)json_object_object_add(o, "bytesPerSecond", json_object_new_uint64((uint64_t)e->bytes_per_second));
-  (void)json_set_str(o, "message", message ? message : e->file ? e->file : "");
-  text = json_text(o);
-  if (text)
-    printf("%s\n", text);
-  (void)fflush(stdout);
-}
-
-static void print_line(const struct transfer_event *e) {
-  char have[32], all[32], rate[32], left[32] = "?";
-
-  format_bytes(e->bytes, have);
-  format_bytes(e->total_bytes, all);
-  format_bytes((uint64_t)e->bytes_per_second, rate);
-  if (e->eta_ms != UINT64_MAX)
-    format_age((int64_t)(e->eta_ms / 1000), left);
-  fprintf(stderr, "\r\033[K%s of %s, %u of %u files, %s/s, %s left", have, all, e->files, e->total_files, rate, left);
-}
-
-static void on_event(void *arg, const struct transfer_event *e) {
-  const struct pull *p = arg;
-
-  if (p->json)
-    print_json(event_names[e->type], e, e->message);
-  else if (e->type == TRANSFER_RETRY)
-    fprintf(stderr, "%some: %s\n", p->terminal ? "\r\033[K" : "", e->message);
-  else if (p->terminal)
-    print_line(e);
 }
 
 /* ---- what is there already --------------------------------------------------------------------------------------- */
@@ -136,10 +94,7 @@ static int32_t fetch(const struct pull *p, struct plugin_instance *storage, stru
   _cleanup_free_ char *staging = path_join(p->dir, STAGING);
   const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = p->uri, .revision = p->revision};
   const struct plugin_call call = {.timeout_ms = 300000, .cancelled = stopped};
-  union { /* the callback's argument is not const */
-    const struct pull *in;
-    void *out;
-  } arg = {p};
+  struct transfer_report report = p->report;
   int32_t rc = staging ? dir_make(p->dir, 0755, err) : fail_memory(err);
 
   if (rc == OME_OK)
@@ -157,9 +112,9 @@ static int32_t fetch(const struct pull *p, struct plugin_instance *storage, stru
                                    .plugin = storage,
                                    .ref = &ref,
                                    .connections = (uint32_t)p->connections,
-                                   .event = on_event,
+                                   .event = transfer_report_event,
                                    .cancelled = stopped,
-                                   .arg = arg.out};
+                                   .arg = &report};
   if (m.files.len)
     rc = transfer_run(&job, err);
   return rc == OME_OK ? publish(p, &m, staging, err) : rc;
@@ -181,7 +136,7 @@ static int32_t pull(const struct pull *p, struct transfer_event *end, struct ome
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct pull p = {.connections = 8, .format = "table", .terminal = isatty(STDERR_FILENO) == 1};
+  struct pull p = {.connections = 8, .format = "table", .report.terminal = isatty(STDERR_FILENO) == 1};
   struct transfer_event end = {0};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
@@ -198,14 +153,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--connections is 1 to 64");
   p.uri = argv[1];
   p.dir = argv[2];
-  p.json = streq(p.format, "json");
+  p.report.json = streq(p.format, "json");
   cli_signals_block();
   int32_t rc = pull(&p, &end, &err);
-  if (p.terminal && !p.json)
-    fprintf(stderr, "\r\033[K");
-  if (p.json)
-    print_json(rc == OME_OK ? "done" : "error", &end, rc == OME_OK ? NULL : err.msg);
-  return rc == OME_OK ? 0 : cli_fail(&err);
+  return transfer_report_end(&p.report, &end, rc, &err);
 }
 
 const struct cli_command cli_pull = {

@@ -38,7 +38,7 @@ static bool is_there(const struct pull *p, const struct manifest_file *f) {
   char sha256[65], wanted[65];
 
   return f->digest && fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size &&
-         digest_file(fd, full, f->size, f->digest_type, stopped, NULL, sha256, wanted, &err) == OME_OK &&
+         digest_file(fd, full, f->size, f->digest_type, stopped, NULL, sha256, wanted, NULL, &err) == OME_OK &&
          streq(wanted, f->digest);
 }
 

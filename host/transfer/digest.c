@@ -16,6 +16,7 @@ struct digests {
   EVP_MD_CTX *other; /* NULL: none, SHA-256, or CRC-32C */
   uint32_t type;
   uint32_t crc;
+  struct sums sums;
 };
 
 static const EVP_MD *algorithm(uint32_t type) {
@@ -25,6 +26,7 @@ static const EVP_MD *algorithm(uint32_t type) {
 static void digests_free(struct digests *d) {
   EVP_MD_CTX_free(d->sha256);
   EVP_MD_CTX_free(d->other);
+  sums_fini(&d->sums);
   free(d);
 }
 
@@ -72,6 +74,7 @@ void digests_add(struct digests *d, const void *data, size_t len) {
     (void)EVP_DigestUpdate(d->other, data, len);
   if (d->type == OME_DIGEST_CRC32C)
     d->crc = crc32c(d->crc, data, len);
+  sums_add(&d->sums, data, len);
 }
 
 static void end_hex(EVP_MD_CTX *ctx, char out[65]) {
@@ -82,7 +85,7 @@ static void end_hex(EVP_MD_CTX *ctx, char out[65]) {
   hex_encode(raw, len > 32 ? 32 : len, out);
 }
 
-void digests_end(struct digests *d, char sha256[65], char wanted[65]) {
+void digests_end(struct digests *d, char sha256[65], char wanted[65], struct sums *sums) {
   end_hex(d->sha256, sha256);
   if (d->other)
     end_hex(d->other, wanted);
@@ -90,11 +93,17 @@ void digests_end(struct digests *d, char sha256[65], char wanted[65]) {
     (void)snprintf(wanted, 65, "%08" PRIx32, d->crc);
   else
     memcpy(wanted, sha256, 65);
+  if (sums) {
+    sums_end(&d->sums);
+    sums_fini(sums);
+    *sums = d->sums;
+    d->sums = (struct sums){.failed = false};
+  }
   digests_free(d);
 }
 
 int32_t digest_file(int fd, const char *name, uint64_t size, uint32_t type, bool (*stop)(void *), void *arg,
-                    char sha256[65], char wanted[65], struct ome_err *err) {
+                    char sha256[65], char wanted[65], struct sums *sums, struct ome_err *err) {
   _cleanup_free_ uint8_t *piece = malloc(PIECE);
   struct digests *d = digests_new(type, size);
   int32_t rc = piece && d ? OME_OK : fail_memory(err);
@@ -114,7 +123,7 @@ int32_t digest_file(int fd, const char *name, uint64_t size, uint32_t type, bool
     at += n > 0 ? (uint64_t)n : 0;
   }
   if (rc == OME_OK)
-    digests_end(d, sha256, wanted);
+    digests_end(d, sha256, wanted, sums);
   else if (d)
     digests_free(d);
   return rc;

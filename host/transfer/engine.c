@@ -237,7 +237,8 @@ static int32_t check_item(struct engine *e, struct item *it, struct ome_err *err
   int32_t rc = f->url ? OME_OK : read_item(e, it, err);
 
   if (rc == OME_OK)
-    rc = digest_file(it->fd, f->path, f->size, f->digest_type, is_stopped, e, it->file->sha256, wanted, err);
+    rc = digest_file(it->fd, f->path, f->size, f->digest_type, is_stopped, e, it->file->sha256, wanted, &it->file->sums,
+                     err);
   if (rc == OME_OK && f->digest && strcasecmp(f->digest, wanted) != 0)
     rc = fail(err, OME_E_CORRUPT, "verify: %.200s: the digest is %.12s..., listed is %.12s...", f->path, wanted,
               f->digest);

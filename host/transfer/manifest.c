@@ -7,16 +7,17 @@
 #include <inttypes.h>
 #include <string.h>
 
-static void file_fini(struct manifest_file *f) {
+void manifest_file_fini(struct manifest_file *f) {
   free(f->path);
   free(f->digest);
   free(f->url);
   free(f->etag);
+  sums_fini(&f->sums);
 }
 
 void manifest_fini(struct manifest *m) {
   for (size_t i = 0; i < m->files.len; i++)
-    file_fini(&m->files.items[i]);
+    manifest_file_fini(&m->files.items[i]);
   VEC_FREE(&m->files);
   free(m->revision);
   *m = (struct manifest){0};
@@ -73,7 +74,7 @@ int32_t manifest_add(struct manifest *m, const struct ome_model_file *f, struct 
   ok = copy_text(SEEN(f, url) ? f->url : NULL, &copy.url) && ok;
   ok = copy_text(SEEN(f, etag) && is_strong_etag(f->etag) ? f->etag : NULL, &copy.etag) && ok;
   if (!ok || !VEC_PUSH(&m->files, copy)) {
-    file_fini(&copy);
+    manifest_file_fini(&copy);
     return fail_memory(err);
   }
   m->total_bytes += f->size;

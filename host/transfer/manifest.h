@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/vec.h"
 #include "plugin/plugin.h"
+#include "transfer/sums.h"
 
 #define MANIFEST_MAX_FILES 100000u
 #define MANIFEST_MAX_FILE_BYTES ((uint64_t)1 << 46)
@@ -20,6 +21,7 @@ struct manifest_file {
   uint64_t range_bytes; /* 0: the engine's */
   uint32_t max_conns;   /* 0: the engine's */
   char sha256[65];      /* of the content; "" until it is verified */
+  struct sums sums;     /* of the content, when it was verified just now */
 };
 
 struct manifest {
@@ -27,6 +29,7 @@ struct manifest {
   uint64_t total_bytes;
   VEC(struct manifest_file) files; /* ordered by path */
 };
+void manifest_file_fini(struct manifest_file *f);
 void manifest_fini(struct manifest *m);
 #define _cleanup_manifest_ _cleanup_(manifest_fini)
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+/* FILE: it is verified, on stable storage and closed; whoever is told may move it away. */
 enum transfer_event_type { TRANSFER_PROGRESS, TRANSFER_RETRY, TRANSFER_FILE };
 
 struct transfer_event {

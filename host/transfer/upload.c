@@ -81,7 +81,7 @@ int32_t upload_digest(struct upload_file *f, bool (*stop)(void *), void *arg, st
   _cleanup_close_ int fd = -1;
   int32_t rc = open_source(f->from, &fd, f->size, err);
 
-  return rc == OME_OK ? digest_file(fd, f->from, f->size, OME_DIGEST_MD5, stop, arg, f->sha256, f->md5, err) : rc;
+  return rc == OME_OK ? digest_file(fd, f->from, f->size, OME_DIGEST_MD5, stop, arg, f->sha256, f->md5, NULL, err) : rc;
 }
 
 static int32_t send_file(struct upload *u, const struct upload_file *f, struct ome_err *err) {

@@ -7,6 +7,7 @@ checkout; the engine `llama-server` is looked for on the PATH.
 import atexit
 import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -70,6 +71,17 @@ def scratch():
             print("kept:", folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def digests_below(folder):
+    """SHA-256 of every file below FOLDER, by path."""
+    found = {}
+    for parent, _, files in os.walk(folder):
+        for name in files:
+            full = os.path.join(parent, name)
+            with open(full, "rb") as data:
+                found[os.path.relpath(full, folder)] = hashlib.sha256(data.read()).hexdigest()
+    return found
 
 
 def processes_with(marker):

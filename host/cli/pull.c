@@ -38,8 +38,8 @@ static bool is_there(const struct pull *p, const struct manifest_file *f) {
   char sha256[65], wanted[65];
 
   return f->digest && fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size &&
-         digest_file(fd, full, f->size, f->digest_type, stopped, NULL, sha256, wanted, NULL, &err) == OME_OK &&
-         streq(wanted, f->digest);
+         digest_file(fd, f, stopped, NULL, sha256, wanted, NULL, &err) == OME_OK &&
+         digest_compare(f, wanted, &err) == OME_OK;
 }
 
 static void leave_out_present(const struct pull *p, struct manifest *m) {
@@ -48,10 +48,7 @@ static void leave_out_present(const struct pull *p, struct manifest *m) {
     if (!is_there(p, f))
       continue;
     m->total_bytes -= f->size;
-    free(f->path);
-    free(f->digest);
-    free(f->url);
-    free(f->etag);
+    manifest_file_fini(f);
     VEC_REMOVE(&m->files, i);
   }
 }

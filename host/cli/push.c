@@ -148,9 +148,7 @@ static enum sameness compare(const struct upload_file *f, const struct manifest_
   if (there->digest_type == OME_DIGEST_MD5)
     return strcasecmp(there->digest, f->md5) == 0 ? SAME_DIGEST : DIFFERENT;
   _cleanup_close_ int fd = open(f->from, O_RDONLY | O_CLOEXEC);
-  return fd >= 0 &&
-                 digest_file(fd, f->from, f->size, there->digest_type, stopped, NULL, sha256, wanted, NULL, &err) ==
-                     OME_OK &&
+  return fd >= 0 && digest_file(fd, there, stopped, NULL, sha256, wanted, NULL, &err) == OME_OK &&
                  strcasecmp(there->digest, wanted) == 0
              ? SAME_DIGEST
              : DIFFERENT;

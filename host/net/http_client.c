@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "net/sigv4.h"
 
 #include <ctype.h>
 #include <curl/curl.h>
@@ -435,12 +436,40 @@ static void set_upload(struct http_fetch *f, uint64_t len) {
   (void)curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, f->method);
 }
 
-/* libcurl copies both. */
-static void set_signature(CURL *easy, const struct http_request *req) {
-  if (!req->sigv4)
-    return;
-  (void)curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, req->sigv4);
-  (void)curl_easy_setopt(easy, CURLOPT_USERPWD, req->credentials);
+static bool has_header(const char *const *lines, const char *name) {
+  size_t n = strlen(name);
+
+  for (size_t i = 0; lines && lines[i]; i++)
+    if (strncasecmp(lines[i], name, n) == 0 && (lines[i][n] == ':' || lines[i][n] == ';'))
+      return true;
+  return false;
+}
+
+/* S3 wants to be told what of the body is signed. */
+static bool add_content_digest(struct http_fetch *f, const struct http_request *req) {
+  if (!sigv4_is_service(req->sigv4, "s3") || has_header(req->headers, "x-amz-content-sha256"))
+    return true;
+  if (!req->body && f->ops->read_body)
+    return add_header(f, "x-amz-content-sha256: UNSIGNED-PAYLOAD");
+  _cleanup_free_ char *line = sigv4_content_header(f->body, (size_t)f->body_len);
+  return line && add_header(f, line);
+}
+
+/* AWS SigV4 by libcurl.  It signs path, query and the lines of CURLOPT_HTTPHEADER as they stand: the query is put in
+ * order here, encoding the path is the caller's.  It also signs lines without a value, which it does not send, so there
+ * may be none; and it orders lines, not names, so no name may be another's beginning ("x-a", "x-a-b"). */
+static bool set_signature(struct http_fetch *f, const struct http_request *req) {
+  const char *colon = req->credentials ? strchr(req->credentials, ':') : NULL;
+  _cleanup_free_ char *url = sigv4_url(f->url);
+  _cleanup_free_ char *key = colon ? str_copy(req->credentials, (size_t)(colon - req->credentials)) : NULL;
+
+  /* libcurl asks for "100 Continue" before larger bodies; that is neither signed nor to be waited for. */
+  return url && key && add_content_digest(f, req) && curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_AWS_SIGV4, req->sigv4) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_USERNAME, key) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_PASSWORD, colon + 1) == CURLE_OK &&
+         curl_easy_setopt(f->easy, CURLOPT_EXPECT_100_TIMEOUT_MS, 1L) == CURLE_OK;
 }
 
 static void set_method(struct http_fetch *f, const struct http_request *req) {
@@ -460,15 +489,14 @@ static void set_method(struct http_fetch *f, const struct http_request *req) {
   }
 }
 
-static bool add_headers(struct http_fetch *f, const char *const *lines) {
-  bool has_type = false;
-
-  for (size_t i = 0; lines && lines[i]; i++) {
-    has_type = has_type || strncasecmp(lines[i], "content-type:", 13) == 0;
-    if (!add_header(f, lines[i]))
+static bool add_headers(struct http_fetch *f, const struct http_request *req) {
+  for (size_t i = 0; req->headers && req->headers[i]; i++)
+    if (!add_header(f, req->headers[i]))
       return false;
-  }
-  if (!has_type && !add_header(f, "Content-Type:")) /* none, instead of a form's */
+  if (req->sigv4) /* nothing empty may be in the list */
+    return has_header(req->headers, "content-type") || !req->body ||
+           add_header(f, "Content-Type: application/octet-stream");
+  if (!has_header(req->headers, "content-type") && !add_header(f, "Content-Type:")) /* none, instead of a form's */
     return false;
   return add_header(f, "Expect:"); /* no pause before a body */
 }
@@ -482,7 +510,7 @@ static bool set_up(struct http_fetch *f, const struct http_request *req) {
     f->body_len = req->body_len;
     ok = f->body != NULL;
   }
-  ok = ok && add_headers(f, req->headers);
+  ok = ok && add_headers(f, req);
   if (!ok)
     return false;
   (void)curl_easy_setopt(f->easy, CURLOPT_URL, f->url);
@@ -503,8 +531,7 @@ static bool set_up(struct http_fetch *f, const struct http_request *req) {
     (void)curl_easy_setopt(f->easy, CURLOPT_PROXY, f->proxy);
   set_limits(f->easy, req);
   set_method(f, req);
-  set_signature(f->easy, req);
-  if (f->server_name && !rename_server(f))
+  if ((f->server_name && !rename_server(f)) || (req->sigv4 && !set_signature(f, req)))
     return false;
   (void)curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
   return true;

@@ -40,7 +40,8 @@ struct http_request {
   const char *const *headers; /* "Name: value", NULL-terminated; NULL: none.  Never put into error messages */
   const void *body;           /* copied; NULL with http_fetch_ops.read_body: BODY_LEN bytes are asked from there */
   uint64_t body_len;
-  const char *sigv4;           /* "aws:amz:REGION:SERVICE": sign with AWS SigV4; copied; NULL: do not */
+  const char *sigv4;           /* "aws:amz:REGION:SERVICE": sign with AWS SigV4; copied; NULL: do not.  The
+                                * path has to be encoded as AWS does, no header may be empty; see set_signature() */
   const char *credentials;     /* with it: "ACCESS-KEY:SECRET-KEY"; copied; secret */
   const struct http_tls *tls;  /* copied */
   const char *proxy;           /* NULL: environment; "": none */

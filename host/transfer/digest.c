@@ -1,130 +1,196 @@
 #include "transfer/digest.h"
 
-#include "base/cleanup.h"
 #include "base/str.h"
+#include "transfer/crc32c.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
-#define PIECE ((size_t)1 << 20)
+#define PIECE ((size_t)256 << 10) /* stays in the processor's cache between reading and hashing */
+
+/* ---- algorithms -------------------------------------------------------------------------------------------------- */
+
+static uint32_t add_crc32(uint32_t crc, const void *data, size_t len) {
+  return (uint32_t)crc32_z(crc, data, len);
+}
+
+static const struct algorithm {
+  size_t bytes;
+  const EVP_MD *(*md)(void);
+  uint32_t (*crc)(uint32_t crc, const void *data, size_t len);
+} algorithms[] = {
+    [OME_DIGEST_SHA256] = {32, EVP_sha256, NULL}, [OME_DIGEST_GIT_SHA1] = {20, EVP_sha1, NULL},
+    [OME_DIGEST_MD5] = {16, EVP_md5, NULL},       [OME_DIGEST_CRC32C] = {4, NULL, crc32c},
+    [OME_DIGEST_SHA1] = {20, EVP_sha1, NULL},     [OME_DIGEST_CRC32] = {4, NULL, add_crc32},
+};
+
+static const struct algorithm *algorithm_of(uint32_t type) {
+  uint32_t plain = type & ~(uint32_t)OME_DIGEST_OF_PARTS;
+
+  return plain < ARRAY_LEN(algorithms) && algorithms[plain].bytes ? &algorithms[plain] : NULL;
+}
+
+bool digest_is_possible(uint32_t type, uint64_t part_bytes, size_t hex_len) {
+  const struct algorithm *a = algorithm_of(type);
+  bool parts = type & OME_DIGEST_OF_PARTS;
+
+  /* git's digest begins with the size of the whole: it has no parts. */
+  if (parts && (part_bytes == 0 || type == (OME_DIGEST_OF_PARTS | OME_DIGEST_GIT_SHA1)))
+    return false;
+  return a && hex_len == 2 * a->bytes;
+}
+
+/* One running digest. */
+struct hasher {
+  const struct algorithm *a;
+  EVP_MD_CTX *md;
+  uint32_t crc;
+};
+
+static bool hasher_start(struct hasher *h, const struct algorithm *a) {
+  h->a = a;
+  h->crc = 0;
+  if (!a->md)
+    return true;
+  if (!h->md)
+    h->md = EVP_MD_CTX_new();
+  return h->md && EVP_DigestInit_ex(h->md, a->md(), NULL) == 1;
+}
+
+static void hasher_add(struct hasher *h, const void *data, size_t len) {
+  if (h->md)
+    (void)EVP_DigestUpdate(h->md, data, len);
+  else
+    h->crc = h->a->crc(h->crc, data, len);
+}
+
+static void hasher_end(struct hasher *h, uint8_t out[EVP_MAX_MD_SIZE]) {
+  uint32_t big = htobe32(h->crc);
+
+  if (h->md)
+    (void)EVP_DigestFinal_ex(h->md, out, NULL);
+  else
+    memcpy(out, &big, sizeof(big));
+}
+
+/* ---- both digests of one content --------------------------------------------------------------------------------- */
 
 struct digests {
-  EVP_MD_CTX *sha256;
-  EVP_MD_CTX *other; /* NULL: none, SHA-256, or CRC-32C */
-  uint32_t type;
-  uint32_t crc;
+  struct hasher sha256;
+  struct hasher other; /* of no algorithm: SHA-256 is what is wanted */
+  struct hasher part;  /* with OME_DIGEST_OF_PARTS: of the part that is being read */
+  uint64_t part_bytes, in_part;
   struct sums sums;
 };
 
-static const EVP_MD *algorithm(uint32_t type) {
-  return type == OME_DIGEST_GIT_SHA1 ? EVP_sha1() : type == OME_DIGEST_MD5 ? EVP_md5() : NULL;
-}
-
-static void digests_free(struct digests *d) {
-  EVP_MD_CTX_free(d->sha256);
-  EVP_MD_CTX_free(d->other);
+void digests_free(struct digests *d) {
+  EVP_MD_CTX_free(d->sha256.md);
+  EVP_MD_CTX_free(d->other.md);
+  EVP_MD_CTX_free(d->part.md);
   sums_fini(&d->sums);
   free(d);
 }
 
-struct digests *digests_new(uint32_t type, uint64_t size) {
-  struct digests *d = calloc(1, sizeof(*d));
+struct digests *digests_new(const struct manifest_file *f) {
+  _cleanup_(digests_freep) struct digests *d = calloc(1, sizeof(*d));
+  const struct algorithm *a = f->digest_type == OME_DIGEST_SHA256 ? NULL : algorithm_of(f->digest_type);
   char head[40];
 
-  if (!d)
+  if (!d || !hasher_start(&d->sha256, &algorithms[OME_DIGEST_SHA256]) || (a && !hasher_start(&d->other, a)))
     return NULL;
-  d->type = type;
-  d->sha256 = EVP_MD_CTX_new();
-  d->other = algorithm(type) ? EVP_MD_CTX_new() : NULL;
-  bool ok = d->sha256 && EVP_DigestInit_ex(d->sha256, EVP_sha256(), NULL) == 1;
-  if (ok && algorithm(type))
-    ok = d->other && EVP_DigestInit_ex(d->other, algorithm(type), NULL) == 1;
-  if (!ok) {
-    digests_free(d);
-    return NULL;
+  if (f->digest_type & OME_DIGEST_OF_PARTS) {
+    d->part_bytes = f->digest_part_bytes;
+    if (!hasher_start(&d->part, a))
+      return NULL;
   }
   /* git's blob object: "blob SIZE\0" and the content. */
-  int n = snprintf(head, sizeof(head), "blob %" PRIu64, size);
-  if (type == OME_DIGEST_GIT_SHA1)
-    (void)EVP_DigestUpdate(d->other, head, (size_t)n + 1);
-  return d;
+  int n = snprintf(head, sizeof(head), "blob %" PRIu64, f->size);
+  if (f->digest_type == OME_DIGEST_GIT_SHA1)
+    hasher_add(&d->other, head, (size_t)n + 1);
+  return TAKE_PTR(d);
 }
 
-/* CRC-32C (Castagnoli, RFC 3720 appendix B.4), reflected, a nibble at a time. */
-static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t len) {
-  static const uint32_t table[16] = {0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
-                                     0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-                                     0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
+static void end_part(struct digests *d) {
+  uint8_t raw[EVP_MAX_MD_SIZE];
 
-  crc = ~crc;
-  for (size_t i = 0; i < len; i++) {
-    crc ^= data[i];
-    crc = (crc >> 4) ^ table[crc & 15];
-    crc = (crc >> 4) ^ table[crc & 15];
+  hasher_end(&d->part, raw);
+  hasher_add(&d->other, raw, d->part.a->bytes);
+  (void)hasher_start(&d->part, d->part.a);
+  d->in_part = 0;
+}
+
+static void add_in_parts(struct digests *d, const uint8_t *data, size_t len) {
+  while (len) {
+    uint64_t room = d->part_bytes - d->in_part;
+    size_t n = len < room ? len : (size_t)room;
+    hasher_add(&d->part, data, n);
+    data += n;
+    len -= n;
+    d->in_part += n;
+    if (d->in_part == d->part_bytes)
+      end_part(d);
   }
-  return ~crc;
 }
 
 void digests_add(struct digests *d, const void *data, size_t len) {
-  (void)EVP_DigestUpdate(d->sha256, data, len);
-  if (d->other)
-    (void)EVP_DigestUpdate(d->other, data, len);
-  if (d->type == OME_DIGEST_CRC32C)
-    d->crc = crc32c(d->crc, data, len);
+  hasher_add(&d->sha256, data, len);
   sums_add(&d->sums, data, len);
-}
-
-static void end_hex(EVP_MD_CTX *ctx, char out[65]) {
-  uint8_t raw[EVP_MAX_MD_SIZE];
-  unsigned len = 0;
-
-  (void)EVP_DigestFinal_ex(ctx, raw, &len);
-  hex_encode(raw, len > 32 ? 32 : len, out);
+  if (d->part_bytes)
+    add_in_parts(d, data, len);
+  else if (d->other.a)
+    hasher_add(&d->other, data, len);
 }
 
 void digests_end(struct digests *d, char sha256[65], char wanted[65], struct sums *sums) {
-  end_hex(d->sha256, sha256);
-  if (d->other)
-    end_hex(d->other, wanted);
-  else if (d->type == OME_DIGEST_CRC32C)
-    (void)snprintf(wanted, 65, "%08" PRIx32, d->crc);
-  else
-    memcpy(wanted, sha256, 65);
+  uint8_t raw[EVP_MAX_MD_SIZE];
+
+  hasher_end(&d->sha256, raw);
+  hex_encode(raw, d->sha256.a->bytes, sha256);
+  if (d->in_part)
+    end_part(d);
+  if (d->other.a)
+    hasher_end(&d->other, raw);
+  hex_encode(raw, d->other.a ? d->other.a->bytes : d->sha256.a->bytes, wanted);
   if (sums) {
     sums_end(&d->sums);
     sums_fini(sums);
     *sums = d->sums;
     d->sums = (struct sums){.failed = false};
   }
-  digests_free(d);
 }
 
-int32_t digest_file(int fd, const char *name, uint64_t size, uint32_t type, bool (*stop)(void *), void *arg,
-                    char sha256[65], char wanted[65], struct sums *sums, struct ome_err *err) {
+int32_t digest_compare(const struct manifest_file *f, const char *wanted, struct ome_err *err) {
+  if (!f->digest || strcasecmp(f->digest, wanted) == 0)
+    return OME_OK;
+  return fail(err, OME_E_CORRUPT, "verify: %.200s: the digest is %.12s..., listed is %.12s...", f->path, wanted,
+              f->digest);
+}
+
+int32_t digest_file(int fd, const struct manifest_file *f, bool (*stop)(void *), void *arg, char sha256[65],
+                    char wanted[65], struct sums *sums, struct ome_err *err) {
   _cleanup_free_ uint8_t *piece = malloc(PIECE);
-  struct digests *d = digests_new(type, size);
-  int32_t rc = piece && d ? OME_OK : fail_memory(err);
+  _cleanup_(digests_freep) struct digests *d = digests_new(f);
   uint64_t at = 0;
 
-  while (rc == OME_OK && at < size) {
-    size_t want = size - at < PIECE ? (size_t)(size - at) : PIECE;
+  if (!piece || !d)
+    return fail_memory(err);
+  while (at < f->size) {
+    size_t want = f->size - at < PIECE ? (size_t)(f->size - at) : PIECE;
     ssize_t n = pread(fd, piece, want, (off_t)at);
     if (n < 0)
-      rc = fail_errno(err, "read", name);
-    else if (n == 0)
-      rc = fail(err, OME_E_CORRUPT, "verify: %s: ends after %" PRIu64 " of %" PRIu64 " bytes", name, at, size);
-    else if (stop && stop(arg))
-      rc = fail(err, OME_E_CANCELLED, "verify: %s: stopped", name);
-    else
-      digests_add(d, piece, (size_t)n);
-    at += n > 0 ? (uint64_t)n : 0;
+      return fail_errno(err, "read", f->path);
+    if (n == 0)
+      return fail(err, OME_E_CORRUPT, "verify: %s: ends after %" PRIu64 " of %" PRIu64 " bytes", f->path, at, f->size);
+    if (stop && stop(arg))
+      return fail(err, OME_E_CANCELLED, "verify: %s: stopped", f->path);
+    digests_add(d, piece, (size_t)n);
+    at += (uint64_t)n;
   }
-  if (rc == OME_OK)
-    digests_end(d, sha256, wanted, sums);
-  else if (d)
-    digests_free(d);
-  return rc;
+  digests_end(d, sha256, wanted, sums);
+  return OME_OK;
 }

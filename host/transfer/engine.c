@@ -237,11 +237,9 @@ static int32_t check_item(struct engine *e, struct item *it, struct ome_err *err
   int32_t rc = f->url ? OME_OK : read_item(e, it, err);
 
   if (rc == OME_OK)
-    rc = digest_file(it->fd, f->path, f->size, f->digest_type, is_stopped, e, it->file->sha256, wanted, &it->file->sums,
-                     err);
-  if (rc == OME_OK && f->digest && strcasecmp(f->digest, wanted) != 0)
-    rc = fail(err, OME_E_CORRUPT, "verify: %.200s: the digest is %.12s..., listed is %.12s...", f->path, wanted,
-              f->digest);
+    rc = digest_file(it->fd, f, is_stopped, e, it->file->sha256, wanted, &it->file->sums, err);
+  if (rc == OME_OK)
+    rc = digest_compare(f, wanted, err);
   if (rc == OME_OK && fdatasync(it->fd) != 0)
     rc = fail_errno(err, "sync", f->path);
   return rc;
@@ -287,38 +285,43 @@ static void queue_check(struct engine *e, struct item *it) {
 
 /* ---- headers ----------------------------------------------------------------------------------------------------- */
 
-static void drop_headers(struct item *it) {
-  for (size_t i = 0; it->headers[i]; i++) {
-    free(it->headers[i]);
-    it->headers[i] = NULL;
-  }
-  it->has_headers = false;
+static void drop_parts(struct item *it) {
+  request_headers_fini(&it->parts);
+  it->has_parts = false;
 }
 
-static int32_t on_header(struct ome_kv_sink *s, const char *key, const char *value) {
-  struct item *it = s->ctx;
-  size_t n = 0;
+struct asking {
+  struct item *it;
+  struct ome_err err; /* of ours: what the plugin makes of it is less precise */
+};
 
-  while (it->headers[n])
-    n++;
-  if (n == MAX_HEADERS || !key || !value || strpbrk(key, "\r\n: ") || strpbrk(value, "\r\n"))
-    return OME_E_INVALID;
-  it->headers[n] = str_printf("%s: %s", key, value);
-  return it->headers[n] ? OME_OK : OME_E_NO_MEMORY;
+static int32_t on_pair(struct ome_kv_sink *s, const char *key, const char *value) {
+  struct asking *a = s->ctx;
+
+  return request_headers_add(&a->it->parts, key, value, &a->err);
 }
 
-static int32_t get_headers(struct engine *e, struct item *it, struct ome_err *err) {
-  struct ome_kv_sink sink = {.struct_size = sizeof(sink), .ctx = it, .kv = on_header};
+/* Asks the plugin how to make requests for IT, when it has not said so or what it said runs out. */
+static int32_t get_parts(struct engine *e, struct item *it, struct ome_err *err) {
+  struct asking a = {.it = it};
+  struct ome_kv_sink sink = {.struct_size = sizeof(sink), .ctx = &a, .kv = on_pair};
   const struct plugin_call call = {.timeout_ms = 60000, .cancelled = e->job->cancelled, .arg = e->job->arg};
   const struct ome_model_file view = manifest_view(it->file);
 
-  if (it->has_headers || !e->job->plugin)
+  if (it->has_parts && it->parts_end_ms && mono_ms() >= it->parts_end_ms)
+    drop_parts(it);
+  if (it->has_parts || !e->job->plugin)
     return OME_OK;
   int32_t rc = plugin_storage_headers(e->job->plugin, &call, e->job->ref, &view, &sink, err);
+  if (a.err.code != OME_OK) {
+    *err = a.err;
+    rc = a.err.code;
+  }
   if (rc != OME_OK && rc != OME_E_UNSUPPORTED)
     return fail_prefix(err, "fetch: %.200s", it->file->path);
   err_clear(err);
-  it->has_headers = true;
+  it->has_parts = true;
+  it->parts_end_ms = it->parts.expires_ms ? mono_ms() + it->parts.expires_ms : 0;
   return OME_OK;
 }
 
@@ -363,7 +366,7 @@ static int32_t launch_piece(struct engine *e, struct flight *f, struct item *it,
   int32_t rc = open_item(e, it, err);
 
   if (rc == OME_OK)
-    rc = get_headers(e, it, err);
+    rc = get_parts(e, it, err);
   if (rc != OME_OK)
     return rc;
   f->item = it;
@@ -388,7 +391,7 @@ static int32_t launch(struct engine *e, struct ome_err *err) {
     enum flight_state state = f->state;
     (void)pthread_mutex_unlock(&e->lock);
     if (state == FLIGHT_WAITING && f->not_before_ms <= now) {
-      rc = get_headers(e, f->item, err);
+      rc = get_parts(e, f->item, err);
       if (rc == OME_OK)
         flight_start(f);
     } else if (state == FLIGHT_FREE) {
@@ -491,7 +494,7 @@ static int32_t land(struct engine *e, struct flight *f, struct ome_err *err) {
   }
   if (f->rc == OME_E_DENIED && !it->denied && e->job->plugin) {
     it->denied = true;
-    drop_headers(it); /* they may have expired */
+    drop_parts(it); /* they may have expired */
     wait_again(e, f);
     return OME_OK;
   }
@@ -651,7 +654,7 @@ static void engine_free(struct engine *e) {
   if (e->client)
     http_client_free(e->client);
   for (size_t i = 0; i < e->nitems; i++) {
-    drop_headers(&e->items[i]);
+    drop_parts(&e->items[i]);
     close_item(&e->items[i]);
     free(e->items[i].state);
   }

@@ -139,12 +139,12 @@ static const struct http_fetch_ops fetch_ops = {.on_head = on_head, .on_body = o
 void flight_start(struct flight *f) {
   struct engine *e = f->engine;
   struct item *it = f->item;
-  const char *headers[MAX_HEADERS + 4];
+  const char *headers[REQUEST_HEADERS_MAX + 4];
   char range[80], if_range[300];
   size_t n = 0;
 
-  for (size_t i = 0; it->headers[i]; i++)
-    headers[n++] = it->headers[i];
+  for (size_t i = 0; i < it->parts.n; i++)
+    headers[n++] = it->parts.lines[i];
   headers[n++] = "Accept-Encoding: identity"; /* offsets are those of the file itself */
   if (f->at > 0 || f->end < it->file->size) {
     (void)snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-%" PRIu64, f->at, f->end - 1);
@@ -155,8 +155,12 @@ void flight_start(struct flight *f) {
     }
   }
   headers[n] = NULL;
-  const struct http_request req = {
-      .url = it->file->url, .headers = headers, .stall_timeout_ms = (uint32_t)e->stall_ms, .max_redirects = 10};
+  const struct http_request req = {.url = it->parts.url ? it->parts.url : it->file->url,
+                                   .headers = headers,
+                                   .sigv4 = it->parts.sigv4,
+                                   .credentials = it->parts.credentials,
+                                   .stall_timeout_ms = (uint32_t)e->stall_ms,
+                                   .max_redirects = 10};
 
   f->began_at = f->at;
   f->status = 0;

@@ -3,6 +3,7 @@
 #define HOST_TRANSFER_INTERNAL_H
 
 #include "net/http_client.h"
+#include "transfer/headers.h"
 #include "transfer/ledger.h"
 #include "transfer/transfer.h"
 
@@ -10,7 +11,6 @@
 #include <stdatomic.h>
 
 #define MAX_FLIGHTS 64u
-#define MAX_HEADERS 32u
 #define MAX_CORRUPT 2u /* fetched again this often when the digest is wrong */
 
 enum piece_state { PIECE_ABSENT = 0, PIECE_DONE = 1, PIECE_FLYING = 2 };
@@ -25,13 +25,14 @@ struct item {
   uint64_t npieces, ndone, next; /* pieces before NEXT are not absent */
   uint8_t *state;
   uint32_t flying;
-  uint32_t corrupt;    /* times that the digest was wrong */
-  atomic_bool whole;   /* the server does not do ranges: one piece, from the start.  Set by any thread */
-  bool denied;         /* fresh headers were asked for already */
-  atomic_bool restart; /* what is on disk is of another content; nothing more is written.  Set by any thread */
-  char *headers[MAX_HEADERS + 1]; /* from the plugin; NULL-terminated; secret */
-  bool has_headers;
-  char etag[256]; /* that all answers must agree on; under lock; "" unknown */
+  uint32_t corrupt;             /* times that the digest was wrong */
+  atomic_bool whole;            /* the server does not do ranges: one piece, from the start.  Set by any thread */
+  bool denied;                  /* fresh headers were asked for already */
+  atomic_bool restart;          /* what is on disk is of another content; nothing more is written.  Set by any thread */
+  struct request_headers parts; /* from the plugin */
+  bool has_parts;
+  uint64_t parts_end_ms; /* on the monotonic clock; 0: they do not expire */
+  char etag[256];        /* that all answers must agree on; under lock; "" unknown */
   /* the checker's verdict; under lock */
   struct item *next_check;
   bool checked;

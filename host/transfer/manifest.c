@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "os/file.h"
+#include "transfer/digest.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -12,6 +13,7 @@ void manifest_file_fini(struct manifest_file *f) {
   free(f->digest);
   free(f->url);
   free(f->etag);
+  free(f->local_path);
   sums_fini(&f->sums);
 }
 
@@ -25,13 +27,12 @@ void manifest_fini(struct manifest *m) {
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
-static bool is_digest(uint32_t type, const char *hex) {
-  static const size_t bytes[] = {[OME_DIGEST_SHA256] = 32, [OME_DIGEST_GIT_SHA1] = 20, [OME_DIGEST_MD5] = 16,
-                                 [OME_DIGEST_CRC32C] = 4,  [OME_DIGEST_SHA1] = 20,     [OME_DIGEST_CRC32] = 4};
-  uint8_t raw[32];
-
-  return type < ARRAY_LEN(bytes) && bytes[type] && hex && strlen(hex) == 2 * bytes[type] &&
-         hex_decode(hex, raw, bytes[type]);
+static bool is_digest(const struct ome_model_file *f) {
+  /* git's digest begins with the size. */
+  if (f->size == OME_SIZE_UNKNOWN && f->digest_type == OME_DIGEST_GIT_SHA1)
+    return false;
+  return f->digest && digest_is_possible(f->digest_type, f->digest_part_bytes, strlen(f->digest)) &&
+         strspn(f->digest, "0123456789abcdefABCDEF") == strlen(f->digest);
 }
 
 /* A weak validator cannot guard a range (RFC 9110 §13.1.5). */
@@ -43,10 +44,12 @@ static int32_t check(const struct ome_model_file *f, struct ome_err *err) {
   if (!f->path || !path_is_safe(f->path) || strlen(f->path) > 1024)
     return fail(err, OME_E_INVALID, "file list: %.80s: the path does not stay in its folder",
                 f->path && *f->path ? f->path : "(no path)");
-  if (f->size > MANIFEST_MAX_FILE_BYTES)
+  if (f->size > MANIFEST_MAX_FILE_BYTES && f->size != OME_SIZE_UNKNOWN)
     return fail(err, OME_E_INVALID, "file list: %.200s: %" PRIu64 " bytes are too many", f->path, f->size);
-  if (f->digest_type != OME_DIGEST_NONE && !is_digest(f->digest_type, f->digest))
+  if (f->digest_type != OME_DIGEST_NONE && !is_digest(f))
     return fail(err, OME_E_INVALID, "file list: %.200s: its digest cannot be read", f->path);
+  if (f->local_path && f->local_path[0] != '/')
+    return fail(err, OME_E_INVALID, "file list: %.200s: its local path is not absolute", f->path);
   return OME_OK;
 }
 
@@ -55,29 +58,34 @@ static bool copy_text(const char *from, char **to) {
   return !from || *to;
 }
 
-#define SEEN(f, m) ((f)->struct_size >= offsetof(struct ome_model_file, m) + sizeof((f)->m))
+static bool copy_file(const struct ome_model_file *f, struct manifest_file *out) {
+  *out = (struct manifest_file){.size = f->size,
+                                .digest_type = f->digest_type,
+                                .range_bytes = f->range_bytes,
+                                .max_conns = f->max_conns,
+                                .digest_part_bytes = f->digest_part_bytes};
+  bool ok = copy_text(f->path, &out->path);
+  ok = copy_text(f->digest_type == OME_DIGEST_NONE ? NULL : f->digest, &out->digest) && ok;
+  ok = copy_text(f->url, &out->url) && ok;
+  ok = copy_text(is_strong_etag(f->etag) ? f->etag : NULL, &out->etag) && ok;
+  return copy_text(f->local_path, &out->local_path) && ok;
+}
 
-int32_t manifest_add(struct manifest *m, const struct ome_model_file *f, struct ome_err *err) {
-  struct manifest_file copy = {0};
-  int32_t rc = check(f, err);
+int32_t manifest_add(struct manifest *m, const struct ome_model_file *pushed, struct ome_err *err) {
+  struct manifest_file copy;
+  struct ome_model_file f = {.struct_size = 0}; /* what an older plugin does not have stays zero */
 
+  memcpy(&f, pushed, pushed->struct_size < sizeof(f) ? pushed->struct_size : sizeof(f));
+  int32_t rc = check(&f, err);
   if (rc != OME_OK)
     return rc;
   if (m->files.len >= MANIFEST_MAX_FILES)
     return fail(err, OME_E_INVALID, "file list: more than %u files; is this one model?", MANIFEST_MAX_FILES);
-  copy.size = f->size;
-  copy.digest_type = f->digest_type;
-  copy.range_bytes = SEEN(f, range_bytes) ? f->range_bytes : 0;
-  copy.max_conns = SEEN(f, max_conns) ? f->max_conns : 0;
-  bool ok = copy_text(f->path, &copy.path);
-  ok = copy_text(f->digest_type == OME_DIGEST_NONE ? NULL : f->digest, &copy.digest) && ok;
-  ok = copy_text(SEEN(f, url) ? f->url : NULL, &copy.url) && ok;
-  ok = copy_text(SEEN(f, etag) && is_strong_etag(f->etag) ? f->etag : NULL, &copy.etag) && ok;
-  if (!ok || !VEC_PUSH(&m->files, copy)) {
+  if (!copy_file(&f, &copy) || !VEC_PUSH(&m->files, copy)) {
     manifest_file_fini(&copy);
     return fail_memory(err);
   }
-  m->total_bytes += f->size;
+  m->total_bytes += f.size == OME_SIZE_UNKNOWN ? 0 : f.size;
   return OME_OK;
 }
 
@@ -137,7 +145,9 @@ struct ome_model_file manifest_view(const struct manifest_file *f) {
                                  .url = f->url,
                                  .etag = f->etag,
                                  .range_bytes = f->range_bytes,
-                                 .max_conns = f->max_conns};
+                                 .max_conns = f->max_conns,
+                                 .digest_part_bytes = f->digest_part_bytes,
+                                 .local_path = f->local_path};
 }
 
 /* ---- from a plugin ----------------------------------------------------------------------------------------------- */

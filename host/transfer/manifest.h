@@ -12,21 +12,23 @@
 #define MANIFEST_MAX_FILE_BYTES ((uint64_t)1 << 46)
 
 struct manifest_file {
-  char *path; /* relative, safe */
-  uint64_t size;
-  uint32_t digest_type; /* OME_DIGEST_* */
+  char *path;           /* relative, safe */
+  uint64_t size;        /* OME_SIZE_UNKNOWN until the engine has learnt it */
+  uint32_t digest_type; /* OME_DIGEST_*, with OME_DIGEST_OF_PARTS */
   char *digest;         /* lower-case hex; NULL: none */
   char *url;            /* NULL: through the plugin's read() */
   char *etag;           /* strong, as If-Range wants it; NULL: none */
   uint64_t range_bytes; /* 0: the engine's */
   uint32_t max_conns;   /* 0: the engine's */
-  char sha256[65];      /* of the content; "" until it is verified */
-  struct sums sums;     /* of the content, when it was verified just now */
+  uint64_t digest_part_bytes;
+  char *local_path; /* the same bytes on this machine, absolute; NULL: none */
+  char sha256[65];  /* of the content; "" until it is verified */
+  struct sums sums; /* of the content, when it was verified just now */
 };
 
 struct manifest {
-  char *revision; /* NULL: the backend has none */
-  uint64_t total_bytes;
+  char *revision;                  /* NULL: the backend has none */
+  uint64_t total_bytes;            /* of the sizes that are known */
   VEC(struct manifest_file) files; /* ordered by path */
 };
 void manifest_file_fini(struct manifest_file *f);

@@ -79,9 +79,10 @@ static int32_t open_source(const char *from, int *out, uint64_t size, struct ome
 
 int32_t upload_digest(struct upload_file *f, bool (*stop)(void *), void *arg, struct ome_err *err) {
   _cleanup_close_ int fd = -1;
+  const struct manifest_file content = {.path = f->from, .size = f->size, .digest_type = OME_DIGEST_MD5};
   int32_t rc = open_source(f->from, &fd, f->size, err);
 
-  return rc == OME_OK ? digest_file(fd, f->from, f->size, OME_DIGEST_MD5, stop, arg, f->sha256, f->md5, NULL, err) : rc;
+  return rc == OME_OK ? digest_file(fd, &content, stop, arg, f->sha256, f->md5, NULL, err) : rc;
 }
 
 static int32_t send_file(struct upload *u, const struct upload_file *f, struct ome_err *err) {

@@ -53,12 +53,12 @@ int local_is_down(const char *path) {
 
 /* A name of Kubernetes: a label of up to 63 characters, with DOTS a subdomain of up to 253. */
 static int is_name(const char *s, size_t len, int dots) {
-  if (len == 0 || len > (dots ? 253 : 63) || s[0] == '-' || s[0] == '.' || s[len - 1] == '-' || s[len - 1] == '.')
+  static const char label[] = "abcdefghijklmnopqrstuvwxyz0123456789-",
+                    subdomain[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+
+  if (len == 0 || len > (dots ? 253 : 63) || strchr("-.", s[0]) || strchr("-.", s[len - 1]))
     return 0;
-  for (size_t i = 0; i < len; i++)
-    if (!(s[i] >= 'a' && s[i] <= 'z') && !(s[i] >= '0' && s[i] <= '9') && s[i] != '-' && !(dots && s[i] == '.'))
-      return 0;
-  return 1;
+  return strspn(s, dots ? subdomain : label) >= len;
 }
 
 static int fits(int n) {

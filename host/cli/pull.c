@@ -1,25 +1,26 @@
 /* ome pull: one model from wherever a storage plugin reaches, into a folder, verified. */
+#include "cli/backends.h"
 #include "cli/cli.h"
+#include "cli/depot.h"
 #include "cli/transfer_report.h"
+#include "cli/wanted.h"
+#include "os/beneath.h"
 #include "os/file.h"
-#include "plugin/plugin.h"
 #include "transfer/digest.h"
-#include "transfer/http_service.h"
-#include "transfer/transfer.h"
 
 #include "base/str.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
-/* Where bytes wait until they are verified: in the target, so that moving them is one rename. */
-#define STAGING ".ome-pull"
-
 struct pull {
-  const char *uri, *dir, *revision, *plugins, *format;
+  const char *uri, *dir, *revision, *plugins, *format, *store;
   uint64_t connections;
+  bool verify_only;
+  struct wanted wanted;
   struct transfer_report report;
 };
 
@@ -27,109 +28,140 @@ static bool stopped(UNUSED void *arg) {
   return cli_stopping();
 }
 
-/* ---- what is there already --------------------------------------------------------------------------------------- */
-
-/* Whether the target holds the file's content; one without a digest is fetched again. */
-static bool is_there(const struct pull *p, const struct manifest_file *f) {
-  _cleanup_free_ char *full = path_join(p->dir, f->path);
-  _cleanup_close_ int fd = full ? open(full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-  struct ome_err err = ERR_INIT;
-  struct stat st;
-  char sha256[65], wanted[65];
-
-  return f->digest && fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size &&
-         digest_file(fd, f, stopped, NULL, sha256, wanted, NULL, &err) == OME_OK &&
-         digest_compare(f, wanted, &err) == OME_OK;
+static bool has_patterns(const struct pull *p) {
+  return p->wanted.include.len || p->wanted.exclude.len;
 }
 
-static void leave_out_present(const struct pull *p, struct manifest *m) {
-  for (size_t i = m->files.len; i-- > 0;) {
-    struct manifest_file *f = &m->files.items[i];
-    if (!is_there(p, f))
-      continue;
-    m->total_bytes -= f->size;
-    manifest_file_fini(f);
-    VEC_REMOVE(&m->files, i);
-  }
+/* ---- what is listed ---------------------------------------------------------------------------------------------- */
+
+static int32_t leave_out_unwanted(const struct pull *p, struct manifest *m, struct ome_err *err) {
+  for (size_t i = m->files.len; i-- > 0;)
+    if (!is_wanted(&p->wanted, m->files.items[i].path))
+      manifest_remove(m, i);
+  return m->files.len ? OME_OK
+                      : fail(err, OME_E_NOT_FOUND,
+                             "pull: %s: the patterns leave no file; check --include and --exclude", p->uri);
 }
 
-/* ---- publishing -------------------------------------------------------------------------------------------------- */
+/* A file of that name would be written into the store that is there for now. */
+static int32_t check_names(const struct depot *d, const struct manifest *m, struct ome_err *err) {
+  static const char own[] = DEPOT_PRIVATE "/";
 
-static int32_t publish_file(const struct pull *p, const char *staging, const char *path, struct ome_err *err) {
-  _cleanup_free_ char *from = path_join(staging, path);
-  _cleanup_free_ char *to = path_join(p->dir, path);
-  _cleanup_free_ char *folder = to ? str_copy(to, (size_t)(strrchr(to, '/') - to)) : NULL;
-
-  if (!from || !folder)
-    return fail_memory(err);
-  int32_t rc = dir_make(folder, 0755, err);
-  if (rc != OME_OK)
-    return rc;
-  if (rename(from, to) != 0)
-    return fail_errno(err, "publish", to);
-  return dir_sync(folder, err);
+  for (size_t i = 0; d->passing && i < m->files.len; i++)
+    if (strncasecmp(m->files.items[i].path, own, sizeof(own) - 1) == 0)
+      return fail(err, OME_E_INVALID, "pull: %.200s: this name is the program's own; use --store or --exclude",
+                  m->files.items[i].path);
+  return OME_OK;
 }
 
-static int32_t publish(const struct pull *p, const struct manifest *m, const char *staging, struct ome_err *err) {
-  _cleanup_free_ char *ledger = str_printf("%s.ledger", staging);
-  int32_t rc = ledger ? OME_OK : fail_memory(err);
+static int32_t list(const struct pull *p, struct plugin_instance *storage, const struct ome_model_ref *ref,
+                    struct manifest *out, struct transfer_event *end, struct ome_err *err) {
+  const struct plugin_call call = {.timeout_ms = 300000, .cancelled = stopped};
+  int32_t rc = manifest_list(storage, &call, ref, out, err);
 
-  for (size_t i = 0; rc == OME_OK && i < m->files.len; i++)
-    rc = publish_file(p, staging, m->files.items[i].path, err);
-  if (rc == OME_OK)
-    rc = tree_remove(staging, err);
-  if (rc == OME_OK && unlink(ledger) != 0 && errno != ENOENT)
-    rc = fail_errno(err, "remove", ledger);
+  if (rc == OME_OK && has_patterns(p))
+    rc = leave_out_unwanted(p, out, err);
+  end->total_bytes = out->total_bytes;
+  end->total_files = (uint32_t)out->files.len;
   return rc;
 }
 
-/* ---- entry ------------------------------------------------------------------------------------------------------- */
+/* ---- only looking ------------------------------------------------------------------------------------------------ */
 
-static int32_t fetch(const struct pull *p, struct plugin_instance *storage, struct transfer_event *end,
-                     struct ome_err *err) {
-  _cleanup_manifest_ struct manifest m = {0};
-  _cleanup_free_ char *staging = path_join(p->dir, STAGING);
-  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = p->uri, .revision = p->revision};
-  const struct plugin_call call = {.timeout_ms = 300000, .cancelled = stopped};
+static int32_t verify_file(int root, const struct manifest_file *f, struct ome_err *err) {
+  _cleanup_close_ int fd = beneath_open(root, f->path, O_RDONLY);
+  struct stat st;
+  char sha256[65];
+  char wanted[65];
+
+  if (!f->digest)
+    return fail(err, OME_E_UNSUPPORTED, "verify: %.200s: the source names no digest to compare it with", f->path);
+  if (fd < 0 || fstat(fd, &st) != 0)
+    return fail_errno(err, "verify", f->path);
+  if ((uint64_t)st.st_size != f->size)
+    return fail(err, OME_E_CORRUPT, "verify: %.200s: has another size than listed", f->path);
+  int32_t rc = digest_file(fd, f, stopped, NULL, sha256, wanted, NULL, err);
+  return rc == OME_OK ? digest_compare(f, wanted, err) : rc;
+}
+
+/* Reads every file, and fails with what is wrong with the first that is. */
+static int32_t verify(const struct pull *p, const struct manifest *m, struct transfer_event *end, struct ome_err *err) {
+  _cleanup_close_ int root = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   struct transfer_report report = p->report;
-  int32_t rc = staging ? dir_make(p->dir, 0755, err) : fail_memory(err);
+  uint32_t wrong = 0;
+
+  if (root < 0)
+    return fail_errno(err, "verify", p->dir);
+  end->eta_ms = UINT64_MAX;
+  for (size_t i = 0; i < m->files.len; i++) {
+    const struct manifest_file *f = &m->files.items[i];
+    struct ome_err why = ERR_INIT;
+    int32_t rc = verify_file(root, f, &why);
+    if (rc == OME_E_CANCELLED)
+      return fail(err, rc, "%s", why.msg);
+    end->bytes += rc == OME_OK ? f->size : 0;
+    end->files += rc == OME_OK;
+    end->file = f->path;
+    end->type = rc == OME_OK ? TRANSFER_FILE : TRANSFER_RETRY;
+    end->message = rc == OME_OK ? NULL : why.msg;
+    transfer_report_event(&report, end);
+    wrong += rc != OME_OK;
+  }
+  end->message = NULL;
+  return wrong ? fail(err, OME_E_CORRUPT, "verify: %s: %u of %zu files are not as listed; run it without --verify-only",
+                      p->dir, wrong, m->files.len)
+               : OME_OK;
+}
+
+/* ---- bringing ---------------------------------------------------------------------------------------------------- */
+
+static int32_t bring(const struct pull *p, struct plugin_instance *storage, const struct ome_model_ref *ref,
+                     struct manifest *m, struct ome_err *err) {
+  _cleanup_depot_ struct depot d = {.store = NULL};
+  struct transfer_report report = p->report;
+  int32_t rc = depot_open(&d, p->store, p->dir, err);
 
   if (rc == OME_OK)
-    rc = manifest_list(storage, &call, &ref, &m, err);
+    rc = check_names(&d, m, err);
   if (rc != OME_OK)
     return rc;
-  *end = (struct transfer_event){.bytes = m.total_bytes,
-                                 .total_bytes = m.total_bytes,
-                                 .files = (uint32_t)m.files.len,
-                                 .total_files = (uint32_t)m.files.len,
-                                 .file = p->dir};
-  leave_out_present(p, &m);
-  const struct transfer_job job = {.manifest = &m,
-                                   .dir = staging,
-                                   .plugin = storage,
-                                   .ref = &ref,
-                                   .connections = (uint32_t)p->connections,
-                                   .event = transfer_report_event,
-                                   .cancelled = stopped,
-                                   .arg = &report};
-  if (m.files.len)
-    rc = transfer_run(&job, err);
-  return rc == OME_OK ? publish(p, &m, staging, err) : rc;
+  const struct store_job job = {.name = d.name,
+                                .uri = p->uri,
+                                .path = d.dir,
+                                .partial = has_patterns(p),
+                                .verify = true,
+                                .manifest = m,
+                                .plugin = storage,
+                                .ref = ref,
+                                .connections = (uint32_t)p->connections,
+                                .event = transfer_report_event,
+                                .cancelled = stopped,
+                                .arg = &report};
+  rc = model_store_bring(d.store, &job, err);
+  if (rc == OME_OK && d.passing)
+    rc = model_store_destroy(d.store, err);
+  return rc;
 }
 
 static int32_t pull(const struct pull *p, struct transfer_event *end, struct ome_err *err) {
-  _cleanup_(http_service_freep) struct http_service *http = NULL;
-  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  _cleanup_backends_ struct backends backends = {0};
+  _cleanup_manifest_ struct manifest m = {0};
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = p->uri, .revision = p->revision};
   struct plugin_instance *storage = NULL;
-  int32_t rc = http_service_new(&http, err);
+  int32_t rc = backends_open(&backends, p->plugins, err);
 
-  if (rc != OME_OK)
-    return rc;
-  const struct plugin_service services[] = {{OME_SERVICE_HTTP, http_service_table(http)}};
-  rc = plugins_load(p->plugins, services, ARRAY_LEN(services), &plugins, err);
   if (rc == OME_OK)
-    rc = plugins_storage_for(plugins, p->uri, &storage, err);
-  return rc == OME_OK ? fetch(p, storage, end, err) : rc;
+    rc = plugins_storage_for(backends.plugins, p->uri, &storage, err);
+  if (rc == OME_OK)
+    rc = list(p, storage, &ref, &m, end, err);
+  if (rc == OME_OK)
+    rc = p->verify_only ? verify(p, &m, end, err) : bring(p, storage, &ref, &m, err);
+  if (rc == OME_OK) {
+    end->bytes = end->total_bytes;
+    end->files = end->total_files;
+    end->file = p->dir;
+  }
+  return rc;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
@@ -139,7 +171,11 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   const struct cli_option options[] = {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &p.format},
       {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &p.revision},
+      WANTED_OPTIONS(&p.wanted),
+      {0, "verify-only", NULL, "fetch nothing; read what is in DIR and compare it with the list", CLI_FLAG,
+       &p.verify_only},
       {0, "connections", "N", "requests at a time, 8", CLI_UINT, &p.connections},
+      {0, "store", "DIR", "model store to use; $OME_STORE, then ~/.cache/ome", CLI_STRING, &p.store},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &p.plugins},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
@@ -160,8 +196,12 @@ const struct cli_command cli_pull = {
     .name = "pull",
     .args = "URI DIR",
     .summary = "fetch and verify one model",
-    .help = "Fetches the files of a model into DIR, in parallel and verified; run again, it goes on where it was.\n"
-            "Tokens come from the environment (HF_TOKEN) or plugins.conf, never from the command line.\n\n"
-            "  ome pull hf://HuggingFaceTB/SmolLM2-135M-Instruct ./smollm2\n",
+    .help =
+        "Fetches the files of a model into DIR, in parallel and verified; run again, it goes on where it was.\n"
+        "The files are links into a store, so that what models share is fetched and kept once; where no link leads\n"
+        "from DIR into the store (another disk), DIR holds the files alone.\n"
+        "Tokens come from the environment (HF_TOKEN) or plugins.conf, never from the command line.\n\n"
+        "  ome pull hf://HuggingFaceTB/SmolLM2-135M-Instruct ./smollm2\n"
+        "  ome pull hf://org/name ./name --include '*.safetensors' --include '*.json'\n",
     .run = run,
 };

@@ -1,13 +1,13 @@
 /* ome push: files of this machine to wherever a storage plugin writes, verified by what the backend lists afterwards.
  */
 #include "base/str.h"
+#include "cli/backends.h"
 #include "cli/cli.h"
 #include "cli/transfer_report.h"
 #include "cli/wanted.h"
 #include "os/file.h"
 #include "plugin/plugin.h"
 #include "transfer/digest.h"
-#include "transfer/http_service.h"
 #include "transfer/upload.h"
 
 #include <dirent.h>
@@ -122,16 +122,6 @@ static int32_t find_files(const struct push *p, struct files *out, struct ome_er
 
 /* ---- what is there ----------------------------------------------------------------------------------------------- */
 
-static int by_path(const void *a, const void *b) {
-  return strcmp(((const struct manifest_file *)a)->path, ((const struct manifest_file *)b)->path);
-}
-
-static const struct manifest_file *find_listed(const struct manifest *m, char *path) {
-  const struct manifest_file wanted = {.path = path};
-
-  return m->files.len ? bsearch(&wanted, m->files.items, m->files.len, sizeof(wanted), by_path) : NULL;
-}
-
 enum sameness { DIFFERENT, SAME_SIZE, SAME_DIGEST };
 
 /* How far what the backend lists is F. */
@@ -171,7 +161,7 @@ static int32_t leave_out_present(const struct files *files, const struct manifes
     if (rc != OME_OK)
       return rc;
     files->items.items[i] = f;
-    if (compare(&f, find_listed(there, f.path)) == SAME_DIGEST)
+    if (compare(&f, manifest_find(there, f.path)) == SAME_DIGEST)
       continue;
     files->items.items[i] = files->items.items[*n];
     files->items.items[(*n)++] = f;
@@ -183,7 +173,7 @@ static int32_t leave_out_present(const struct files *files, const struct manifes
 static int32_t verify(const struct files *files, const struct manifest *there, struct ome_err *err) {
   for (size_t i = 0; i < files->items.len; i++) {
     const struct upload_file *f = &files->items.items[i];
-    const struct manifest_file *found = find_listed(there, f->path);
+    const struct manifest_file *found = manifest_find(there, f->path);
     if (!found)
       return fail(err, OME_E_CORRUPT, "push: %.300s: was sent, but the backend does not list it; push it again",
                   f->path);
@@ -246,17 +236,12 @@ static int32_t send(const struct push *p, struct plugin_instance *storage, struc
 }
 
 static int32_t push(const struct push *p, struct transfer_event *end, struct ome_err *err) {
-  _cleanup_(http_service_freep) struct http_service *http = NULL;
-  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  _cleanup_backends_ struct backends backends = {0};
   struct plugin_instance *storage = NULL;
-  int32_t rc = http_service_new(&http, err);
+  int32_t rc = backends_open(&backends, p->plugins, err);
 
-  if (rc != OME_OK)
-    return rc;
-  const struct plugin_service services[] = {{OME_SERVICE_HTTP, http_service_table(http)}};
-  rc = plugins_load(p->plugins, services, ARRAY_LEN(services), &plugins, err);
   if (rc == OME_OK)
-    rc = plugins_storage_for(plugins, p->uri, &storage, err);
+    rc = plugins_storage_for(backends.plugins, p->uri, &storage, err);
   return rc == OME_OK ? send(p, storage, end, err) : rc;
 }
 

@@ -89,10 +89,22 @@ int32_t manifest_add(struct manifest *m, const struct ome_model_file *pushed, st
   return OME_OK;
 }
 
+void manifest_remove(struct manifest *m, size_t index) {
+  m->total_bytes -= m->files.items[index].size;
+  manifest_file_fini(&m->files.items[index]);
+  VEC_REMOVE(&m->files, index);
+}
+
 /* ---- the whole list ---------------------------------------------------------------------------------------------- */
 
-static int by_path(const void *a, const void *b) {
+int manifest_file_order(const void *a, const void *b) {
   return strcmp(((const struct manifest_file *)a)->path, ((const struct manifest_file *)b)->path);
+}
+
+struct manifest_file *manifest_find(const struct manifest *m, const char *path) {
+  const struct manifest_file key = {.path = (char *)(uintptr_t)path};
+
+  return m->files.len ? bsearch(&key, m->files.items, m->files.len, sizeof(key), manifest_file_order) : NULL;
 }
 
 static int32_t no_file_is_folder(const struct manifest *m, size_t i, struct ome_err *err) {
@@ -100,10 +112,9 @@ static int32_t no_file_is_folder(const struct manifest *m, size_t i, struct ome_
 
   for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
     _cleanup_free_ char *folder = str_copy(path, (size_t)(slash - path));
-    const struct manifest_file key = {.path = folder};
     if (!folder)
       return fail_memory(err);
-    if (bsearch(&key, m->files.items, m->files.len, sizeof(key), by_path))
+    if (manifest_find(m, folder))
       return fail(err, OME_E_INVALID, "file list: %.200s: is a file and a folder", folder);
   }
   return OME_OK;
@@ -114,7 +125,7 @@ int32_t manifest_finish(struct manifest *m, struct ome_err *err) {
 
   if (m->files.len == 0)
     return fail(err, OME_E_NOT_FOUND, "file list: there are no files; check the name, the revision and the patterns");
-  qsort(m->files.items, m->files.len, sizeof(*m->files.items), by_path);
+  qsort(m->files.items, m->files.len, sizeof(*m->files.items), manifest_file_order);
   for (size_t i = 0; rc == OME_OK && i < m->files.len; i++) {
     if (i && streq(m->files.items[i - 1].path, m->files.items[i].path))
       rc = fail(err, OME_E_INVALID, "file list: %.200s: is there twice", m->files.items[i].path);

@@ -37,6 +37,11 @@ void manifest_fini(struct manifest *m);
 
 /* Appends a copy of F after checking it; OME_E_INVALID says what is wrong. */
 int32_t manifest_add(struct manifest *m, const struct ome_model_file *f, struct ome_err *err);
+void manifest_remove(struct manifest *m, size_t index);
+/* The file PATH of a finished manifest; NULL: none. */
+struct manifest_file *manifest_find(const struct manifest *m, const char *path);
+/* The order of files, for qsort(). */
+int manifest_file_order(const void *a, const void *b);
 /* Orders and looks for paths that are there twice, or both file and folder. */
 int32_t manifest_finish(struct manifest *m, struct ome_err *err);
 

@@ -203,11 +203,14 @@ static int32_t get(const struct hf *h, const struct ome_call *call, const char *
   return rc;
 }
 
+/* "" for what is no text, and for text with a NUL inside, which would pass for another. */
 static const char *text_at(struct json_object *o, const char *key) {
   struct json_object *v = NULL;
 
-  return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v)
-                                                                                           : "";
+  if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
+    return "";
+  const char *text = json_object_get_string(v);
+  return strlen(text) == (size_t)json_object_get_string_len(v) ? text : "";
 }
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import scenario
-from scenario import DEADLINE, OME, Hub, wait_for
+from scenario import DEADLINE, OME, Hub, check_files, wait_for
 
 MIB = 1 << 20
 
@@ -46,20 +46,11 @@ def pull(hub, target):
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
-def check(target, digests):
-    found = {}
-    for folder, _, files in os.walk(target):
-        for name in files:
-            full = os.path.join(folder, name)
-            found[os.path.relpath(full, target)] = hashlib.sha256(open(full, "rb").read()).hexdigest()
-    assert found == digests, sorted(found)
-
-
 def whole(folder, digests):
     hub = start_hub(folder)
     code, events, errors = pull(hub, folder + "/whole")
     assert code == 0 and events[-1]["event"] == "done", errors
-    check(folder + "/whole", digests)
+    check_files(folder + "/whole", digests)
     code, events, _ = pull(hub, folder + "/whole")
     assert code == 0 and [e["event"] for e in events] == ["done"], "what is there was fetched again"
     hub.stop()
@@ -70,7 +61,7 @@ def cut(folder, digests):
     code, events, errors = pull(hub, folder + "/cut")
     assert code == 0, errors
     assert any(e["event"] == "retry" for e in events), "nothing was cut"
-    check(folder + "/cut", digests)
+    check_files(folder + "/cut", digests)
     hub.stop()
 
 
@@ -92,7 +83,7 @@ def killed(folder, digests):
         process = subprocess.Popen(command(target, "--connections", "1"), env=environment(hub),
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the transfer to begin", lambda: process.poll() is not None or
-                 os.path.exists(target + "/.ome-pull.ledger") or os.path.exists(target + "/model.bin"))
+                 os.path.exists(target + "/.ome-store") or os.path.exists(target + "/model.bin"))
         time.sleep(0.02)  # the point of time is the subject
         process.kill()
         process.wait()
@@ -100,7 +91,7 @@ def killed(folder, digests):
             assert hashlib.sha256(open(target + "/model.bin", "rb").read()).hexdigest() == digests["model.bin"]
     code, _, errors = pull(hub, target)
     assert code == 0, errors
-    check(target, digests)
+    check_files(target, digests)
     hub.stop()
 
 

@@ -5,56 +5,16 @@ hub that is away (`ome up --detach` says so and stays; the model becomes Ready w
 
 import json
 import os
-import socket
 import subprocess
-import threading
 import time
 
 import scenario
-from scenario import ISVC, MODEL, Hub, Platform, is_ready, wait_for
+from scenario import ISVC, MODEL, Hub, Line, Platform, is_ready, wait_for
 
 MIB = 1 << 20
 SIZE = 256 * MIB
 IN_FLIGHT = 8 * 16 * MIB  # pieces that are fetched at once; those of an interrupted download are fetched again
 SENTENCE = "Hello once more ."
-
-
-class Line:
-    """A slow line to PORT: counts the bytes that come back, RATE bytes a second and connection at most."""
-
-    def __init__(self, port, rate):
-        self.far, self.rate, self.passed = port, rate, 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.far))
-            threading.Thread(target=self._copy, args=(near, far, 0), daemon=True).start()
-            threading.Thread(target=self._copy, args=(far, near, self.rate), daemon=True).start()
-
-    def _copy(self, source, target, rate):
-        try:
-            while piece := source.recv(65536):
-                target.sendall(piece)
-                if rate:
-                    self.passed += len(piece)
-                    time.sleep(len(piece) / rate)  # what makes the line slow
-        except OSError:
-            pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.listener.close()
 
 
 def is_model_ready(platform):

@@ -19,6 +19,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HOME = os.environ.get("OME_HOME", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -40,6 +41,16 @@ def skip(why):
     """Ends the scenario as skipped; ctest shows it and knows the code."""
     print("SKIPPED:", why)
     sys.exit(77)
+
+
+def check_files(folder, digests):
+    """That the files below FOLDER are those of DIGESTS, SHA-256 by path, and no others."""
+    found = {}
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(path, name), "rb") as data:
+                found[os.path.relpath(data.name, folder)] = hashlib.file_digest(data, "sha256").hexdigest()
+    assert found == digests, sorted(found)
 
 
 def free_port():
@@ -127,6 +138,45 @@ class Hub:
     def stop(self):
         self.process.terminate()
         self.process.wait(DEADLINE)
+
+
+class Line:
+    """A line to PORT: counts the bytes that come back; RATE bytes a second and connection at most, 0 for any number."""
+
+    def __init__(self, port, rate=0):
+        self.far, self.rate, self.passed = port, rate, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.far))
+            threading.Thread(target=self._copy, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._copy, args=(far, near, True), daemon=True).start()
+
+    def _copy(self, source, target, back):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+                if back:
+                    self.passed += len(piece)
+                if back and self.rate:
+                    time.sleep(len(piece) / self.rate)  # what makes the line slow
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
 
 
 class Platform:

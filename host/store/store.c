@@ -1,0 +1,135 @@
+/* The root, its lock, and what is asked of one reference. */
+#include "store/internal.h"
+
+#include "base/str.h"
+#include "os/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+/* ---- root -------------------------------------------------------------------------------------------------------- */
+
+int32_t model_store_open(const char *root, struct model_store **out, struct ome_err *err) {
+  static const char *const folders[] = {"blobs", "manifests", "references", "staging"};
+  _cleanup_(model_store_closep) struct model_store *s = calloc(1, sizeof(*s));
+  int32_t rc = s ? dir_make(root, 0755, err) : fail_memory(err);
+
+  if (rc != OME_OK)
+    return rc;
+  s->root = realpath(root, NULL);
+  if (!s->root)
+    return fail_errno(err, "store", root);
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(folders); i++) {
+    _cleanup_free_ char *path = path_join(s->root, folders[i]);
+    rc = path ? dir_make(path, 0755, err) : fail_memory(err);
+  }
+  if (rc == OME_OK)
+    *out = TAKE_PTR(s);
+  return rc;
+}
+
+void model_store_close(struct model_store *s) {
+  if (!s)
+    return;
+  free(s->root);
+  free(s);
+}
+
+const char *model_store_root(const struct model_store *s) {
+  return s->root;
+}
+
+/* Whoever removes a store has its lock: one that is on no path any more is not the store's. */
+int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *err) {
+  _cleanup_free_ char *path = path_join(s->root, "lock");
+
+  if (!path)
+    return fail_memory(err);
+  for (;;) {
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    struct stat mine;
+    struct stat there;
+    if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0 || fstat(fd, &mine) != 0)
+      return fail_errno(err, "lock", path);
+    if (stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) {
+      *out = TAKE_FD(fd);
+      return OME_OK;
+    }
+  }
+}
+
+int32_t model_store_destroy(struct model_store *s, struct ome_err *err) {
+  _cleanup_others_ struct others others = {.reserved = 0};
+  _cleanup_close_ int lock = -1;
+  int32_t rc = model_store_lock(s, &lock, err);
+
+  if (rc == OME_OK)
+    rc = others_read_locked(s, NULL, &others, err);
+  return rc != OME_OK || others.live.list.len ? rc : tree_remove(s->root, err);
+}
+
+/* ---- references -------------------------------------------------------------------------------------------------- */
+
+struct json_object *model_store_find(struct model_store *s, const char *name, const char *uri, const char *path) {
+  struct json_object *o = reference_read(s, name);
+  _cleanup_manifest_ struct manifest m = {0};
+
+  if (o && json_flag(o, "complete", false) && streq(json_str(o, "uri", ""), uri) &&
+      streq(json_str(o, "path", ""), path) && manifest_read(s, json_str(o, "manifest", ""), &m) &&
+      layout_is_whole(s, path, &m))
+    return o;
+  json_unref(o);
+  return NULL;
+}
+
+struct json_object *model_store_reference(struct model_store *s, const char *name, struct manifest *out) {
+  struct json_object *o = reference_read(s, name);
+
+  if (o)
+    (void)manifest_read(s, json_str(o, "manifest", ""), out);
+  return o;
+}
+
+int32_t model_store_annotate(struct model_store *s, const char *name, struct json_object *report, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = reference_read(s, name);
+
+  if (!o)
+    return fail(err, OME_E_NOT_FOUND, "store: %s: there is no such reference", name);
+  if (!json_set(o, "report", json_object_get(report)))
+    return fail_memory(err);
+  return reference_write(s, name, o, err);
+}
+
+void model_store_touch(struct model_store *s, const char *name) {
+  _cleanup_free_ char *path = reference_path(s, name);
+
+  if (path)
+    (void)utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+bool model_store_holds(struct model_store *s, const char *name) {
+  _cleanup_free_ char *reference = reference_path(s, name);
+  _cleanup_free_ char *staging = staging_path(s, name, NULL);
+
+  return (reference && file_exists(reference)) || (staging && file_exists(staging));
+}
+
+int32_t model_store_remove(struct model_store *s, const char *name, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = reference_read(s, name);
+  _cleanup_free_ char *reference = reference_path(s, name);
+  _cleanup_free_ char *staging = staging_path(s, name, NULL);
+  const char *const places[] = {json_str(o, "path", NULL), json_str(o, "previous", NULL)};
+  int32_t rc = reference && staging ? OME_OK : fail_memory(err);
+
+  if (!is_name(name))
+    return fail(err, OME_E_INVALID, "store: %.100s: is no name", name);
+  for (size_t i = 0; rc == OME_OK && json_flag(o, "owned", false) && i < ARRAY_LEN(places); i++)
+    if (places[i])
+      rc = tree_remove(places[i], err);
+  if (rc == OME_OK)
+    rc = tree_remove(staging, err);
+  if (rc == OME_OK && unlink(reference) != 0 && errno != ENOENT)
+    rc = fail_errno(err, "remove", reference);
+  return rc;
+}

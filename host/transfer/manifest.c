@@ -90,7 +90,7 @@ int32_t manifest_add(struct manifest *m, const struct ome_model_file *pushed, st
 }
 
 void manifest_remove(struct manifest *m, size_t index) {
-  m->total_bytes -= m->files.items[index].size;
+  m->total_bytes -= m->files.items[index].size == OME_SIZE_UNKNOWN ? 0 : m->files.items[index].size;
   manifest_file_fini(&m->files.items[index]);
   VEC_REMOVE(&m->files, index);
 }

@@ -45,7 +45,7 @@ static bool error_is_well_formed(int32_t rc, const struct ome_err *err, const ch
   return v->outcome != CONFORM_FAIL;
 }
 
-static bool make(const struct subject *s, void **self, struct verdict *v) {
+bool subject_make(const struct subject *s, void **self, struct verdict *v) {
   struct ome_kv config[MAX_KEYS];
   struct ome_err err;
 
@@ -61,7 +61,7 @@ static bool make(const struct subject *s, void **self, struct verdict *v) {
   return rc == OME_OK;
 }
 
-static void unmake(const struct subject *s, void *self) {
+void subject_unmake(const struct subject *s, void *self) {
   if (s->factory->destroy)
     s->factory->destroy(self);
 }
@@ -93,9 +93,9 @@ void check_lifecycle(struct subject *s, struct verdict *v) {
       files = open_files();
       memory = mallinfo2().uordblks;
     }
-    if (!make(s, &self, v))
+    if (!subject_make(s, &self, v))
       return;
-    unmake(s, self);
+    subject_unmake(s, self);
   }
   size_t now = mallinfo2().uordblks;
   if (open_files() != files)
@@ -120,7 +120,7 @@ static void each_method(const struct subject *s, const struct probe *probe, judg
   bool any = false;
   void *self;
 
-  if (!make(s, &self, v))
+  if (!subject_make(s, &self, v))
     return;
   for (const struct method *m = conform_methods; m->name && v->outcome != CONFORM_FAIL; m++) {
     if (strcmp(m->kind, s->factory->kind) != 0)
@@ -134,7 +134,7 @@ static void each_method(const struct subject *s, const struct probe *probe, judg
     if (!r.absent && (quiet || error_is_well_formed(r.rc, &r.err, m->name, v)) && judge)
       judge(m, &r, took, v);
   }
-  unmake(s, self);
+  subject_unmake(s, self);
   if (!any)
     verdict_skip(v, "this kit does not know the kind %s", s->factory->kind);
 }
@@ -194,10 +194,10 @@ void check_same_bytes(struct subject *s, struct verdict *v) {
     verdict_skip(v, "what a storage plugin lists may change");
     return;
   }
-  if (!make(s, &selves[0], v))
+  if (!subject_make(s, &selves[0], v))
     return;
-  if (!make(s, &selves[1], v)) {
-    unmake(s, selves[0]);
+  if (!subject_make(s, &selves[1], v)) {
+    subject_unmake(s, selves[0]);
     return;
   }
   for (const struct method *m = conform_methods; m->name; m++) {
@@ -210,8 +210,8 @@ void check_same_bytes(struct subject *s, struct verdict *v) {
         verdict_fail(v, "%s() does not give the same bytes for the same request", m->name);
     }
   }
-  unmake(s, selves[0]);
-  unmake(s, selves[1]);
+  subject_unmake(s, selves[0]);
+  subject_unmake(s, selves[1]);
 }
 
 #define THREADS 8
@@ -268,10 +268,10 @@ void check_parallel(struct subject *s, struct verdict *v) {
     verdict_skip(v, "it does not claim OME_THREADS_PARALLEL");
     return;
   }
-  if (!make(s, &self, v))
+  if (!subject_make(s, &self, v))
     return;
   for (const struct method *m = conform_methods; m->name; m++)
     if (strcmp(m->kind, s->factory->kind) == 0)
       hammer_method(s, m, self, v);
-  unmake(s, self);
+  subject_unmake(s, self);
 }

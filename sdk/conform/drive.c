@@ -133,6 +133,97 @@ static void storage_read(struct run *r) {
                    shape_struct(r, &sink, UP_TO(ome_byte_sink, write)), &r->err);
 }
 
+#define UPLOAD_BYTES 64u
+
+/* What stops the host's side of an upload: a failing sink, a cancelled call. */
+static int32_t stop_upload(const struct run *r, struct ome_err *err) {
+  int32_t rc = r->probe->sink_rc ? r->probe->sink_rc : r->probe->cancelled ? OME_E_CANCELLED : OME_OK;
+
+  if (rc != OME_OK)
+    *err = (struct ome_err){rc, 0, "the upload was stopped"};
+  return rc;
+}
+
+/* Whatever is sent, the answer fits none of it. */
+static int32_t on_send(struct ome_uploader *u, const struct ome_list *requests,
+                       int32_t (*answer)(void *arg, uint32_t index, const struct ome_upload_answer *a), void *arg,
+                       struct ome_err *err) {
+  static const struct ome_kv headers[] = {{"content-type", "application/json"}};
+  const struct ome_upload_answer a = {.struct_size = UP_TO(ome_upload_answer, body),
+                                      .status = 418,
+                                      .headers = headers,
+                                      .nheaders = COUNT(headers),
+                                      .body = {"{\"unexpected\": [{}", 18}};
+  int32_t rc = stop_upload(u->ctx, err);
+
+  for (uint32_t i = 0; rc == OME_OK && answer && i < requests->count; i++)
+    rc = answer(arg, i, &a);
+  return rc;
+}
+
+static int32_t on_read(struct ome_uploader *u, uint64_t offset, uint64_t len, void *to, struct ome_err *err) {
+  if (offset > UPLOAD_BYTES || len > UPLOAD_BYTES - offset) {
+    *err = (struct ome_err){OME_E_INVALID, 0, "bytes beyond the file's end are asked for"};
+    return OME_E_INVALID;
+  }
+  memset(to, 0, (size_t)len);
+  return stop_upload(u->ctx, err);
+}
+
+/* Never to the address that the caller gave: uploads change what is there.  Plugins that write to this machine do it
+ * below the child's own folder. */
+static void storage_upload(struct run *r) {
+  static const struct ome_upload_file file = {.path = "conform/config.json",
+                                              .size = UPLOAD_BYTES, /* of zeros */
+                                              .sha256 =
+                                                  "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b",
+                                              .md5 = "3b5d3c7d207e37dceeedd301e35e2e58"};
+  const struct ome_uploader to = {.ctx = r, .send = on_send, .read = on_read};
+  struct ome_storage_ops ops;
+  char uri[128];
+
+  ADOPT(ome_storage_ops, &ops, r);
+  NEED(r, ops.upload);
+  const char *const *schemes = ops.schemes ? ops.schemes(r->self) : NULL;
+  (void)snprintf(uri, sizeof(uri), "%.40s%sconform/model", schemes ? schemes[0] : r->subject->factory->name,
+                 schemes ? "" : "://");
+  r->rc = ops.upload(r->self, make_call(r), make_ref(r, r->probe->garbage ? "://\x01../.." : uri),
+                     shape_struct(r, &file, UP_TO(ome_upload_file, md5)),
+                     shape_struct(r, &to, UP_TO(ome_uploader, read)), &r->err);
+}
+
+/* "acme://", and match() knows each. */
+void check_schemes(struct subject *s, struct verdict *v) {
+  struct run r = {.subject = s};
+  struct ome_storage_ops ops;
+  char uri[128];
+
+  if (strcmp(s->factory->kind, OME_KIND_STORAGE) != 0) {
+    verdict_skip(v, "it stores nothing");
+    return;
+  }
+  ADOPT(ome_storage_ops, &ops, &r);
+  if (!ops.schemes) {
+    verdict_skip(v, "it does not have schemes(), which is new in ABI 1.1");
+    return;
+  }
+  void *self;
+  if (!subject_make(s, &self, v))
+    return;
+  const char *const *schemes = ops.schemes(self);
+  if (!schemes || !schemes[0])
+    verdict_fail(v, "schemes() names none");
+  for (size_t i = 0; schemes && schemes[i]; i++) {
+    size_t n = strlen(schemes[i]);
+    (void)snprintf(uri, sizeof(uri), "%.100sconform/model", schemes[i]);
+    if (n < 4 || n > 40 || strcmp(schemes[i] + n - 3, "://") != 0)
+      verdict_fail(v, "schemes() names \"%.60s\", which is not of the form acme://", schemes[i]);
+    else if (ops.match && ops.match(self, uri) <= 0)
+      verdict_fail(v, "schemes() names %s and match() does not know %s", schemes[i], uri);
+  }
+  subject_unmake(s, self);
+}
+
 /* ---- deployment, autoscaler, ingress ---------------------------------------------------------------------------- */
 
 static int32_t on_object(struct ome_object_sink *s, struct ome_bytes json) {
@@ -302,12 +393,21 @@ static void scorer_tune(struct run *r) {
 }
 
 const struct method conform_methods[] = {
-    {OME_KIND_STORAGE, "match", false, storage_match},      {OME_KIND_STORAGE, "list", true, storage_list},
-    {OME_KIND_STORAGE, "headers", true, storage_headers},   {OME_KIND_STORAGE, "read", true, storage_read},
-    {OME_KIND_DEPLOYMENT, "render", true, render_render},   {OME_KIND_DEPLOYMENT, "observe", true, render_observe},
-    {OME_KIND_DEPLOYMENT, "needs", true, render_needs},     {OME_KIND_AUTOSCALER, "render", true, render_render},
-    {OME_KIND_AUTOSCALER, "observe", true, render_observe}, {OME_KIND_AUTOSCALER, "needs", true, render_needs},
-    {OME_KIND_INGRESS, "render", true, render_render},      {OME_KIND_INGRESS, "observe", true, render_observe},
-    {OME_KIND_INGRESS, "needs", true, render_needs},        {OME_KIND_SCORER, "score", true, scorer_score},
-    {OME_KIND_SCORER, "tune", true, scorer_tune},           {NULL, NULL, false, NULL},
+    {OME_KIND_STORAGE, "match", false, storage_match},
+    {OME_KIND_STORAGE, "list", true, storage_list},
+    {OME_KIND_STORAGE, "headers", true, storage_headers},
+    {OME_KIND_STORAGE, "read", true, storage_read},
+    {OME_KIND_STORAGE, "upload", true, storage_upload},
+    {OME_KIND_DEPLOYMENT, "render", true, render_render},
+    {OME_KIND_DEPLOYMENT, "observe", true, render_observe},
+    {OME_KIND_DEPLOYMENT, "needs", true, render_needs},
+    {OME_KIND_AUTOSCALER, "render", true, render_render},
+    {OME_KIND_AUTOSCALER, "observe", true, render_observe},
+    {OME_KIND_AUTOSCALER, "needs", true, render_needs},
+    {OME_KIND_INGRESS, "render", true, render_render},
+    {OME_KIND_INGRESS, "observe", true, render_observe},
+    {OME_KIND_INGRESS, "needs", true, render_needs},
+    {OME_KIND_SCORER, "score", true, scorer_score},
+    {OME_KIND_SCORER, "tune", true, scorer_tune},
+    {NULL, NULL, false, NULL},
 };

@@ -38,6 +38,10 @@ bool subject_load(struct subject *s, struct verdict *v);
 /* "ome.storage/1 hf", also for a factory that lacks either. */
 void subject_name(const struct ome_factory *f, char *out, size_t size);
 
+/* An instance with a sample configuration; false: V says why there is none. */
+bool subject_make(const struct subject *s, void **self, struct verdict *v);
+void subject_unmake(const struct subject *s, void *self);
+
 /* ---- the checks ------------------------------------------------------------------------------------------------- */
 
 void check_elf(struct subject *s, struct verdict *v);
@@ -49,6 +53,7 @@ void check_side_effects(struct subject *s, struct verdict *v);
 void check_descriptor(struct subject *s, struct verdict *v);
 void check_keys(struct subject *s, struct verdict *v);
 
+void check_schemes(struct subject *s, struct verdict *v);
 void check_lifecycle(struct subject *s, struct verdict *v);
 void check_exact_structs(struct subject *s, struct verdict *v);
 void check_larger_structs(struct subject *s, struct verdict *v);

@@ -4,10 +4,13 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <ftw.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -33,6 +36,7 @@ static const struct check {
     {"side-effects", SCOPE_PLUGIN, check_side_effects},
     {"descriptor", SCOPE_PLUGIN, check_descriptor},
     {"keys", SCOPE_PLUGIN, check_keys},
+    {"schemes", SCOPE_FACTORY, check_schemes},
     {"lifecycle", SCOPE_FACTORY, check_lifecycle},
     {"exact-structs", SCOPE_FACTORY, check_exact_structs},
     {"larger-structs", SCOPE_FACTORY, check_larger_structs},
@@ -81,11 +85,14 @@ static void run_check(const struct check *c, struct subject *s, struct verdict *
   c->run(s, v);
 }
 
-static void __attribute__((noreturn)) child(const struct check *c, struct subject *s, int answer, int output) {
+static void __attribute__((noreturn))
+child(const struct check *c, struct subject *s, const char *folder, int answer, int output) {
   const struct rlimit none = {0, 0};
   struct verdict v = {.outcome = CONFORM_PASS};
 
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (chdir(folder) != 0)
+    _exit(112);
   (void)setrlimit(RLIMIT_CORE, &none);
   (void)dup2(output, STDOUT_FILENO);
   (void)dup2(output, STDERR_FILENO);
@@ -159,34 +166,42 @@ static void await(pid_t pid, int answer, int output, struct verdict *v) {
   }
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at) {
+  (void)st, (void)type, (void)at;
+  return remove(path);
+}
+
 static void attack(const struct check *c, struct subject *s, struct verdict *v) {
+  char folder[] = "/tmp/ome-conform-XXXXXX"; /* what it writes goes when it goes */
   int answer[2];
   int output = memfd_create("conform", MFD_CLOEXEC);
 
   *v = (struct verdict){.outcome = CONFORM_PASS};
   if (c->scope == SCOPE_FACTORY)
     (void)snprintf(v->subject, sizeof(v->subject), "factory %u", s->index + 1);
-  if (output < 0 || pipe(answer) != 0) {
-    verdict_fail(v, "the kit cannot make a pipe: %s", strerror(errno));
+  if (output < 0 || !mkdtemp(folder) || pipe(answer) != 0) {
+    verdict_fail(v, "the kit cannot make a pipe and a folder: %s", strerror(errno));
     return;
   }
   (void)fflush(NULL);
   pid_t pid = fork();
   if (pid == 0) {
     (void)close(answer[0]);
-    child(c, s, answer[1], output);
+    child(c, s, folder, answer[1], output);
   }
   (void)close(answer[1]);
   if (pid < 0)
     verdict_fail(v, "the kit cannot fork: %s", strerror(errno));
   else
     await(pid, answer[0], output, v);
+  (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
   (void)close(answer[0]);
   (void)close(output);
 }
 
 int conform_run(const char *path, const char *uri, conform_report_fn report, void *ctx) {
-  struct subject s = {.path = path, .uri = uri};
+  char absolute[PATH_MAX]; /* the children are elsewhere */
+  struct subject s = {.path = realpath(path, absolute) ? absolute : path, .uri = uri};
   uint32_t nfactories = 0;
   int failed = 0;
 

@@ -1,8 +1,9 @@
 #include "agent/agent.h"
 
+#include "agent/keeper.h"
 #include "agent/record.h"
+#include "agent/retry.h"
 #include "agent/scout.h"
-#include "agent/shelf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -13,6 +14,7 @@
 #include "kube/queue.h"
 #include "model/facts.h"
 #include "os/file.h"
+#include "store/store.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,7 +31,9 @@ struct agent {
   struct kube_client *client;
   struct plugins *plugins;
   char *node, *ns, *node_selector, *record_selector;
-  struct shelf shelf;
+  struct model_store *store;
+  struct retries *retries;
+  struct keeper *keeper;
   struct record record;
   struct kube_recorder *recorder;
   struct kube_cache *caches[WATCHES];
@@ -87,14 +91,23 @@ struct task {
   char *key;
   const char *uri;
   char *path;
+  char *request;    /* spec.storage.parameters, as text */
+  char *request_id; /* all that makes another attempt another one */
   int64_t generation;
   char uid[64];
   struct json_object *model;
-  uint64_t told_ms; /* when progress was last written */
+  uint64_t told_ms; /* when progress was last written; 0: not yet */
 };
 
 static struct json_object *find_model(const struct task *t) {
   return kube_cache_get(t->agent->caches[t->ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], t->ns, t->name);
+}
+
+/* What the source is asked with beside the URI; new. */
+static char *request_of(struct json_object *model) {
+  struct json_object *parameters = json_at(model, "spec.storage.parameters");
+
+  return json_empty(parameters) ? strdup("") : json_canonical(parameters);
 }
 
 /* A model that changed or went is not worth another byte. */
@@ -104,9 +117,11 @@ static bool is_cancelled(void *arg) {
   if (atomic_load(&t->agent->stopping))
     return true;
   _cleanup_json_ struct json_object *now = find_model(t);
+  _cleanup_free_ char *request = request_of(now);
   const char *path = json_str(now, "spec.storage.path", "");
-  return !now || (*path && !streq(path, t->path)) || meta_deleting(now) || !streq(meta_uid(now), t->uid) ||
-         !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) || json_flag(now, "spec.disabled", false);
+  return !now || !streq(request, t->request) || (*path && !streq(path, t->path)) || meta_deleting(now) ||
+         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) ||
+         json_flag(now, "spec.disabled", false);
 }
 
 static int32_t tell(const struct task *t, enum record_status status, struct json_object *config,
@@ -125,15 +140,13 @@ static void on_progress(void *arg, const struct transfer_event *e) {
   struct task *t = arg;
   struct ome_err err = ERR_INIT;
 
-  if (e->type == TRANSFER_RETRY) {
-    log_warning("agent", "%s: trying again: %s", t->key, e->message);
-    (void)tell(t, RECORD_UPDATING, NULL, e, e->message, &err);
-    return;
-  }
-  if (mono_ms() - t->told_ms < PROGRESS_MS)
+  /* Eight connections that are refused again and again have one thing to say. */
+  if (t->told_ms && mono_ms() - t->told_ms < PROGRESS_MS)
     return;
   t->told_ms = mono_ms();
-  if (tell(t, RECORD_UPDATING, NULL, e, NULL, &err) != OME_OK)
+  if (e->type == TRANSFER_RETRY)
+    log_warning("agent", "%s: %s", t->key, e->message);
+  if (tell(t, RECORD_UPDATING, NULL, e, e->message, &err) != OME_OK)
     log_debug("agent", "%s: %s", t->key, err.msg);
 }
 
@@ -199,43 +212,86 @@ static int32_t read_params(const struct task *t, struct params *p, struct ome_er
 
 /* ---- bringing --------------------------------------------------------------------------------------------------- */
 
-/* Everything from the URI to the verified folder in place; *REPORT is what it turned out to be; new. */
-static int32_t bring(struct task *t, struct json_object **report, struct ome_err *err) {
+/* Everything from the URI to the verified folder in place. */
+static int32_t bring(struct task *t, struct ome_err *err) {
   struct agent *a = t->agent;
   _cleanup_(params_fini) struct params params = {{0}};
   _cleanup_manifest_ struct manifest manifest = {0};
-  _cleanup_free_ char *staging = NULL;
   struct plugin_instance *storage = NULL;
-  _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
-  int32_t rc = shelf_stage(&a->shelf, t->key, t->path, &staging, err);
-
-  if (rc == OME_OK)
-    rc = read_params(t, &params, err);
-  struct ome_model_ref ref = {
-      .struct_size = sizeof(ref), .uri = t->uri, .params = params.list.items, .nparams = params.list.len};
+  int32_t rc = read_params(t, &params, err);
+  struct ome_model_ref ref = {.struct_size = sizeof(ref),
+                              .uri = t->uri,
+                              .revision = json_str(t->model, "spec.storage.parameters.revision", NULL),
+                              .params = params.list.items,
+                              .nparams = params.list.len};
   const struct plugin_call call = {.timeout_ms = 300000, .trace_id = t->key, .cancelled = is_cancelled, .arg = t};
+
   if (rc == OME_OK)
     rc = plugins_storage_for(a->plugins, t->uri, &storage, err);
   if (rc == OME_OK)
     rc = manifest_list(storage, &call, &ref, &manifest, err);
-  const struct transfer_job job = {.manifest = &manifest,
-                                   .dir = staging,
-                                   .plugin = storage,
-                                   .ref = &ref,
-                                   .event = on_progress,
-                                   .cancelled = is_cancelled,
-                                   .arg = t};
-  if (rc == OME_OK)
-    rc = transfer_run(&job, err);
-  if (rc == OME_OK)
-    rc = shelf_prune(staging, &manifest, err);
-  if (rc == OME_OK)
-    rc = model_facts_of_path(staging, &facts, err);
+  const struct store_job job = {.name = t->key,
+                                .uri = t->uri,
+                                .request = t->request,
+                                .path = t->path,
+                                .owned = true,
+                                .manifest = &manifest,
+                                .plugin = storage,
+                                .ref = &ref,
+                                .event = on_progress,
+                                .cancelled = is_cancelled,
+                                .arg = t};
+  return rc == OME_OK ? model_store_bring(a->store, &job, err) : rc;
+}
+
+static void collect_garbage(const struct agent *a) {
+  struct store_gc_result freed;
+  struct ome_err err = ERR_INIT;
+  char bytes[32];
+
+  if (model_store_gc(a->store, &freed, &err) != OME_OK)
+    log_warning("agent", "%s", err.msg);
+  else if (freed.bytes) {
+    format_bytes(freed.bytes, bytes);
+    log_info("agent", "store: %s freed", bytes);
+  }
+}
+
+/* Says what the model in the folder is, and keeps that: *REPORT, new. */
+static int32_t describe(const struct task *t, const char *revision, struct json_object **report, struct ome_err *err) {
+  _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
+  int32_t rc = model_facts_of_path(t->path, &facts, err);
+
   if (rc != OME_OK)
     return rc;
   *report = model_facts_config(&facts);
-  (void)json_set_str(*report, "artifact.sha", manifest.revision ? manifest.revision : "");
-  return shelf_publish(&a->shelf, t->key, t->uri, t->path, staging, &manifest, *report, err);
+  (void)json_set_str(*report, "artifact.sha", revision);
+  return model_store_annotate(t->agent->store, t->key, *report, err);
+}
+
+/* The reference when the model is as it should be; new. */
+static struct json_object *find_whole(const struct task *t) {
+  struct json_object *o = model_store_find(t->agent->store, t->key, t->uri, t->path);
+
+  if (o && streq(json_str(o, "request", ""), t->request))
+    return o;
+  json_unref(o);
+  return NULL;
+}
+
+/* What it takes until the model is in place, and said what it is. */
+static int32_t bring_and_describe(struct task *t, struct json_object **report, struct ome_err *err) {
+  _cleanup_json_ struct json_object *whole = find_whole(t);
+  int32_t rc = OME_OK;
+
+  if (!whole) {
+    rc = bring(t, err);
+    if (rc != OME_OK)
+      return rc;
+    collect_garbage(t->agent); /* what it was before */
+    whole = find_whole(t);
+  }
+  return describe(t, json_str(whole, "revision", ""), report, err);
 }
 
 /* Pods mount what the spec names: the place that we chose is written there. */
@@ -250,41 +306,54 @@ static int32_t name_path(const struct task *t, struct ome_err *err) {
                     KUBE_PATCH_MERGE, patch, NULL, err);
 }
 
-static int32_t failed(struct task *t, struct ome_err *err) {
+/* Its reason is told once; then it is tried again after a while, whatever happens to our own records. */
+static int32_t failed(struct task *t, uint64_t *requeue_ms, struct ome_err *err) {
+  struct retries *retries = t->agent->retries;
   struct ome_err ignored = ERR_INIT;
 
   if (err->code == OME_E_CANCELLED)
     return err->code;
-  kube_record(t->agent->recorder, t->model, true, "ModelDownloadFailed", "%s", err->msg);
+  if (retries_failed(retries, t->key, t->request_id, err, mono_ms())) {
+    log_warning("agent", "%s: %s", t->key, err->msg);
+    kube_record(t->agent->recorder, t->model, true, "ModelDownloadFailed", "%s", err->msg);
+  }
   if (tell(t, RECORD_FAILED, NULL, NULL, err->msg, &ignored) != OME_OK)
     log_warning("agent", "%s: %s", t->key, ignored.msg);
-  return err->code;
+  *requeue_ms = retries_wait_ms(retries, t->key, t->request_id, mono_ms(), NULL);
+  return OME_OK;
 }
 
-static int32_t make_ready(struct task *t, struct ome_err *err) {
+static int32_t make_ready(struct task *t, uint64_t *requeue_ms, struct ome_err *err) {
   struct agent *a = t->agent;
-  _cleanup_json_ struct json_object *record = shelf_find(&a->shelf, t->key, t->uri, t->path);
-  _cleanup_json_ struct json_object *report = json_object_get(json_at(record, "report"));
+  _cleanup_json_ struct json_object *whole = find_whole(t);
+  _cleanup_json_ struct json_object *report = json_object_get(json_at(whole, "report"));
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
   _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+  struct ome_err why = ERR_INIT;
+  bool has_failed = record_says(node, map, RECORD_FAILED, t->ns, t->name);
   int32_t rc = name_path(t, err);
 
   if (rc != OME_OK)
     return rc;
-  if (record && record_says(node, map, RECORD_READY, t->ns, t->name))
+  if (report && record_says(node, map, RECORD_READY, t->ns, t->name))
     return OME_OK;
-  if (!record) {
-    /* What failed stays Failed, with the reason, until bytes come: see on_progress. */
-    if (!record_says(node, map, RECORD_FAILED, t->ns, t->name))
-      rc = tell(t, RECORD_UPDATING, NULL, NULL, NULL, err);
-    if (rc == OME_OK) {
-      rc = bring(t, &report, err);
-      if (rc != OME_OK)
-        return failed(t, err);
-      kube_record(a->recorder, t->model, false, "ModelDownloaded", "verified and in place on node %s", a->node);
-    }
+  if (report)
+    return tell(t, RECORD_READY, report, NULL, NULL, err);
+  uint64_t wait_ms = retries_wait_ms(a->retries, t->key, t->request_id, mono_ms(), &why);
+  if (wait_ms) {
+    *requeue_ms = wait_ms;
+    return has_failed ? OME_OK : tell(t, RECORD_FAILED, NULL, NULL, why.msg, err);
   }
-  return rc == OME_OK ? tell(t, RECORD_READY, report, NULL, NULL, err) : rc;
+  /* What failed stays Failed, with the reason, until bytes come: see on_progress. */
+  if (!has_failed)
+    rc = tell(t, RECORD_UPDATING, NULL, NULL, NULL, err);
+  if (rc != OME_OK)
+    return rc;
+  if (bring_and_describe(t, &report, err) != OME_OK)
+    return failed(t, requeue_ms, err);
+  retries_forget(a->retries, t->key);
+  kube_record(a->recorder, t->model, false, "ModelDownloaded", "verified and in place on node %s", a->node);
+  return tell(t, RECORD_READY, report, NULL, NULL, err);
 }
 
 /* Whether the cluster may have heard of the model from here.  A model that is going is not looked at again, and the
@@ -302,7 +371,8 @@ static int32_t was_told(const struct task *t, bool *out, struct ome_err *err) {
     map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
   if (rc != OME_OK && rc != OME_E_NOT_FOUND)
     return rc;
-  *out = json_get(json_at(map, "data"), t->key) || (label && meta_label(node, label)) || shelf_holds(&a->shelf, t->key);
+  *out = json_get(json_at(map, "data"), t->key) || (label && meta_label(node, label)) ||
+         model_store_holds(a->store, t->key);
   return OME_OK;
 }
 
@@ -314,8 +384,12 @@ static int32_t let_go(struct task *t, struct ome_err *err) {
 
   if (rc == OME_OK && told)
     rc = record_unlabel(&a->record, t->ns, t->name, err);
+  retries_forget(a->retries, t->key);
+  bool held = model_store_holds(a->store, t->key);
   if (rc == OME_OK)
-    rc = shelf_remove(&a->shelf, t->key, err);
+    rc = model_store_remove(a->store, t->key, err);
+  if (rc == OME_OK && held)
+    collect_garbage(a);
   return rc == OME_OK && told ? record_remove(&a->record, t->ns, t->name, err) : rc;
 }
 
@@ -334,14 +408,19 @@ static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err
   if (!decision.wanted)
     return let_go(t, err);
   t->uri = json_str(t->model, "spec.storage.storageUri", "");
-  t->path = shelf_path(&a->shelf, t->key, json_str(t->model, "spec.storage.path", ""));
+  const char *path = json_str(t->model, "spec.storage.path", "");
+  t->path = *path ? strdup(path) : str_printf("%s/models/%s", model_store_root(a->store), t->key);
+  t->request = request_of(t->model);
   (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
-  if (!t->path)
+  if (!t->path || !t->request)
+    return fail_memory(err);
+  t->request_id = str_printf("%s\n%s\n%s\n%s", t->uid, t->uri, t->path, t->request);
+  if (!t->request_id)
     return fail_memory(err);
   if (t->path[0] != '/' || !path_is_safe(t->path + 1))
     return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" is no plain absolute path", t->path);
   *requeue_ms = CHECK_AGAIN_MS;
-  return make_ready(t, err);
+  return make_ready(t, requeue_ms, err);
 }
 
 static int32_t reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
@@ -356,8 +435,32 @@ static int32_t reconcile(void *arg, const char *ns, const char *name, uint64_t *
     rc = OME_OK; /* the change that ended it is in the queue */
   json_unref(t.model);
   free(t.path);
+  free(t.request);
+  free(t.request_id);
   free(t.key);
   return rc;
+}
+
+/* ---- what the keeper asks -------------------------------------------------------------------------------------- */
+
+static bool models_are_listed(void *arg) {
+  struct agent *a = arg;
+
+  return kube_cache_wait(a->caches[WATCH_CLUSTER_MODELS], FIRST_LIST_MS) &&
+         kube_cache_wait(a->caches[WATCH_MODELS], FIRST_LIST_MS);
+}
+
+static bool is_model(void *arg, const char *ns, const char *name) {
+  struct agent *a = arg;
+  _cleanup_json_ struct json_object *o = kube_cache_get(a->caches[ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], ns, name);
+
+  return o != NULL;
+}
+
+static void look_again(void *arg, const char *ns, const char *name) {
+  struct agent *a = arg;
+
+  kube_queue_add(a->queue, ns, name);
 }
 
 /* ---- start and stop --------------------------------------------------------------------------------------------- */
@@ -414,7 +517,10 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
     rc = fail_memory(err);
   a->record = (struct record){cfg->client, a->node, a->ns};
   if (rc == OME_OK)
-    rc = shelf_open(cfg->store_dir, &a->shelf, err);
+    rc = model_store_open(cfg->store_dir, &a->store, err);
+  a->retries = retries_new();
+  if (rc == OME_OK && !a->retries)
+    rc = fail_memory(err);
   if (rc == OME_OK)
     rc = kube_recorder_new(a->client, "ome-agent", &a->recorder, err);
   const struct kube_queue_config queue = {
@@ -423,6 +529,10 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
     rc = kube_queue_new(&queue, &a->queue, err);
   if (rc == OME_OK)
     rc = start_watches(a, err);
+  const struct keeper_config keeper = {
+      .store = a->store, .synced = models_are_listed, .is_model = is_model, .look = look_again, .arg = a};
+  if (rc == OME_OK)
+    rc = keeper_start(&keeper, &a->keeper, err);
   if (rc != OME_OK) {
     agent_stop(a);
     return rc;
@@ -438,12 +548,14 @@ void agent_stop(struct agent *a) {
   if (!a)
     return;
   atomic_store(&a->stopping, true);
+  keeper_stop(a->keeper);
   kube_queue_stop(a->queue);             /* workers read the caches, and events go into the queue */
   for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
     kube_cache_free(a->caches[i]);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);
-  shelf_close(&a->shelf);
+  model_store_close(a->store);
+  retries_freep(&a->retries);
   free(a->node);
   free(a->ns);
   free(a->node_selector);

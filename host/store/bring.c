@@ -215,6 +215,7 @@ static struct json_object *new_reference(const struct store_job *job, struct jso
   if (!before)
     before = json_str(old, "path", NULL);
   (void)json_set_str(o, "uri", job->uri);
+  (void)json_set_str(o, "request", job->request ? job->request : "");
   (void)json_set_str(o, "path", job->path);
   (void)json_set_bool(o, "owned", job->owned);
   (void)json_set_bool(o, "complete", false);

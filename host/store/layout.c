@@ -15,11 +15,16 @@
 
 int32_t layout_check_place(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
   _cleanup_json_ struct json_object *old = reference_read(s, job->name);
+  _cleanup_free_ char *models = path_join(s->root, "models/");
   size_t root = strlen(s->root);
 
   if (job->path[0] != '/' || !path_is_safe(job->path + 1))
     return fail(err, OME_E_INVALID, "publish: %.200s: is no plain absolute path", job->path);
-  if (strncmp(job->path, s->root, root) == 0 && (job->path[root] == '\0' || !job->owned))
+  if (!models)
+    return fail_memory(err);
+  if (job->owned && has_prefix(job->path, models)) /* nobody else's */
+    return OME_OK;
+  if (has_prefix(job->path, s->root) && (job->path[root] == '\0' || job->path[root] == '/'))
     return fail(err, OME_E_INVALID, "publish: %.200s: is inside the store; choose another folder", job->path);
   if (!job->owned || streq(json_str(old, "path", NULL), job->path) || rmdir(job->path) == 0 || errno == ENOENT)
     return OME_OK;

@@ -5,6 +5,7 @@
  *   ROOT/manifests/<id>.json        the files of a model: paths, sizes, digests
  *   ROOT/references/<name>.json     who has which manifest where; its time is that of the last use
  *   ROOT/staging/<name>/            what is being brought for a name: session, files/, files.ledger
+ *   ROOT/models/                    for folders of models that have no place of their own
  *   ROOT/lock                       taken for moments: to plan, to move a content in, to collect garbage
  *
  * A model's own folder holds hard links to blobs, or copies where it is on another file system.  All state is in these
@@ -31,6 +32,7 @@ int32_t model_store_destroy(struct model_store *s, struct ome_err *err);
 struct store_job {
   const char *name; /* of the reference: letters, digits, '.', '-', '_' */
   const char *uri;
+  const char *request;       /* what else it was asked with, kept with the reference; may be NULL */
   const char *path;          /* the model's folder, absolute */
   bool owned;                /* it holds nothing else: strangers are removed, and the folder with the reference */
   bool partial;              /* the manifest is a part of what the URI has: what is there of the rest stays */
@@ -51,7 +53,7 @@ struct store_job {
 int32_t model_store_bring(struct model_store *s, const struct store_job *job, struct ome_err *err);
 
 /* The reference NAME when it is of URI at PATH and every file there is as it was verified; NULL: not so; new.
- * {uri, path, owned, revision, manifest, complete, report} */
+ * {uri, request, path, owned, revision, manifest, complete, report} */
 struct json_object *model_store_find(struct model_store *s, const char *name, const char *uri, const char *path);
 /* The reference NAME, whole or not, and the files that it has; NULL: none; new. */
 struct json_object *model_store_reference(struct model_store *s, const char *name, struct manifest *out);

@@ -13,8 +13,10 @@
 #include "os/file.h"
 #include "transfer/http_service.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -341,6 +343,63 @@ static void follows_the_node(void **state) {
   drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "z");
 }
 
+/* Two models of one repository are one set of bytes; one of them goes while the agent is not there. */
+static void shares_and_sweeps(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+  _cleanup_free_ char *one = str_printf("%s/store/models/clusterbasemodel.s1/one.gguf", s->dir);
+  _cleanup_free_ char *two = str_printf("%s/store/models/clusterbasemodel.s2/one.gguf", s->dir);
+  struct stat a;
+  struct stat b;
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("s1", "org/one", ""));
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("s2", "org/one", ""));
+  await(s, "s1", "Ready");
+  await(s, "s2", "Ready");
+  assert_int_equal(stat(one, &a), 0);
+  assert_int_equal(stat(two, &b), 0);
+  assert_int_equal(a.st_ino, b.st_ino);
+  agent_stop(s->agent);
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "s1");
+  start_agent(s);
+  await(s, "s1", NULL);
+  for (uint64_t end = mono_ms() + DEADLINE_MS; file_exists(one) && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  assert_false(file_exists(one));
+  assert_true(file_exists(two));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "s2");
+  await(s, "s2", NULL);
+}
+
+/* A byte that changes on the disk without a trace is found at the next start, and the file is whole again. */
+static void heals_a_flipped_bit(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+  _cleanup_free_ char *path = str_printf("%s/store/models/clusterbasemodel.b/one.gguf", s->dir);
+  struct stat st;
+  char byte = 'X';
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("b", "org/one", ""));
+  await(s, "b", "Ready");
+  agent_stop(s->agent);
+  assert_int_equal(stat(path, &st), 0);
+  assert_int_equal(chmod(path, 0644), 0);
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  assert_int_equal(pwrite(fd, &byte, 1, 0), 1);
+  const struct timespec times[] = {st.st_atim, st.st_mtim};
+  assert_int_equal(futimens(fd, times), 0);
+  start_agent(s);
+  for (uint64_t end = mono_ms() + DEADLINE_MS; byte != 'G' && mono_ms() < end;) {
+    (void)nanosleep(&pause, NULL);
+    assert_int_equal(pread(fd, &byte, 1, 0), 1);
+  }
+  assert_int_equal(byte, 'G');
+  (void)close(fd);
+  await(s, "b", "Ready");
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "b");
+  await(s, "b", NULL);
+}
+
 static void says_why_it_failed_and_recovers(void **state) {
   struct stand *s = *state;
 
@@ -363,6 +422,8 @@ int main(void) {
       cmocka_unit_test(moves_with_the_path),
       cmocka_unit_test(lets_go),
       cmocka_unit_test(follows_the_node),
+      cmocka_unit_test(shares_and_sweeps),
+      cmocka_unit_test(heals_a_flipped_bit),
       cmocka_unit_test(says_why_it_failed_and_recovers),
   };
 

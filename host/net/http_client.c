@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_IDLE 64u               /* easy handles kept for the next fetch */
 #define UPLOAD_BUFFER (256L << 10) /* bytes of a body that a connection holds at a time */
 
 /* A fetch belongs to the client's thread once it was handed over; until then to the caller. */
@@ -40,6 +41,8 @@ struct http_client {
   struct {
     pthread_mutex_t lock;
     struct http_fetch *waiting;
+    CURL *idle[MAX_IDLE];
+    size_t nidle;
     bool stop, cancels;
   } shared;
 };
@@ -48,10 +51,34 @@ static void curl_once(void) {
   (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* A handle that was used before is cheaper than a new one; NULL: out of memory. */
+static CURL *take_easy(struct http_client *c) {
+  CURL *easy = NULL;
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  if (c->shared.nidle)
+    easy = c->shared.idle[--c->shared.nidle];
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return easy ? easy : curl_easy_init();
+}
+
+static void give_easy(struct http_client *c, CURL *easy) {
+  if (!easy)
+    return;
+  curl_easy_reset(easy);
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool keep = c->shared.nidle < MAX_IDLE;
+  if (keep)
+    c->shared.idle[c->shared.nidle++] = easy;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (!keep)
+    curl_easy_cleanup(easy);
+}
+
 static void fetch_free(struct http_fetch *f) {
   if (!f)
     return;
-  curl_easy_cleanup(f->easy);
+  give_easy(f->client, f->easy);
   curl_slist_free_all(f->headers);
   buf_fini(&f->head);
   free(f->method);
@@ -160,16 +187,6 @@ static int on_seek(void *arg, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
-static int on_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-  struct http_fetch *f = arg;
-
-  (void)a;
-  (void)b;
-  (void)c;
-  (void)d;
-  return atomic_load(&f->cancelled);
-}
-
 /* ---- the client's thread -------------------------------------------------------------------------------------- */
 
 static int32_t code_of_curl(CURLcode rc) {
@@ -198,10 +215,11 @@ static void finish(struct http_fetch *f, CURLcode result) {
 
   if (result == CURLE_OK)
     tell_head(f);
+  int shown = (int)strcspn(f->url, "?"); /* signatures are secrets */
   if (atomic_load(&f->cancelled) || f->refused)
-    rc = fail(&err, OME_E_CANCELLED, "%s %s: cancelled", f->method, f->url);
+    rc = fail(&err, OME_E_CANCELLED, "%s %.*s: cancelled", f->method, shown, f->url);
   else if (result != CURLE_OK)
-    rc = fail(&err, code_of_curl(result), "%s %s: %s", f->method, f->url,
+    rc = fail(&err, code_of_curl(result), "%s %.*s: %s", f->method, shown, f->url,
               f->curl_error[0] ? f->curl_error : curl_easy_strerror(result));
   f->ops->on_done(f->arg, rc, &err);
   fetch_free(f);
@@ -265,6 +283,13 @@ static void end_complete(struct http_client *c) {
   }
 }
 
+static bool has_waiting(struct http_client *c) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool waiting = c->shared.waiting != NULL;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return waiting;
+}
+
 /* Takes what other threads asked for; whether to go on. */
 static bool take_orders(struct http_client *c, bool *cancels) {
   bool go_on;
@@ -290,7 +315,8 @@ static void *drive(void *arg) {
     (void)curl_multi_perform(c->multi, &running);
     end_complete(c);
     /* Without transfers nothing but a wake-up can happen; libcurl shortens the wait to its own timers. */
-    (void)curl_multi_poll(c->multi, NULL, 0, 3600 * 1000, NULL);
+    if (!has_waiting(c))
+      (void)curl_multi_poll(c->multi, NULL, 0, 3600 * 1000, NULL);
   }
   start_waiting(c);
   end_cancelled(c, true);
@@ -335,6 +361,8 @@ void http_client_free(struct http_client *c) {
   (void)pthread_mutex_unlock(&c->shared.lock);
   (void)curl_multi_wakeup(c->multi);
   (void)pthread_join(c->thread, NULL);
+  while (c->shared.nidle)
+    curl_easy_cleanup(c->shared.idle[--c->shared.nidle]);
   (void)curl_multi_cleanup(c->multi);
   (void)pthread_mutex_destroy(&c->shared.lock);
   free(c->user_agent);
@@ -392,7 +420,19 @@ static bool rename_server(struct http_fetch *f) {
   return ok;
 }
 
+/* The variables that OpenSSL's own programs, and most others, look at; libcurl does not. */
+static void set_trust(CURL *easy) {
+  const char *file = getenv("SSL_CERT_FILE"), *folder = getenv("SSL_CERT_DIR");
+
+  if (file && *file)
+    (void)curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+  if (folder && *folder)
+    (void)curl_easy_setopt(easy, CURLOPT_CAPATH, folder);
+}
+
 static bool set_tls(struct http_fetch *f, const struct http_tls *tls) {
+  if (!tls || !tls->ca_pem)
+    set_trust(f->easy);
   if (!tls)
     return true;
   if (!keep(&f->ca_pem, tls->ca_pem) || !keep(&f->cert_pem, tls->cert_pem) || !keep(&f->key_pem, tls->key_pem) ||
@@ -501,6 +541,23 @@ static bool add_headers(struct http_fetch *f, const struct http_request *req) {
   return add_header(f, "Expect:"); /* no pause before a body */
 }
 
+static void set_connection(struct http_fetch *f, const struct http_request *req) {
+  (void)curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_ERRORBUFFER, f->curl_error);
+  (void)curl_easy_setopt(f->easy, CURLOPT_NOSIGNAL, 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_TCP_NODELAY, 1L);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HTTP_VERSION,
+                         (long)(req->multiplex ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  (void)curl_easy_setopt(f->easy, CURLOPT_PIPEWAIT, req->multiplex ? 1L : 0L);
+  if (req->buffer_bytes)
+    (void)curl_easy_setopt(f->easy, CURLOPT_BUFFERSIZE, (long)req->buffer_bytes);
+  (void)curl_easy_setopt(f->easy, CURLOPT_USERAGENT, f->client->user_agent);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_header);
+  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f);
+  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
+  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
+}
+
 static bool set_up(struct http_fetch *f, const struct http_request *req) {
   bool ok = keep(&f->method, req->method ? req->method : "GET") && keep(&f->url, req->url) &&
             keep(&f->proxy, req->proxy) && set_tls(f, req->tls);
@@ -514,19 +571,7 @@ static bool set_up(struct http_fetch *f, const struct http_request *req) {
   if (!ok)
     return false;
   (void)curl_easy_setopt(f->easy, CURLOPT_URL, f->url);
-  (void)curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
-  (void)curl_easy_setopt(f->easy, CURLOPT_ERRORBUFFER, f->curl_error);
-  (void)curl_easy_setopt(f->easy, CURLOPT_NOSIGNAL, 1L);
-  (void)curl_easy_setopt(f->easy, CURLOPT_TCP_NODELAY, 1L);
-  (void)curl_easy_setopt(f->easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-  (void)curl_easy_setopt(f->easy, CURLOPT_USERAGENT, f->client->user_agent);
-  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_header);
-  (void)curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f);
-  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
-  (void)curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
-  (void)curl_easy_setopt(f->easy, CURLOPT_NOPROGRESS, 0L);
-  (void)curl_easy_setopt(f->easy, CURLOPT_XFERINFOFUNCTION, on_tick);
-  (void)curl_easy_setopt(f->easy, CURLOPT_XFERINFODATA, f);
+  set_connection(f, req);
   if (f->proxy)
     (void)curl_easy_setopt(f->easy, CURLOPT_PROXY, f->proxy);
   set_limits(f->easy, req);
@@ -547,7 +592,7 @@ struct http_fetch *http_fetch_start(struct http_client *c, const struct http_req
   f->ops = ops;
   f->arg = arg;
   buf_init(&f->head, 256 * 1024);
-  f->easy = curl_easy_init();
+  f->easy = take_easy(c);
   if (!f->easy || !set_up(f, req)) {
     fetch_free(f);
     return NULL;
@@ -556,7 +601,8 @@ struct http_fetch *http_fetch_start(struct http_client *c, const struct http_req
   f->next = c->shared.waiting;
   c->shared.waiting = f;
   (void)pthread_mutex_unlock(&c->shared.lock);
-  (void)curl_multi_wakeup(c->multi);
+  if (!pthread_equal(pthread_self(), c->thread)) /* that one looks before it waits */
+    (void)curl_multi_wakeup(c->multi);
   return f;
 }
 

@@ -45,6 +45,8 @@ struct http_request {
   const char *credentials;     /* with it: "ACCESS-KEY:SECRET-KEY"; copied; secret */
   const struct http_tls *tls;  /* copied */
   const char *proxy;           /* NULL: environment; "": none */
+  uint32_t buffer_bytes;       /* received at a time, at most 10 MiB; 0: 16 KiB */
+  bool multiplex;              /* over TLS: HTTP/2 where the server has it, many requests on one connection */
   uint32_t connect_timeout_ms; /* 0: 10 s */
   uint32_t timeout_ms;         /* whole transfer; 0: none */
   uint32_t stall_timeout_ms;   /* no byte for this long; 0: 60 s; UINT32_MAX: never (watches, logs) */

@@ -1,37 +1,42 @@
-/* The driver: which piece next, what became of it, when to give up.  It runs on the caller's thread; requests run on
- * the HTTP client's, reading back and read() of plugins on the checkers'. */
-#include "transfer/internal.h"
-
+/* The driver: opens files, decides what becomes of failures, reports, and knows when it is over. */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "os/file.h"
-#include "transfer/digest.h"
+#include "transfer/internal.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 
-#define CHECKERS 2
-#define TICK_MS 250u
+#define TICK_MS 50u
 #define PROGRESS_MS 500u
-#define READ_PIECE ((uint64_t)8 << 20)
-#define OPEN_FILES 16u /* files that pieces are fetched of at a time */
+#define FIRST_CONNECTIONS 4u
+#define DEFAULT_CONNECTIONS 16u
+#define MAX_RESTARTS 4u
+#define LONGEST_WAIT_MS 120000u /* a server that wants more is for the caller to come back to */
+
+bool engine_stopped(void *arg) {
+  struct engine *e = arg;
+
+  return atomic_load(&e->stop);
+}
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
-static void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message) {
-  uint64_t bytes = atomic_load(&e->bytes), total = e->job->manifest->total_bytes;
+void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message) {
+  uint64_t bytes = atomic_load(&e->bytes), total = e->job->manifest->total_bytes + atomic_load(&e->learnt);
   struct transfer_event event = {.type = type,
                                  .file = file,
                                  .message = message,
                                  .bytes = bytes < total ? bytes : total,
                                  .total_bytes = total,
-                                 .files = e->nverified,
+                                 .files = atomic_load(&e->nverified),
                                  .total_files = (uint32_t)e->nitems,
                                  .bytes_per_second = e->rate,
                                  .eta_ms = UINT64_MAX};
@@ -56,105 +61,7 @@ static void tick(struct engine *e) {
   tell(e, TRANSFER_PROGRESS, NULL, NULL);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
-
-static int32_t make_folders(const struct engine *e, const char *path, struct ome_err *err) {
-  const char *slash = strrchr(path, '/');
-  _cleanup_free_ char *folder = slash ? str_copy(path, (size_t)(slash - path)) : NULL;
-  _cleanup_free_ char *full = folder ? path_join(e->job->dir, folder) : NULL;
-
-  if (!slash)
-    return OME_OK;
-  return full ? dir_make(full, 0755, err) : fail_memory(err);
-}
-
-static int32_t open_item(struct engine *e, struct item *it, struct ome_err *err) {
-  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
-
-  if (it->fd >= 0)
-    return OME_OK;
-  if (!full)
-    return fail_memory(err);
-  int32_t rc = make_folders(e, it->file->path, err);
-  if (rc != OME_OK)
-    return rc;
-  it->fd = open(full, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (it->fd < 0)
-    return fail_errno(err, "open", full);
-  /* Room is taken now, where the file system can: better to fail here than after an hour. */
-  if (it->file->size && fallocate(it->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)it->file->size) != 0 && errno == ENOSPC)
-    return fail(err, OME_E_NO_SPACE, "fetch: %.200s: no space for its %" PRIu64 " bytes in %.120s; free some",
-                it->file->path, it->file->size, e->job->dir);
-  return ftruncate(it->fd, (off_t)it->file->size) == 0 ? OME_OK : fail_errno(err, "set size", full);
-}
-
-static void close_item(struct item *it) {
-  if (it->fd >= 0)
-    (void)close(it->fd);
-  it->fd = -1;
-}
-
-static uint64_t piece_len(const struct item *it, uint64_t index) {
-  uint64_t at = index * it->piece;
-
-  return it->file->size - at < it->piece ? it->file->size - at : it->piece;
-}
-
-/* Everything of the file is absent again; it may come in one piece now. */
-static int32_t reset_item(struct engine *e, struct item *it, struct ome_err *err) {
-  for (uint64_t i = 0; i < it->npieces; i++)
-    if (it->state[i] == PIECE_DONE)
-      (void)atomic_fetch_sub(&e->bytes, piece_len(it, i));
-  if (atomic_load(&it->whole))
-    it->piece = it->file->size ? it->file->size : 1;
-  it->npieces = piece_count(it->file->size, it->piece);
-  memset(it->state, PIECE_ABSENT, it->npieces);
-  it->ndone = it->next = 0;
-  it->etag[0] = '\0';
-  it->phase = PHASE_FETCH;
-  atomic_store(&it->restart, false);
-  return ledger_restart(e->ledger, it->file, it->piece, err);
-}
-
-static bool has_size(const struct engine *e, const struct item *it) {
-  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
-  struct stat st;
-
-  return full && lstat(full, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == it->file->size;
-}
-
-static int32_t prepare_item(struct engine *e, struct item *it, struct ome_err *err) {
-  const uint8_t *done = NULL;
-  const char *sha256 = NULL;
-
-  it->fd = -1;
-  it->piece = e->job->piece_bytes ? e->job->piece_bytes : (uint64_t)16 << 20;
-  if (it->file->range_bytes)
-    it->piece = it->file->range_bytes < (64u << 10) ? 64u << 10 : it->file->range_bytes;
-  int32_t rc = ledger_file(e->ledger, it->file, &it->piece, &done, &sha256, err);
-  if (rc != OME_OK)
-    return rc;
-  it->npieces = piece_count(it->file->size, it->piece);
-  it->state = calloc(it->npieces, 1);
-  if (!it->state)
-    return fail_memory(err);
-  /* The ledger outlives files that were moved away or removed; a new one of full size must not pass for them. */
-  if (!has_size(e, it))
-    return ledger_restart(e->ledger, it->file, it->piece, err);
-  if (*sha256) {
-    memcpy(it->file->sha256, sha256, sizeof(it->file->sha256));
-    it->phase = PHASE_DONE;
-    e->nverified++;
-    (void)atomic_fetch_add(&e->bytes, it->file->size);
-    return OME_OK;
-  }
-  for (uint64_t i = 0; i < it->npieces; i++) {
-    it->state[i] = done[i] ? PIECE_DONE : PIECE_ABSENT;
-    it->ndone += done[i];
-    (void)atomic_fetch_add(&e->bytes, done[i] ? piece_len(it, i) : 0);
-  }
-  return OME_OK;
-}
+/* ---- room -------------------------------------------------------------------------------------------------------- */
 
 static int32_t check_space(const struct engine *e, struct ome_err *err) {
   uint64_t have = atomic_load(&e->bytes), total = e->job->manifest->total_bytes;
@@ -164,12 +71,12 @@ static int32_t check_space(const struct engine *e, struct ome_err *err) {
 
   if (statvfs(e->job->dir, &vfs) != 0)
     return fail_errno(err, "look at", e->job->dir);
-  /* Space that an earlier attempt took for itself is not free and not needed again: the files say so themselves. */
   uint64_t room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-  for (size_t i = 0; i < e->nitems; i++) {
+  /* Space that an earlier attempt took for itself is not free and not needed again: the files say so themselves. */
+  for (size_t i = 0; need > room && i < e->nitems; i++) {
     _cleanup_free_ char *full = path_join(e->job->dir, e->items[i].file->path);
     struct stat st;
-    if (full && e->items[i].ndone < e->items[i].npieces && lstat(full, &st) == 0)
+    if (full && e->items[i].phase == PHASE_NEW && lstat(full, &st) == 0)
       room += (uint64_t)st.st_blocks * 512;
   }
   if (need <= room)
@@ -179,259 +86,106 @@ static int32_t check_space(const struct engine *e, struct ome_err *err) {
   return fail(err, OME_E_NO_SPACE, "fetch: %s: needs %s and has %s; free some space", e->job->dir, wanted, there);
 }
 
-/* ---- checkers ---------------------------------------------------------------------------------------------------- */
+/* ---- opening and launching --------------------------------------------------------------------------------------- */
 
-struct reading {
-  struct engine *e;
-  struct item *it;
-  uint64_t at;
-  struct ome_err err;
-};
-
-static int32_t on_bytes(struct ome_byte_sink *s, const void *data, uint64_t len) {
-  struct reading *r = s->ctx;
-
-  if (atomic_load(&r->e->stop))
-    return fail(&r->err, OME_E_CANCELLED, "fetch: %.200s: stopped", r->it->file->path);
-  if (len > r->it->file->size - r->at)
-    return fail(&r->err, OME_E_CORRUPT, "fetch: %.200s: longer than listed", r->it->file->path);
-  int32_t rc = write_at(r->it->fd, r->it->file->path, data, (size_t)len, r->at, &r->err);
-  if (rc == OME_OK) {
-    r->at += len;
-    (void)atomic_fetch_add(&r->e->bytes, len);
-  }
-  return rc;
+/* As many files as keep all flights busy are open, no more: the rest waits as names. */
+static bool wants_more_locked(const struct engine *e) {
+  return e->next_new < e->nitems && e->nopen < MAX_OPEN && e->nabsent < 2 * e->nflights;
 }
 
-static bool is_stopped(void *arg) {
-  struct engine *e = arg;
+static int32_t open_next_locked(struct engine *e, struct ome_err *err) {
+  struct item *it = &e->items[e->next_new++];
 
-  return atomic_load(&e->stop);
-}
-
-/* A file that has no address: through the plugin's read(). */
-static int32_t read_item(struct engine *e, struct item *it, struct ome_err *err) {
-  struct reading r = {.e = e, .it = it};
-  struct ome_byte_sink sink = {.struct_size = sizeof(sink), .ctx = &r, .write = on_bytes};
-  const struct plugin_call call = {.cancelled = is_stopped, .arg = e};
-  const struct ome_model_file view = manifest_view(it->file);
-
-  while (r.at < it->file->size) {
-    uint64_t before = r.at;
-    uint64_t len = it->file->size - r.at < READ_PIECE ? it->file->size - r.at : READ_PIECE;
-    int32_t rc = plugin_storage_read(e->job->plugin, &call, e->job->ref, &view, r.at, len, &sink, err);
-    if (r.err.code != OME_OK)
-      *err = r.err;
-    if (rc != OME_OK || r.err.code != OME_OK)
-      return r.err.code != OME_OK ? r.err.code : rc;
-    if (r.at == before)
-      return fail(err, OME_E_CORRUPT, "fetch: %.200s: ends after %" PRIu64 " of %" PRIu64 " bytes", it->file->path,
-                  r.at, it->file->size);
-  }
-  return OME_OK;
-}
-
-static int32_t check_item(struct engine *e, struct item *it, struct ome_err *err) {
-  const struct manifest_file *f = it->file;
-  char wanted[65];
-  int32_t rc = f->url ? OME_OK : read_item(e, it, err);
-
-  if (rc == OME_OK)
-    rc = digest_file(it->fd, f, is_stopped, e, it->file->sha256, wanted, &it->file->sums, err);
-  if (rc == OME_OK)
-    rc = digest_compare(f, wanted, err);
-  if (rc == OME_OK && fdatasync(it->fd) != 0)
-    rc = fail_errno(err, "sync", f->path);
-  return rc;
-}
-
-static void *checker(void *arg) {
-  struct engine *e = arg;
-
-  (void)pthread_mutex_lock(&e->lock);
-  while (!atomic_load(&e->stop)) {
-    struct item *it = e->checks;
-    if (!it) {
-      (void)pthread_cond_wait(&e->work, &e->lock);
-      continue;
-    }
-    struct ome_err err = ERR_INIT;
-    e->checks = it->next_check;
-    (void)pthread_mutex_unlock(&e->lock);
-    int32_t rc = check_item(e, it, &err);
-    (void)pthread_mutex_lock(&e->lock);
-    it->verdict = rc;
-    it->err = err;
-    it->checked = true;
-    (void)pthread_cond_signal(&e->landed);
-  }
-  (void)pthread_mutex_unlock(&e->lock);
-  return NULL;
-}
-
-static void queue_check(struct engine *e, struct item *it) {
-  struct item **end = &e->checks;
-
-  it->phase = PHASE_CHECK;
-  (void)pthread_mutex_lock(&e->lock);
-  it->checked = false;
-  it->next_check = NULL;
-  while (*end)
-    end = &(*end)->next_check;
-  *end = it;
-  (void)pthread_cond_signal(&e->work);
-  (void)pthread_mutex_unlock(&e->lock);
-}
-
-/* ---- headers ----------------------------------------------------------------------------------------------------- */
-
-static void drop_parts(struct item *it) {
-  request_headers_fini(&it->parts);
-  it->has_parts = false;
-}
-
-struct asking {
-  struct item *it;
-  struct ome_err err; /* of ours: what the plugin makes of it is less precise */
-};
-
-static int32_t on_pair(struct ome_kv_sink *s, const char *key, const char *value) {
-  struct asking *a = s->ctx;
-
-  return request_headers_add(&a->it->parts, key, value, &a->err);
-}
-
-/* Asks the plugin how to make requests for IT, when it has not said so or what it said runs out. */
-static int32_t get_parts(struct engine *e, struct item *it, struct ome_err *err) {
-  struct asking a = {.it = it};
-  struct ome_kv_sink sink = {.struct_size = sizeof(sink), .ctx = &a, .kv = on_pair};
-  const struct plugin_call call = {.timeout_ms = 60000, .cancelled = e->job->cancelled, .arg = e->job->arg};
-  const struct ome_model_file view = manifest_view(it->file);
-
-  if (it->has_parts && it->parts_end_ms && mono_ms() >= it->parts_end_ms)
-    drop_parts(it);
-  if (it->has_parts || !e->job->plugin)
+  if (it->phase != PHASE_NEW)
     return OME_OK;
-  int32_t rc = plugin_storage_headers(e->job->plugin, &call, e->job->ref, &view, &sink, err);
-  if (a.err.code != OME_OK) {
-    *err = a.err;
-    rc = a.err.code;
-  }
-  if (rc != OME_OK && rc != OME_E_UNSUPPORTED)
-    return fail_prefix(err, "fetch: %.200s", it->file->path);
-  err_clear(err);
-  it->has_parts = true;
-  it->parts_end_ms = it->parts.expires_ms ? mono_ms() + it->parts.expires_ms : 0;
-  return OME_OK;
-}
-
-/* ---- launching --------------------------------------------------------------------------------------------------- */
-
-static bool has_absent(struct item *it) {
-  while (it->next < it->npieces && it->state[it->next] != PIECE_ABSENT)
-    it->next++;
-  return it->next < it->npieces;
-}
-
-static uint32_t flights_of(const struct engine *e, const struct item *it) {
-  return it->file->max_conns ? it->file->max_conns : e->nflights;
-}
-
-/* The next file with a piece to fetch; NULL: none for now.  Files that need no request are sent to be checked. */
-static struct item *next_item(struct engine *e, int32_t *rc, struct ome_err *err) {
-  uint32_t open = 0;
-
-  while (e->first_open < e->nitems && e->items[e->first_open].phase == PHASE_DONE)
-    e->first_open++;
-  for (size_t i = e->first_open; i < e->nitems && open < OPEN_FILES; i++) {
-    struct item *it = &e->items[i];
-    open += it->phase != PHASE_DONE;
-    if (it->phase != PHASE_FETCH)
-      continue;
-    if (atomic_load(&it->restart) && it->flying == 0 && (*rc = reset_item(e, it, err)) != OME_OK)
-      return NULL;
-    if (!it->file->url || it->ndone == it->npieces || it->file->size == 0) {
-      *rc = open_item(e, it, err);
-      if (*rc != OME_OK)
-        return NULL;
-      queue_check(e, it);
-    } else if (!atomic_load(&it->restart) && it->flying < flights_of(e, it) && has_absent(it)) {
-      return it;
-    }
-  }
-  return NULL;
-}
-
-static int32_t launch_piece(struct engine *e, struct flight *f, struct item *it, struct ome_err *err) {
-  int32_t rc = open_item(e, it, err);
-
-  if (rc == OME_OK)
-    rc = get_parts(e, it, err);
+  (void)pthread_mutex_unlock(&e->lock);
+  int32_t rc = item_open(e, it, err);
+  (void)pthread_mutex_lock(&e->lock);
+  if (rc == OME_OK && item_is_stale(e, it) && !item_is_whole(it) && !it->local)
+    rc = item_refresh_locked(e, it, err);
   if (rc != OME_OK)
     return rc;
-  f->item = it;
-  f->index = it->next;
-  f->at = it->next * it->piece;
-  f->end = f->at + piece_len(it, it->next);
-  f->attempts = 0;
-  it->state[it->next] = PIECE_FLYING;
-  it->flying++;
-  flight_start(f);
+  it->phase = PHASE_OPEN;
+  e->open[e->nopen++] = it;
+  e->nabsent += it->npieces - it->ndone;
+  if (it->local || it->ndone)
+    (void)pthread_cond_signal(&e->work);
   return OME_OK;
 }
 
-/* Free flights take the next pieces; those that wait for their time go on. */
-static int32_t launch(struct engine *e, struct ome_err *err) {
-  uint64_t now = mono_ms();
+/* Tries are counted by file: all its flights see the same change. */
+static int32_t restart_locked(struct engine *e, struct item *it, struct ome_err *err) {
+  struct ome_err why = it->err;
+
+  if (++it->corrupt > MAX_RESTARTS) {
+    *err = why;
+    return err->code;
+  }
+  int32_t rc = item_reset_locked(e, it, err);
+  (void)pthread_mutex_unlock(&e->lock);
+  tell(e, TRANSFER_RETRY, it->file->path, why.msg);
+  (void)pthread_mutex_lock(&e->lock);
+  return rc;
+}
+
+/* What open files wait for and only the driver does. */
+static int32_t tend_locked(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
-  for (uint32_t i = 0; rc == OME_OK && i < e->nflights; i++) {
+  for (size_t i = 0; rc == OME_OK && i < e->nopen; i++) {
+    struct item *it = e->open[i];
+    if (atomic_load(&it->restart) && it->flying == 0 && !it->busy)
+      rc = restart_locked(e, it, err);
+    else if (!it->checked && !it->local && !item_is_whole(it) && item_is_stale(e, it))
+      rc = item_refresh_locked(e, it, err);
+  }
+  return rc;
+}
+
+static void launch_locked(struct engine *e) {
+  uint64_t now = mono_ms();
+
+  for (uint32_t i = 0; i < e->nflights; i++) {
     struct flight *f = &e->flights[i];
-    (void)pthread_mutex_lock(&e->lock);
-    enum flight_state state = f->state;
-    (void)pthread_mutex_unlock(&e->lock);
-    if (state == FLIGHT_WAITING && f->not_before_ms <= now) {
-      rc = get_parts(e, f->item, err);
-      if (rc == OME_OK)
-        flight_start(f);
-    } else if (state == FLIGHT_FREE) {
-      struct item *it = next_item(e, &rc, err);
-      if (rc == OME_OK && !it)
-        continue;
-      if (rc == OME_OK)
-        rc = launch_piece(e, f, it, err);
-    }
+    if (f->state == FLIGHT_WAITING && atomic_load(&f->item->restart))
+      flight_free_locked(f, PIECE_ABSENT);
+    else if (f->state == FLIGHT_WAITING && f->not_before_ms <= now && !item_is_stale(e, f->item) &&
+             now >= f->item->host->held_until_ms)
+      flight_start_locked(f);
+    else if (f->state == FLIGHT_FREE)
+      flight_launch_locked(f);
+  }
+}
+
+static int32_t work_locked(struct engine *e, struct ome_err *err) {
+  int32_t rc = tend_locked(e, err);
+
+  launch_locked(e);
+  while (rc == OME_OK && wants_more_locked(e)) {
+    rc = open_next_locked(e, err);
+    if (rc == OME_OK && e->nabsent)
+      launch_locked(e);
   }
   return rc;
 }
 
 /* ---- landing ----------------------------------------------------------------------------------------------------- */
 
-static void free_flight(struct engine *e, struct flight *f, enum piece_state state) {
-  struct item *it = f->item;
-
-  it->state[f->index] = (uint8_t)state;
-  it->flying--;
-  if (state == PIECE_DONE) {
-    it->ndone++;
-  } else {
-    (void)atomic_fetch_sub(&e->bytes, f->at - f->index * it->piece);
-    it->next = f->index < it->next ? f->index : it->next;
-  }
-  (void)pthread_mutex_lock(&e->lock);
-  f->state = FLIGHT_FREE;
-  (void)pthread_mutex_unlock(&e->lock);
-}
-
-static const char *advice(int32_t code) {
-  switch (code) {
+static const char *advice(const struct flight *f) {
+  if (f->disk)
+    return f->rc == OME_E_NO_SPACE ? "; free some space and try again" : "; check the disk and its file system";
+  switch (f->rc) {
   case OME_E_DENIED:
-    return "; give a token that may read it, or accept the model's terms on the hub";
+    return f->status ? "; give a token that may read it, or accept the model's terms on the hub"
+                     : "; check the server's name, its certificate and this machine's CA certificates";
   case OME_E_NOT_FOUND:
     return "; check the name, the revision and whether the file was removed";
   case OME_E_BUSY:
     return "; the server limits the rate, try later or with a token";
+  case OME_E_INVALID:
+    return "; check the address";
   case OME_E_UNAVAILABLE:
+  case OME_E_DEADLINE:
     return "; the server or the way to it is in trouble, try again later";
   default:
     return "";
@@ -441,7 +195,7 @@ static const char *advice(int32_t code) {
 static int32_t give_up(const struct flight *f, struct ome_err *err) {
   *err = f->err;
   size_t used = strlen(err->msg);
-  (void)snprintf(err->msg + used, sizeof(err->msg) - used, "%s", advice(f->rc));
+  (void)snprintf(err->msg + used, sizeof(err->msg) - used, "%s", advice(f));
   return err->code;
 }
 
@@ -458,112 +212,80 @@ uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms) {
 }
 
 /* Failed, but not for good: waits in its place.  What it has written stays. */
-static void wait_again(struct engine *e, struct flight *f) {
+static void wait_again_locked(struct engine *e, struct flight *f) {
   char message[sizeof(f->err.msg)];
   uint64_t ms = back_off_ms(f->attempts, f->err.retry_after_ms);
 
   (void)snprintf(message, sizeof(message), "%.400s; again in %.1f s", f->err.msg, (double)ms / 1000);
   f->not_before_ms = mono_ms() + ms;
-  (void)pthread_mutex_lock(&e->lock);
+  if (f->status == 429 || f->status == 503)
+    pace_too_many(f->item->host, f->not_before_ms);
   f->state = FLIGHT_WAITING;
   (void)pthread_mutex_unlock(&e->lock);
   tell(e, TRANSFER_RETRY, f->item->file->path, message);
+  (void)pthread_mutex_lock(&e->lock);
 }
 
-static int32_t restart_landed(struct engine *e, struct flight *f, struct ome_err *err) {
-  struct item *it = f->item;
-
-  if (f->rc != OME_OK && f->rc != OME_E_CANCELLED && ++it->corrupt > MAX_CORRUPT + MAX_FLIGHTS)
-    return give_up(f, err);
-  if (f->rc != OME_OK)
-    tell(e, TRANSFER_RETRY, it->file->path, f->err.msg);
-  free_flight(e, f, PIECE_ABSENT);
-  return OME_OK;
-}
-
-static int32_t land(struct engine *e, struct flight *f, struct ome_err *err) {
+static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *err) {
   struct item *it = f->item;
   uint32_t allowed = e->job->attempts ? e->job->attempts : 6;
 
-  if (atomic_load(&it->restart))
-    return restart_landed(e, f, err);
-  if (f->rc == OME_OK) {
-    it->denied = false;
-    free_flight(e, f, PIECE_DONE);
-    return ledger_piece(e->ledger, it->file->path, f->index, err);
-  }
-  if (f->rc == OME_E_DENIED && !it->denied && e->job->plugin) {
-    it->denied = true;
-    drop_parts(it); /* they may have expired */
-    wait_again(e, f);
+  if (atomic_load(&it->restart)) {
+    if (f->rc != OME_OK && f->rc != OME_E_CANCELLED)
+      it->err = f->err;
+    flight_free_locked(f, PIECE_ABSENT);
     return OME_OK;
   }
-  if (f->rc == OME_E_NO_SPACE)
-    return fail(err, OME_E_NO_SPACE, "fetch: %.200s: no space left in %.160s; free some and try again", it->file->path,
-                e->job->dir);
-  f->attempts = f->at > f->began_at ? 1 : f->attempts + 1;
-  if (!err_retryable(f->rc) || f->attempts >= allowed)
+  if (f->rc == OME_E_DENIED && f->status && !it->denied && e->job->plugin && it->file->url) {
+    it->denied = true;
+    item_drop_parts(it); /* they may have expired */
+    wait_again_locked(e, f);
+    return OME_OK;
+  }
+  f->attempts = atomic_load(&f->at) > f->began_at ? 1 : f->attempts + 1;
+  if (f->disk || !err_retryable(f->rc) || f->attempts >= allowed || f->err.retry_after_ms > LONGEST_WAIT_MS)
     return give_up(f, err);
-  wait_again(e, f);
+  wait_again_locked(e, f);
   return OME_OK;
 }
 
-static int32_t land_check(struct engine *e, struct item *it, struct ome_err *err) {
+static int32_t land_check_locked(struct engine *e, struct item *it, struct ome_err *err) {
   if (it->verdict == OME_OK) {
-    close_item(it);
-    it->phase = PHASE_DONE;
-    e->nverified++;
+    item_verified_locked(e, it);
+    if (it->phase == PHASE_SYNC)
+      return OME_OK;
     int32_t rc = ledger_verified(e->ledger, it->file->path, it->file->sha256, err);
+    if (rc == OME_OK)
+      rc = ledger_flush(e->ledger, err);
+    (void)pthread_mutex_unlock(&e->lock);
     tell(e, TRANSFER_FILE, it->file->path, NULL);
+    (void)pthread_mutex_lock(&e->lock);
     return rc;
   }
   it->file->sha256[0] = '\0';
-  if (it->verdict != OME_E_CORRUPT || ++it->corrupt > MAX_CORRUPT || !it->file->url) {
+  if (it->verdict != OME_E_CORRUPT || it->local || it->corrupt >= MAX_CORRUPT) {
     *err = it->err;
     return it->verdict;
   }
-  tell(e, TRANSFER_RETRY, it->file->path, it->err.msg);
-  return reset_item(e, it, err);
+  return restart_locked(e, it, err);
 }
 
 /* Whatever has come in since the last look. */
-static int32_t collect(struct engine *e, struct ome_err *err) {
+static int32_t collect_locked(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
-  for (uint32_t i = 0; rc == OME_OK && i < e->nflights; i++) {
-    (void)pthread_mutex_lock(&e->lock);
-    bool landed = e->flights[i].state == FLIGHT_LANDED;
-    (void)pthread_mutex_unlock(&e->lock);
-    if (landed)
-      rc = land(e, &e->flights[i], err);
-  }
-  for (size_t i = e->first_open; rc == OME_OK && i < e->nitems; i++) {
-    struct item *it = &e->items[i];
-    if (it->phase != PHASE_CHECK)
-      continue;
-    (void)pthread_mutex_lock(&e->lock);
-    bool checked = it->checked;
-    (void)pthread_mutex_unlock(&e->lock);
-    if (checked)
-      rc = land_check(e, it, err);
-  }
+  for (uint32_t i = 0; rc == OME_OK && i < e->nflights; i++)
+    if (e->flights[i].state == FLIGHT_LANDED)
+      rc = land_locked(e, &e->flights[i], err);
+  for (size_t i = e->nopen; rc == OME_OK && i-- > 0;) /* it may leave the list */
+    if (e->open[i]->checked && e->open[i]->flying == 0 && !e->open[i]->busy)
+      rc = land_check_locked(e, e->open[i], err);
   return rc;
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
-/* Whether something has come in already: it may have before we began to wait. */
-static bool has_news_locked(const struct engine *e) {
-  for (uint32_t i = 0; i < e->nflights; i++)
-    if (e->flights[i].state == FLIGHT_LANDED)
-      return true;
-  for (size_t i = e->first_open; i < e->nitems; i++)
-    if (e->items[i].phase == PHASE_CHECK && e->items[i].checked)
-      return true;
-  return false;
-}
-
-static void wait_for_news(struct engine *e) {
+static void wait_for_news_locked(struct engine *e) {
   struct timespec until;
 
   (void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -572,26 +294,43 @@ static void wait_for_news(struct engine *e) {
     until.tv_sec++;
     until.tv_nsec -= 1000000000;
   }
+  (void)pthread_cond_timedwait(&e->news, &e->lock, &until);
+}
+
+static bool has_news_locked(const struct engine *e) {
+  for (uint32_t i = 0; i < e->nflights; i++)
+    if (e->flights[i].state == FLIGHT_LANDED)
+      return true;
+  for (size_t i = 0; i < e->nopen; i++)
+    if (e->open[i]->checked)
+      return true;
+  return wants_more_locked(e);
+}
+
+static int32_t step(struct engine *e, struct ome_err *err) {
+  if (e->job->cancelled && e->job->cancelled(e->job->arg))
+    return fail(err, OME_E_CANCELLED, "fetch: stopped; what is there is kept for the next time");
   (void)pthread_mutex_lock(&e->lock);
-  if (!has_news_locked(e))
-    (void)pthread_cond_timedwait(&e->landed, &e->lock, &until);
+  int32_t rc = collect_locked(e, err);
+  if (rc == OME_OK)
+    rc = work_locked(e, err);
+  /* Small files count by the request. */
+  pace_measure(&e->growth, atomic_load(&e->bytes) + 65536 * atomic_load(&e->requests), mono_ms());
+  if (rc == OME_OK && atomic_load(&e->nverified) < e->nitems && !has_news_locked(e))
+    wait_for_news_locked(e);
   (void)pthread_mutex_unlock(&e->lock);
+  tick(e);
+  return rc == OME_OK ? items_sync(e, err) : rc;
 }
 
 static int32_t drive(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   tell(e, TRANSFER_PROGRESS, NULL, NULL);
-  while (rc == OME_OK && e->nverified < e->nitems) {
-    if (e->job->cancelled && e->job->cancelled(e->job->arg))
-      return fail(err, OME_E_CANCELLED, "fetch: stopped; what is there is kept for the next time");
-    rc = launch(e, err);
-    if (rc == OME_OK)
-      wait_for_news(e);
-    if (rc == OME_OK)
-      rc = collect(e, err);
-    tick(e);
-  }
+  while (rc == OME_OK && atomic_load(&e->nverified) < e->nitems)
+    rc = step(e, err);
+  if (rc == OME_OK)
+    rc = items_sync(e, err);
   if (rc == OME_OK)
     tell(e, TRANSFER_PROGRESS, NULL, NULL);
   return rc;
@@ -602,90 +341,149 @@ static void settle(struct engine *e) {
   atomic_store(&e->stop, true);
   (void)pthread_mutex_lock(&e->lock);
   (void)pthread_cond_broadcast(&e->work);
+  (void)pthread_cond_broadcast(&e->reads);
   for (uint32_t i = 0; i < e->nflights; i++)
     if (e->flights[i].fetch)
       http_fetch_cancel(e->flights[i].fetch);
   for (uint32_t i = 0; i < e->nflights; i++)
     while (e->flights[i].state == FLIGHT_RUNNING)
-      (void)pthread_cond_wait(&e->landed, &e->lock);
+      (void)pthread_cond_wait(&e->news, &e->lock);
   (void)pthread_mutex_unlock(&e->lock);
 }
 
-static int32_t run_threads(struct engine *e, struct ome_err *err) {
-  pthread_t threads[CHECKERS];
-  size_t n = 0;
-  int32_t rc = OME_OK;
+static bool needs_reader(const struct engine *e) {
+  for (size_t i = 0; i < e->nitems; i++)
+    if (!e->items[i].file->url && e->items[i].phase == PHASE_NEW)
+      return true;
+  return false;
+}
 
-  while (n < CHECKERS && pthread_create(&threads[n], NULL, checker, e) == 0)
-    n++;
-  rc = n ? drive(e, err) : fail(err, OME_E_NO_MEMORY, "fetch: no thread could be started");
+/* One for each processor, but two, as one may be waiting for the disk, and no more than there are files. */
+static size_t hashers_for(const struct engine *e) {
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  size_t n = cpus < 2 ? 2 : cpus > (long)MAX_HASHERS ? MAX_HASHERS : (size_t)cpus;
+
+  return n > e->nitems && e->nitems ? e->nitems : n;
+}
+
+static int32_t run_threads(struct engine *e, struct ome_err *err) {
+  pthread_t threads[MAX_HASHERS + MAX_READERS];
+  size_t n = 0, nhashers = hashers_for(e), nreaders = needs_reader(e) ? MAX_READERS : 0;
+  bool ok = true;
+
+  while (ok && n < nhashers + nreaders) {
+    ok = pthread_create(&threads[n], NULL, n < nhashers ? hasher : flight_reader, e) == 0;
+    n += ok;
+  }
+  int32_t rc = ok ? drive(e, err) : fail(err, OME_E_NO_MEMORY, "fetch: no thread could be started");
   settle(e);
   for (size_t i = 0; i < n; i++)
     (void)pthread_join(threads[i], NULL);
   return rc;
 }
 
-static int32_t prepare(struct engine *e, struct ome_err *err) {
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static int32_t make_lanes(struct engine *e, struct ome_err *err) {
   const struct http_client_config cfg = {.max_connections = e->nflights};
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  uint32_t wanted = cpus < 4 ? 1 : cpus < 8 ? 2 : MAX_LANES;
+  int32_t rc = OME_OK;
+
+  for (; rc == OME_OK && e->nlanes < wanted; e->nlanes += rc == OME_OK)
+    rc = http_client_new(&cfg, &e->lanes[e->nlanes], err);
+  for (uint32_t i = 0; rc == OME_OK && i < e->nflights; i++) {
+    e->flights[i].engine = e;
+    e->flights[i].client = e->lanes[i % e->nlanes];
+  }
+  return rc;
+}
+
+static int32_t prepare(struct engine *e, struct ome_err *err) {
   struct manifest *m = e->job->manifest;
   int32_t rc = dir_make(e->job->dir, 0755, err);
+  struct statfs fs;
 
   if (rc == OME_OK)
     rc = ledger_open(e->job->dir, &e->ledger, err);
   if (rc == OME_OK)
-    rc = http_client_new(&cfg, &e->client, err);
-  e->items = rc == OME_OK ? calloc(m->files.len + 1, sizeof(*e->items)) : NULL;
-  if (rc == OME_OK && !e->items)
-    rc = fail_memory(err);
-  for (size_t i = 0; rc == OME_OK && i < m->files.len; i++) {
-    e->items[i].file = &m->files.items[i];
-    e->items[i].fd = -1;
-    e->nitems++;
-    rc = prepare_item(e, &e->items[i], err);
+    rc = make_lanes(e, err);
+  if (rc != OME_OK)
+    return rc;
+  e->in_memory = statfs(e->job->dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+  e->items = calloc(m->files.len + 1, sizeof(*e->items));
+  e->hosts = strmap_new(free);
+  if (!e->items || !e->hosts)
+    return fail_memory(err);
+  for (; e->nitems < m->files.len; e->nitems++) {
+    e->items[e->nitems].file = &m->files.items[e->nitems];
+    item_prepare(e, &e->items[e->nitems]);
   }
-  for (uint32_t i = 0; i < e->nflights; i++)
-    e->flights[i].engine = e;
   e->told_bytes = atomic_load(&e->bytes);
-  e->told_ms = mono_ms();
-  return rc == OME_OK ? check_space(e, err) : rc;
+  e->told_ms = e->synced_ms = mono_ms();
+  return check_space(e, err);
 }
 
 static void engine_free(struct engine *e) {
-  if (e->client)
-    http_client_free(e->client);
-  for (size_t i = 0; i < e->nitems; i++) {
-    drop_parts(&e->items[i]);
-    close_item(&e->items[i]);
-    free(e->items[i].state);
-  }
+  for (uint32_t i = 0; i < e->nlanes; i++)
+    http_client_free(e->lanes[i]);
+  for (size_t i = 0; i < e->nitems; i++)
+    item_close(&e->items[i]);
   free(e->items);
+  VEC_FREE(&e->unsynced);
+  if (e->hosts)
+    strmap_free(e->hosts);
   if (e->ledger)
     ledger_free(e->ledger);
-  (void)pthread_cond_destroy(&e->landed);
+  (void)pthread_cond_destroy(&e->news);
   (void)pthread_cond_destroy(&e->work);
+  (void)pthread_cond_destroy(&e->reads);
   (void)pthread_mutex_destroy(&e->lock);
+  (void)pthread_mutex_destroy(&e->bucket.lock);
   free(e);
 }
 
-int32_t transfer_run(const struct transfer_job *job, struct ome_err *err) {
+static struct engine *engine_new(const struct transfer_job *job) {
   struct engine *e = calloc(1, sizeof(*e));
-  uint32_t connections = job->connections ? job->connections : 8;
+  uint32_t connections = job->connections ? job->connections : DEFAULT_CONNECTIONS;
   pthread_condattr_t attr;
 
   if (!e)
-    return fail_memory(err);
+    return NULL;
   e->job = job;
   e->nflights = connections < MAX_FLIGHTS ? connections : MAX_FLIGHTS;
+  e->growth.max = e->nflights;
+  e->growth.want = e->nflights < FIRST_CONNECTIONS ? e->nflights : FIRST_CONNECTIONS;
   e->stall_ms = job->stall_timeout_ms ? job->stall_timeout_ms : 30000;
+  e->bucket.rate = job->max_bytes_per_second;
+  (void)pthread_mutex_init(&e->bucket.lock, NULL);
   (void)pthread_mutex_init(&e->lock, NULL);
   (void)pthread_condattr_init(&attr);
   (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&e->landed, &attr);
+  (void)pthread_cond_init(&e->news, &attr);
   (void)pthread_cond_init(&e->work, NULL);
+  (void)pthread_cond_init(&e->reads, NULL);
   (void)pthread_condattr_destroy(&attr);
+  return e;
+}
+
+void transfer_set_max_rate(uint64_t bytes_per_second) {
+  struct pace_bucket *all = pace_process();
+
+  (void)pthread_mutex_lock(&all->lock);
+  all->rate = bytes_per_second;
+  (void)pthread_mutex_unlock(&all->lock);
+}
+
+int32_t transfer_run(const struct transfer_job *job, struct ome_err *err) {
+  struct engine *e = engine_new(job);
+
+  if (!e)
+    return fail_memory(err);
   int32_t rc = prepare(e, err);
   if (rc == OME_OK)
     rc = run_threads(e, err);
+  job->manifest->total_bytes += atomic_load(&e->learnt);
   engine_free(e);
   return rc;
 }

@@ -1,58 +1,85 @@
-/* Shared by the engine (engine.c) and its ranged requests (flight.c). */
+/* The engine's insides.
+ *
+ * Threads: the driver (the caller's) opens files, asks plugins for headers, decides about failures and reports; each
+ * lane is an HTTP client's thread that writes what arrives and takes the next piece itself when one is whole; hashers
+ * follow the front of what was written; readers call read() of plugins.  Everything is under one lock except where it
+ * says otherwise: it is held for decisions, never while bytes are moved. */
 #ifndef HOST_TRANSFER_INTERNAL_H
 #define HOST_TRANSFER_INTERNAL_H
 
+#include "base/strmap.h"
 #include "net/http_client.h"
+#include "transfer/digest.h"
 #include "transfer/headers.h"
 #include "transfer/ledger.h"
+#include "transfer/pace.h"
 #include "transfer/transfer.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define MAX_FLIGHTS 64u
-#define MAX_CORRUPT 2u /* fetched again this often when the digest is wrong */
+#define MAX_LANES 4u
+#define MAX_HASHERS 8u
+#define MAX_READERS 8u
+#define MAX_OPEN 64u                         /* files that are worked on at a time */
+#define MAX_CORRUPT 2u                       /* fetched again this often when the digest is wrong */
+#define SMALL_FILE ((uint64_t)1 << 20)       /* hashed as it arrives, synced with others */
+#define HASH_STEP ((uint64_t)1 << 20)        /* hashers are woken for this much */
+#define RECEIVE_BUFFER ((uint32_t)256 << 10) /* a connection's; with MAX_FLIGHTS of them 16 MiB */
 
 enum piece_state { PIECE_ABSENT = 0, PIECE_DONE = 1, PIECE_FLYING = 2 };
-enum phase { PHASE_FETCH, PHASE_CHECK, PHASE_DONE };
+enum phase { PHASE_NEW, PHASE_OPEN, PHASE_SYNC, PHASE_DONE };
 
-/* One file.  The driver's, except where said. */
+/* One file. */
 struct item {
   struct manifest_file *file;
   enum phase phase;
-  int fd; /* -1: not open */
+  bool small;   /* synced with others */
+  bool inlined; /* small and fetched in one piece: hashed by the lane that writes it */
+  bool local;   /* to be cloned or copied from file->local_path, by a hasher */
+  int fd;       /* -1: not open */
   uint64_t piece;
   uint64_t npieces, ndone, next; /* pieces before NEXT are not absent */
   uint8_t *state;
   uint32_t flying;
-  uint32_t corrupt;             /* times that the digest was wrong */
-  atomic_bool whole;            /* the server does not do ranges: one piece, from the start.  Set by any thread */
-  bool denied;                  /* fresh headers were asked for already */
-  atomic_bool restart;          /* what is on disk is of another content; nothing more is written.  Set by any thread */
+  uint32_t corrupt;    /* times that the digest was wrong */
+  bool denied;         /* fresh headers were asked for already */
+  atomic_bool whole;   /* the server does not do ranges: one piece, from the start */
+  atomic_bool restart; /* what is on disk is of another content; nothing more is written */
+  struct pace_host *host;
   struct request_headers parts; /* from the plugin */
   bool has_parts;
   uint64_t parts_end_ms; /* on the monotonic clock; 0: they do not expire */
-  char etag[256];        /* that all answers must agree on; under lock; "" unknown */
-  /* the checker's verdict; under lock */
-  struct item *next_check;
-  bool checked;
+  char *direct;          /* where a redirect to another host led; NULL: not known */
+  char etag[256];        /* that all answers must agree on; "" unknown */
+  /* hashing */
+  struct digests *digests;
+  uint64_t hashed, front; /* bytes; pieces that are there without a gap */
+  bool busy;              /* a hasher is at it */
+  bool checked;           /* VERDICT is for the driver */
   int32_t verdict;
   struct ome_err err;
 };
 
-enum flight_state { FLIGHT_FREE, FLIGHT_WAITING, FLIGHT_RUNNING, FLIGHT_LANDED };
+enum flight_state { FLIGHT_FREE, FLIGHT_WAITING, FLIGHT_QUEUED, FLIGHT_RUNNING, FLIGHT_LANDED };
 
-/* One ranged GET and its retries. */
+/* One piece on its way, with its retries: a ranged GET, or a plugin's read().  RUNNING belongs to whoever runs it. */
 struct flight {
   struct engine *engine;
-  enum flight_state state;  /* under lock */
-  struct http_fetch *fetch; /* under lock; NULL once it is over */
+  struct http_client *client; /* its lane */
+  enum flight_state state;
+  struct http_fetch *fetch; /* NULL once it is over */
   struct item *item;
-  uint64_t index;   /* of the piece */
-  uint64_t at, end; /* next byte to write, first byte beyond; the client's thread while RUNNING */
+  uint64_t index;          /* of the piece */
+  atomic_uint_fast64_t at; /* next byte to write */
+  uint64_t end;            /* first byte beyond; UINT64_MAX: not known */
   uint64_t not_before_ms;
+  char origin[256];  /* of the address that was asked */
   uint32_t attempts; /* since the last byte of progress */
   uint64_t began_at; /* AT when it was last started */
+  bool direct;       /* sent to item->direct */
+  bool disk;         /* RC is the disk's fault */
   int status;
   int32_t rc;
   struct ome_err err;
@@ -60,33 +87,77 @@ struct flight {
 
 struct engine {
   const struct transfer_job *job;
-  struct http_client *client;
+  struct http_client *lanes[MAX_LANES];
+  uint32_t nlanes;
   struct ledger *ledger;
   struct item *items;
-  size_t nitems;
-  size_t first_open; /* items before are done */
-  uint32_t nflights;
-  uint32_t nverified;
+  size_t nitems, next_new; /* items before are not NEW */
+  struct item *open[MAX_OPEN];
+  size_t nopen;
+  struct strmap *hosts; /* struct pace_host by name */
+  struct pace_growth growth;
+  uint32_t nflights; /* at most */
+  uint64_t nabsent;  /* pieces of open files that nobody fetches */
+  atomic_uint nverified;
+  VEC(struct item *) unsynced; /* verified small files */
+  uint64_t synced_ms;
   uint64_t stall_ms;
-  atomic_uint_fast64_t bytes; /* on disk */
+  bool in_memory;                               /* DIR is on tmpfs */
+  atomic_uint_fast64_t bytes, requests, learnt; /* on disk; answered; of sizes not known before */
+  atomic_uint idle_hashers;
   atomic_bool stop;
   pthread_mutex_t lock;
-  pthread_cond_t landed; /* for the driver */
-  pthread_cond_t work;   /* for the checkers */
-  struct item *checks;   /* waiting; under lock */
+  pthread_cond_t news; /* for the driver */
+  pthread_cond_t work; /* for hashers */
+  pthread_cond_t reads;
   struct flight flights[MAX_FLIGHTS];
-  /* progress */
+  struct pace_bucket bucket;
+  /* progress; the driver's */
   uint64_t told_ms, told_bytes;
   double rate;
 };
 
-/* Starts FLIGHT's request from where it is; it is LANDED when that cannot be done. */
-void flight_start(struct flight *f);
+/* ---- engine.c ---- */
+void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message);
+bool engine_stopped(void *engine);
+
+/* ---- item.c: the driver's, without the lock, while the file is NEW ---- */
+void item_prepare(struct engine *e, struct item *it); /* what the ledger knows of it */
+int32_t item_open(struct engine *e, struct item *it, struct ome_err *err);
+void item_close(struct item *it);
+/* Everything of the file is absent again; nobody may be at it. */
+int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err);
+uint64_t item_piece_len(const struct item *it, uint64_t index);
+bool item_is_whole(const struct item *it);
+/* Asks the plugin how to make requests for IT when that is not known or runs out; leaves the lock while it does. */
+int32_t item_refresh_locked(struct engine *e, struct item *it, struct ome_err *err);
+bool item_is_stale(const struct engine *e, const struct item *it);
+void item_drop_parts(struct item *it);
+/* It is verified: closes it; not synced yet where it is small. */
+void item_verified_locked(struct engine *e, struct item *it);
+/* Makes verified small files durable and reports them. */
+int32_t items_sync(struct engine *e, struct ome_err *err);
+
+/* ---- flight.c ---- */
+/* Gives FLIGHT the next piece and starts it; it stays FREE when there is none that may be fetched now. */
+void flight_launch_locked(struct flight *f);
+/* Starts it from where it is; it is LANDED when that cannot be done. */
+void flight_start_locked(struct flight *f);
+void flight_free_locked(struct flight *f, enum piece_state state);
+void *flight_reader(void *engine); /* a thread: runs QUEUED flights */
+int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err);
+
+/* ---- hash.c ---- */
+void *hasher(void *engine); /* a thread */
+/* Begins the digests of IT anew. */
+bool hash_begin(struct item *it);
+/* The digests of IT are over: its verdict. */
+int32_t hash_end(struct item *it, struct ome_err *err);
+
+/* ---- local.c: file->local_path into place, as a clone where the file system can; a hasher's ---- */
+int32_t local_copy(struct engine *e, struct item *it, struct ome_err *err);
 
 /* How long to wait before attempt ATTEMPT (from 1): exponential with jitter, or what the server asked for. */
 uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms);
-
-/* Pwrites all of DATA. */
-int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err);
 
 #endif

@@ -25,6 +25,7 @@ struct ledger {
   char *path;
   char boot[64];
   struct strmap *files;
+  struct buf pending; /* lines that are not written yet */
 };
 
 static void entry_free(void *p) {
@@ -35,6 +36,11 @@ static void entry_free(void *p) {
 }
 
 void ledger_free(struct ledger *l) {
+  struct ome_err ignored = ERR_INIT;
+
+  if (l->fd >= 0)
+    (void)ledger_flush(l, &ignored); /* the worst is a file looked at again */
+  buf_fini(&l->pending);
   if (l->fd >= 0)
     (void)close(l->fd);
   strmap_free(l->files);
@@ -143,13 +149,15 @@ int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static int32_t append(struct ledger *l, const struct buf *line, struct ome_err *err) {
-  if (!buf_ok(line))
+int32_t ledger_flush(struct ledger *l, struct ome_err *err) {
+  if (!buf_ok(&l->pending))
     return fail_memory(err);
-  ssize_t n = write(l->fd, line->data, line->len);
+  ssize_t n = l->pending.len ? write(l->fd, l->pending.data, l->pending.len) : 0;
   if (n < 0)
     return fail_errno(err, "write", l->path);
-  return (size_t)n == line->len ? OME_OK : fail(err, OME_E_NO_SPACE, "write: %s: no space left", l->path);
+  bool whole = (size_t)n == l->pending.len;
+  buf_clear(&l->pending);
+  return whole ? OME_OK : fail(err, OME_E_NO_SPACE, "write: %s: no space left; free some", l->path);
 }
 
 /* What the pieces on disk are pieces of. */
@@ -163,17 +171,24 @@ static void identify(const struct ledger *l, const struct manifest_file *f, char
 }
 
 int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err) {
-  _cleanup_buf_ struct buf line = BUF_INIT;
   char identity[65];
 
   identify(l, f, identity);
-  buf_addf(&line, "F %s %" PRIu64 " ", identity, piece);
-  buf_adds(&line, f->path);
-  buf_addc(&line, '\n');
-  int32_t rc = append(l, &line, err);
-  if (rc != OME_OK)
-    return rc;
+  buf_addf(&l->pending, "F %s %" PRIu64 " ", identity, piece);
+  buf_adds(&l->pending, f->path);
+  buf_addc(&l->pending, '\n');
   return begin(l, identity, piece, f->path) ? OME_OK : fail_memory(err);
+}
+
+bool ledger_knows(struct ledger *l, const struct manifest_file *f, const char **sha256) {
+  const struct entry *e = strmap_get(l->files, f->path);
+  char identity[65];
+
+  if (!e)
+    return false;
+  identify(l, f, identity);
+  *sha256 = e->sha256;
+  return streq(e->identity, identity);
 }
 
 int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
@@ -200,19 +215,15 @@ int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *p
 }
 
 int32_t ledger_piece(struct ledger *l, const char *path, uint64_t index, struct ome_err *err) {
-  _cleanup_buf_ struct buf line = BUF_INIT;
-
-  buf_addf(&line, "P %" PRIu64 " ", index);
-  buf_adds(&line, path);
-  buf_addc(&line, '\n');
-  return append(l, &line, err);
+  buf_addf(&l->pending, "P %" PRIu64 " ", index);
+  buf_adds(&l->pending, path);
+  buf_addc(&l->pending, '\n');
+  return ledger_flush(l, err);
 }
 
 int32_t ledger_verified(struct ledger *l, const char *path, const char *sha256, struct ome_err *err) {
-  _cleanup_buf_ struct buf line = BUF_INIT;
-
-  buf_addf(&line, "V %s ", sha256);
-  buf_adds(&line, path);
-  buf_addc(&line, '\n');
-  return append(l, &line, err);
+  buf_addf(&l->pending, "V %s ", sha256);
+  buf_adds(&l->pending, path);
+  buf_addc(&l->pending, '\n');
+  return buf_ok(&l->pending) ? OME_OK : fail_memory(err);
 }

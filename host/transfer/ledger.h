@@ -14,6 +14,8 @@
 #include "base/cleanup.h"
 #include "transfer/manifest.h"
 
+#include <stdbool.h>
+
 struct ledger;
 
 int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err);
@@ -25,12 +27,16 @@ DEFINE_CLEANUP(struct ledger *, ledger_free)
  * file. */
 int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
                     const char **sha256, struct ome_err *err);
+/* Whether there is anything about F, of the same content; its SHA-256 when it is verified, "" otherwise. */
+bool ledger_knows(struct ledger *l, const struct manifest_file *f, const char **sha256);
 int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err);
 int32_t ledger_piece(struct ledger *l, const char *path, uint64_t index, struct ome_err *err);
 int32_t ledger_verified(struct ledger *l, const char *path, const char *sha256, struct ome_err *err);
+/* Lines are written with the next piece, or now. */
+int32_t ledger_flush(struct ledger *l, struct ome_err *err);
 
 static inline uint64_t piece_count(uint64_t size, uint64_t piece) {
-  return size ? (size + piece - 1) / piece : 1;
+  return size ? (size - 1) / piece + 1 : 1;
 }
 
 #endif

@@ -1,8 +1,10 @@
 /* The transfer engine: a manifest of files into a folder, in parallel ranges, verified.
  *
- * Bytes go from the connection to their place in the file: memory in flight is what the connections buffer, whatever
- * the size of the model.  What was written is remembered in the folder (ledger.h), so that a transfer that was
- * interrupted, killed or refused goes on where it was.  No file counts before its digest was seen to be right. */
+ * Bytes go from the connection to their place in the file and are hashed behind the front of what was written, from the
+ * page cache.  Memory is 256 KiB a connection and 256 KiB a hasher, at most 18 MiB, and a byte for each piece of the
+ * files that are being fetched (at most 64), whatever the size of the model.  What was written is remembered in the
+ * folder (ledger.h), so that a transfer that was interrupted, killed or refused goes on where it was.  No file counts
+ * before its digest was seen to be right. */
 #ifndef HOST_TRANSFER_TRANSFER_H
 #define HOST_TRANSFER_TRANSFER_H
 
@@ -29,16 +31,20 @@ struct transfer_job {
   /* Where bytes without a url, and headers of those with one, come from; may be NULL when no file needs it. */
   struct plugin_instance *plugin;
   const struct ome_model_ref *ref;
-  uint32_t connections;      /* at a time; 0: 8, at most 64 */
-  uint64_t piece_bytes;      /* 0: 16 MiB */
-  uint32_t attempts;         /* for a piece, without a byte of progress; 0: 6 */
-  uint32_t stall_timeout_ms; /* 0: 30 s */
-  uint64_t reserve_bytes;    /* leave this much of the disk free */
+  uint32_t connections;          /* at a time at most; 0: 16; no more than 64.  How many there are is measured */
+  uint64_t piece_bytes;          /* 0: chosen by size and speed, 1 MiB to 64 MiB */
+  uint64_t max_bytes_per_second; /* of this job; 0: no bound */
+  uint32_t attempts;             /* for a piece, without a byte of progress; 0: 6 */
+  uint32_t stall_timeout_ms;     /* 0: 30 s */
+  uint64_t reserve_bytes;        /* leave this much of the disk free */
   /* On the caller's thread; progress about every 500 ms.  May be NULL. */
   void (*event)(void *arg, const struct transfer_event *e);
   bool (*cancelled)(void *arg); /* [any-thread]; asked about every 250 ms; may be NULL */
   void *arg;
 };
+
+/* A cap for all transfers of the process together; 0: none.  [any-thread] */
+void transfer_set_max_rate(uint64_t bytes_per_second);
 
 /* Blocks until every file of the manifest is in DIR and verified, or until it cannot be: DENIED, NOT_FOUND, CORRUPT,
  * NO_SPACE, INVALID need somebody to do something, the rest (err_retryable()) may be tried again.  One call at a time

@@ -1,0 +1,322 @@
+/* One file of a transfer: opened, begun again, verified, made durable. */
+#include "base/clock.h"
+#include "base/str.h"
+#include "os/file.h"
+#include "transfer/internal.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SYNC_MS 5000u
+#define MIN_PIECE ((uint64_t)1 << 20)
+#define DEFAULT_PIECE ((uint64_t)16 << 20)
+#define MAX_PIECE ((uint64_t)64 << 20)
+
+uint64_t item_piece_len(const struct item *it, uint64_t index) {
+  uint64_t at = index * it->piece;
+
+  return it->file->size - at < it->piece ? it->file->size - at : it->piece;
+}
+
+bool item_is_whole(const struct item *it) {
+  return it->ndone == it->npieces && it->file->size != OME_SIZE_UNKNOWN;
+}
+
+/* ---- what is there from before ----------------------------------------------------------------------------------- */
+
+/* A file of unknown size was whole when it was verified: it is as long as it is. */
+static bool has_size(const struct engine *e, const struct item *it) {
+  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
+  struct stat st;
+
+  if (!full || lstat(full, &st) != 0 || !S_ISREG(st.st_mode))
+    return false;
+  if (it->file->size == OME_SIZE_UNKNOWN)
+    it->file->size = (uint64_t)st.st_size;
+  return (uint64_t)st.st_size == it->file->size;
+}
+
+void item_prepare(struct engine *e, struct item *it) {
+  const char *sha256 = NULL;
+
+  it->fd = -1;
+  /* The ledger outlives files that were moved away or removed. */
+  if (ledger_knows(e->ledger, it->file, &sha256) && *sha256 && has_size(e, it)) {
+    memcpy(it->file->sha256, sha256, sizeof(it->file->sha256));
+    it->phase = PHASE_DONE;
+    (void)atomic_fetch_add(&e->nverified, 1);
+    (void)atomic_fetch_add(&e->bytes, it->file->size);
+  }
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+/* Two seconds' worth for a connection, so that asking costs little and losing one loses little; and enough pieces for
+ * all connections. */
+static uint64_t choose_piece(const struct engine *e, const struct item *it) {
+  uint64_t size = it->file->size, piece = DEFAULT_PIECE;
+
+  if (e->job->piece_bytes)
+    return e->job->piece_bytes;
+  if (it->file->range_bytes)
+    return it->file->range_bytes < (64u << 10) ? 64u << 10 : it->file->range_bytes;
+  while (e->rate * 2 / e->growth.want > (double)piece && piece < MAX_PIECE)
+    piece *= 2;
+  while (size / e->growth.want < piece && piece > MIN_PIECE)
+    piece /= 2;
+  return piece;
+}
+
+static int32_t make_folders(const struct engine *e, const char *path, struct ome_err *err) {
+  const char *slash = strrchr(path, '/');
+  _cleanup_free_ char *folder = slash ? str_copy(path, (size_t)(slash - path)) : NULL;
+  _cleanup_free_ char *full = folder ? path_join(e->job->dir, folder) : NULL;
+
+  if (!slash)
+    return OME_OK;
+  return full ? dir_make(full, 0755, err) : fail_memory(err);
+}
+
+/* Room is taken now, where the file system can: better to fail here than after an hour.  In memory that would only be
+ * done twice. */
+static int32_t take_room(const struct engine *e, const struct item *it, struct ome_err *err) {
+  if (!e->in_memory && fallocate(it->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)it->file->size) != 0 && errno == ENOSPC)
+    return fail(err, OME_E_NO_SPACE, "fetch: %.200s: no space for its %" PRIu64 " bytes in %.120s; free some",
+                it->file->path, it->file->size, e->job->dir);
+  return ftruncate(it->fd, (off_t)it->file->size) == 0 ? OME_OK : fail_errno(err, "set size", it->file->path);
+}
+
+static int32_t open_file(struct engine *e, struct item *it, bool *there, struct ome_err *err) {
+  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
+  struct stat st;
+
+  if (!full)
+    return fail_memory(err);
+  it->fd = open(full, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (it->fd < 0 && errno == ENOENT) {
+    int32_t rc = make_folders(e, it->file->path, err);
+    if (rc != OME_OK)
+      return rc;
+    it->fd = open(full, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  }
+  if (it->fd < 0 || fstat(it->fd, &st) != 0)
+    return fail_errno(err, "open", full);
+  if (!S_ISREG(st.st_mode))
+    return fail(err, OME_E_EXISTS, "open: %s: is no plain file; remove it", full);
+  *there = (uint64_t)st.st_size == it->file->size;
+  /* Only what a server sends is written in order; the rest of what is there would stay. */
+  if (!*there && st.st_size && ftruncate(it->fd, 0) != 0)
+    return fail_errno(err, "empty", full);
+  return OME_OK;
+}
+
+/* The pieces that the ledger says are there. */
+static int32_t recall(struct engine *e, struct item *it, bool there, struct ome_err *err) {
+  const uint8_t *done = NULL;
+  const char *sha256 = NULL;
+
+  it->piece = choose_piece(e, it);
+  if (it->file->size == OME_SIZE_UNKNOWN || it->local)
+    it->piece = it->file->size == OME_SIZE_UNKNOWN || !it->file->size ? UINT64_MAX : it->file->size;
+  (void)pthread_mutex_lock(&e->lock);
+  int32_t rc = there ? ledger_file(e->ledger, it->file, &it->piece, &done, &sha256, err)
+                     : ledger_restart(e->ledger, it->file, it->piece, err);
+  (void)pthread_mutex_unlock(&e->lock);
+  if (rc != OME_OK)
+    return rc;
+  it->npieces = it->file->size == OME_SIZE_UNKNOWN ? 1 : piece_count(it->file->size, it->piece);
+  it->state = calloc(it->npieces, 1);
+  if (!it->state)
+    return fail_memory(err);
+  for (uint64_t i = 0; done && i < it->npieces; i++) {
+    it->state[i] = done[i] ? PIECE_DONE : PIECE_ABSENT;
+    it->ndone += done[i];
+    (void)atomic_fetch_add(&e->bytes, done[i] ? item_piece_len(it, i) : 0);
+  }
+  return OME_OK;
+}
+
+static struct pace_host *host_of(struct engine *e, const char *url) {
+  const char *begin = url ? strstr(url, "://") : NULL;
+  _cleanup_free_ char *name = begin ? str_copy(begin + 3, strcspn(begin + 3, "/?#")) : strdup("");
+  struct pace_host *h = name ? strmap_get(e->hosts, name) : NULL;
+
+  if (h || !name)
+    return h;
+  h = calloc(1, sizeof(*h));
+  if (!h || !strmap_put(e->hosts, name, h)) {
+    free(h);
+    return NULL;
+  }
+  h->limit = e->nflights;
+  return h;
+}
+
+/* How its bytes come and are hashed, now that it is known what is there. */
+static int32_t choose_way(const struct engine *e, struct item *it, struct ome_err *err) {
+  uint64_t size = it->file->size;
+  int32_t rc = OME_OK;
+
+  it->small = size <= SMALL_FILE;
+  it->inlined = it->small && size && it->npieces == 1 && it->ndone == 0 && !it->local;
+  if (size == 0)
+    it->ndone = 1;
+  if (size == OME_SIZE_UNKNOWN)
+    return OME_OK;
+  if (!it->inlined && !it->local)
+    rc = take_room(e, it, err);
+  return rc == OME_OK && !hash_begin(it) ? fail_memory(err) : rc;
+}
+
+int32_t item_open(struct engine *e, struct item *it, struct ome_err *err) {
+  bool there = false;
+
+  it->local = it->file->local_path != NULL && access(it->file->local_path, R_OK) == 0;
+  if (!it->local && !it->file->url && it->file->size == OME_SIZE_UNKNOWN)
+    return fail(err, OME_E_INVALID, "fetch: %.200s: the plugin gives neither an address nor a size", it->file->path);
+  it->host = host_of(e, it->file->url);
+  if (!it->host)
+    return fail_memory(err);
+  int32_t rc = open_file(e, it, &there, err);
+  if (rc == OME_OK)
+    rc = recall(e, it, there, err);
+  return rc == OME_OK ? choose_way(e, it, err) : rc;
+}
+
+/* ---- beginning again --------------------------------------------------------------------------------------------- */
+
+int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err) {
+  uint64_t absent = it->npieces - it->ndone;
+
+  for (uint64_t i = 0; i < it->npieces; i++)
+    if (it->state[i] == PIECE_DONE)
+      (void)atomic_fetch_sub(&e->bytes, item_piece_len(it, i));
+  if (atomic_load(&it->whole))
+    it->piece = it->file->size ? it->file->size : 1;
+  it->npieces = piece_count(it->file->size, it->piece);
+  memset(it->state, PIECE_ABSENT, it->npieces);
+  e->nabsent += it->npieces - absent;
+  it->ndone = it->next = it->front = it->hashed = 0;
+  it->etag[0] = '\0';
+  it->checked = false;
+  atomic_store(&it->restart, false);
+  if (!hash_begin(it))
+    return fail_memory(err);
+  int32_t rc = ledger_restart(e->ledger, it->file, it->piece, err);
+  return rc == OME_OK ? ledger_flush(e->ledger, err) : rc;
+}
+
+void item_close(struct item *it) {
+  if (it->fd >= 0)
+    (void)close(it->fd);
+  it->fd = -1;
+  if (it->digests)
+    digests_free(it->digests);
+  it->digests = NULL;
+  free(it->state);
+  it->state = NULL;
+  item_drop_parts(it);
+  free(it->direct);
+  it->direct = NULL;
+}
+
+/* ---- how to ask for it ------------------------------------------------------------------------------------------- */
+
+void item_drop_parts(struct item *it) {
+  request_headers_fini(&it->parts);
+  it->has_parts = false;
+}
+
+bool item_is_stale(const struct engine *e, const struct item *it) {
+  return it->file->url && e->job->plugin && (!it->has_parts || (it->parts_end_ms && mono_ms() >= it->parts_end_ms));
+}
+
+struct asking {
+  struct request_headers parts;
+  struct ome_err err; /* of ours: what the plugin makes of it is less precise */
+};
+
+static int32_t on_pair(struct ome_kv_sink *s, const char *key, const char *value) {
+  struct asking *a = s->ctx;
+
+  return request_headers_add(&a->parts, key, value, &a->err);
+}
+
+int32_t item_refresh_locked(struct engine *e, struct item *it, struct ome_err *err) {
+  struct asking a = {.parts.n = 0};
+  struct ome_kv_sink sink = {.struct_size = sizeof(sink), .ctx = &a, .kv = on_pair};
+  const struct plugin_call call = {.timeout_ms = 60000, .cancelled = e->job->cancelled, .arg = e->job->arg};
+  const struct ome_model_file view = manifest_view(it->file);
+
+  (void)pthread_mutex_unlock(&e->lock);
+  int32_t rc = plugin_storage_headers(e->job->plugin, &call, e->job->ref, &view, &sink, err);
+  if (a.err.code != OME_OK) {
+    *err = a.err;
+    rc = a.err.code;
+  }
+  (void)pthread_mutex_lock(&e->lock);
+  if (rc != OME_OK && rc != OME_E_UNSUPPORTED) {
+    request_headers_fini(&a.parts);
+    return fail_prefix(err, "fetch: %.200s", it->file->path);
+  }
+  err_clear(err);
+  item_drop_parts(it);
+  it->parts = a.parts;
+  it->has_parts = true;
+  it->parts_end_ms = it->parts.expires_ms ? mono_ms() + it->parts.expires_ms : 0;
+  return OME_OK;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+static void leave_open_locked(struct engine *e, const struct item *it) {
+  size_t i = 0;
+
+  while (i < e->nopen && e->open[i] != it)
+    i++;
+  if (i < e->nopen)
+    memmove(&e->open[i], &e->open[i + 1], (--e->nopen - i) * sizeof(*e->open));
+}
+
+void item_verified_locked(struct engine *e, struct item *it) {
+  item_close(it);
+  leave_open_locked(e, it);
+  it->phase = it->small && VEC_PUSH(&e->unsynced, it) ? PHASE_SYNC : PHASE_DONE;
+  (void)atomic_fetch_add(&e->nverified, 1);
+}
+
+/* On stable storage first, then said to be: one sync for all of them. */
+int32_t items_sync(struct engine *e, struct ome_err *err) {
+  VEC(struct item *) items = {0};
+  int32_t rc = OME_OK;
+
+  (void)pthread_mutex_lock(&e->lock);
+  bool due = e->unsynced.len && (atomic_load(&e->nverified) == e->nitems || mono_ms() - e->synced_ms >= SYNC_MS);
+  if (due) {
+    items.items = e->unsynced.items;
+    items.len = e->unsynced.len;
+    memset(&e->unsynced, 0, sizeof(e->unsynced));
+  }
+  (void)pthread_mutex_unlock(&e->lock);
+  if (!due)
+    return OME_OK;
+  _cleanup_close_ int dir = open(e->job->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dir < 0 || syncfs(dir) != 0)
+    rc = fail_errno(err, "sync", e->job->dir);
+  (void)pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; rc == OME_OK && i < items.len; i++)
+    rc = ledger_verified(e->ledger, items.items[i]->file->path, items.items[i]->file->sha256, err);
+  if (rc == OME_OK)
+    rc = ledger_flush(e->ledger, err);
+  e->synced_ms = mono_ms();
+  (void)pthread_mutex_unlock(&e->lock);
+  for (size_t i = 0; rc == OME_OK && i < items.len; i++) {
+    items.items[i]->phase = PHASE_DONE;
+    tell(e, TRANSFER_FILE, items.items[i]->file->path, NULL);
+  }
+  VEC_FREE(&items);
+  return rc;
+}

@@ -53,29 +53,44 @@ static void learn_size(const struct session *x, struct manifest_file *f, const c
     x->job->manifest->total_bytes += f->size;
 }
 
+/* Whether the file's content is there; *SHA256 (borrowed) is it where it is known. */
+static bool is_there(const struct planning *p, struct manifest_file *f, const char *id, const char **sha256) {
+  const struct model_store *s = p->x->store;
+
+  if (*f->sha256 && blob_look(s, f->sha256, f->size) == BLOB_GOOD)
+    return true;
+  f->sha256[0] = '\0';
+  *sha256 = *id ? lookup(p, f, id) : NULL;
+  if (*sha256 && f->size == OME_SIZE_UNKNOWN)
+    learn_size(p->x, f, *sha256);
+  if (!*sha256 || blob_look(s, *sha256, f->size) != BLOB_GOOD)
+    return false;
+  memcpy(f->sha256, *sha256, 65);
+  return true;
+}
+
+/* Whether somebody else, or another file of this job, brings the content. */
+static bool is_coming(const struct planning *p, const struct manifest_file *f, const char *id) {
+  const char *holder = *id ? strmap_get(p->others.claims, id) : NULL;
+
+  if (holder && !p->out->file) {
+    p->out->file = f->path;
+    (void)snprintf(p->out->holder, sizeof(p->out->holder), "%s", holder);
+  }
+  return holder || (*id && strmap_has(p->claims, id));
+}
+
 static int32_t plan_file(struct planning *p, size_t index, struct ome_err *err) {
   struct manifest_file *f = &p->x->job->manifest->files.items[index];
   struct planned next = {.index = index};
+  const char *sha256 = NULL;
   char id[65];
 
-  if (*f->sha256 && blob_look(p->x->store, f->sha256, f->size) == BLOB_GOOD)
-    return OME_OK;
-  f->sha256[0] = '\0';
   content_id(p->x->job->uri, p->x->job->manifest->revision, f, id);
-  const char *sha256 = *id ? lookup(p, f, id) : NULL;
-  if (sha256 && f->size == OME_SIZE_UNKNOWN)
-    learn_size(p->x, f, sha256);
-  if (sha256 && blob_look(p->x->store, sha256, f->size) == BLOB_GOOD) {
-    memcpy(f->sha256, sha256, 65);
+  if (is_there(p, f, id, &sha256))
     return OME_OK;
-  }
-  const char *holder = *id ? strmap_get(p->others.claims, id) : NULL;
-  if (holder || (*id && strmap_has(p->claims, id))) {
+  if (is_coming(p, f, id)) {
     p->out->waiting++;
-    if (holder && !p->out->file) {
-      p->out->file = f->path;
-      (void)snprintf(p->out->holder, sizeof(p->out->holder), "%s", holder);
-    }
     return OME_OK;
   }
   if (sha256)

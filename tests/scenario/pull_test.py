@@ -17,12 +17,7 @@ def make_model(folder):
     """Files of several sizes, one of them large enough to be LFS; their digests by path."""
     contents = {"config.json": b'{"model_type": "llama"}', "empty": b"", "deep/er/small.bin": os.urandom(1000),
                 "model.bin": os.urandom(48 * MIB)}
-    for path, data in contents.items():
-        full = os.path.join(folder, "test/model", path)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
-        with open(full, "wb") as out:
-            out.write(data)
-    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+    return scenario.write_files(os.path.join(folder, "test/model"), contents)
 
 
 def start_hub(folder, *options):
@@ -75,6 +70,14 @@ def refused(folder):
         hub.stop()
 
 
+def unknown(folder):
+    """A scheme that no plugin knows is refused at once, with those that are known."""
+    done = subprocess.run([OME, "pull", "ftp://there/model", folder + "/unknown"], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 1 and "hf://" in done.stderr and "local://" in done.stderr, done.stderr
+    assert not os.path.exists(folder + "/unknown")
+
+
 def killed(folder, digests):
     """kill -9 as soon as something is there, again and again; every round goes on where the one before was."""
     hub = start_hub(folder)
@@ -101,6 +104,7 @@ def main():
         whole(folder, digests)
         cut(folder, digests)
         refused(folder)
+        unknown(folder)
         killed(folder, digests)
     print("pulled whole, through cuts and kills; refusals say why")
 

@@ -53,6 +53,30 @@ def check_files(folder, digests):
     assert found == digests, sorted(found)
 
 
+def write_files(folder, contents):
+    """Writes bytes by path below FOLDER; their digests as check_files() wants them."""
+    for path, data in contents.items():
+        full = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "wb") as out:
+            out.write(data)
+    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+
+
+def small_disks(folder):
+    """A function from a size in MiB to a context with an empty disk of that size; needs the right to mount."""
+    os.makedirs(folder)
+
+    @contextlib.contextmanager
+    def disk(mib):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", folder], check=True)
+        try:
+            yield folder
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+    return disk
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -177,6 +201,41 @@ class Line:
 
     def close(self):
         self.listener.close()
+
+
+class Store:
+    """Pulls from the hub at URL into folders in FOLDER, which has a model store of its own."""
+
+    def __init__(self, folder, url):
+        self.folder, self.root = folder, folder + "/store"
+        self.environment = dict(os.environ, HF_ENDPOINT=url, HOME="/nonexistent")
+
+    def command(self, model, target, *options):
+        return [OME, "pull", f"hf://test/{model}", f"{self.folder}/{target}", "--store", self.root, "-o", "json", *options]
+
+    def run(self, command):
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def start(self, *arguments):
+        return end_with_us(subprocess.Popen(self.command(*arguments), env=self.environment, text=True,
+                                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+    def pull(self, *arguments):
+        code, out, errors = self.run(self.command(*arguments))
+        assert code == 0, errors
+        return [json.loads(line) for line in out.splitlines()]
+
+    def verb(self, name):
+        code, out, errors = self.run([OME, "store", name, "--store", self.root, "-o", "json"])
+        assert code == 0, errors
+        return json.loads(out)
+
+    def blobs(self):
+        return [f"{path}/{name}" for path, _, names in os.walk(self.root + "/blobs") for name in names if len(name) == 64]
+
+    def staged(self):
+        return os.listdir(self.root + "/staging")
 
 
 class Platform:

@@ -9,21 +9,14 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import threading
 import time
 
 import scenario
-from scenario import DEADLINE, OME, Hub, Line, check_files, wait_for
+from scenario import DEADLINE, Hub, Line, Store, check_files, wait_for
 
 MIB = 1 << 20
 PIECE = 4 * MIB  # what damage is located to
-
-
-def write(path, data):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as out:
-        out.write(data)
 
 
 def make_models(folder):
@@ -32,45 +25,8 @@ def make_models(folder):
     models = {}
     for name in ("one", "two"):
         files = {"weights.bin": weights, "config.json": b'{"model_type": "llama"}', "of/" + name: name.encode() * 1000}
-        for path, data in files.items():
-            write(f"{folder}/test/{name}/{path}", data)
-        models[name] = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
+        models[name] = scenario.write_files(f"{folder}/test/{name}", files)
     return models
-
-
-class Store:
-    """Pulls through LINE into a store of its own in FOLDER."""
-
-    def __init__(self, folder, url):
-        self.folder, self.root = folder, folder + "/store"
-        self.environment = dict(os.environ, HF_ENDPOINT=url, HOME="/nonexistent")
-
-    def command(self, model, target, *options):
-        return [OME, "pull", f"hf://test/{model}", f"{self.folder}/{target}", "--store", self.root, "-o", "json", *options]
-
-    def run(self, command):
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE, check=False)
-        return done.returncode, done.stdout, done.stderr
-
-    def start(self, *arguments):
-        return scenario.end_with_us(subprocess.Popen(self.command(*arguments), env=self.environment, text=True,
-                                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE))
-
-    def pull(self, *arguments):
-        code, out, errors = self.run(self.command(*arguments))
-        assert code == 0, errors
-        return [json.loads(line) for line in out.splitlines()]
-
-    def verb(self, name):
-        code, out, errors = self.run([OME, "store", name, "--store", self.root, "-o", "json"])
-        assert code == 0, errors
-        return json.loads(out)
-
-    def blobs(self):
-        return [f"{path}/{name}" for path, _, names in os.walk(self.root + "/blobs") for name in names if len(name) == 64]
-
-    def staged(self):
-        return os.listdir(self.root + "/staging")
 
 
 def inode(*parts):
@@ -224,7 +180,7 @@ def hostile(folder):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     store = Store(folder + "/hostile", f"http://127.0.0.1:{server.server_address[1]}")
-    write(store.folder + "/outside/there", b"mine")
+    scenario.write_files(store.folder + "/outside", {"there": b"mine"})
     os.makedirs(store.folder + "/t")
     os.symlink("../outside", store.folder + "/t/sub")
     os.mkfifo(store.folder + "/t/pipe")

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""The model store on a small disk: what does not fit is refused with numbers before the first byte, beside what other
+transfers have reserved; garbage goes before that; a disk that fills up in the middle costs nothing that is there."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import scenario
+from scenario import Hub, Line, Store, check_files, wait_for
+
+MIB = 1 << 20
+
+
+def make_models(folder):
+    """"a", "b", "c": two files of 20 MiB each."""
+    models = {}
+    for name in "abc":
+        contents = {f"{number}.bin": os.urandom(20 * MIB) for number in range(2)}
+        models[name] = scenario.write_files(f"{folder}/test/{name}", contents)
+    return models
+
+
+def refused(store, line, *words):
+    """That "b" is refused with WORDS and not a byte of it is fetched."""
+    before = line.passed
+    code, _, errors = store.run(store.command("b", "b"))
+    assert code == 1 and "\n" not in errors.strip(), errors
+    for word in ("needs 40.0 MiB (41943040 bytes)", *words):
+        assert word in errors, (word, errors)
+    return line.passed - before
+
+
+def too_small(disk, hub):
+    line = Line(hub.port)
+    with disk(24) as folder:
+        store = Store(folder, line.url)
+        assert refused(store, line, "24.0 MiB is free", "0 B is reserved") < MIB
+        assert not os.listdir(folder + "/b")
+    line.close()
+
+
+def reserved(disk, hub, models):
+    """A transfer that is under way has its room, also what it has not taken up yet."""
+    line = Line(hub.port, 8 * MIB)
+    with disk(72) as folder:
+        store = Store(folder, line.url)
+        first = store.start("a", "a", "--connections", "1")
+        wait_for("the first to fetch", lambda: line.passed > 4 * MIB)
+        refused(store, line, "20.0 MiB is reserved")
+        _, errors = first.communicate(timeout=scenario.DEADLINE)
+        assert first.returncode == 0, errors
+        check_files(folder + "/a", models["a"])
+    line.close()
+
+
+def collected(disk, hub, models):
+    """What nobody wants any more makes room by itself; what somebody wants does not."""
+    line = Line(hub.port)
+    with disk(72) as folder:
+        store = Store(folder, line.url)
+        store.pull("a", "a")
+        refused(store, line, "0 B is reserved")
+        shutil.rmtree(folder + "/a")
+        store.pull("b", "b")
+        check_files(folder + "/b", models["b"])
+    line.close()
+
+
+def filled(disk, hub, models):
+    """Somebody else takes the room in the middle: one message, and what is there is not fetched again."""
+    line = Line(hub.port, 8 * MIB)
+    with disk(56) as folder:
+        store = Store(folder, line.url)
+        first = store.start("c", "c", "--connections", "1")
+        wait_for("the first file", lambda: line.passed > 4 * MIB)
+        subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=1M"], stderr=subprocess.DEVNULL, check=False)
+        _, errors = first.communicate(timeout=scenario.DEADLINE)
+        assert first.returncode == 1 and "space" in errors and "\n" not in errors.strip(), errors
+        os.remove(folder + "/filler")
+        store.pull("c", "c")
+        check_files(folder + "/c", models["c"])
+    assert line.passed < 42 * MIB, f"{line.passed} bytes fetched of 40 MiB"
+    line.close()
+
+
+def main():
+    if sys.argv[1:] != ["inside"]:
+        if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+            scenario.skip("this machine lets nobody mount a small disk (unshare -rm)")
+        os.execvp("unshare", ["unshare", "-rm", sys.executable, "-B", __file__, "inside"])
+    with scenario.scratch() as folder:
+        disk = scenario.small_disks(folder + "/disk")
+        models = make_models(folder + "/hub")
+        hub = Hub(folder + "/hub")
+        too_small(disk, hub)
+        reserved(disk, hub, models)
+        collected(disk, hub, models)
+        filled(disk, hub, models)
+        hub.stop()
+    print("refused with numbers, reserved, collected, and gone on with after the disk was full")
+
+
+main()

@@ -5,6 +5,7 @@
 #include "os/file.h"
 #include "transfer/digest.h"
 
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -181,6 +182,44 @@ static int32_t on_file(struct ome_file_sink *s, const struct ome_model_file *f) 
   return manifest_add(l->m, f, &l->err);
 }
 
+/* ---- patterns ---------------------------------------------------------------------------------------------------- */
+
+static bool is_like(const char *patterns, const char *path) {
+  while (*patterns) {
+    size_t len = strcspn(patterns, ",");
+    _cleanup_free_ char *one = str_copy(patterns, len);
+    if (one && len && fnmatch(one, path, 0) == 0)
+      return true;
+    patterns += len + (patterns[len] == ',');
+  }
+  return false;
+}
+
+static const char *param(const struct ome_model_ref *ref, const char *key) {
+  for (uint64_t i = 0; i < ref->nparams; i++)
+    if (streq(ref->params[i].key, key))
+      return ref->params[i].value;
+  return "";
+}
+
+/* spec.storage.parameters.include and .exclude: the same for every backend. */
+static void leave_out(struct manifest *m, const struct ome_model_ref *ref) {
+  const char *include = param(ref, "include");
+  const char *exclude = param(ref, "exclude");
+  size_t kept = 0;
+
+  for (size_t i = 0; i < m->files.len && (*include || *exclude); i++) {
+    struct manifest_file *f = &m->files.items[i];
+    if (is_like(exclude, f->path) || (*include && !is_like(include, f->path))) {
+      m->total_bytes -= f->size == OME_SIZE_UNKNOWN ? 0 : f->size;
+      manifest_file_fini(f);
+    } else {
+      m->files.items[kept++] = *f;
+    }
+  }
+  m->files.len = *include || *exclude ? kept : m->files.len;
+}
+
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err) {
   _cleanup_manifest_ struct manifest m = {0};
@@ -192,8 +231,10 @@ int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call,
     *err = l.err;
     return l.err.code;
   }
-  if (rc == OME_OK)
+  if (rc == OME_OK) {
+    leave_out(&m, ref);
     rc = manifest_finish(&m, err);
+  }
   if (rc != OME_OK)
     return rc;
   *out = m;

@@ -48,7 +48,8 @@ int32_t manifest_finish(struct manifest *m, struct ome_err *err);
 /* One line that is equal for equal content: revision, paths, sizes and digests, hashed; hex. */
 void manifest_identity(const struct manifest *m, char out[65]);
 
-/* Asks plugin I for the files of REF. */
+/* Asks plugin I for the files of REF; of those, what its parameters "include" and "exclude" (comma-separated shell
+ * patterns of paths, '*' goes across '/') leave. */
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err);
 

@@ -20,7 +20,6 @@ struct hf {
   char endpoint[512];
   char *token; /* NULL: from the environment or file when asked */
   char *token_file;
-  char *include, *exclude;
 };
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
@@ -49,24 +48,7 @@ static const struct ome_key key_token_file = {
     "token_file",
     NULL,
     "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token."};
-static const struct ome_key key_include = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "include",
-    NULL,
-    "Comma-separated shell patterns of the paths to fetch; the model's parameter of the same name goes before it."};
-static const struct ome_key key_exclude = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "exclude",
-    NULL,
-    "Comma-separated shell patterns of the paths to leave out; the model's parameter goes before it."};
-static const struct ome_key *const keys[] = {&key_endpoint, &key_token,   &key_token_file,
-                                             &key_include,  &key_exclude, NULL};
+static const struct ome_key *const keys[] = {&key_endpoint, &key_token, &key_token_file, NULL};
 
 static char *copy_of(const char *text) {
   return text ? strdup(text) : NULL;
@@ -79,8 +61,6 @@ static void destroy(void *self) {
     return;
   free(h->token);
   free(h->token_file);
-  free(h->include);
-  free(h->exclude);
   free(h);
 }
 
@@ -105,8 +85,6 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
   h->host = host;
   h->token = copy_of(kv_text(cfg, ncfg, "token"));
   h->token_file = copy_of(kv_text(cfg, ncfg, "token_file"));
-  h->include = copy_of(kv_text(cfg, ncfg, "include"));
-  h->exclude = copy_of(kv_text(cfg, ncfg, "exclude"));
   *out_self = h;
   return OME_OK;
 }
@@ -222,7 +200,6 @@ struct listing {
   struct hf_uri uri;
   char token[512];
   char commit[200];
-  const char *include, *exclude;
 };
 
 static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_err *err) {
@@ -254,7 +231,7 @@ static int32_t push_file(const struct listing *l, struct json_object *entry, str
   const char *oid = text_at(entry, "oid");
   struct ome_model_file f = {.struct_size = sizeof(f), .path = path, .url = url};
 
-  if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_wants(path, l->uri.path, l->include, l->exclude))
+  if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_is_below(path, l->uri.path))
     return OME_OK;
   if (uri_encode(path, 1, path_text, sizeof(path_text)) != 0)
     return ome_fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
@@ -304,8 +281,6 @@ static int32_t match(void *self, const char *uri) {
 }
 
 static int32_t open_ref(const struct hf *h, const struct ome_model_ref *ref, struct listing *l, struct ome_err *err) {
-  const char *include = kv_text(ref->params, ref->nparams, "include");
-  const char *exclude = kv_text(ref->params, ref->nparams, "exclude");
 
   if (hf_uri_parse(ref->uri, &l->uri) != 0)
     return ome_fail(err, OME_E_INVALID, "hf: \"%.200s\" is not hf://ORG/NAME[/PATH][@REVISION]",
@@ -314,8 +289,6 @@ static int32_t open_ref(const struct hf *h, const struct ome_model_ref *ref, str
     (void)snprintf(l->uri.revision, sizeof(l->uri.revision), "%s", ref->revision);
   l->h = h;
   l->ref = ref;
-  l->include = include ? include : h->include;
-  l->exclude = exclude ? exclude : h->exclude;
   find_token(h, ref, l->token, sizeof(l->token));
   return OME_OK;
 }

@@ -1,7 +1,6 @@
 #include "hf_uri.h"
 
 #include <ctype.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,24 +53,8 @@ int hf_uri_parse(const char *uri, struct hf_uri *out) {
   return copy(out->revision, sizeof(out->revision), *at ? at : "main", strlen(*at ? at : "main"));
 }
 
-static int matches_any(const char *path, const char *patterns) {
-  char one[256];
-
-  while (*patterns) {
-    size_t len = strcspn(patterns, ",");
-    if (len && copy(one, sizeof(one), patterns, len) == 0 && fnmatch(one, path, 0) == 0)
-      return 1;
-    patterns += len + (patterns[len] == ',');
-  }
-  return 0;
-}
-
-int hf_wants(const char *path, const char *root, const char *include, const char *exclude) {
+int hf_is_below(const char *path, const char *root) {
   size_t n = strlen(root);
 
-  if (n && (strncmp(path, root, n) != 0 || (path[n] != '\0' && path[n] != '/')))
-    return 0;
-  if (include && *include && !matches_any(path, include))
-    return 0;
-  return !(exclude && *exclude && matches_any(path, exclude));
+  return n == 0 || (strncmp(path, root, n) == 0 && (path[n] == '\0' || path[n] == '/'));
 }

@@ -13,8 +13,7 @@ struct hf_uri {
 /* 0, or -1 for what is none. */
 int hf_uri_parse(const char *uri, struct hf_uri *out);
 
-/* Whether PATH is wanted: below ROOT ("" all), matching one of the comma-separated patterns INCLUDE (NULL all) and
- * none of EXCLUDE (NULL none). */
-int hf_wants(const char *path, const char *root, const char *include, const char *exclude);
+/* Whether PATH is ROOT or below it; "" is above all. */
+int hf_is_below(const char *path, const char *root);
 
 #endif

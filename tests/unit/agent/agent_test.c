@@ -343,6 +343,28 @@ static void follows_the_node(void **state) {
   drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "z");
 }
 
+/* Patterns in the parameters, whatever the backend; a change of them is acted on. */
+static void follows_the_parameters(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+
+  put_model(s, "org/pair", "a.gguf", "llama");
+  put_model(s, "org/pair", "b.gguf", "qwen2");
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("p", "org/pair", ", parameters: {exclude: 'x,b.*'}"));
+  await(s, "p", "Ready");
+  assert_true(is_in_store(s, "p", "a.gguf"));
+  assert_false(is_in_store(s, "p", "b.gguf"));
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "p",
+        "{spec: {storage: {parameters: {exclude: null, include: '?.gguf', revision: main}}}}");
+  for (uint64_t end = mono_ms() + DEADLINE_MS; !is_in_store(s, "p", "b.gguf") && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  await(s, "p", "Ready");
+  assert_true(is_in_store(s, "p", "a.gguf"));
+  assert_true(is_in_store(s, "p", "b.gguf"));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "p");
+  await(s, "p", NULL);
+}
+
 /* Two models of one repository are one set of bytes; one of them goes while the agent is not there. */
 static void shares_and_sweeps(void **state) {
   struct stand *s = *state;
@@ -422,6 +444,7 @@ int main(void) {
       cmocka_unit_test(moves_with_the_path),
       cmocka_unit_test(lets_go),
       cmocka_unit_test(follows_the_node),
+      cmocka_unit_test(follows_the_parameters),
       cmocka_unit_test(shares_and_sweeps),
       cmocka_unit_test(heals_a_flipped_bit),
       cmocka_unit_test(says_why_it_failed_and_recovers),

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "cli/storage_suite.h"
 #include "plugin/plugin.h"
 
 #include <conform.h>
@@ -16,6 +17,7 @@ struct options {
   const char *plugins; /* plugins.conf */
   const char *output;
   const char *uri;
+  struct storage_suite storage; /* uri set: check runs the storage suite instead */
 };
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
@@ -173,6 +175,17 @@ static void keep_result(void *ctx, const struct conform_result *r) {
   (void)json_object_array_add(ctx, o);
 }
 
+/* How many failed; -1 and ERR: none could be run. */
+static int run_checks(const struct options *opt, const char *path, struct json_object *results, struct ome_err *err) {
+  struct storage_suite suite = opt->storage;
+
+  if (!suite.uri)
+    return conform_run(path, opt->uri, keep_result, results);
+  suite.file = path;
+  suite.conf = opt->plugins;
+  return storage_suite_run(&suite, keep_result, results, err);
+}
+
 static int check(const struct cli_command *self, const struct options *opt, int argc, char **argv) {
   _cleanup_json_ struct json_object *results = json_object_new_array();
   struct ome_err err = ERR_INIT;
@@ -184,7 +197,9 @@ static int check(const struct cli_command *self, const struct options *opt, int 
     (void)fail_errno(&err, "plugin", argv[0]);
     return cli_fail(&err);
   }
-  int failed = conform_run(path, opt->uri, keep_result, results);
+  int failed = run_checks(opt, path, results, &err);
+  if (failed < 0)
+    return cli_fail(&err);
   int code = cli_print(results, opt->output, print_checks);
   if (code)
     return code;
@@ -206,6 +221,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {'p', "plugins", "FILE", "plugins.conf; without it the plugins beside the binary", CLI_STRING, &opt.plugins},
       {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
       {0, "uri", "URI", "check: what a storage plugin is asked for", CLI_STRING, &opt.uri},
+      {0, "storage", "URI", "check: run the storage suite on this model of a real backend", CLI_STRING,
+       &opt.storage.uri},
+      {0, "expect", "FILE", "with --storage: what it is, as sha256sum prints it", CLI_STRING, &opt.storage.expect},
+      {0, "upload", "URI", "with --storage: where files may be written", CLI_STRING, &opt.storage.upload},
+      {0, "wrong", "KEY=VALUE", "with --storage: a parameter that is no good credential; repeat it", CLI_LIST,
+       &opt.storage.wrong},
       {0},
   };
   int n = cli_parse(self, options, argc, argv);
@@ -230,6 +251,11 @@ const struct cli_command cli_plugin = {
         "             a thousand lives, the same request twice, many threads. Exit code 1 when a check fails\n\n"
         "  ome plugin list -p plugins.conf\n"
         "  ome plugin info hf\n"
-        "  ome plugin check ./storage-acme.so --uri acme://bucket/model\n",
+        "  ome plugin check ./storage-acme.so --uri acme://bucket/model\n\n"
+        "With --storage, check asks a storage plugin about files that are there: are list, sizes, digests and ranges\n"
+        "true and stable, are hostile addresses refused, is what is absent or forbidden said, do calls end when they\n"
+        "are told to, does what is written come back. Settings come from -p FILE.\n\n"
+        "  ome plugin check ./storage-acme.so -p plugins.conf --storage acme://bucket/model --expect SHA256SUMS\n"
+        "      --upload acme://bucket/scratch --wrong token=none\n",
     .run = run,
 };

@@ -2,6 +2,8 @@
 
 #include <ome-sdk/error.h>
 
+#include "../common/sha256.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +36,31 @@ void oras_tokens_fini(struct oras *o) {
     token_free(&o->tokens[i]);
 }
 
-static void key_of(const struct oras_session *s, char out[700]) {
-  (void)snprintf(out, 700, "%s %s", s->base, s->actions);
+#define KEY 800
+
+/* Where, what for, and as whom: a model never gets what another model's Secret opened.  False: out of memory. */
+static int key_of(const struct oras_session *s, char out[KEY]) {
+  static const char *const names[] = {"username", "password", ".dockerconfigjson"};
+  char who[SHA256_TEXT];
+  struct sha256 *hash = sha256_new();
+
+  if (!hash)
+    return 0;
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    const char *value = kv_text(s->ref->params, s->ref->nparams, names[i]);
+    sha256_add(hash, value ? value : "", value ? strlen(value) + 1 : 1);
+  }
+  sha256_end(hash, who);
+  (void)snprintf(out, KEY, "%s %s %s", s->base, s->actions, who);
+  return 1;
 }
 
 static void recall(struct oras_session *s) {
-  char key[700];
+  char key[KEY];
   uint64_t now = oras_now_ms();
 
-  key_of(s, key);
+  if (!key_of(s, key))
+    return;
   (void)pthread_mutex_lock(&s->oras->lock);
   for (unsigned i = 0; i < ORAS_TOKENS; i++) {
     const struct oras_token *t = &s->oras->tokens[i];
@@ -56,11 +74,12 @@ static void recall(struct oras_session *s) {
 
 /* What S sends now is good for LIFE_MS; the oldest is forgotten. */
 static void remember(struct oras_session *s, uint64_t life_ms) {
-  char key[700];
+  char key[KEY];
   struct oras *o = s->oras;
 
-  key_of(s, key);
   s->expires_ms = oras_now_ms() + life_ms;
+  if (!key_of(s, key))
+    return;
   struct oras_token fresh = {strdup(key), strdup(s->authorization), s->expires_ms};
   if (!fresh.key || !fresh.authorization) {
     token_free(&fresh);

@@ -13,7 +13,7 @@
 
 /* What is sent for a repository until its time. */
 struct oras_token {
-  char *key;           /* "https://host/v2/repository pull" */
+  char *key;           /* "https://host/v2/repository pull WHO" */
   char *authorization; /* "" nothing is asked for; secret */
   uint64_t expires_ms; /* CLOCK_MONOTONIC */
 };

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from scenario import DEADLINE, OME, digests_below, scratch
+from scenario import DEADLINE, OME, digests_below, plugins_conf, scratch
 
 MIB = 1 << 20
 
@@ -25,14 +25,6 @@ def ome(verb, *args):
     """Exit code, events and standard error of one `ome push` or `ome pull`."""
     done = subprocess.run([OME, verb, *args, "-o", "json"], capture_output=True, text=True, timeout=DEADLINE)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
-
-
-def configure(folder, claims):
-    path = os.path.join(folder, "plugins.conf")
-    with open(path, "w") as out:
-        json.dump({"path": [os.path.join(os.path.dirname(os.path.dirname(OME)), "lib/ome/plugins")], "all": False,
-                   "plugins": [{"file": "storage-local.so", "settings": {"local": {"pvc_root": claims}}}]}, out)
-    return path
 
 
 def round_trip(folder, digests):
@@ -107,7 +99,7 @@ def claims(folder, digests):
     root = os.path.join(folder, "claims")
     os.makedirs(root + "/space/models")
     os.makedirs(root + "/plain")
-    conf = configure(folder, root)
+    conf = plugins_conf(folder + "/plugins.conf", "storage-local", local={"pvc_root": root})
     model = os.path.join(folder, "model")
     for uri, where in (("pvc://space:models/weights/v1", "space/models/weights/v1"), ("pvc://plain/w", "plain/w")):
         code, _, errors = ome("push", model, uri, "--plugins", conf)

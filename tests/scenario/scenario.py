@@ -119,6 +119,37 @@ def digests_below(folder):
     return found
 
 
+PLUGINS = os.path.join(os.path.dirname(os.path.dirname(OME)), "lib/ome/plugins")
+
+
+def plugins_conf(path, plugin, **settings):
+    """A plugins.conf at PATH that loads PLUGIN ("storage-oras") and no other, with SETTINGS by factory."""
+    with open(path, "w") as out:
+        json.dump({"path": [PLUGINS], "all": False,
+                   "plugins": [{"file": plugin + ".so", "required": True, "settings": settings}]}, out)
+    return path
+
+
+def storage_suite(plugin, uri, conf=None, expect=None, upload=None, wrong=(), skips=(), **environment):
+    """Runs the storage conformance suite on PLUGIN ("storage-oras").  EXPECT: digests by path.  Every check passes but
+    those in SKIPS, which are left out; returns the results by check."""
+    command = [OME, "plugin", "check", os.path.join(PLUGINS, plugin + ".so"), "--storage", uri, "-o", "json"]
+    with tempfile.NamedTemporaryFile("w", suffix=".sha256") as sums:
+        if expect is not None:
+            sums.write("".join(f"{digest}  {path}\n" for path, digest in expect.items()))
+            sums.flush()
+            command += ["--expect", sums.name]
+        for option, value in (("-p", conf), ("--upload", upload), *(("--wrong", w) for w in wrong)):
+            command += [option, value] if value else []
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3 * DEADLINE,
+                              env=dict(os.environ, **environment))
+    results = {r["check"]: r for r in json.loads(done.stdout or "[]")}
+    text = "\n".join(f"{r['result']} {r['check']}: {r['detail']}" for r in results.values())
+    assert done.returncode == 0 and results, text + done.stderr
+    assert sorted(skips) == sorted(c for c, r in results.items() if r["result"] == "skip"), text
+    return results
+
+
 def processes_with(marker):
     """Process ids whose command line or environment holds MARKER, this one left out."""
     found = []

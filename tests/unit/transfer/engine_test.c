@@ -1,6 +1,7 @@
 /* The engine against a server that goes wrong in one way at a time. */
 #include "../unit.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "net/http_server.h"
 #include "os/file.h"
@@ -15,7 +16,7 @@
 #define SIZE ((size_t)3 << 20)
 #define PIECE ((uint64_t)256 << 10)
 
-enum fault { NONE, CUT, STATUS, CORRUPT, NO_RANGES, OTHER_ETAG, WRONG_SIZE };
+enum fault { NONE, CUT, STATUS, CORRUPT, NO_RANGES, OTHER_ETAG, WRONG_SIZE, STALL };
 
 struct stand {
   char dir[64], staging[80];
@@ -46,8 +47,11 @@ static bool goes_wrong(struct stand *s) {
   return true;
 }
 
+static void wait_for_the_end(UNUSED void *arg, UNUSED struct http_exchange *x) {
+}
+
 static void send_bytes(struct stand *s, struct http_exchange *x, int status, size_t first, size_t len, bool wrong) {
-  size_t part = wrong && s->fault == CUT ? len / 2 : len;
+  size_t part = wrong && (s->fault == CUT || s->fault == STALL) ? len / 2 : len;
   _cleanup_free_ char *data = malloc(part + 1);
 
   memcpy(data, s->content + first, part);
@@ -56,7 +60,7 @@ static void send_bytes(struct stand *s, struct http_exchange *x, int status, siz
   (void)atomic_fetch_add(&s->sent, part);
   http_respond_start(x, status, NULL, (int64_t)len);
   if (part < len)
-    http_on_drain(x, drop, NULL);
+    http_on_drain(x, s->fault == STALL ? wait_for_the_end : drop, NULL);
   http_respond_write(x, data, part);
   if (part == len)
     http_respond_end(x);
@@ -128,6 +132,15 @@ static void behave(struct stand *s, enum fault fault, int status, int times) {
   s->times = times;
 }
 
+/* Sanitizers make everything slower. */
+static uint64_t patience(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 4;
+#else
+  return 1;
+#endif
+}
+
 /* ---- kit --------------------------------------------------------------------------------------------------------- */
 
 struct watch {
@@ -135,6 +148,8 @@ struct watch {
   atomic_uint_fast64_t bytes;
   int retries;
   uint32_t files;
+  uint32_t stall_timeout_ms;
+  uint64_t max_bytes_per_second;
 };
 
 static void on_event(void *arg, const struct transfer_event *e) {
@@ -169,6 +184,8 @@ static int32_t run_with(struct stand *s, const char *digest, struct watch *w, st
                                    .connections = 4,
                                    .piece_bytes = PIECE,
                                    .attempts = 3,
+                                   .stall_timeout_ms = w->stall_timeout_ms,
+                                   .max_bytes_per_second = w->max_bytes_per_second,
                                    .event = on_event,
                                    .cancelled = is_stopped,
                                    .arg = w};
@@ -301,6 +318,108 @@ static void test_does_not_trust_staged_bytes_of_other_content(void **state) {
 }
 
 /* What was published and is fetched again has no credit from before. */
+/* Only the range that stands still is asked for again, from where it stopped. */
+static void test_ends_a_stall(void **state) {
+  struct stand *s = *state;
+  struct watch w = {.stall_timeout_ms = 1000};
+  struct ome_err err = ERR_INIT;
+
+  behave(s, STALL, 0, 1);
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_content(s);
+  assert_int_equal(atomic_load(&s->requests), SIZE / PIECE + 1);
+}
+
+static void test_keeps_to_the_cap(void **state) {
+  struct stand *s = *state;
+  struct watch w = {.max_bytes_per_second = SIZE};
+  struct ome_err err = ERR_INIT;
+  uint64_t began = mono_ms();
+
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_in_range(mono_ms() - began, 800, 20000);
+}
+
+static bool after_a_while(void *arg) {
+  return mono_ms() >= *(uint64_t *)arg;
+}
+
+static int32_t run_files(struct stand *s, struct manifest *m, bool (*cancelled)(void *), void *arg, uint64_t rate,
+                         struct ome_err *err) {
+  const struct transfer_job job = {.manifest = m,
+                                   .dir = s->staging,
+                                   .connections = 4,
+                                   .cancelled = cancelled,
+                                   .arg = arg,
+                                   .max_bytes_per_second = rate};
+
+  assert_int_equal(manifest_finish(m, err), OME_OK);
+  return transfer_run(&job, err);
+}
+
+/* However slowly bytes come. */
+static void test_stops_at_once(void **state) {
+  _cleanup_manifest_ struct manifest m = {0};
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+  uint64_t until = mono_ms() + 300;
+  char url[100];
+
+  (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/file", http_server_port(s->server));
+  const struct ome_model_file f = {.struct_size = sizeof(f), .path = "f", .size = SIZE, .url = url};
+  assert_int_equal(manifest_add(&m, &f, &err), OME_OK);
+  assert_int_equal(run_files(s, &m, after_a_while, &until, 100000, &err), OME_E_CANCELLED);
+  assert_in_range(mono_ms(), until, until + 100 * patience());
+}
+
+static void test_learns_the_size(void **state) {
+  _cleanup_manifest_ struct manifest m = {0};
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+  char url[100];
+
+  (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/file", http_server_port(s->server));
+  const struct ome_model_file f = {.struct_size = sizeof(f),
+                                   .path = "folder/weights.bin",
+                                   .size = OME_SIZE_UNKNOWN,
+                                   .url = url,
+                                   .digest_type = OME_DIGEST_SHA256,
+                                   .digest = s->sha256};
+  assert_int_equal(manifest_add(&m, &f, &err), OME_OK);
+  behave(s, CUT, 0, 0);
+  assert_int_equal(run_files(s, &m, NULL, NULL, 0, &err), OME_OK);
+  assert_int_equal(m.files.items[0].size, SIZE);
+  assert_int_equal(m.total_bytes, SIZE);
+  assert_content(s);
+}
+
+static void test_takes_what_is_on_this_machine(void **state) {
+  _cleanup_manifest_ struct manifest m = {0};
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+  char source[100];
+
+  (void)snprintf(source, sizeof(source), "%s/source", s->dir);
+  assert_int_equal(file_write(source, s->content, SIZE, 0600, &err), OME_OK);
+  struct ome_model_file f = {.struct_size = sizeof(f),
+                             .path = "folder/weights.bin",
+                             .size = SIZE,
+                             .local_path = source,
+                             .digest_type = OME_DIGEST_SHA256,
+                             .digest = s->sha256};
+  assert_int_equal(manifest_add(&m, &f, &err), OME_OK);
+  assert_int_equal(run_files(s, &m, NULL, NULL, 0, &err), OME_OK);
+  assert_content(s);
+  assert_int_equal(atomic_load(&s->requests), 0);
+  /* It is believed no more than a server. */
+  _cleanup_manifest_ struct manifest again = {0};
+  s->content[1] ^= 1;
+  assert_int_equal(file_write(source, s->content, SIZE, 0600, &err), OME_OK);
+  f.path = "other";
+  assert_int_equal(manifest_add(&again, &f, &err), OME_OK);
+  assert_int_equal(run_files(s, &again, NULL, NULL, 0, &err), OME_E_CORRUPT);
+}
+
 static void test_forgets_what_was_moved_away(void **state) {
   struct stand *s = *state;
   struct watch w = {0};
@@ -358,6 +477,11 @@ int main(void) {
       ONE(test_goes_on_where_it_was),
       ONE(test_does_not_trust_staged_bytes_of_other_content),
       ONE(test_forgets_what_was_moved_away),
+      ONE(test_ends_a_stall),
+      ONE(test_keeps_to_the_cap),
+      ONE(test_stops_at_once),
+      ONE(test_learns_the_size),
+      ONE(test_takes_what_is_on_this_machine),
       cmocka_unit_test(test_refuses_paths_that_leave),
       cmocka_unit_test(test_refuses_lists_that_contradict_themselves),
   };

@@ -8,6 +8,7 @@
 #include "os/file.h"
 #include "transfer/digest.h"
 
+#include "base/quantity.h"
 #include "base/str.h"
 
 #include <fcntl.h>
@@ -18,7 +19,8 @@
 
 struct pull {
   const char *uri, *dir, *revision, *plugins, *format, *store;
-  uint64_t connections;
+  const char *max_rate;
+  uint64_t connections, bytes_per_second;
   bool verify_only;
   struct wanted wanted;
   struct transfer_report report;
@@ -134,6 +136,7 @@ static int32_t bring(const struct pull *p, struct plugin_instance *storage, cons
                                 .plugin = storage,
                                 .ref = ref,
                                 .connections = (uint32_t)p->connections,
+                                .max_bytes_per_second = p->bytes_per_second,
                                 .event = transfer_report_event,
                                 .cancelled = stopped,
                                 .arg = &report};
@@ -164,8 +167,17 @@ static int32_t pull(const struct pull *p, struct transfer_event *end, struct ome
   return rc;
 }
 
+static bool read_rate(const char *text, uint64_t *out) {
+  int64_t bytes = 0;
+
+  if (!quantity_value(text, &bytes) || bytes <= 0)
+    return false;
+  *out = (uint64_t)bytes;
+  return true;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct pull p = {.connections = 8, .format = "table", .report.terminal = isatty(STDERR_FILENO) == 1};
+  struct pull p = {.connections = 16, .format = "table", .report.terminal = isatty(STDERR_FILENO) == 1};
   struct transfer_event end = {0};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
@@ -174,7 +186,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       WANTED_OPTIONS(&p.wanted),
       {0, "verify-only", NULL, "fetch nothing; read what is in DIR and compare it with the list", CLI_FLAG,
        &p.verify_only},
-      {0, "connections", "N", "requests at a time, 8", CLI_UINT, &p.connections},
+      {0, "connections", "N", "requests at a time at most, 16", CLI_UINT, &p.connections},
+      {0, "max-rate", "BYTES", "a second at most: 500k, 20M, 1Gi", CLI_STRING, &p.max_rate},
       {0, "store", "DIR", "model store to use; $OME_STORE, then ~/.cache/ome", CLI_STRING, &p.store},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &p.plugins},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
@@ -184,6 +197,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "an address and a folder are needed");
   if (p.connections == 0 || p.connections > 64)
     return cli_usage(self, "--connections is 1 to 64");
+  if (p.max_rate && !read_rate(p.max_rate, &p.bytes_per_second))
+    return cli_usage(self, "--max-rate is a number of bytes a second, as 500k, 20M or 1Gi");
   p.uri = argv[1];
   p.dir = argv[2];
   p.report.json = streq(p.format, "json");

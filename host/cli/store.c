@@ -180,12 +180,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     int (*run)(const struct store_options *o, struct model_store *s);
   } verbs[] = {{"list", list}, {"scrub", scrub}, {"gc", gc}};
   _cleanup_(model_store_closep) struct model_store *s = NULL;
-  struct store_options o = {.output = "table", .connections = 8};
+  struct store_options o = {.output = "table", .connections = 16};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "store", "DIR", "the store; $OME_STORE, then ~/.cache/ome", CLI_STRING, &o.store},
       {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &o.output},
-      {0, "connections", "N", "scrub: requests at a time, 8", CLI_UINT, &o.connections},
+      {0, "connections", "N", "scrub: requests at a time at most, 16", CLI_UINT, &o.connections},
       {0, "plugins", "FILE", "scrub: plugins.conf to load", CLI_STRING, &o.plugins},
       {0},
   };

@@ -40,7 +40,8 @@ struct store_job {
   struct manifest *manifest; /* as listed; sha256 of each file is filled in */
   struct plugin_instance *plugin;
   const struct ome_model_ref *ref;
-  uint32_t connections;
+  uint32_t connections; /* these three as in struct transfer_job */
+  uint64_t max_bytes_per_second;
   uint64_t reserve_bytes;
   void (*event)(void *arg, const struct transfer_event *e); /* on the caller's thread; may be NULL */
   bool (*cancelled)(void *arg);                             /* [any-thread]; may be NULL */

@@ -35,9 +35,9 @@ def environment(hub):
     return dict(os.environ, HF_ENDPOINT=hub.url, HOME="/nonexistent")
 
 
-def pull(hub, target):
+def pull(hub, target, *options):
     """Exit code, events and standard error of one `ome pull`."""
-    done = subprocess.run(command(target), env=environment(hub), capture_output=True, text=True, timeout=DEADLINE)
+    done = subprocess.run(command(target, *options), env=environment(hub), capture_output=True, text=True, timeout=DEADLINE)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
@@ -68,6 +68,25 @@ def refused(folder):
         assert word in errors and str(status) in errors, errors
         assert "\n" not in errors.strip(), errors
         hub.stop()
+
+
+def bounded(folder, digests):
+    """At most so many bytes a second; a part at a time, each of which leaves what is there."""
+    hub = start_hub(folder)
+    began = time.monotonic()
+    code, _, errors = pull(hub, folder + "/bounded", "--max-rate", "24Mi", "--exclude", "deep/*", "--exclude", "empty")
+    took = time.monotonic() - began
+    assert code == 0 and took > 1.5, f"48 MiB at 24 MiB/s took {took:.1f} s {errors}"
+    assert sorted(os.listdir(folder + "/bounded")) == ["config.json", "model.bin"]
+    assert pull(hub, folder + "/bounded", "--include", "deep/*", "--include", "empty")[0] == 0
+    check_files(folder + "/bounded", digests)
+    code, events, errors = pull(hub, folder + "/bounded", "--verify-only")
+    assert code == 0 and [e["event"] for e in events] == ["file"] * len(digests) + ["done"], errors
+    os.truncate(folder + "/bounded/model.bin", 10)
+    code, events, errors = pull(hub, folder + "/bounded", "--verify-only")
+    assert code == 1 and "1 of 4 files" in errors and events[-1]["event"] == "error", errors
+    assert pull(hub, folder + "/bounded", "--include", "*.none")[0] == 1
+    hub.stop()
 
 
 def unknown(folder):
@@ -105,6 +124,7 @@ def main():
         cut(folder, digests)
         refused(folder)
         unknown(folder)
+        bounded(folder, digests)
         killed(folder, digests)
     print("pulled whole, through cuts and kills; refusals say why")
 

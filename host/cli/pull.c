@@ -23,7 +23,7 @@ struct pull {
   uint64_t connections, bytes_per_second;
   bool verify_only;
   struct wanted wanted;
-  struct transfer_report report;
+  struct transfer_report *report;
 };
 
 static bool stopped(UNUSED void *arg) {
@@ -89,7 +89,6 @@ static int32_t verify_file(int root, const struct manifest_file *f, struct ome_e
 /* Reads every file, and fails with what is wrong with the first that is. */
 static int32_t verify(const struct pull *p, const struct manifest *m, struct transfer_event *end, struct ome_err *err) {
   _cleanup_close_ int root = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  struct transfer_report report = p->report;
   uint32_t wrong = 0;
 
   if (root < 0)
@@ -106,7 +105,7 @@ static int32_t verify(const struct pull *p, const struct manifest *m, struct tra
     end->file = f->path;
     end->type = rc == OME_OK ? TRANSFER_FILE : TRANSFER_RETRY;
     end->message = rc == OME_OK ? NULL : why.msg;
-    transfer_report_event(&report, end);
+    transfer_report_event(p->report, end);
     wrong += rc != OME_OK;
   }
   end->message = NULL;
@@ -120,7 +119,6 @@ static int32_t verify(const struct pull *p, const struct manifest *m, struct tra
 static int32_t bring(const struct pull *p, struct plugin_instance *storage, const struct ome_model_ref *ref,
                      struct manifest *m, struct ome_err *err) {
   _cleanup_depot_ struct depot d = {.store = NULL};
-  struct transfer_report report = p->report;
   int32_t rc = depot_open(&d, p->store, p->dir, err);
 
   if (rc == OME_OK)
@@ -139,7 +137,7 @@ static int32_t bring(const struct pull *p, struct plugin_instance *storage, cons
                                 .max_bytes_per_second = p->bytes_per_second,
                                 .event = transfer_report_event,
                                 .cancelled = stopped,
-                                .arg = &report};
+                                .arg = p->report};
   rc = model_store_bring(d.store, &job, err);
   if (rc == OME_OK && d.passing)
     rc = model_store_destroy(d.store, err);
@@ -177,7 +175,8 @@ static bool read_rate(const char *text, uint64_t *out) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct pull p = {.connections = 16, .format = "table", .report.terminal = isatty(STDERR_FILENO) == 1};
+  struct transfer_report report = {.terminal = isatty(STDERR_FILENO) == 1};
+  struct pull p = {.connections = 16, .format = "table", .report = &report};
   struct transfer_event end = {0};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
@@ -201,10 +200,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--max-rate is a number of bytes a second, as 500k, 20M or 1Gi");
   p.uri = argv[1];
   p.dir = argv[2];
-  p.report.json = streq(p.format, "json");
+  report.json = streq(p.format, "json");
   cli_signals_block();
   int32_t rc = pull(&p, &end, &err);
-  return transfer_report_end(&p.report, &end, rc, &err);
+  return transfer_report_end(&report, &end, rc, &err);
 }
 
 const struct cli_command cli_pull = {

@@ -22,7 +22,7 @@ struct push {
   const char *from, *uri, *revision, *plugins, *format;
   uint64_t connections;
   struct wanted wanted;
-  struct transfer_report report;
+  struct transfer_report *report;
 };
 
 struct files {
@@ -200,13 +200,12 @@ static int32_t send(const struct push *p, struct plugin_instance *storage, struc
                                     .revision = p->revision,
                                     .params = params,
                                     .nparams = ARRAY_LEN(params)};
-  struct transfer_report report = p->report;
   struct upload_job job = {.plugin = storage,
                            .ref = &ref,
                            .connections = (uint32_t)p->connections,
                            .event = transfer_report_event,
                            .cancelled = stopped,
-                           .arg = &report};
+                           .arg = p->report};
   int32_t rc = find_files(p, &files, err);
 
   if (rc == OME_OK)
@@ -246,7 +245,8 @@ static int32_t push(const struct push *p, struct transfer_event *end, struct ome
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct push p = {.connections = 8, .format = "table", .report.terminal = isatty(STDERR_FILENO) == 1};
+  struct transfer_report report = {.terminal = isatty(STDERR_FILENO) == 1};
+  struct push p = {.connections = 8, .format = "table", .report = &report};
   struct transfer_event end = {0};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
@@ -264,10 +264,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--connections is 1 to %u", UPLOAD_CONNECTIONS_MAX);
   p.from = argv[1];
   p.uri = argv[2];
-  p.report.json = streq(p.format, "json");
+  report.json = streq(p.format, "json");
   cli_signals_block();
   int32_t rc = push(&p, &end, &err);
-  return transfer_report_end(&p.report, &end, rc, &err);
+  return transfer_report_end(&report, &end, rc, &err);
 }
 
 const struct cli_command cli_push = {

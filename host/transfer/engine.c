@@ -19,6 +19,7 @@
 #define FIRST_CONNECTIONS 4u
 #define DEFAULT_CONNECTIONS 16u
 #define MAX_RESTARTS 4u
+#define MAX_PARTS 8u
 #define LONGEST_WAIT_MS 120000u /* a server that wants more is for the caller to come back to */
 
 bool engine_stopped(void *arg) {
@@ -29,8 +30,29 @@ bool engine_stopped(void *arg) {
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
+/* Files that are worth a line of their own, as far as they are. */
+static uint32_t list_parts(struct engine *e, struct transfer_part parts[MAX_PARTS]) {
+  uint32_t n = 0;
+
+  (void)pthread_mutex_lock(&e->lock);
+  for (size_t i = 0; i < e->nopen && n < MAX_PARTS; i++) {
+    const struct item *it = e->open[i];
+    uint64_t bytes = it->ndone * it->piece;
+    if (it->small || it->file->size == OME_SIZE_UNKNOWN)
+      continue;
+    for (uint32_t k = 0; k < e->nflights; k++)
+      if (e->flights[k].state == FLIGHT_RUNNING && e->flights[k].item == it)
+        bytes += atomic_load(&e->flights[k].at) - e->flights[k].index * it->piece;
+    parts[n++] =
+        (struct transfer_part){it->file->path, bytes < it->file->size ? bytes : it->file->size, it->file->size};
+  }
+  (void)pthread_mutex_unlock(&e->lock);
+  return n;
+}
+
 void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message) {
   uint64_t bytes = atomic_load(&e->bytes), total = e->job->manifest->total_bytes + atomic_load(&e->learnt);
+  struct transfer_part parts[MAX_PARTS];
   struct transfer_event event = {.type = type,
                                  .file = file,
                                  .message = message,
@@ -39,7 +61,9 @@ void tell(struct engine *e, enum transfer_event_type type, const char *file, con
                                  .files = atomic_load(&e->nverified),
                                  .total_files = (uint32_t)e->nitems,
                                  .bytes_per_second = e->rate,
-                                 .eta_ms = UINT64_MAX};
+                                 .eta_ms = UINT64_MAX,
+                                 .parts = parts,
+                                 .nparts = type == TRANSFER_PROGRESS && e->job->event ? list_parts(e, parts) : 0};
 
   if (e->rate >= 1 && bytes <= total)
     event.eta_ms = (uint64_t)((double)(total - bytes) * 1000 / e->rate);

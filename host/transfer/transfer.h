@@ -15,6 +15,11 @@
 /* FILE: it is verified, on stable storage and closed; whoever is told may move it away. */
 enum transfer_event_type { TRANSFER_PROGRESS, TRANSFER_RETRY, TRANSFER_FILE };
 
+struct transfer_part { /* a file that is under way */
+  const char *file;
+  uint64_t bytes, size;
+};
+
 struct transfer_event {
   enum transfer_event_type type;
   const char *file;    /* NULL: concerns the whole */
@@ -22,7 +27,9 @@ struct transfer_event {
   uint64_t bytes, total_bytes;
   uint32_t files, total_files; /* verified, in all */
   double bytes_per_second;
-  uint64_t eta_ms; /* UINT64_MAX: not known */
+  uint64_t eta_ms;                   /* UINT64_MAX: not known */
+  const struct transfer_part *parts; /* of progress: some of the files under way, no small ones */
+  uint32_t nparts;
 };
 
 struct transfer_job {

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 import time
 
@@ -89,6 +90,28 @@ def bounded(folder, digests):
     hub.stop()
 
 
+def drawn(folder, digests):
+    """On a terminal: a bar for the file that is under way and one for all, and nothing of it left at the end."""
+    hub = start_hub(folder)
+    ours, theirs = pty.openpty()
+    process = scenario.end_with_us(subprocess.Popen(
+        [OME, "pull", "hf://test/model", folder + "/drawn", "--max-rate", "24Mi"], env=environment(hub), stderr=theirs))
+    os.close(theirs)
+    text = b""
+    while True:
+        try:
+            text += os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+    assert process.wait(DEADLINE) == 0, text
+    frames = text.split(b"\x1b[J")
+    bars = [frame for frame in frames if b"model.bin" in frame]
+    assert bars and all(frame.count(b"%") == 2 and b" of 4 files" in frame for frame in bars), text
+    assert b"%" not in frames[-1], text
+    check_files(folder + "/drawn", digests)
+    hub.stop()
+
+
 def unknown(folder):
     """A scheme that no plugin knows is refused at once, with those that are known."""
     done = subprocess.run([OME, "pull", "ftp://there/model", folder + "/unknown"], capture_output=True, text=True,
@@ -124,6 +147,7 @@ def main():
         cut(folder, digests)
         refused(folder)
         unknown(folder)
+        drawn(folder, digests)
         bounded(folder, digests)
         killed(folder, digests)
     print("pulled whole, through cuts and kills; refusals say why")

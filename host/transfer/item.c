@@ -162,8 +162,10 @@ static int32_t choose_way(const struct engine *e, struct item *it, struct ome_er
 
   it->small = size <= SMALL_FILE;
   it->inlined = it->small && size && it->npieces == 1 && it->ndone == 0 && !it->local;
-  if (size == 0)
+  if (size == 0) { /* there is nothing to ask for */
+    it->state[0] = PIECE_DONE;
     it->ndone = 1;
+  }
   if (size == OME_SIZE_UNKNOWN)
     return OME_OK;
   if (!it->inlined && !it->local)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILES_AT_A_TIME 8u
+#define FILES_AT_A_TIME 32u /* more than connections: small files wait for the backend most of the time */
 #define PROGRESS_MS 500u
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -136,7 +136,7 @@ static int32_t run_threads(struct upload *u, struct ome_err *err) {
   pthread_t threads[FILES_AT_A_TIME];
   size_t n = 0;
 
-  while (n < FILES_AT_A_TIME && n < u->job->nfiles && n < u->connections &&
+  while (n < FILES_AT_A_TIME && n < u->job->nfiles && n < 4 * u->connections &&
          pthread_create(&threads[n], NULL, sender, u) == 0)
     n++;
   for (size_t i = 0; i < n; i++)

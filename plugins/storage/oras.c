@@ -227,15 +227,26 @@ static int32_t open_manifest(struct oras_session *s, struct json_object **out, s
   return push_blob(s, sha256, (struct ome_bytes){empty, sizeof(empty) - 1}, 0, err);
 }
 
-/* The tag names the file from now on. */
-static int32_t add_to_manifest(struct oras_session *s, const struct oras_layer *l, struct ome_err *err) {
+/* A file whose blob is there and that the manifest does not name yet; on the stack of its upload(). */
+struct oras_waiting {
+  struct oras_waiting *next;
+  char key[ORAS_KEY + 130]; /* which manifest, and as whom */
+  struct oras_layer layer;
+  int is_done; /* under `writing`, as the rest */
+  int32_t rc;
+  struct ome_err err;
+};
+
+/* The tag names the files of LIST from now on. */
+static int32_t add_to_manifest(struct oras_session *s, const struct oras_waiting *list, struct ome_err *err) {
   struct json_object *manifest = NULL;
   struct http_answer a = {0};
   char url[200];
   int32_t rc = open_manifest(s, &manifest, err);
 
-  if (rc == OME_OK && oras_manifest_put(manifest, l) != 0)
-    rc = ome_fail(err, OME_E_NO_MEMORY, "oras: %.200s cannot be put into the manifest", l->path);
+  for (; rc == OME_OK && list; list = list->next)
+    if (oras_manifest_put(manifest, &list->layer) != 0)
+      rc = ome_fail(err, OME_E_NO_MEMORY, "oras: %.200s cannot be put into the manifest", list->layer.path);
   if (rc == OME_OK) {
     const char *text = json_object_to_json_string_ext(manifest, JSON_C_TO_STRING_NOSLASHESCAPE);
     const struct oras_request put = {
@@ -250,10 +261,59 @@ static int32_t add_to_manifest(struct oras_session *s, const struct oras_layer *
   return rc;
 }
 
+/* All that wait for the manifest KEY, out of the list. */
+static struct oras_waiting *take_waiting(struct oras *o, const char *key) {
+  struct oras_waiting *taken = NULL;
+
+  (void)pthread_mutex_lock(&o->lock);
+  for (struct oras_waiting **at = &o->waiting; *at;) {
+    struct oras_waiting *w = *at;
+    if (strcmp(w->key, key) != 0) {
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
+    w->next = taken;
+    taken = w;
+  }
+  (void)pthread_mutex_unlock(&o->lock);
+  return taken;
+}
+
+/* Puts the file into the manifest, together with the others that have come to wait while one before them was written:
+ * a registry looks at every layer each time. */
+static int32_t commit(struct oras_session *s, const struct oras_layer *l, struct ome_err *err) {
+  struct oras *o = s->oras;
+  struct oras_waiting me = {.layer = *l};
+  char key[ORAS_KEY];
+
+  if (!oras_key(s, key))
+    return ome_fail(err, OME_E_NO_MEMORY, "oras: out of memory");
+  (void)snprintf(me.key, sizeof(me.key), "%s %s", key, s->at.reference);
+  (void)pthread_mutex_lock(&o->lock);
+  me.next = o->waiting;
+  o->waiting = &me;
+  (void)pthread_mutex_unlock(&o->lock);
+  (void)pthread_mutex_lock(&o->writing);
+  if (!me.is_done) {
+    struct oras_waiting *group = take_waiting(o, me.key), *next;
+    int32_t rc = add_to_manifest(s, group, err);
+    for (struct oras_waiting *w = group; w; w = next) {
+      next = w->next;
+      w->rc = rc;
+      w->err = *err;
+      w->is_done = 1;
+    }
+  }
+  (void)pthread_mutex_unlock(&o->writing);
+  if (me.rc != OME_OK)
+    *err = me.err;
+  return me.rc;
+}
+
 static int32_t upload(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
                       const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err) {
-  struct oras *o = self;
-  struct oras_session s = {.oras = o, .call = call, .ref = ref, .to = to, .actions = "pull,push"};
+  struct oras_session s = {.oras = self, .call = call, .ref = ref, .to = to, .actions = "pull,push"};
   const struct oras_layer l = {.path = file->path, .sha256 = file->sha256, .size = file->size};
   /* An empty file is a body of no bytes, not no body. */
   const struct ome_bytes body = {file->size ? NULL : "", 0};
@@ -264,11 +324,8 @@ static int32_t upload(void *self, const struct ome_call *call, const struct ome_
                   s.at.registry, s.at.repository);
   if (rc == OME_OK)
     rc = push_blob(&s, file->sha256, body, file->size, err);
-  if (rc == OME_OK) {
-    (void)pthread_mutex_lock(&o->writing);
-    rc = add_to_manifest(&s, &l, err);
-    (void)pthread_mutex_unlock(&o->writing);
-  }
+  if (rc == OME_OK)
+    rc = commit(&s, &l, err);
   oras_session_fini(&s);
   return rc;
 }

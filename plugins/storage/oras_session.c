@@ -36,10 +36,7 @@ void oras_tokens_fini(struct oras *o) {
     token_free(&o->tokens[i]);
 }
 
-#define KEY 800
-
-/* Where, what for, and as whom: a model never gets what another model's Secret opened.  False: out of memory. */
-static int key_of(const struct oras_session *s, char out[KEY]) {
+int oras_key(const struct oras_session *s, char out[ORAS_KEY]) {
   static const char *const names[] = {"username", "password", ".dockerconfigjson"};
   char who[SHA256_TEXT];
   struct sha256 *hash = sha256_new();
@@ -51,15 +48,15 @@ static int key_of(const struct oras_session *s, char out[KEY]) {
     sha256_add(hash, value ? value : "", value ? strlen(value) + 1 : 1);
   }
   sha256_end(hash, who);
-  (void)snprintf(out, KEY, "%s %s %s", s->base, s->actions, who);
+  (void)snprintf(out, ORAS_KEY, "%s %s %s", s->base, s->actions, who);
   return 1;
 }
 
 static void recall(struct oras_session *s) {
-  char key[KEY];
+  char key[ORAS_KEY];
   uint64_t now = oras_now_ms();
 
-  if (!key_of(s, key))
+  if (!oras_key(s, key))
     return;
   (void)pthread_mutex_lock(&s->oras->lock);
   for (unsigned i = 0; i < ORAS_TOKENS; i++) {
@@ -74,11 +71,11 @@ static void recall(struct oras_session *s) {
 
 /* What S sends now is good for LIFE_MS; the oldest is forgotten. */
 static void remember(struct oras_session *s, uint64_t life_ms) {
-  char key[KEY];
+  char key[ORAS_KEY];
   struct oras *o = s->oras;
 
   s->expires_ms = oras_now_ms() + life_ms;
-  if (!key_of(s, key))
+  if (!oras_key(s, key))
     return;
   struct oras_token fresh = {strdup(key), strdup(s->authorization), s->expires_ms};
   if (!fresh.key || !fresh.authorization) {

@@ -18,15 +18,18 @@ struct oras_token {
   uint64_t expires_ms; /* CLOCK_MONOTONIC */
 };
 
+struct oras_waiting; /* oras.c: a file that is to be put into a manifest */
+
 /* The instance. */
 struct oras {
   const struct ome_host *host;
   char *username, *password, *config; /* of plugins.conf; CONFIG: path */
   int plain_http;
-  pthread_mutex_t lock; /* for the tokens */
+  pthread_mutex_t lock; /* for the tokens and who waits */
   struct oras_token tokens[ORAS_TOKENS];
   unsigned next_token;
-  pthread_mutex_t writing; /* one manifest is changed at a time */
+  struct oras_waiting *waiting;
+  pthread_mutex_t writing; /* one manifest is changed at a time; taken before LOCK */
 };
 
 struct oras_session {
@@ -45,6 +48,11 @@ struct oras_session {
 /* Parses the address and looks a token up that is still good; no I/O. */
 int32_t oras_session_init(struct oras_session *s, struct ome_err *err);
 void oras_session_fini(struct oras_session *s);
+
+#define ORAS_KEY 800
+
+/* Where, what for, and as whom: a model never gets what another model's Secret opened.  0: out of memory. */
+int oras_key(const struct oras_session *s, char out[ORAS_KEY]);
 
 struct oras_request {
   const char *method;

@@ -250,6 +250,22 @@ static void wait_again_locked(struct engine *e, struct flight *f) {
   (void)pthread_mutex_lock(&e->lock);
 }
 
+/* Credentials run out: all flights of the file find that out at once, and one asks for others. */
+static bool may_refresh(const struct engine *e, const struct flight *f) {
+  struct item *it = f->item;
+
+  if (!f->status || !e->job->plugin || !it->file->url)
+    return false;
+  if (f->refreshed != it->refreshed) /* sent with the old ones */
+    return true;
+  if (it->denied)
+    return false;
+  it->denied = true;
+  it->refreshed++;
+  item_drop_parts(it);
+  return true;
+}
+
 static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *err) {
   struct item *it = f->item;
   uint32_t allowed = e->job->attempts ? e->job->attempts : 6;
@@ -260,9 +276,7 @@ static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *e
     flight_free_locked(f, PIECE_ABSENT);
     return OME_OK;
   }
-  if (f->rc == OME_E_DENIED && f->status && !it->denied && e->job->plugin && it->file->url) {
-    it->denied = true;
-    item_drop_parts(it); /* they may have expired */
+  if (f->rc == OME_E_DENIED && may_refresh(e, f)) {
     wait_again_locked(e, f);
     return OME_OK;
   }

@@ -406,6 +406,7 @@ void flight_start_locked(struct flight *f) {
   }
   f->began_at = atomic_load(&f->at);
   f->status = 0;
+  f->refreshed = f->item->refreshed;
   f->rc = OME_OK;
   f->disk = false;
   err_clear(&f->err);

@@ -44,7 +44,8 @@ struct item {
   uint8_t *state;
   uint32_t flying;
   uint32_t corrupt;    /* times that the digest was wrong */
-  bool denied;         /* fresh headers were asked for already */
+  bool denied;         /* fresh headers were asked for and did not help yet */
+  uint32_t refreshed;  /* times that fresh headers were asked for because of a refusal */
   atomic_bool whole;   /* the server does not do ranges: one piece, from the start */
   atomic_bool restart; /* what is on disk is of another content; nothing more is written */
   struct pace_host *host;
@@ -75,11 +76,12 @@ struct flight {
   atomic_uint_fast64_t at; /* next byte to write */
   uint64_t end;            /* first byte beyond; UINT64_MAX: not known */
   uint64_t not_before_ms;
-  char origin[256];  /* of the address that was asked */
-  uint32_t attempts; /* since the last byte of progress */
-  uint64_t began_at; /* AT when it was last started */
-  bool direct;       /* sent to item->direct */
-  bool disk;         /* RC is the disk's fault */
+  char origin[256];   /* of the address that was asked */
+  uint32_t attempts;  /* since the last byte of progress */
+  uint64_t began_at;  /* AT when it was last started */
+  bool direct;        /* sent to item->direct */
+  uint32_t refreshed; /* item->refreshed when it was started */
+  bool disk;          /* RC is the disk's fault */
   int status;
   int32_t rc;
   struct ome_err err;

@@ -176,7 +176,7 @@ def measure(site, command, target, env=None, check=None):
     os.makedirs(target)
     before, began = site.cpu(), time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=target,
-                               env=dict(os.environ, PATH=PATH, HOME=site.folder, **(env or {})))
+                               env={**os.environ, "PATH": PATH, "HOME": site.folder, **(env or {})})
     watch = Memory(process.pid)
     errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -214,7 +214,7 @@ def compare(title, site, contenders, rounds, gib, check=None):
 def ome(site, name, tls=False, *options):
     endpoint = site.url("", tls).rstrip("/")
     return ([OME if os.path.exists(OME) else None, "pull", "hf://bench/" + name, "ome", *options],
-            {"HF_ENDPOINT": endpoint, "SSL_CERT_FILE": site.ca})
+            {"HF_ENDPOINT": endpoint, "SSL_CERT_FILE": site.ca, "HOME": "/nonexistent"})  # no store that lasts
 
 
 def checker(site, name):

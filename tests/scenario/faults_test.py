@@ -166,7 +166,7 @@ def disk(folder, call, code, most):
                 check_whole(target)
                 break
             hit += 1
-            message_of(done, re.escape(os.strerror(code)) + "|space", "/|config|model|other")
+            message_of(done, re.escape(os.strerror(code)) + "|space", "/|config|model|other|dir-")
         done = pull(hub.url, target)
         assert done.returncode == 0, (call, done.stderr)
     check_whole(target)

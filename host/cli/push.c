@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -151,22 +152,25 @@ static int32_t list(struct plugin_instance *storage, const struct ome_model_ref 
   return manifest_list(storage, &call, ref, m, err);
 }
 
-/* Hashes all of FILES and brings the *N that the backend does not have yet to the front. */
-static int32_t leave_out_present(const struct files *files, const struct manifest *there, size_t *n,
-                                 struct ome_err *err) {
-  *n = 0;
-  for (size_t i = 0; i < files->items.len; i++) {
-    struct upload_file f = files->items.items[i];
-    int32_t rc = upload_digest(&f, stopped, NULL, err);
-    if (rc != OME_OK)
-      return rc;
-    files->items.items[i] = f;
-    if (compare(&f, manifest_find(there, f.path)) == SAME_DIGEST)
-      continue;
-    files->items.items[i] = files->items.items[*n];
-    files->items.items[(*n)++] = f;
-  }
-  return OME_OK;
+/* What the upload's callbacks need. */
+struct sending {
+  struct transfer_report *report;
+  const struct manifest *there;
+  atomic_uint present;
+};
+
+static bool is_there(void *arg, const struct upload_file *f) {
+  struct sending *s = arg;
+  bool same = compare(f, manifest_find(s->there, f->path)) == SAME_DIGEST;
+
+  (void)atomic_fetch_add(&s->present, same);
+  return same;
+}
+
+static void on_event(void *arg, const struct transfer_event *e) {
+  struct sending *s = arg;
+
+  transfer_report_event(s->report, e);
 }
 
 /* The backend's own word on what it has now. */
@@ -200,12 +204,14 @@ static int32_t send(const struct push *p, struct plugin_instance *storage, struc
                                     .revision = p->revision,
                                     .params = params,
                                     .nparams = ARRAY_LEN(params)};
+  struct sending sending = {.report = p->report, .there = &before};
   struct upload_job job = {.plugin = storage,
                            .ref = &ref,
                            .connections = (uint32_t)p->connections,
-                           .event = transfer_report_event,
+                           .is_there = is_there,
+                           .event = on_event,
                            .cancelled = stopped,
-                           .arg = p->report};
+                           .arg = &sending};
   int32_t rc = find_files(p, &files, err);
 
   if (rc == OME_OK)
@@ -214,19 +220,19 @@ static int32_t send(const struct push *p, struct plugin_instance *storage, struc
     err_clear(err);
     rc = OME_OK;
   }
-  if (rc == OME_OK)
-    rc = leave_out_present(&files, &before, &job.nfiles, err);
   job.files = files.items.items;
+  job.nfiles = files.items.len;
   for (size_t i = 0; i < job.nfiles; i++)
     end->total_bytes += job.files[i].size;
-  end->total_files = (uint32_t)files.items.len;
+  end->total_files = (uint32_t)job.nfiles;
   end->file = p->uri;
-  if (rc == OME_OK && job.nfiles)
+  if (rc == OME_OK)
     rc = upload_run(&job, err);
-  if (rc == OME_OK && job.nfiles)
+  bool sent = atomic_load(&sending.present) < job.nfiles;
+  if (rc == OME_OK && sent)
     rc = list(storage, &ref, &after, err);
   if (rc == OME_OK)
-    rc = verify(&files, job.nfiles ? &after : &before, err);
+    rc = verify(&files, sent ? &after : &before, err);
   if (rc == OME_OK) {
     end->bytes = end->total_bytes;
     end->files = end->total_files;

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -191,7 +192,8 @@ static const struct {
 
 static const struct ome_kv with_digests[] = {{"digests", "sha256"}};
 
-/* Fills F, the caller's to free, with SIZE random bytes in a file of this machine. */
+/* Fills F, the caller's to free (its digests come when it is sent), with SIZE random bytes in a file of this machine.
+ */
 static int32_t make_sample(const struct suite *s, size_t index, const char *path, size_t size, struct upload_file *f,
                            struct ome_err *err) {
   _cleanup_free_ char *bytes = malloc(size + 1);
@@ -200,8 +202,7 @@ static int32_t make_sample(const struct suite *s, size_t index, const char *path
   if (!bytes || !f->path || !f->from)
     return fail_memory(err);
   random_bytes(bytes, size);
-  int32_t rc = file_write(f->from, bytes, size, 0600, err);
-  return rc == OME_OK ? upload_digest(f, NULL, NULL, err) : rc;
+  return file_write(f->from, bytes, size, 0600, err);
 }
 
 static void free_samples(struct upload_file *files, size_t n) {
@@ -211,11 +212,9 @@ static void free_samples(struct upload_file *files, size_t n) {
   }
 }
 
-static int32_t send(const struct suite *s, const struct upload_file *files, size_t n, bool (*cancelled)(void *),
-                    struct ome_err *err) {
+static int32_t send(const struct suite *s, struct upload_file *files, size_t n, struct ome_err *err) {
   const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = s->opt->upload};
-  const struct upload_job job = {
-      .files = files, .nfiles = n, .plugin = s->storage, .ref = &ref, .attempts = 3, .cancelled = cancelled};
+  const struct upload_job job = {.files = files, .nfiles = n, .plugin = s->storage, .ref = &ref, .attempts = 3};
 
   return upload_run(&job, err);
 }
@@ -253,7 +252,7 @@ void suite_check_upload(struct suite *s, struct suite_verdict *v) {
   for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(samples); i++)
     rc = make_sample(s, i, samples[i].path, samples[i].size, &files[i], &err);
   if (rc == OME_OK)
-    rc = send(s, files, ARRAY_LEN(files), NULL, &err);
+    rc = send(s, files, ARRAY_LEN(files), &err);
   if (rc == OME_E_UNSUPPORTED) {
     suite_skip(v, "it has no upload()");
     free_samples(files, ARRAY_LEN(files));
@@ -267,7 +266,7 @@ void suite_check_upload(struct suite *s, struct suite_verdict *v) {
   free_samples(&files[1], 1);
   rc = make_sample(s, 1, samples[1].path, 77, &files[1], &err);
   if (rc == OME_OK)
-    rc = send(s, &files[1], 1, NULL, &err);
+    rc = send(s, &files[1], 1, &err);
   if (rc == OME_OK)
     rc = read_back(s, files, ARRAY_LEN(files), "again", &err);
   if (rc != OME_OK)
@@ -275,8 +274,32 @@ void suite_check_upload(struct suite *s, struct suite_verdict *v) {
   free_samples(files, ARRAY_LEN(files));
 }
 
-static bool always(UNUSED void *arg) {
-  return true;
+static bool is_set(void *arg) {
+  const atomic_bool *flag = arg;
+
+  return atomic_load(flag);
+}
+
+/* The file is hashed and about to be sent: from now on the upload is cancelled. */
+static bool set_flag(void *arg, UNUSED const struct upload_file *f) {
+  atomic_bool *flag = arg;
+
+  atomic_store(flag, true);
+  return false;
+}
+
+static int32_t send_stopped(const struct suite *s, struct upload_file *f, struct ome_err *err) {
+  atomic_bool stop = false;
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = s->opt->upload};
+  const struct upload_job job = {.files = f,
+                                 .nfiles = 1,
+                                 .plugin = s->storage,
+                                 .ref = &ref,
+                                 .is_there = set_flag,
+                                 .cancelled = is_set,
+                                 .arg = &stop};
+
+  return upload_run(&job, err);
 }
 
 /* Whole or not at all. */
@@ -291,7 +314,7 @@ void suite_check_stopped_upload(struct suite *s, struct suite_verdict *v) {
   }
   int32_t rc = make_sample(s, 0, "conform/stopped.bin", (size_t)1 << 20, &f, &err);
   if (rc == OME_OK)
-    rc = send(s, &f, 1, always, &err);
+    rc = send_stopped(s, &f, &err);
   if (rc == OME_E_UNSUPPORTED)
     suite_skip(v, "it has no upload()");
   else if (rc == OME_OK)

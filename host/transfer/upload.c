@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define FILES_AT_A_TIME 32u /* more than connections: small files wait for the backend most of the time */
+#define HASHERS 2u
 #define PROGRESS_MS 500u
 
 /* ---- events ------------------------------------------------------------------------------------------------------ */
@@ -77,15 +78,19 @@ static int32_t open_source(const char *from, int *out, uint64_t size, struct ome
   return OME_OK;
 }
 
-int32_t upload_digest(struct upload_file *f, bool (*stop)(void *), void *arg, struct ome_err *err) {
-  _cleanup_close_ int fd = -1;
+/* SHA-256 and MD5 in one pass over the file; a few at a time, which is what a disk and the other threads can bear. */
+static int32_t hash(struct upload *u, struct upload_file *f, int fd, struct ome_err *err) {
   const struct manifest_file content = {.path = f->from, .size = f->size, .digest_type = OME_DIGEST_MD5};
-  int32_t rc = open_source(f->from, &fd, f->size, err);
 
-  return rc == OME_OK ? digest_file(fd, &content, stop, arg, f->sha256, f->md5, NULL, err) : rc;
+  while (sem_wait(&u->hashing) != 0)
+    continue;
+  int32_t rc = digest_file(fd, &content, upload_stopped, u, f->sha256, f->md5, NULL, err);
+  (void)sem_post(&u->hashing);
+  return rc;
 }
 
-static int32_t send_file(struct upload *u, const struct upload_file *f, struct ome_err *err) {
+/* *SENT: it was not there. */
+static int32_t send_file(struct upload *u, struct upload_file *f, bool *sent, struct ome_err *err) {
   _cleanup_close_ int fd = -1;
   const struct plugin_call call = {.cancelled = upload_stopped, .arg = u};
   const struct ome_upload_file view = {
@@ -93,15 +98,22 @@ static int32_t send_file(struct upload *u, const struct upload_file *f, struct o
   struct upload_source source = {.upload = u, .file = f};
   int32_t rc = open_source(f->from, &fd, f->size, err);
 
+  if (rc == OME_OK)
+    rc = hash(u, f, fd, err);
   if (rc != OME_OK)
     return rc;
+  *sent = !u->job->is_there || !u->job->is_there(u->job->arg, f);
+  if (!*sent) {
+    (void)atomic_fetch_add(&u->bytes, f->size);
+    return OME_OK;
+  }
   source.fd = fd;
   struct ome_uploader to = {.struct_size = sizeof(to), .ctx = &source, .send = upload_send, .read = upload_read};
   return plugin_storage_upload(u->job->plugin, &call, u->job->ref, &view, &to, err);
 }
 
-static const struct upload_file *next_file(struct upload *u) {
-  const struct upload_file *f = NULL;
+static struct upload_file *next_file(struct upload *u) {
+  struct upload_file *f = NULL;
 
   (void)pthread_mutex_lock(&u->lock);
   if (!atomic_load(&u->stop) && u->nbegun < u->job->nfiles)
@@ -112,15 +124,17 @@ static const struct upload_file *next_file(struct upload *u) {
 
 static void *sender(void *arg) {
   struct upload *u = arg;
-  const struct upload_file *f;
+  struct upload_file *f;
 
   while ((f = next_file(u))) {
     struct ome_err err = ERR_INIT;
-    int32_t rc = send_file(u, f, &err);
+    bool sent = false;
+    int32_t rc = send_file(u, f, &sent, &err);
     (void)pthread_mutex_lock(&u->lock);
     if (rc == OME_OK) {
       u->ndone++;
-      tell_locked(u, TRANSFER_FILE, f->path, NULL);
+      if (sent)
+        tell_locked(u, TRANSFER_FILE, f->path, NULL);
     } else if (!atomic_exchange(&u->stop, true)) { /* the first error is the cause, the others are its effects */
       u->rc = rc;
       u->err = err;
@@ -163,7 +177,9 @@ int32_t upload_run(const struct upload_job *job, struct ome_err *err) {
     return rc;
   for (size_t i = 0; i < job->nfiles; i++)
     u.total_bytes += job->files[i].size;
+  (void)sem_init(&u.hashing, 0, HASHERS);
   rc = run_threads(&u, err);
+  (void)sem_destroy(&u.hashing);
   http_client_free(u.client);
   (void)pthread_mutex_destroy(&u.lock);
   return rc;

@@ -6,6 +6,7 @@
 #include "transfer/upload.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 struct upload {
@@ -15,6 +16,7 @@ struct upload {
   uint64_t total_bytes;
   atomic_uint_fast64_t bytes; /* sent; what has to be sent again is taken off */
   atomic_bool stop;
+  sem_t hashing;
   pthread_mutex_t lock; /* for the rest */
   size_t nbegun;
   uint32_t ndone;

@@ -78,7 +78,7 @@ def round_trips(folder, python, digests):
     client(python, folder + "/theirs", "pull", registry.host, f"{registry.host}/models/tiny:v1")
     assert digests_below(folder + "/theirs") == digests, "another client reads something else"
     code, events, _ = ome("push", model, uri)
-    assert code == 0 and [e["event"] for e in events] == ["done"], "what is there was sent again"
+    assert code == 0 and "file" not in [e["event"] for e in events], "what is there was sent again"
     client(python, model, "push", registry.host, f"{registry.host}/models/made-elsewhere:v2")
     code, _, errors = ome("pull", f"oras://{registry.host}/models/made-elsewhere:v2", folder + "/elsewhere")
     assert code == 0, errors

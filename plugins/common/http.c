@@ -115,14 +115,13 @@ int32_t http_refused(const struct http_answer *a, const char *what, const char *
 
 int uri_encode(const char *text, int keep_slash, char *out, size_t size) {
   static const char hex[] = "0123456789ABCDEF";
+  static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
   size_t n = 0;
 
   for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-    int plain = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' ||
-                *p == '.' || *p == '_' || *p == '~' || (*p == '/' && keep_slash);
     if (n + 4 > size)
       return -1;
-    if (plain) {
+    if (strchr(plain, *p) || (*p == '/' && keep_slash)) {
       out[n++] = (char)*p;
     } else {
       out[n++] = '%';

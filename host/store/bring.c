@@ -302,6 +302,8 @@ int32_t model_store_bring(struct model_store *s, const struct store_job *job, st
   if (rc == OME_OK)
     rc = begin(s, job, err);
   if (rc == OME_OK)
+    rc = layout_check_room(s, job, err);
+  if (rc == OME_OK)
     rc = bring_blobs(&x, err);
   if (rc == OME_OK)
     rc = publish(s, job, err);

@@ -138,6 +138,8 @@ int32_t fetch_plan_make(struct session *x, struct fetch_plan *out, struct ome_er
 
 /* Whether JOB's folder may become the model's: owned by it, empty, or absent. */
 int32_t layout_check_place(const struct model_store *s, const struct store_job *job, struct ome_err *err);
+/* Makes the folder; whether there is room for copies where no links lead. */
+int32_t layout_check_room(const struct model_store *s, const struct store_job *job, struct ome_err *err);
 int32_t layout_make(const struct model_store *s, const struct store_job *job, struct ome_err *err);
 /* Whether all files of M are at PATH as they were verified. */
 bool layout_is_whole(const struct model_store *s, const char *path, const struct manifest *m);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* ---- the place --------------------------------------------------------------------------------------------------- */
 
@@ -49,6 +50,41 @@ static int32_t prune(const char *path, const struct manifest *m, struct ome_err 
   if (walk)
     (void)fts_close(walk);
   return rc;
+}
+
+/* Copies take room of their own, and only their number says so: better now than after an hour of fetching. */
+int32_t layout_check_room(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
+  uint64_t need = job->manifest->total_bytes;
+  struct stat mine;
+  struct stat there;
+  struct statvfs vfs;
+  char wanted[32];
+  char room[32];
+
+  int32_t rc = dir_make(job->path, 0755, err);
+  if (rc != OME_OK)
+    return rc;
+  if (stat(s->root, &mine) != 0 || stat(job->path, &there) != 0 || statvfs(job->path, &vfs) != 0)
+    return fail_errno(err, "look at", job->path);
+  if (mine.st_dev == there.st_dev)
+    return OME_OK;
+  for (size_t i = 0; i < job->manifest->files.len; i++) { /* what is there is replaced */
+    const struct manifest_file *f = &job->manifest->files.items[i];
+    _cleanup_free_ char *path = path_join(job->path, f->path);
+    struct stat st;
+    if (path && lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == f->size)
+      need -= f->size;
+  }
+  uint64_t there_is = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+  if (need <= there_is)
+    return OME_OK;
+  format_bytes(need, wanted);
+  format_bytes(there_is, room);
+  return fail(
+      err, OME_E_NO_SPACE,
+      "publish: %.200s: is on another file system than the store, so that its files are copies: needs %s, %s is "
+      "free; free some space there or put the store on it",
+      job->path, wanted, room);
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */

@@ -10,23 +10,28 @@
 
 /* ---- root -------------------------------------------------------------------------------------------------------- */
 
-int32_t model_store_open(const char *root, struct model_store **out, struct ome_err *err) {
+static int32_t make_folders(const char *root, struct ome_err *err) {
   static const char *const folders[] = {"blobs", "manifests", "references", "staging"};
+  int32_t rc = dir_make(root, 0755, err);
+
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(folders); i++) {
+    _cleanup_free_ char *path = path_join(root, folders[i]);
+    rc = path ? dir_make(path, 0755, err) : fail_memory(err);
+  }
+  return rc;
+}
+
+int32_t model_store_open(const char *root, struct model_store **out, struct ome_err *err) {
   _cleanup_(model_store_closep) struct model_store *s = calloc(1, sizeof(*s));
-  int32_t rc = s ? dir_make(root, 0755, err) : fail_memory(err);
+  int32_t rc = s ? make_folders(root, err) : fail_memory(err);
 
   if (rc != OME_OK)
     return rc;
   s->root = realpath(root, NULL);
   if (!s->root)
     return fail_errno(err, "store", root);
-  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(folders); i++) {
-    _cleanup_free_ char *path = path_join(s->root, folders[i]);
-    rc = path ? dir_make(path, 0755, err) : fail_memory(err);
-  }
-  if (rc == OME_OK)
-    *out = TAKE_PTR(s);
-  return rc;
+  *out = TAKE_PTR(s);
+  return OME_OK;
 }
 
 void model_store_close(struct model_store *s) {
@@ -40,7 +45,16 @@ const char *model_store_root(const struct model_store *s) {
   return s->root;
 }
 
-/* Whoever removes a store has its lock: one that is on no path any more is not the store's. */
+/* Whether FD is what PATH names. */
+static bool is_file(int fd, const char *path) {
+  struct stat mine;
+  struct stat there;
+
+  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+/* Whoever removes a store has its lock: one that is on no path any more is not the store's, and who waited for it
+ * begins with an empty store. */
 int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *err) {
   _cleanup_free_ char *path = path_join(s->root, "lock");
 
@@ -48,14 +62,18 @@ int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *
     return fail_memory(err);
   for (;;) {
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    struct stat mine;
-    struct stat there;
-    if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0 || fstat(fd, &mine) != 0)
-      return fail_errno(err, "lock", path);
-    if (stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) {
-      *out = TAKE_FD(fd);
-      return OME_OK;
+    if (fd < 0 && errno == ENOENT) {
+      int32_t rc = make_folders(s->root, err);
+      if (rc != OME_OK)
+        return rc;
+      continue;
     }
+    if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0)
+      return fail_errno(err, "lock", path);
+    if (!is_file(fd, path))
+      continue;
+    *out = TAKE_FD(fd);
+    return make_folders(s->root, err);
   }
 }
 

@@ -242,7 +242,8 @@ class Store:
         self.environment = dict(os.environ, HF_ENDPOINT=url, HOME="/nonexistent")
 
     def command(self, model, target, *options):
-        return [OME, "pull", f"hf://test/{model}", f"{self.folder}/{target}", "--store", self.root, "-o", "json", *options]
+        store = ["--store", self.root] if self.root else []
+        return [OME, "pull", f"hf://test/{model}", f"{self.folder}/{target}", *store, "-o", "json", *options]
 
     def run(self, command):
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=DEADLINE, check=False)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import scenario
 from scenario import Hub, Line, Store, check_files, wait_for
@@ -22,12 +23,12 @@ def make_models(folder):
     return models
 
 
-def refused(store, line, *words):
+def refused(store, line, *words, need="needs 40.0 MiB (41943040 bytes)"):
     """That "b" is refused with WORDS and not a byte of it is fetched."""
     before = line.passed
     code, _, errors = store.run(store.command("b", "b"))
     assert code == 1 and "\n" not in errors.strip(), errors
-    for word in ("needs 40.0 MiB (41943040 bytes)", *words):
+    for word in (need, *words):
         assert word in errors, (word, errors)
     return line.passed - before
 
@@ -69,6 +70,18 @@ def collected(disk, hub, models):
     line.close()
 
 
+def copies(disk, hub, models):
+    """A folder on another file system than the store: room for its copies is looked at first as well."""
+    line = Line(hub.port)
+    with disk(24) as folder, tempfile.TemporaryDirectory() as elsewhere:
+        store = Store(folder, line.url)
+        store.root = elsewhere + "/store"
+        assert refused(store, line, "24.0 MiB is free", need="needs 40.0 MiB") < MIB
+        store.pull("b", "b", "--include", "0.bin")
+        check_files(folder + "/b", {"0.bin": models["b"]["0.bin"]})
+    line.close()
+
+
 def filled(disk, hub, models):
     """Somebody else takes the room in the middle: one message, and what is there is not fetched again."""
     line = Line(hub.port, 8 * MIB)
@@ -98,6 +111,7 @@ def main():
         too_small(disk, hub)
         reserved(disk, hub, models)
         collected(disk, hub, models)
+        copies(disk, hub, models)
         filled(disk, hub, models)
         hub.stop()
     print("refused with numbers, reserved, collected, and gone on with after the disk was full")

@@ -74,6 +74,19 @@ def at_once(folder, hub, models):
     line.close()
 
 
+def one_folder(folder, hub, models):
+    """Two pulls into one folder that has no store beside it: both end well, and the store in it goes with the last."""
+    line = Line(hub.port, 20 * MIB)
+    store = Store(folder + "/one-folder", line.url)
+    store.root = None
+    processes = [store.start("one", "a") for _ in range(3)]
+    said = [process.communicate(timeout=DEADLINE) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], said
+    assert line.passed < 41 * MIB, f"{line.passed} bytes fetched of 40 MiB"
+    check_files(store.folder + "/a", models["one"])
+    line.close()
+
+
 def killed(folder, hub, models, chance):
     """Killed again and again, two at a time: no wrong byte in the folder, little fetched again, nothing left behind."""
     line = Line(hub.port, 60 * MIB)
@@ -208,6 +221,7 @@ def main():
         hub = Hub(folder + "/hub")
         shares(folder, hub, models)
         at_once(folder, hub, models)
+        one_folder(folder, hub, models)
         killed(folder, hub, models, random.Random(seed))
         damaged(folder, hub, models)
         hostile(folder)

@@ -260,6 +260,11 @@ static int32_t write_manifest(const struct model_store *s, const struct store_jo
   return rc;
 }
 
+/* The manifest whose files are in the folder: that of before where a change was cut short.  Borrowed from OLD. */
+static const char *laid_out(struct json_object *old) {
+  return json_str(old, "before", json_str(old, "manifest", ""));
+}
+
 /* Reference, folder, reference again: a folder that appears is always one that a reference names. */
 static int32_t publish(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
   _cleanup_json_ struct json_object *old = reference_read(s, job->name);
@@ -268,7 +273,9 @@ static int32_t publish(const struct model_store *s, const struct store_job *job,
   _cleanup_close_ int lock = -1;
   char id[65];
 
-  (void)manifest_read(s, json_str(old, "manifest", ""), &before);
+  (void)manifest_read(s, laid_out(old), &before);
+  if (before.files.len)
+    (void)json_set_str(o, "before", laid_out(old));
   int32_t rc = blob_sync_folders(s, job->manifest, err);
   if (rc == OME_OK)
     rc = model_store_lock(s, &lock, err);
@@ -286,6 +293,7 @@ static int32_t publish(const struct model_store *s, const struct store_job *job,
   if (rc == OME_OK && json_at(o, "previous"))
     rc = tree_remove(json_str(o, "previous", NULL), err);
   json_del(o, "previous");
+  json_del(o, "before");
   (void)json_set_bool(o, "complete", true);
   return rc == OME_OK ? reference_write(s, job->name, o, err) : rc;
 }

@@ -1,11 +1,14 @@
 /* Garbage: what no reference and no live session names. */
 #include "store/internal.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "os/file.h"
 
 #include <string.h>
 #include <sys/stat.h>
+
+#define STRAY_S 3600
 
 struct collection {
   const struct model_store *s;
@@ -63,7 +66,8 @@ static int32_t keep_reference(struct collection *c, const char *name, struct ome
     free(copy);
     return fail_memory(err);
   }
-  return keep_manifest(c, json_str(o, "manifest", ""), err);
+  int32_t rc = keep_manifest(c, json_str(o, "before", ""), err);
+  return rc == OME_OK ? keep_manifest(c, json_str(o, "manifest", ""), err) : rc;
 }
 
 static int32_t keep(struct collection *c, struct ome_err *err) {
@@ -113,6 +117,22 @@ static int32_t drop_stagings(struct collection *c, struct ome_err *err) {
   return rc;
 }
 
+/* What a kill left of writing a record; one that is being written is younger. */
+static int32_t drop_strays(const struct collection *c, const char *folder, struct ome_err *err) {
+  _cleanup_names_ struct names names = {{0}};
+  int32_t rc = names_in(c->s, folder, ".tmp", &names, err);
+
+  for (size_t i = 0; rc == OME_OK && i < names.list.len; i++) {
+    _cleanup_free_ char *path = str_printf("%s/%s/%s.tmp", c->s->root, folder, names.list.items[i]);
+    struct stat st;
+    if (!path)
+      rc = fail_memory(err);
+    else if (lstat(path, &st) == 0 && (int64_t)st.st_mtim.tv_sec < wall_ms() / 1000 - STRAY_S)
+      (void)unlink(path);
+  }
+  return rc;
+}
+
 /* A blob with its checksums, or a file that was about to be one of the two. */
 static int32_t drop_blob(void *arg, const char *folder, const char *name, struct ome_err *err) {
   struct collection *c = arg;
@@ -140,6 +160,10 @@ int32_t gc_locked(const struct model_store *s, struct store_gc_result *out, stru
     rc = drop_stagings(&c, err);
   if (rc == OME_OK)
     rc = drop_manifests(&c, err);
+  if (rc == OME_OK)
+    rc = drop_strays(&c, "references", err);
+  if (rc == OME_OK)
+    rc = drop_strays(&c, "manifests", err);
   return rc == OME_OK ? blob_each(s, drop_blob, &c, err) : rc;
 }
 

@@ -12,11 +12,14 @@
 
 static int32_t make_folders(const char *root, struct ome_err *err) {
   static const char *const folders[] = {"blobs", "manifests", "references", "staging"};
-  int32_t rc = dir_make(root, 0755, err);
+  int32_t rc = file_exists(root) ? OME_OK : dir_make(root, 0755, err);
 
   for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(folders); i++) {
     _cleanup_free_ char *path = path_join(root, folders[i]);
-    rc = path ? dir_make(path, 0755, err) : fail_memory(err);
+    if (!path)
+      rc = fail_memory(err);
+    else if (!file_exists(path))
+      rc = dir_make(path, 0755, err);
   }
   return rc;
 }

@@ -80,6 +80,7 @@ static void tick(struct engine *e) {
   double moved = bytes > e->told_bytes ? (double)(bytes - e->told_bytes) : 0;
   double rate = moved * 1000 / (double)(now - e->told_ms);
   e->rate = e->rate > 0 ? e->rate * 0.7 + rate * 0.3 : rate;
+  atomic_store(&e->shown_rate, (uint64_t)e->rate);
   e->told_ms = now;
   e->told_bytes = bytes;
   tell(e, TRANSFER_PROGRESS, NULL, NULL);
@@ -112,9 +113,10 @@ static int32_t check_space(const struct engine *e, struct ome_err *err) {
 
 /* ---- opening and launching --------------------------------------------------------------------------------------- */
 
-/* As many files as keep all flights busy are open, no more: the rest waits as names. */
+/* As many files as keep all flights busy are open, no more: the rest waits as names.  The opener is a thread of its own
+ * so that nobody who is told of a file, or a slow disk, keeps the lanes waiting. */
 static bool wants_more_locked(const struct engine *e) {
-  return e->next_new < e->nitems && e->nopen < MAX_OPEN && e->nabsent < 2 * e->nflights;
+  return e->next_new < e->nitems && e->nopen < MAX_OPEN && e->nabsent < LOOKAHEAD;
 }
 
 static int32_t open_next_locked(struct engine *e, struct ome_err *err) {
@@ -169,7 +171,7 @@ static int32_t tend_locked(struct engine *e, struct ome_err *err) {
 static void launch_locked(struct engine *e) {
   uint64_t now = mono_ms();
 
-  for (uint32_t i = 0; i < e->nflights; i++) {
+  for (uint32_t i = 0; !atomic_load(&e->stop) && i < e->nflights; i++) {
     struct flight *f = &e->flights[i];
     if (f->state == FLIGHT_WAITING && atomic_load(&f->item->restart))
       flight_free_locked(f, PIECE_ABSENT);
@@ -181,14 +183,40 @@ static void launch_locked(struct engine *e) {
   }
 }
 
+static void *opener(void *arg) {
+  struct engine *e = arg;
+  struct ome_err err = ERR_INIT;
+  int32_t rc = OME_OK;
+
+  (void)pthread_setname_np(pthread_self(), "opener");
+  (void)pthread_mutex_lock(&e->lock);
+  while (rc == OME_OK && !atomic_load(&e->stop) && e->next_new < e->nitems) {
+    if (!wants_more_locked(e)) {
+      (void)pthread_cond_wait(&e->opens, &e->lock);
+      continue;
+    }
+    rc = open_next_locked(e, &err);
+    if (rc == OME_OK && e->nabsent)
+      launch_locked(e);
+  }
+  if (rc != OME_OK) {
+    e->failure = err;
+    e->failure.code = rc;
+  }
+  (void)pthread_cond_signal(&e->news);
+  (void)pthread_mutex_unlock(&e->lock);
+  return NULL;
+}
+
 static int32_t work_locked(struct engine *e, struct ome_err *err) {
   int32_t rc = tend_locked(e, err);
 
   launch_locked(e);
-  while (rc == OME_OK && wants_more_locked(e)) {
-    rc = open_next_locked(e, err);
-    if (rc == OME_OK && e->nabsent)
-      launch_locked(e);
+  if (wants_more_locked(e))
+    (void)pthread_cond_signal(&e->opens);
+  if (rc == OME_OK && e->failure.code != OME_OK) {
+    *err = e->failure;
+    rc = err->code;
   }
   return rc;
 }
@@ -342,7 +370,7 @@ static bool has_news_locked(const struct engine *e) {
   for (size_t i = 0; i < e->nopen; i++)
     if (e->open[i]->checked)
       return true;
-  return wants_more_locked(e);
+  return e->failure.code != OME_OK;
 }
 
 static int32_t step(struct engine *e, struct ome_err *err) {
@@ -380,6 +408,7 @@ static void settle(struct engine *e) {
   (void)pthread_mutex_lock(&e->lock);
   (void)pthread_cond_broadcast(&e->work);
   (void)pthread_cond_broadcast(&e->reads);
+  (void)pthread_cond_broadcast(&e->opens);
   for (uint32_t i = 0; i < e->nflights; i++)
     if (e->flights[i].fetch)
       http_fetch_cancel(e->flights[i].fetch);
@@ -405,12 +434,12 @@ static size_t hashers_for(const struct engine *e) {
 }
 
 static int32_t run_threads(struct engine *e, struct ome_err *err) {
-  pthread_t threads[MAX_HASHERS + MAX_READERS];
+  pthread_t threads[1 + MAX_HASHERS + MAX_READERS];
   size_t n = 0, nhashers = hashers_for(e), nreaders = needs_reader(e) ? MAX_READERS : 0;
   bool ok = true;
 
-  while (ok && n < nhashers + nreaders) {
-    ok = pthread_create(&threads[n], NULL, n < nhashers ? hasher : flight_reader, e) == 0;
+  while (ok && n < 1 + nhashers + nreaders) {
+    ok = pthread_create(&threads[n], NULL, n == 0 ? opener : n <= nhashers ? hasher : flight_reader, e) == 0;
     n += ok;
   }
   int32_t rc = ok ? drive(e, err) : fail(err, OME_E_NO_MEMORY, "fetch: no thread could be started");
@@ -476,6 +505,7 @@ static void engine_free(struct engine *e) {
   (void)pthread_cond_destroy(&e->news);
   (void)pthread_cond_destroy(&e->work);
   (void)pthread_cond_destroy(&e->reads);
+  (void)pthread_cond_destroy(&e->opens);
   (void)pthread_mutex_destroy(&e->lock);
   (void)pthread_mutex_destroy(&e->bucket.lock);
   free(e);
@@ -501,6 +531,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
   (void)pthread_cond_init(&e->news, &attr);
   (void)pthread_cond_init(&e->work, NULL);
   (void)pthread_cond_init(&e->reads, NULL);
+  (void)pthread_cond_init(&e->opens, NULL);
   (void)pthread_condattr_destroy(&attr);
   return e;
 }

@@ -126,6 +126,7 @@ static void land_good_locked(struct flight *f) {
   if (rc != OME_OK) {
     it->verdict = rc;
     it->checked = true;
+    (void)pthread_cond_signal(&e->news);
   } else if (it->inlined && item_is_whole(it)) {
     item_verified_locked(e, it);
   } else {
@@ -133,10 +134,12 @@ static void land_good_locked(struct flight *f) {
   }
 }
 
-/* The driver has something to do: a verdict, files to open, or the end. */
-static void call_driver_locked(struct engine *e, const struct flight *f) {
-  if (f->state != FLIGHT_RUNNING || e->nabsent < e->nflights || atomic_load(&e->nverified) == e->nitems)
+/* Somebody has something to do: a failure, the end, or files to open. */
+static void call_others_locked(struct engine *e, const struct flight *f) {
+  if (f->state == FLIGHT_LANDED || atomic_load(&e->nverified) == e->nitems)
     (void)pthread_cond_signal(&e->news);
+  if (e->nabsent < LOOKAHEAD / 2 && e->next_new < e->nitems)
+    (void)pthread_cond_signal(&e->opens);
 }
 
 static void landed(struct flight *f) {
@@ -152,7 +155,7 @@ static void landed(struct flight *f) {
   } else {
     f->state = FLIGHT_LANDED;
   }
-  call_driver_locked(e, f);
+  call_others_locked(e, f);
   (void)pthread_mutex_unlock(&e->lock);
 }
 

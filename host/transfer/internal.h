@@ -1,9 +1,10 @@
 /* The engine's insides.
  *
- * Threads: the driver (the caller's) opens files, asks plugins for headers, decides about failures and reports; each
- * lane is an HTTP client's thread that writes what arrives and takes the next piece itself when one is whole; hashers
- * follow the front of what was written; readers call read() of plugins.  Everything is under one lock except where it
- * says otherwise: it is held for decisions, never while bytes are moved. */
+ * Threads: the driver (the caller's) decides about failures, renews headers, syncs and reports; the opener opens files
+ * ahead of need and asks plugins for headers; each lane is an HTTP client's thread that writes what arrives and takes
+ * the next piece itself when one is whole; hashers follow the front of what was written; readers call read() of
+ * plugins.  Everything is under one lock except where it says otherwise: it is held for decisions, never while bytes
+ * are moved. */
 #ifndef HOST_TRANSFER_INTERNAL_H
 #define HOST_TRANSFER_INTERNAL_H
 
@@ -22,7 +23,8 @@
 #define MAX_LANES 4u
 #define MAX_HASHERS 8u
 #define MAX_READERS 8u
-#define MAX_OPEN 64u                         /* files that are worked on at a time */
+#define MAX_OPEN 256u                        /* files that are worked on at a time */
+#define LOOKAHEAD 128u                       /* pieces that are ready to be fetched */
 #define MAX_CORRUPT 2u                       /* fetched again this often when the digest is wrong */
 #define SMALL_FILE ((uint64_t)1 << 20)       /* hashed as it arrives, synced with others */
 #define HASH_STEP ((uint64_t)1 << 20)        /* hashers are woken for this much */
@@ -112,11 +114,14 @@ struct engine {
   pthread_cond_t news; /* for the driver */
   pthread_cond_t work; /* for hashers */
   pthread_cond_t reads;
+  pthread_cond_t opens;   /* for the opener */
+  struct ome_err failure; /* the opener's; code OME_OK: none */
   struct flight flights[MAX_FLIGHTS];
   struct pace_bucket bucket;
   /* progress; the driver's */
   uint64_t told_ms, told_bytes;
   double rate;
+  atomic_uint_fast64_t shown_rate; /* the same, for others */
 };
 
 /* ---- engine.c ---- */

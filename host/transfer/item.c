@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define SYNC_MS 5000u
+#define SYNC_FILES 1000u
 #define MIN_PIECE ((uint64_t)1 << 20)
 #define DEFAULT_PIECE ((uint64_t)16 << 20)
 #define MAX_PIECE ((uint64_t)64 << 20)
@@ -63,9 +64,9 @@ static uint64_t choose_piece(const struct engine *e, const struct item *it) {
     return e->job->piece_bytes;
   if (it->file->range_bytes)
     return it->file->range_bytes < (64u << 10) ? 64u << 10 : it->file->range_bytes;
-  while (e->rate * 2 / e->growth.want > (double)piece && piece < MAX_PIECE)
+  while (atomic_load(&e->shown_rate) * 2 / e->nflights > piece && piece < MAX_PIECE)
     piece *= 2;
-  while (size / e->growth.want < piece && piece > MIN_PIECE)
+  while (size / e->nflights < piece && piece > MIN_PIECE)
     piece /= 2;
   return piece;
 }
@@ -247,10 +248,16 @@ static int32_t on_pair(struct ome_kv_sink *s, const char *key, const char *value
   return request_headers_add(&a->parts, key, value, &a->err);
 }
 
+static bool is_over(void *arg) {
+  const struct engine *e = arg;
+
+  return atomic_load(&e->stop) || (e->job->cancelled && e->job->cancelled(e->job->arg));
+}
+
 int32_t item_refresh_locked(struct engine *e, struct item *it, struct ome_err *err) {
   struct asking a = {.parts.n = 0};
   struct ome_kv_sink sink = {.struct_size = sizeof(sink), .ctx = &a, .kv = on_pair};
-  const struct plugin_call call = {.timeout_ms = 60000, .cancelled = e->job->cancelled, .arg = e->job->arg};
+  const struct plugin_call call = {.timeout_ms = 60000, .cancelled = is_over, .arg = e};
   const struct ome_model_file view = manifest_view(it->file);
 
   (void)pthread_mutex_unlock(&e->lock);
@@ -296,7 +303,8 @@ int32_t items_sync(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   (void)pthread_mutex_lock(&e->lock);
-  bool due = e->unsynced.len && (atomic_load(&e->nverified) == e->nitems || mono_ms() - e->synced_ms >= SYNC_MS);
+  bool due = e->unsynced.len && (atomic_load(&e->nverified) == e->nitems || e->unsynced.len >= SYNC_FILES ||
+                                 mono_ms() - e->synced_ms >= SYNC_MS);
   if (due) {
     items.items = e->unsynced.items;
     items.len = e->unsynced.len;

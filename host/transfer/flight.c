@@ -368,16 +368,19 @@ static void start_get_locked(struct flight *f) {
   const char *headers[REQUEST_HEADERS_MAX + 4];
   char range[80], if_range[300];
   uint64_t at = atomic_load(&f->at);
+  bool matched = false; /* the plugin's own condition, which needs no second one */
   size_t n = 0;
 
   f->direct = it->direct != NULL;
-  for (size_t i = 0; !f->direct && i < it->parts.n; i++)
+  for (size_t i = 0; !f->direct && i < it->parts.n; i++) {
     headers[n++] = it->parts.lines[i];
+    matched |= strncasecmp(it->parts.lines[i], "If-Match:", 9) == 0;
+  }
   headers[n++] = "Accept-Encoding: identity"; /* offsets are those of the file itself */
   if (size_is_known(it) && (at > 0 || f->end < it->file->size)) {
     (void)snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-%" PRIu64, at, f->end - 1);
     headers[n++] = range;
-    if (it->file->etag && strlen(it->file->etag) < 256) {
+    if (it->file->etag && !matched && strlen(it->file->etag) < 256) {
       (void)snprintf(if_range, sizeof(if_range), "If-Range: %s", it->file->etag);
       headers[n++] = if_range;
     }

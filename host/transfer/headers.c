@@ -10,6 +10,7 @@ void request_headers_fini(struct request_headers *h) {
   free(h->url);
   free(h->sigv4);
   free(h->credentials);
+  free(h->ca_file);
   memset(h, 0, sizeof(*h));
 }
 
@@ -18,7 +19,10 @@ static char **slot_of(struct request_headers *h, const char *key) {
   const struct {
     const char *key;
     char **slot;
-  } slots[] = {{OME_REQUEST_URL, &h->url}, {OME_REQUEST_SIGV4, &h->sigv4}, {OME_REQUEST_CREDENTIALS, &h->credentials}};
+  } slots[] = {{OME_REQUEST_URL, &h->url},
+               {OME_REQUEST_SIGV4, &h->sigv4},
+               {OME_REQUEST_CREDENTIALS, &h->credentials},
+               {OME_REQUEST_CA, &h->ca_file}};
 
   for (size_t i = 0; i < ARRAY_LEN(slots); i++)
     if (streq(slots[i].key, key))

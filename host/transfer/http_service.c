@@ -3,12 +3,14 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "net/http_client.h"
+#include "os/file.h"
 #include "transfer/headers.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #define MAX_BODY ((size_t)256 << 20)
+#define MAX_CA ((size_t)1 << 20)
 #define DEFAULT_TIMEOUT_MS 120000u
 
 struct http_service {
@@ -54,6 +56,7 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
                        struct ome_http_sink *out, struct ome_err *err) {
   _cleanup_request_headers_ struct request_headers headers = {.n = 0};
   _cleanup_http_response_ struct http_response answer = {0};
+  _cleanup_free_ char *ca = NULL;
   struct http_service *s = atomic_load(&current);
   union { /* the callback's argument is not const */
     const struct ome_call *in;
@@ -71,11 +74,15 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
     return rc;
   if (timeout_ms == 0)
     return fail(err, OME_E_DEADLINE, "http: %s: no time left", req->url);
+  if (headers.ca_file && (rc = file_read(headers.ca_file, MAX_CA, &ca, NULL, err)) != OME_OK)
+    return rc;
+  const struct http_tls tls = {.ca_pem = ca};
   const struct http_request r = {.method = req->method,
                                  .url = req->url,
                                  .headers = (const char *const *)headers.lines,
                                  .sigv4 = headers.sigv4,
                                  .credentials = headers.credentials,
+                                 .tls = headers.ca_file ? &tls : NULL,
                                  .body = req->body.ptr,
                                  .body_len = (size_t)req->body.len,
                                  .timeout_ms = timeout_ms,

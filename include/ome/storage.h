@@ -87,6 +87,7 @@ struct ome_byte_sink { /* growable; host-owned */
 #define OME_REQUEST_EXPIRES ":expires-ms"          /* ask headers() again after so many milliseconds */
 #define OME_REQUEST_SIGV4 ":aws-sigv4"             /* sign each request: "aws:amz:REGION:SERVICE" (AWS SigV4) */
 #define OME_REQUEST_CREDENTIALS ":aws-credentials" /* with it: "ACCESS-KEY:SECRET-KEY"; secret */
+#define OME_REQUEST_CA ":ca-file" /* trust the certificates in this PEM file, no others; in ome_http_req.headers */
 
 struct ome_upload_file { /* since 1.1; growable; host-owned */
   uint32_t struct_size;

@@ -382,6 +382,7 @@ int main(void) {
     {OME_REQUEST_EXPIRES, ":expires-ms"},
     {OME_REQUEST_SIGV4, ":aws-sigv4"},
     {OME_REQUEST_CREDENTIALS, ":aws-credentials"},
+    {OME_REQUEST_CA, ":ca-file"},
 #endif
   };
 

@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include "agent/credentials.h"
 #include "agent/keeper.h"
 #include "agent/record.h"
 #include "agent/retry.h"
@@ -152,62 +153,19 @@ static void on_progress(void *arg, const struct transfer_event *e) {
 
 /* ---- credentials ------------------------------------------------------------------------------------------------ */
 
-struct params {
-  VEC(struct ome_kv) list;
-};
-
-static void params_fini(struct params *p) {
-  for (size_t i = 0; i < p->list.len; i++) {
-    char *value = (char *)(uintptr_t)p->list.items[i].value;
-    explicit_bzero(value, strlen(value));
-    free(value);
-    free((char *)(uintptr_t)p->list.items[i].key);
-  }
-  VEC_FREE(&p->list);
-}
-
-static bool add_param(struct params *p, const char *key, const char *value) {
-  struct ome_kv kv = {strdup(key), strdup(value)};
-
-  if (kv.key && kv.value && VEC_PUSH(&p->list, kv))
-    return true;
-  free((char *)(uintptr_t)kv.key);
-  free((char *)(uintptr_t)kv.value);
-  return false;
-}
-
-/* The token in the Secret spec.storage.key: read when it is needed, never kept. */
-static int32_t read_secret(const struct task *t, struct params *p, struct ome_err *err) {
+/* The Secret spec.storage.key is read when it is needed and never kept. */
+static int32_t read_credentials(const struct task *t, struct credentials *out, struct ome_err *err) {
   const char *secret = json_str(t->model, "spec.storage.key", "");
-  const char *field = json_str(t->model, "spec.storage.parameters.secretKey", "token");
   _cleanup_json_ struct json_object *o = NULL;
-  size_t len;
+  int32_t rc = OME_OK;
 
-  if (!*secret)
-    return OME_OK;
-  int32_t rc = kube_get(t->agent->client, &KUBE_SECRETS, t->ns ? t->ns : t->agent->ns, secret, &o, err);
-  if (rc != OME_OK)
-    return fail_prefix(err, "spec.storage.key");
-  struct json_object *encoded = json_get(json_at(o, "data"), field);
-  _cleanup_free_ char *value = encoded ? base64_decode(json_object_get_string(encoded), &len) : NULL;
-  if (!value)
-    return fail(err, OME_E_NOT_FOUND, "spec.storage.key: Secret %s has no key \"%s\"", secret, field);
-  bool ok = add_param(p, "token", value);
-  explicit_bzero(value, len);
-  return ok ? OME_OK : fail_memory(err);
-}
-
-static int32_t read_params(const struct task *t, struct params *p, struct ome_err *err) {
-  struct json_object *parameters = json_at(t->model, "spec.storage.parameters");
-  int32_t rc = read_secret(t, p, err);
-
-  if (rc == OME_OK && json_is(parameters, json_type_object)) {
-    json_object_object_foreach (parameters, key, v) {
-      if (v && !add_param(p, key, json_object_get_string(v)))
-        return fail_memory(err);
-    }
+  if (*secret) {
+    rc = kube_get(t->agent->client, &KUBE_SECRETS, t->ns ? t->ns : t->agent->ns, secret, &o, err);
+    if (rc != OME_OK)
+      return fail_prefix(err, "spec.storage.key");
+    rc = credentials_of_secret(out, t->model, o, err);
   }
-  return rc;
+  return rc == OME_OK ? credentials_of_parameters(out, t->model, err) : rc;
 }
 
 /* ---- bringing --------------------------------------------------------------------------------------------------- */
@@ -215,15 +173,15 @@ static int32_t read_params(const struct task *t, struct params *p, struct ome_er
 /* Everything from the URI to the verified folder in place. */
 static int32_t bring(struct task *t, struct ome_err *err) {
   struct agent *a = t->agent;
-  _cleanup_(params_fini) struct params params = {{0}};
+  _cleanup_credentials_ struct credentials credentials = {{0}};
   _cleanup_manifest_ struct manifest manifest = {0};
   struct plugin_instance *storage = NULL;
-  int32_t rc = read_params(t, &params, err);
+  int32_t rc = read_credentials(t, &credentials, err);
   struct ome_model_ref ref = {.struct_size = sizeof(ref),
                               .uri = t->uri,
                               .revision = json_str(t->model, "spec.storage.parameters.revision", NULL),
-                              .params = params.list.items,
-                              .nparams = params.list.len};
+                              .params = credentials.list.items,
+                              .nparams = credentials.list.len};
   const struct plugin_call call = {.timeout_ms = 300000, .trace_id = t->key, .cancelled = is_cancelled, .arg = t};
 
   if (rc == OME_OK)

@@ -53,7 +53,7 @@ def whole(folder, digests):
 
 
 def cut(folder, digests):
-    hub = start_hub(folder, "--fault", f"cut={5 * MIB}")
+    hub = start_hub(folder, "--fault", f"cut={MIB}")
     code, events, errors = pull(hub, folder + "/cut")
     assert code == 0, errors
     assert any(e["event"] == "retry" for e in events), "nothing was cut"

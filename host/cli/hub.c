@@ -5,6 +5,7 @@
 #include "os/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* "status=429", "cut=1000" */
@@ -26,17 +27,31 @@ static int32_t write_port(const char *path, uint16_t port, struct ome_err *err) 
   return path ? file_write(path, text, (size_t)n, 0644, err) : OME_OK;
 }
 
+/* $XDG_CACHE_HOME/ome/hub-digests, new.  NULL, which keeps nothing: there is no such place. */
+static char *default_digests(void) {
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  struct ome_err unmade = ERR_INIT;
+  _cleanup_free_ char *dir = cache && *cache == '/' ? str_printf("%s/ome", cache)
+                             : home && *home == '/' ? str_printf("%s/.cache/ome", home)
+                                                    : NULL;
+
+  return dir && dir_make(dir, 0700, &unmade) == OME_OK ? path_join(dir, "hub-digests") : NULL;
+}
+
 static int hub_main(const struct cli_command *self, int argc, char **argv) {
   struct hub_config cfg = {0};
   const char *token_file = NULL;
   const char *port_file = NULL;
   const char *fault = NULL;
+  const char *digests = NULL;
   uint64_t port = 8090;
   const struct cli_option options[] = {
       {0, "address", "IP", "address to listen on (default: 127.0.0.1)", CLI_STRING, &cfg.address},
       {0, "port", "N", "port, 0 for any free one (default: 8090)", CLI_UINT, &port},
       {0, "port-file", "FILE", "write the port there when it answers", CLI_STRING, &port_file},
       {0, "token-file", "FILE", "clients must present the token in FILE", CLI_STRING, &token_file},
+      {0, "digests", "FILE", "keep digests of what was read in FILE (default: below ~/.cache/ome)", CLI_STRING,
+       &digests},
       {0, "fault", "FAULT", "for tests: status=N answers N; cut=BYTES ends downloads early", CLI_STRING, &fault},
       {0},
   };
@@ -55,6 +70,8 @@ static int hub_main(const struct cli_command *self, int argc, char **argv) {
   cfg.dir = argv[1];
   cfg.port = (uint16_t)port;
   cfg.token = token;
+  _cleanup_free_ char *kept = digests ? NULL : default_digests();
+  cfg.digests = digests ? digests : kept;
   cli_signals_block();
   if (hub_start(&cfg, &hub, &err) != OME_OK)
     return cli_fail(&err);

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/strmap.h"
-#include "hub/repository.h"
+#include "hub/reader.h"
 #include "net/http_server.h"
 #include "os/file.h"
 
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define PAGE 1000u        /* files of one answer */
 #define LFS_FROM 1048576u /* bytes from which a file counts as one of LFS, as .gguf and .safetensors always do */
@@ -22,7 +23,8 @@ struct hub {
   char *dir, *token;
   struct loop *loop;
   struct http_server *http;
-  struct strmap *repositories; /* name -> struct repository; loop thread */
+  struct reader *reader;
+  struct strmap *repositories; /* name -> struct repository as last read; loop thread */
 };
 
 static void repository_drop(void *p) {
@@ -44,7 +46,7 @@ static void answer_error(struct http_exchange *x, int status, const char *code, 
 
   http_add_header(x, "X-Error-Code", code);
   http_add_header(x, "X-Error-Message", message);
-  if (status == 429)
+  if (status == 429 || status == 503)
     http_add_header(x, "Retry-After", "1");
   (void)json_set_str(o, "error", message);
   answer_json(x, status, o);
@@ -55,40 +57,108 @@ static bool is_lfs(const struct repo_file *f) {
          has_suffix(f->path, ".bin");
 }
 
-static struct json_object *describe(const struct repo_file *f) {
+/* RFC 3339, as the hub has it. */
+static void set_time(struct json_object *o, const char *key, time_t when) {
+  struct tm tm;
+  char text[40];
+
+  if (gmtime_r(&when, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.000Z", &tm))
+    (void)json_set_str(o, key, text);
+}
+
+static struct json_object *describe(const struct repository *r, const struct repo_file *f, bool expand) {
   struct json_object *o = json_object_new_object();
 
   (void)json_set_str(o, "type", "file");
-  (void)json_set_str(o, "oid", f->sha1);
+  (void)json_set_str(o, "oid", f->digests.sha1);
   (void)json_set_i64(o, "size", (int64_t)f->size);
   (void)json_set_str(o, "path", f->path);
   if (is_lfs(f)) {
-    (void)json_set_str(o, "lfs.oid", f->sha256);
+    (void)json_set_str(o, "lfs.oid", f->digests.sha256);
     (void)json_set_i64(o, "lfs.size", (int64_t)f->size);
     (void)json_set_i64(o, "lfs.pointerSize", LFS_POINTER);
+  }
+  if (expand) {
+    (void)json_set_str(o, "lastCommit.id", r->commit);
+    (void)json_set_str(o, "lastCommit.title", "as it is on disk");
+    set_time(o, "lastCommit.date", f->changed.tv_sec);
   }
   return o;
 }
 
 /* ---- repositories ----------------------------------------------------------------------------------------------- */
 
-/* The repository as it is now; NULL: answered. */
-static struct repository *find_repository(struct hub *h, struct http_exchange *x, const char *name) {
+typedef void answer_fn(struct hub *h, struct http_exchange *x, const struct repository *r, const char *rest);
+
+/* A request that waits for its repository to be read. */
+struct waiting {
+  struct hub *hub;
+  struct http_exchange *x; /* NULL: its client is gone */
+  answer_fn *answer;
+  char *name;
+  char *rest; /* of the path, behind the name */
+};
+
+static void waiting_free(struct waiting *w) {
+  if (!w)
+    return;
+  free(w->name);
+  free(w->rest);
+  free(w);
+}
+
+static void on_gone(void *arg, struct http_exchange *x) {
+  struct waiting *w = arg;
+
+  (void)x;
+  w->x = NULL;
+}
+
+static void answer_unread(struct http_exchange *x, const struct ome_err *err) {
+  if (err->code == OME_E_NOT_FOUND)
+    answer_error(x, 404, "RepoNotFound", "Repository not found");
+  else
+    answer_error(x, err->code == OME_E_BUSY ? 503 : 500, "Unreadable", err->msg);
+}
+
+static void on_read(void *arg, struct repository *r, const struct ome_err *err) {
+  struct waiting *w = arg;
+
+  if (w->x)
+    http_on_close(w->x, NULL, NULL);
+  if (!r) {
+    (void)strmap_del(w->hub->repositories, w->name);
+    if (w->x)
+      answer_unread(w->x, err);
+  } else if (!strmap_put(w->hub->repositories, w->name, r)) {
+    repository_free(r);
+    if (w->x)
+      answer_error(w->x, 500, "Internal", "out of memory");
+  } else if (w->x) {
+    w->answer(w->hub, w->x, r, w->rest);
+  }
+  waiting_free(w);
+}
+
+/* Answers X by ANSWER once the repository has been read as it is now. */
+static void with_repository(struct hub *h, struct http_exchange *x, const char *name, const char *rest,
+                            answer_fn *answer) {
   _cleanup_free_ char *dir = path_join(h->dir, name);
-  struct repository *fresh = NULL;
   struct ome_err err = ERR_INIT;
 
-  if (!path_is_safe(name) || !dir ||
-      repository_read(name, dir, strmap_get(h->repositories, name), &fresh, &err) != OME_OK) {
+  if (!path_is_safe(name)) {
     answer_error(x, 404, "RepoNotFound", "Repository not found");
-    return NULL;
+    return;
   }
-  if (!strmap_put(h->repositories, name, fresh)) {
-    repository_free(fresh);
+  struct waiting *w = calloc(1, sizeof(*w));
+  if (w)
+    *w = (struct waiting){h, x, answer, strdup(name), strdup(rest)};
+  if (!dir || !w || !w->name || !w->rest || reader_ask(h->reader, name, dir, on_read, w, &err) != OME_OK) {
+    waiting_free(w);
     answer_error(x, 500, "Internal", "out of memory");
-    return NULL;
+    return;
   }
-  return fresh;
+  http_on_close(x, on_gone, w);
 }
 
 /* Branch names all mean the present commit; another commit is not there. */
@@ -108,10 +178,10 @@ static struct json_object *sibling(const struct repo_file *f, bool blobs) {
   (void)json_set_str(o, "rfilename", f->path);
   if (!blobs)
     return o;
-  (void)json_set_str(o, "blobId", f->sha1);
+  (void)json_set_str(o, "blobId", f->digests.sha1);
   (void)json_set_i64(o, "size", (int64_t)f->size);
   if (is_lfs(f)) {
-    (void)json_set_str(o, "lfs.sha256", f->sha256);
+    (void)json_set_str(o, "lfs.sha256", f->digests.sha256);
     (void)json_set_i64(o, "lfs.size", (int64_t)f->size);
     (void)json_set_i64(o, "lfs.pointerSize", LFS_POINTER);
   }
@@ -135,6 +205,9 @@ static void answer_info(struct http_exchange *x, const struct repository *r) {
   (void)json_set_bool(o, "private", false);
   (void)json_set_bool(o, "gated", false);
   (void)json_set_bool(o, "disabled", false);
+  (void)json_set_i64(o, "downloads", 0);
+  (void)json_set_i64(o, "likes", 0);
+  set_time(o, "lastModified", r->changed);
   (void)json_set(o, "tags", json_object_new_array());
   for (size_t i = 0; i < r->files.len; i++)
     (void)json_object_array_add(siblings, sibling(&r->files.items[i], is_set(x, "blobs")));
@@ -170,16 +243,54 @@ static void list_folders(struct json_object *list, const struct repository *r, c
   }
 }
 
-static void answer_tree(struct hub *h, struct http_exchange *x, const struct repository *r, const char *revision,
-                        const char *folder) {
+/* How the client reaches this server: the Host header when it looks like one (RFC 9110 section 7.2), ours otherwise. */
+static char *own_authority(const struct hub *h, struct http_exchange *x) {
+  const char *host = http_header(x, "host");
+  const char *address = h->cfg.address ? h->cfg.address : "127.0.0.1";
+  bool is_v6 = strchr(address, ':') != NULL;
+
+  if (host && *host && strlen(host) < 256 &&
+      strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]") == strlen(host))
+    return strdup(host);
+  return str_printf("%s%s%s:%u", is_v6 ? "[" : "", address, is_v6 ? "]" : "", http_server_port(h->http));
+}
+
+/* Link to the page that starts at file NEXT (RFC 8288); the path is repeated as it was asked for. */
+static void add_next_page(const struct hub *h, struct http_exchange *x, size_t next) {
+  _cleanup_free_ char *authority = own_authority(h, x);
+  _cleanup_free_ char *link =
+      !authority ? NULL
+                 : str_printf("<http://%s%s?recursive=%s&expand=%s&cursor=%zu>; rel=\"next\"", authority, http_path(x),
+                              is_set(x, "recursive") ? "true" : "false", is_set(x, "expand") ? "true" : "false", next);
+
+  if (link)
+    http_add_header(x, "Link", link);
+}
+
+static bool has_folder(const struct repository *r, const char *folder) {
+  if (!*folder)
+    return true;
+  for (size_t i = 0; i < r->files.len; i++)
+    if (below(r->files.items[i].path, folder))
+      return true;
+  return false;
+}
+
+static void answer_tree(struct hub *h, struct http_exchange *x, const struct repository *r, const char *folder) {
   const char *cursor = http_query(x, "cursor");
-  bool recursive = is_set(x, "recursive");
-  struct json_object *list = json_object_new_array();
+  bool recursive = is_set(x, "recursive"), expand = is_set(x, "expand");
   uint64_t start = 0;
   size_t i;
 
-  if (cursor && !str_to_u64(cursor, &start))
-    start = 0;
+  if (!has_folder(r, folder)) {
+    answer_error(x, 404, "EntryNotFound", "Entry not found");
+    return;
+  }
+  if (cursor && !str_to_u64(cursor, &start)) {
+    answer_error(x, 400, "InvalidCursor", "The cursor is not one of this server");
+    return;
+  }
+  struct json_object *list = json_object_new_array();
   for (i = (size_t)start; i < r->files.len && json_len(list) < PAGE; i++) {
     const char *path = r->files.items[i].path;
     const char *rest = below(path, folder);
@@ -187,28 +298,24 @@ static void answer_tree(struct hub *h, struct http_exchange *x, const struct rep
       continue;
     list_folders(list, r, folder, path, i ? r->files.items[i - 1].path : NULL, recursive);
     if (recursive || !strchr(rest, '/'))
-      (void)json_object_array_add(list, describe(&r->files.items[i]));
+      (void)json_object_array_add(list, describe(r, &r->files.items[i], expand));
   }
-  if (i < r->files.len) {
-    _cleanup_free_ char *link = str_printf(
-        "<http://127.0.0.1:%u/api/models/%s/tree/%s%s%s?recursive=%s&cursor=%zu>; rel=\"next\"",
-        http_server_port(h->http), r->name, revision, *folder ? "/" : "", folder, recursive ? "true" : "false", i);
-    if (link)
-      http_add_header(x, "Link", link);
-  }
+  if (i < r->files.len)
+    add_next_page(h, x, i);
   answer_json(x, 200, list);
 }
 
-static void describe_path(struct json_object *list, const struct repository *r, const char *path) {
+static void describe_path(struct json_object *list, const struct repository *r, const char *path, bool expand) {
   const struct repo_file *f = path ? repository_find(r, path) : NULL;
 
   if (f)
-    (void)json_object_array_add(list, describe(f));
+    (void)json_object_array_add(list, describe(r, f, expand));
 }
 
-/* "paths=A&paths=B" (application/x-www-form-urlencoded), as the Python client sends it. */
+/* "paths=A&paths=B&expand=true" (application/x-www-form-urlencoded), as the Python client sends it. */
 static void describe_form(struct json_object *list, const struct repository *r, const char *text, size_t len) {
   _cleanup_free_ char *copy = str_copy(text, len);
+  bool expand = copy && (strstr(copy, "expand=true") || strstr(copy, "expand=True"));
   char *rest = NULL;
 
   for (char *c = copy; c && *c; c++)
@@ -216,7 +323,7 @@ static void describe_form(struct json_object *list, const struct repository *r, 
       *c = ' ';
   for (char *pair = copy ? strtok_r(copy, "&", &rest) : NULL; pair; pair = strtok_r(NULL, "&", &rest)) {
     _cleanup_free_ char *path = has_prefix(pair, "paths=") ? url_decode(pair + 6, strlen(pair + 6)) : NULL;
-    describe_path(list, r, path);
+    describe_path(list, r, path, expand);
   }
 }
 
@@ -232,7 +339,8 @@ static void answer_paths_info(struct http_exchange *x, const struct repository *
   } else if (json_parse(text, len, 0, &body, &err) == OME_OK) {
     struct json_object *paths = json_at(body, "paths");
     for (size_t i = 0; i < json_len(paths); i++)
-      describe_path(list, r, json_object_get_string(json_index(paths, i)));
+      describe_path(list, r, json_object_get_string(json_index(paths, i)),
+                    json_object_get_boolean(json_at(body, "expand")));
   }
   answer_json(x, 200, list);
 }
@@ -247,11 +355,12 @@ static int parse_suffix(const char *text, uint64_t size, uint64_t *first, uint64
     return 0;
   *first = size > n ? size - n : 0;
   *last = size - 1;
-  return size ? 1 : -1;
+  return 1;
 }
 
-/* "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range, 0: none that we serve, -1: not satisfiable.
- */
+/* Of a file that is not empty (of an empty one any range is ignored: clients that ask for the first byte to learn the
+ * size would take 416 for an error): "bytes=A-B", "bytes=A-", "bytes=-N" (RFC 9110 section 14).  1: a range; 0: none
+ * that we serve, several ranges above all, which section 14.2 lets a server ignore; -1: not satisfiable. */
 static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last) {
   _cleanup_free_ char *copy = has_prefix(text, "bytes=") ? strdup(text + 6) : NULL;
   char *dash = copy ? strchr(copy, '-') : NULL;
@@ -272,7 +381,7 @@ static int parse_range(const char *text, uint64_t size, uint64_t *first, uint64_
 }
 
 static void add_file_headers(struct http_exchange *x, const struct repository *r, const struct repo_file *f) {
-  _cleanup_free_ char *etag = str_printf("\"%s\"", is_lfs(f) ? f->sha256 : f->sha1);
+  _cleanup_free_ char *etag = str_printf("\"%s\"", is_lfs(f) ? f->digests.sha256 : f->digests.sha1);
   _cleanup_free_ char *size = str_printf("%llu", (unsigned long long)f->size);
 
   http_add_header(x, "ETag", etag);
@@ -282,6 +391,14 @@ static void add_file_headers(struct http_exchange *x, const struct repository *r
     http_add_header(x, "X-Linked-Size", size);
     http_add_header(x, "X-Linked-Etag", etag);
   }
+}
+
+/* If-Range (RFC 9110 section 13.1.5): part of another content is of no use, the client gets the whole of this one. */
+static bool is_wanted(struct http_exchange *x, const struct repo_file *f) {
+  const char *etag = http_header(x, "if-range");
+  const char *now = is_lfs(f) ? f->digests.sha256 : f->digests.sha1;
+
+  return !etag || (*etag == '"' && strncmp(etag + 1, now, strlen(now)) == 0 && streq(etag + 1 + strlen(now), "\""));
 }
 
 static void hang_up(void *arg, struct http_exchange *x) {
@@ -307,7 +424,7 @@ static void answer_file(struct hub *h, struct http_exchange *x, const struct rep
     answer_error(x, 404, "EntryNotFound", "Entry not found");
     return;
   }
-  int kind = range ? parse_range(range, f->size, &first, &last) : 0;
+  int kind = range && f->size && is_wanted(x, f) ? parse_range(range, f->size, &first, &last) : 0;
   if (kind == 0)
     first = 0;
   add_file_headers(x, r, f);
@@ -365,19 +482,11 @@ static bool take_revision(const char *text, char **revision, char **more) {
   return *revision && *more;
 }
 
-static void handle_api(struct hub *h, struct http_exchange *x, const char *path) {
-  const char *rest = "";
-  _cleanup_free_ char *name = take_name(path, &rest);
+static void answer_api(struct hub *h, struct http_exchange *x, const struct repository *r, const char *rest) {
   _cleanup_free_ char *revision = NULL;
   _cleanup_free_ char *more = NULL;
   const char *slash = strchr(rest, '/');
-  struct repository *r = name ? find_repository(h, x, name) : NULL;
 
-  if (!r) {
-    if (!name)
-      answer_error(x, 404, "NotFound", "Not found");
-    return;
-  }
   if (!*rest) {
     answer_info(x, r);
     return;
@@ -391,28 +500,78 @@ static void handle_api(struct hub *h, struct http_exchange *x, const char *path)
   if (has_prefix(rest, "revision/"))
     answer_info(x, r);
   else if (has_prefix(rest, "tree/"))
-    answer_tree(h, x, r, revision, more);
+    answer_tree(h, x, r, more);
   else if (has_prefix(rest, "paths-info/"))
     answer_paths_info(x, r);
   else
     answer_error(x, 404, "NotFound", "Not found");
 }
 
+static void handle_api(struct hub *h, struct http_exchange *x, const char *path) {
+  const char *rest = "";
+  _cleanup_free_ char *name = take_name(path, &rest);
+
+  if (name)
+    with_repository(h, x, name, rest, answer_api);
+  else
+    answer_error(x, 404, "NotFound", "Not found");
+}
+
+static void answer_resolve(struct hub *h, struct http_exchange *x, const struct repository *r, const char *rest) {
+  _cleanup_free_ char *revision = NULL;
+  _cleanup_free_ char *path = NULL;
+
+  if (!take_revision(strchr(rest, '/') + 1, &revision, &path))
+    answer_error(x, 404, "NotFound", "Not found");
+  else if (check_revision(x, r, revision))
+    answer_file(h, x, r, path);
+}
+
+/* Whether the file that REST names is still as R has it, so that nothing must be read again. */
+static bool is_current(const struct repository *r, const char *rest) {
+  _cleanup_free_ char *revision = NULL;
+  _cleanup_free_ char *path = NULL;
+  const struct repo_file *f =
+      r && take_revision(strchr(rest, '/') + 1, &revision, &path) ? repository_find(r, path) : NULL;
+  _cleanup_free_ char *full = f ? path_join(r->dir, path) : NULL;
+  struct stat st;
+
+  return full && stat(full, &st) == 0 && (uint64_t)st.st_size == f->size && st.st_ino == f->inode &&
+         st.st_mtim.tv_sec == f->changed.tv_sec && st.st_mtim.tv_nsec == f->changed.tv_nsec;
+}
+
 static void handle_file(struct hub *h, struct http_exchange *x, const char *path) {
   const char *rest = "";
   _cleanup_free_ char *name = take_name(path, &rest);
-  _cleanup_free_ char *revision = NULL;
-  _cleanup_free_ char *more = NULL;
-  const char *slash = strchr(rest, '/');
 
-  if (!name || !slash || !(has_prefix(rest, "resolve/") || has_prefix(rest, "raw/")) ||
-      !take_revision(slash + 1, &revision, &more)) {
+  if (!name || !(has_prefix(rest, "resolve/") || has_prefix(rest, "raw/"))) {
     answer_error(x, 404, "NotFound", "Not found");
     return;
   }
-  struct repository *r = find_repository(h, x, name);
-  if (r && check_revision(x, r, revision))
-    answer_file(h, x, r, more);
+  const struct repository *r = strmap_get(h->repositories, name);
+  if (is_current(r, rest))
+    answer_resolve(h, x, r, rest);
+  else
+    with_repository(h, x, name, rest, answer_resolve);
+}
+
+/* Who a token belongs to.  There is one account, and only where a token is asked for. */
+static void answer_whoami(const struct hub *h, struct http_exchange *x) {
+  struct json_object *o;
+
+  if (!h->token) {
+    answer_error(x, 401, "Unauthorized", "Invalid username or password.");
+    return;
+  }
+  o = json_object_new_object();
+  (void)json_set_str(o, "type", "user");
+  (void)json_set_str(o, "name", "ome");
+  (void)json_set_str(o, "fullname", "ome hub");
+  (void)json_set(o, "orgs", json_object_new_array());
+  (void)json_set_str(o, "auth.type", "access_token");
+  (void)json_set_str(o, "auth.accessToken.displayName", "ome hub");
+  (void)json_set_str(o, "auth.accessToken.role", "read");
+  answer_json(x, 200, o);
 }
 
 static void handle(void *arg, struct http_exchange *x) {
@@ -423,6 +582,8 @@ static void handle(void *arg, struct http_exchange *x) {
     answer_error(x, h->cfg.fault_status, h->cfg.fault_status == 404 ? "RepoNotFound" : "Fault", "fault by --fault");
   else if (!is_allowed(h, x))
     answer_error(x, 401, "Unauthorized", "Invalid username or password.");
+  else if (streq(path, "/api/whoami-v2"))
+    answer_whoami(h, x);
   else if (has_prefix(path, "/api/models/"))
     handle_api(h, x, path + strlen("/api/models/"));
   else
@@ -443,6 +604,11 @@ int32_t hub_start(const struct hub_config *cfg, struct hub **out, struct ome_err
     rc = fail_errno(err, "hub", cfg->dir);
   else
     rc = h->repositories ? loop_new("hub", &h->loop, err) : fail_memory(err);
+  struct digest_cache *digests = NULL;
+  if (rc == OME_OK)
+    rc = digest_cache_open(cfg->digests, &digests, err);
+  if (rc == OME_OK)
+    rc = reader_start(h->loop, digests, &h->reader, err);
   const struct http_server_config http = {.address = cfg->address, .port = cfg->port, .handler = handle, .arg = h};
   if (rc == OME_OK)
     rc = http_server_new(h->loop, &http, &h->http, err);
@@ -457,7 +623,8 @@ int32_t hub_start(const struct hub_config *cfg, struct hub **out, struct ome_err
 void hub_stop(struct hub *h) {
   if (!h)
     return;
-  http_server_free(h->http);
+  http_server_free(h->http); /* no request waits any more */
+  reader_stop(h->reader);
   loop_free(h->loop);
   strmap_free(h->repositories);
   free(h->dir);

@@ -25,11 +25,14 @@ void repository_free(struct repository *r) {
   free(r);
 }
 
+static int by_path(const void *a, const void *b) {
+  return strcmp(((const struct repo_file *)a)->path, ((const struct repo_file *)b)->path);
+}
+
 const struct repo_file *repository_find(const struct repository *r, const char *path) {
-  for (size_t i = 0; i < r->files.len; i++)
-    if (streq(r->files.items[i].path, path))
-      return &r->files.items[i];
-  return NULL;
+  const struct repo_file key = {.path = (char *)(uintptr_t)path};
+
+  return r->files.len ? bsearch(&key, r->files.items, r->files.len, sizeof(key), by_path) : NULL;
 }
 
 /* ---- names ------------------------------------------------------------------------------------------------------ */
@@ -51,7 +54,8 @@ static int32_t add(struct repository *r, int dirfd, const char *prefix, const ch
   }
   if (!S_ISREG(st.st_mode) || !path_is_safe(path) || r->files.len >= MAX_FILES)
     return OME_OK;
-  struct repo_file f = {.path = TAKE_PTR(path), .size = (uint64_t)st.st_size, .changed = st.st_mtim};
+  struct repo_file f = {
+      .path = TAKE_PTR(path), .size = (uint64_t)st.st_size, .changed = st.st_mtim, .inode = st.st_ino};
   if (VEC_PUSH(&r->files, f))
     return OME_OK;
   free(f.path);
@@ -74,10 +78,6 @@ static int32_t walk(struct repository *r, int dirfd, const char *prefix, int dep
   return rc;
 }
 
-static int by_path(const void *a, const void *b) {
-  return strcmp(((const struct repo_file *)a)->path, ((const struct repo_file *)b)->path);
-}
-
 /* ---- digests ---------------------------------------------------------------------------------------------------- */
 
 DEFINE_CLEANUP(EVP_MD_CTX *, EVP_MD_CTX_free)
@@ -90,16 +90,20 @@ static void finish(EVP_MD_CTX *ctx, char *hex) {
   hex_encode(sum, len, hex);
 }
 
-static int32_t digest(const struct repository *r, struct repo_file *f, struct ome_err *err) {
-  _cleanup_free_ char *path = path_join(r->dir, f->path);
-  _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+/* What one reading of a repository works with. */
+struct reading {
+  struct repository *r;
+  struct digest_cache *digests;
+  const atomic_bool *stop; /* may be NULL */
+};
+
+static int32_t hash(const struct reading *of, int fd, const struct repo_file *f, struct digest_pair *out,
+                    struct ome_err *err) {
   _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *sha256 = EVP_MD_CTX_new();
   _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *sha1 = EVP_MD_CTX_new();
   _cleanup_free_ uint8_t *chunk = malloc(CHUNK);
   char head[32];
 
-  if (fd < 0)
-    return fail_errno(err, "read", f->path);
   if (!sha256 || !sha1 || !chunk || EVP_DigestInit_ex(sha256, EVP_sha256(), NULL) != 1 ||
       EVP_DigestInit_ex(sha1, EVP_sha1(), NULL) != 1)
     return fail_memory(err);
@@ -108,43 +112,69 @@ static int32_t digest(const struct repository *r, struct repo_file *f, struct om
   for (ssize_t got; (got = TEMP_FAILURE_RETRY(read(fd, chunk, CHUNK))) != 0;) {
     if (got < 0)
       return fail_errno(err, "read", f->path);
+    if (of->stop && atomic_load(of->stop))
+      return fail(err, OME_E_CANCELLED, "%s: stopped", f->path);
     (void)EVP_DigestUpdate(sha256, chunk, (size_t)got);
     (void)EVP_DigestUpdate(sha1, chunk, (size_t)got);
   }
-  finish(sha256, f->sha256);
-  finish(sha1, f->sha1);
+  finish(sha256, out->sha256);
+  finish(sha1, out->sha1);
   return OME_OK;
 }
 
-static bool is_same(const struct repo_file *a, const struct repo_file *b) {
-  return a && a->size == b->size && a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+static bool is_same(const struct stat *a, const struct stat *b) {
+  return a->st_size == b->st_size && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static int32_t digest_all(struct repository *r, const struct repository *old, struct ome_err *err) {
+/* The digests of F as it is now, which its entry is made to say. */
+static int32_t digest(const struct reading *of, struct repo_file *f, struct ome_err *err) {
+  _cleanup_free_ char *path = path_join(of->r->dir, f->path);
+  _cleanup_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+  struct stat before, after;
+  struct digest_pair pair;
+
+  if (fd < 0 || fstat(fd, &before) != 0)
+    return fail_errno(err, "read", f->path);
+  f->size = (uint64_t)before.st_size;
+  f->changed = before.st_mtim;
+  f->inode = before.st_ino;
+  const struct digest_pair *known = digest_cache_find(of->digests, &before);
+  if (known) {
+    f->digests = *known;
+    return OME_OK;
+  }
+  int32_t rc = hash(of, fd, f, &pair, err);
+  if (rc != OME_OK)
+    return rc;
+  if (fstat(fd, &after) != 0 || !is_same(&before, &after))
+    return fail(err, OME_E_BUSY, "%s: it is being written; try again when that is over", f->path);
+  f->digests = pair;
+  digest_cache_keep(of->digests, &before, &pair);
+  return OME_OK;
+}
+
+static int32_t digest_all(const struct reading *of, struct ome_err *err) {
   _cleanup_(EVP_MD_CTX_freep) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+  struct repository *r = of->r;
 
   if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) != 1)
     return fail_memory(err);
   for (size_t i = 0; i < r->files.len; i++) {
     struct repo_file *f = &r->files.items[i];
-    const struct repo_file *before = old ? repository_find(old, f->path) : NULL;
-    if (is_same(before, f)) {
-      memcpy(f->sha256, before->sha256, sizeof(f->sha256));
-      memcpy(f->sha1, before->sha1, sizeof(f->sha1));
-    } else {
-      int32_t rc = digest(r, f, err);
-      if (rc != OME_OK)
-        return rc;
-    }
+    int32_t rc = digest(of, f, err);
+    if (rc != OME_OK)
+      return rc;
+    if (r->changed < f->changed.tv_sec)
+      r->changed = f->changed.tv_sec;
     (void)EVP_DigestUpdate(ctx, f->path, strlen(f->path) + 1);
-    (void)EVP_DigestUpdate(ctx, f->sha256, sizeof(f->sha256));
+    (void)EVP_DigestUpdate(ctx, f->digests.sha256, sizeof(f->digests.sha256));
   }
   finish(ctx, r->commit);
   return OME_OK;
 }
 
-int32_t repository_read(const char *name, const char *dir, const struct repository *old, struct repository **out,
-                        struct ome_err *err) {
+int32_t repository_read(const char *name, const char *dir, struct digest_cache *digests, const atomic_bool *stop,
+                        struct repository **out, struct ome_err *err) {
   struct repository *r = calloc(1, sizeof(*r));
   int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   int32_t rc;
@@ -163,7 +193,7 @@ int32_t repository_read(const char *name, const char *dir, const struct reposito
   if (rc == OME_OK && r->files.len)
     qsort(r->files.items, r->files.len, sizeof(*r->files.items), by_path);
   if (rc == OME_OK)
-    rc = digest_all(r, old, err);
+    rc = digest_all(&(struct reading){r, digests, stop}, err);
   if (rc != OME_OK) {
     repository_free(r);
     return rc;

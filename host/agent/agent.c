@@ -5,6 +5,7 @@
 #include "agent/record.h"
 #include "agent/retry.h"
 #include "agent/scout.h"
+#include "agent/shape.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -168,6 +169,16 @@ static int32_t read_credentials(const struct task *t, struct credentials *out, s
   return rc == OME_OK ? credentials_of_parameters(out, t->model, err) : rc;
 }
 
+/* What the node adds: the shape of machine, where the model's files are chosen by it. */
+static int32_t add_shape(const struct task *t, struct credentials *out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *node = kube_cache_get(t->agent->caches[WATCH_NODE], NULL, t->agent->node);
+  char room[SHAPE_TEXT];
+  const char *shape;
+  int32_t rc = shape_of_model(t->model, node, getenv("INSTANCE_TYPE_MAP"), room, &shape, err);
+
+  return rc == OME_OK && shape && !credentials_add(out, "shapeAlias", shape) ? fail_memory(err) : rc;
+}
+
 /* ---- bringing --------------------------------------------------------------------------------------------------- */
 
 /* Everything from the URI to the verified folder in place. */
@@ -177,6 +188,8 @@ static int32_t bring(struct task *t, struct ome_err *err) {
   _cleanup_manifest_ struct manifest manifest = {0};
   struct plugin_instance *storage = NULL;
   int32_t rc = read_credentials(t, &credentials, err);
+  if (rc == OME_OK)
+    rc = add_shape(t, &credentials, err);
   struct ome_model_ref ref = {.struct_size = sizeof(ref),
                               .uri = t->uri,
                               .revision = json_str(t->model, "spec.storage.parameters.revision", NULL),

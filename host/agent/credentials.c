@@ -14,7 +14,7 @@ void credentials_fini(struct credentials *c) {
   VEC_FREE(&c->list);
 }
 
-static bool add(struct credentials *c, const char *key, const char *value) {
+bool credentials_add(struct credentials *c, const char *key, const char *value) {
   struct ome_kv kv = {strdup(key), strdup(value)};
 
   if (kv.key && kv.value && VEC_PUSH(&c->list, kv))
@@ -29,7 +29,7 @@ static int32_t add_encoded(struct credentials *c, const char *key, struct json_o
   size_t len = 0;
   char *value = json_is(encoded, json_type_string) ? base64_decode(json_object_get_string(encoded), &len) : NULL;
   bool is_text = value && strlen(value) == len;
-  bool ok = !is_text || add(c, key, value);
+  bool ok = !is_text || credentials_add(c, key, value);
 
   if (value)
     explicit_bzero(value, len);
@@ -62,7 +62,7 @@ int32_t credentials_of_parameters(struct credentials *c, struct json_object *mod
   if (!json_is(parameters, json_type_object))
     return OME_OK;
   json_object_object_foreach (parameters, key, v) {
-    if (v && !add(c, key, json_object_get_string(v)))
+    if (v && !credentials_add(c, key, json_object_get_string(v)))
       return fail_memory(err);
   }
   return OME_OK;

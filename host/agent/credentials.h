@@ -13,6 +13,9 @@ struct credentials {
 void credentials_fini(struct credentials *c); /* wipes the values */
 #define _cleanup_credentials_ _cleanup_(credentials_fini)
 
+/* Copies one pair; false: out of memory. */
+bool credentials_add(struct credentials *c, const char *key, const char *value);
+
 /* Every key of SECRET's data under its own name (".dockerconfigjson", "access_key_id"), after "token", which is the key
  * spec.storage.parameters.secretKey, by default the one of that name.  OME_E_NOT_FOUND: it lacks a key that was named,
  * or is empty. */

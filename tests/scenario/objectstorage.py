@@ -73,6 +73,7 @@ class Server:
         self.objects, self.uploads = {}, {}
         self.buckets = {"models"}
         self.requests, self.faults = [], []  # of (method, path); of statuses to answer next
+        self.after_list = None
         self.fail_parts, self.slowness = 0, 0  # SLOWNESS: seconds that an object takes to be sent
         self.token_life, self.issued, self.skew, self.page = token_life, 0, 0, 1000
         self.leaf_key = new_key()
@@ -296,6 +297,8 @@ class Requests(http.server.BaseHTTPRequestHandler):
             out["objects"].append({k: v for k, v in known.items() if k in [*fields, "name"] and v is not None})
         if len(names) > limit:
             out["nextStartWith"] = names[limit]
+        if self.double.after_list:
+            self.double.after_list()
         self.answer_json(out)
 
     def get(self, bucket, name):

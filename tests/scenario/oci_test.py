@@ -222,6 +222,14 @@ def digests(s):
         s.refused(str(status), words, "try again")
 
 
+def changed(s):
+    """An object that is replaced after the list is refused by its tag, not taken for what was listed."""
+    s.server.put("changing/x", os.urandom(100))
+    s.server.after_list = lambda: s.server.put("changing/x", os.urandom(100))
+    s.refused("x", "changed", uri="oci://models/changing")
+    s.server.after_list = None
+
+
 def pushes(s):
     s.pull()  # what is there before
     model = s.folder + "/model"
@@ -261,6 +269,7 @@ def main():
         users(s)
         principals(s)
         digests(s)
+        changed(s)
         pushes(s)
         suite(s)
         s.server.stop()

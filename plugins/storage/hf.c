@@ -1,9 +1,12 @@
 /* storage "hf": models on the Hugging Face Hub, or on anything that speaks its API.
  *
  * The revision is pinned first, so that a model is one commit however long its download takes.  Files in LFS come with
- * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only. */
+ * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only.  What is in
+ * Xet storage comes from there (xet.h). */
 #include "../common/http.h"
 #include "hf_uri.h"
+#include "xet.h"
+#include "xet_plan.h"
 
 #include <ome-sdk/error.h>
 
@@ -11,15 +14,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_URL 2048
 #define MAX_PAGES 2000
+#define XET_PIECE ((uint64_t)16 << 20) /* bytes that one read() of Xet storage gets; more is more memory */
 
 struct hf {
   const struct ome_host *host;
   char endpoint[512];
   char *token; /* NULL: from the environment or file when asked */
   char *token_file;
+  struct xet *xet; /* NULL: not to be used */
 };
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
@@ -48,7 +54,15 @@ static const struct ome_key key_token_file = {
     "token_file",
     NULL,
     "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token."};
-static const struct ome_key *const keys[] = {&key_endpoint, &key_token, &key_token_file, NULL};
+static const struct ome_key key_xet = {
+    sizeof(struct ome_key),
+    OME_KEY_BOOL,
+    0,
+    0,
+    "xet",
+    NULL,
+    "Read files that the hub keeps in Xet storage from there; without it unless $HF_HUB_DISABLE_XET says no."};
+static const struct ome_key *const keys[] = {&key_endpoint, &key_token, &key_token_file, &key_xet, NULL};
 
 static char *copy_of(const char *text) {
   return text ? strdup(text) : NULL;
@@ -61,7 +75,17 @@ static void destroy(void *self) {
     return;
   free(h->token);
   free(h->token_file);
+  xet_free(h->xet);
   free(h);
+}
+
+static int wants_xet(const struct ome_kv *cfg, uint32_t ncfg) {
+  const char *set = kv_text(cfg, ncfg, "xet"), *env = getenv("HF_HUB_DISABLE_XET");
+
+  if (set)
+    return strcmp(set, "true") == 0;
+  return !env || (strcmp(env, "1") != 0 && strcasecmp(env, "true") != 0 && strcasecmp(env, "yes") != 0 &&
+                  strcasecmp(env, "on") != 0);
 }
 
 static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,
@@ -85,6 +109,10 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
   h->host = host;
   h->token = copy_of(kv_text(cfg, ncfg, "token"));
   h->token_file = copy_of(kv_text(cfg, ncfg, "token_file"));
+  if (wants_xet(cfg, ncfg) && !(h->xet = xet_new(host))) {
+    destroy(h);
+    return ome_fail(err, OME_E_NO_MEMORY, "hf: out of memory");
+  }
   *out_self = h;
   return OME_OK;
 }
@@ -223,8 +251,17 @@ static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_er
   return rc;
 }
 
+/* What the hub keeps in Xet storage is read from there, and known by its Xet hash: read() finds it in the etag.  Only
+ * with a SHA-256, because that is what verifies it. */
+static void use_xet(struct ome_model_file *f, const char *hash, char etag[XET_HASH + 2]) {
+  (void)snprintf(etag, XET_HASH + 2, "\"%s\"", hash);
+  f->etag = etag;
+  f->url = NULL;
+  f->range_bytes = XET_PIECE;
+}
+
 static int32_t push_file(const struct listing *l, struct json_object *entry, struct ome_err *err) {
-  char url[MAX_URL], path_text[1600];
+  char url[MAX_URL], path_text[1600], etag[XET_HASH + 2];
   struct json_object *size = NULL, *lfs = NULL;
   const char *path = text_at(entry, "path");
   const char *sha256 = json_object_object_get_ex(entry, "lfs", &lfs) ? text_at(lfs, "oid") : "";
@@ -247,6 +284,9 @@ static int32_t push_file(const struct listing *l, struct json_object *entry, str
     f.digest_type = OME_DIGEST_GIT_SHA1;
     f.digest = oid;
   }
+  const char *hash = text_at(entry, "xetHash");
+  if (l->h->xet && f.digest_type == OME_DIGEST_SHA256 && f.size && xet_is_hash(hash))
+    use_xet(&f, hash, etag);
   int32_t rc = l->out->file(l->out, &f);
   return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take %.200s", l->uri.repo, path);
 }
@@ -319,6 +359,28 @@ static int32_t headers(void *self, const struct ome_call *call, const struct ome
   return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take a header", l.uri.repo);
 }
 
+/* A file in Xet storage; a revision that has moved on does no harm, the hash says what is read. */
+static int32_t read_xet(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                        const struct ome_model_file *file, uint64_t offset, uint64_t len, struct ome_byte_sink *out,
+                        struct ome_err *err) {
+  char bearer[600], hash[XET_HASH] = "", url[MAX_URL], revision[640], name[600];
+  const struct hf *h = self;
+  struct listing l = {0};
+  int32_t rc = open_ref(h, ref, &l, err);
+
+  if (rc != OME_OK)
+    return rc;
+  if (file->etag && file->etag[0] == '"')
+    (void)snprintf(hash, sizeof(hash), "%.64s", file->etag + 1);
+  if (!h->xet || !xet_is_hash(hash) || uri_encode(l.uri.revision, 0, revision, sizeof(revision)) != 0)
+    return ome_fail(err, OME_E_INVALID, "hf: %s: %.200s is not in Xet storage", l.uri.repo, file->path);
+  (void)snprintf(bearer, sizeof(bearer), "Bearer %s", l.token);
+  (void)snprintf(url, sizeof(url), "%s/api/models/%s/xet-read-token/%s", h->endpoint, l.uri.repo, revision);
+  (void)snprintf(name, sizeof(name), "%.200s: %.300s", l.uri.repo, file->path);
+  const struct xet_file f = {name, hash, url, *l.token ? bearer : NULL};
+  return xet_read(h->xet, call, &f, offset, len, out, err);
+}
+
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
 static const char *const *schemes(void *self) {
@@ -329,7 +391,7 @@ static const char *const *schemes(void *self) {
 }
 
 static const struct ome_storage_ops ops = {
-    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .schemes = schemes};
+    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .read = read_xet, .schemes = schemes};
 static const struct ome_factory factory = {.struct_size = sizeof(factory),
                                            .threads = OME_THREADS_PARALLEL,
                                            .kind = OME_KIND_STORAGE,

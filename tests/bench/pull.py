@@ -2,7 +2,7 @@
 """How fast `ome pull` is beside what others use: one nginx, the same files, everything in memory; rounds in turn, so
 that what else the machine does hits all alike, and the median of each.
 
-  ./dev bench pull [--rounds N] [--gib N] [ROW...]     rows: http tls small shards memory s3
+  ./dev bench pull [--rounds N] [--gib N] [ROW...]     rows: http tls small shards memory
 
 Every number is wall-clock seconds, with the processor seconds of client and server beside it. `ome` always verifies
 SHA-256; of the others only what says so does.
@@ -324,6 +324,7 @@ def main():
     parser.add_argument("--folder", default="/dev/shm")
     parser.add_argument("rows", nargs="*")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
     rows = args.rows or ["http", "tls", "small", "shards", "memory"]
     folder = tempfile.mkdtemp(prefix="ome-bench-", dir=args.folder)
     os.chmod(folder, 0o755)

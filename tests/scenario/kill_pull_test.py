@@ -100,6 +100,7 @@ def main():
             while done < kills:
                 killed, lost = one_model(folder, hub, digests, min(kills - done, 25), longest)
                 done, again, models = done + killed, again + lost, models + 1
+                print(f"{done} of {kills} kills", flush=True)
     print(f"{done} kills in {models} pulls of {size // MIB} MiB, {again} ranges fetched again, no wrong byte (seed {seed})")
 
 

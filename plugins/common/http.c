@@ -135,6 +135,31 @@ int uri_encode(const char *text, int keep_slash, char *out, size_t size) {
   return 0;
 }
 
+static int hex_value(char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                : -1;
+}
+
+int uri_decode(char *text, int plus) {
+  char *out = text;
+
+  for (const char *p = text; *p; p++) {
+    if (*p != '%') {
+      *out++ = plus && *p == '+' ? ' ' : *p;
+      continue;
+    }
+    int high = hex_value(p[1]), low = high < 0 ? -1 : hex_value(p[2]);
+    if (low < 0 || (high == 0 && low == 0))
+      return -1;
+    *out++ = (char)(high << 4 | low);
+    p += 2;
+  }
+  *out = '\0';
+  return 0;
+}
+
 int uri_is_below(const char *url, const char *base) {
   size_t n = strlen(base);
 

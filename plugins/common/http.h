@@ -39,6 +39,9 @@ int32_t http_refused(const struct http_answer *a, const char *what, const char *
 /* Percent-encodes TEXT into OUT (RFC 3986 unreserved kept, '/' with KEEP_SLASH); -1: does not fit. */
 int uri_encode(const char *text, int keep_slash, char *out, size_t size);
 
+/* Undoes percent-encoding in place, with PLUS also of ' ' as '+' (forms).  -1: not encoded, or it holds a NUL. */
+int uri_decode(char *text, int plus);
+
 /* Whether URL is below the origin and path BASE (without trailing '/'): credentials for BASE may go there. */
 int uri_is_below(const char *url, const char *base);
 

@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""The `s3` plugin against Ceph's gateway, which checks signatures, and boto3, which writes what we read and reads what we
+write: forms of addresses, pages, uploads in parts, where credentials come from, refusals."""
+
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import peers
+from scenario import DEADLINE, OME, check_files, plugins_conf, scratch, storage_suite, write_files
+
+if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
+    python = peers.python("boto3")
+    os.execv(python, [python, "-B", *sys.argv])
+
+import boto3  # noqa: E402
+from botocore.config import Config  # noqa: E402
+from boto3.s3.transfer import TransferConfig  # noqa: E402
+from radosgw import ACCESS_KEY, SECRET_KEY, RadosGateway  # noqa: E402
+
+MIB = 1 << 20
+MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?=*'(1).bin": os.urandom(1000), "empty": b"",
+         "model.safetensors": os.urandom(9 * MIB + 5)}
+URI = "s3://models/llama/8b"
+
+
+def sums(contents):
+    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+
+
+class Setting:
+    """The gateway, boto3 on it, and `ome` with nothing but what a test gives it."""
+
+    def __init__(self, folder):
+        self.folder, self.count = folder, 0
+        self.gateway = RadosGateway(folder + "/ceph")
+        config = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required",
+                        s3={"addressing_style": "path"})
+        self.client = boto3.client("s3", endpoint_url=self.gateway.url, aws_access_key_id=ACCESS_KEY,
+                                   aws_secret_access_key=SECRET_KEY, region_name="us-east-1", config=config)
+        self.conf = self.plugins("plugins.conf")
+
+    def plugins(self, name, **more):
+        settings = {"endpoint": self.gateway.url, "access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY,
+                    "metadata": False, **more}
+        return plugins_conf(f"{self.folder}/{name}", "storage-s3", s3={k: v for k, v in settings.items() if v is not None})
+
+    def without_keys(self, **more):
+        return self.plugins("without-keys.conf", access_key_id=None, secret_access_key=None, **more)
+
+    def ome(self, verb, *args, conf=None, before=(), **environment):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+        done = subprocess.run([*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"],
+                              capture_output=True, text=True, timeout=DEADLINE,
+                              env={**clean, "HOME": "/nonexistent", **environment})
+        assert SECRET_KEY not in done.stdout + done.stderr, "the secret key was printed"
+        return done.returncode, done.stderr
+
+    def pull(self, uri=URI, conf=None, contents=None, **environment):
+        self.count += 1
+        target = f"{self.folder}/pulled-{self.count}"
+        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
+        assert code == 0, errors
+        check_files(target, sums(MODEL if contents is None else contents))
+
+    def refused(self, *words, uri=URI, conf=None, **more):
+        self.count += 1
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **more)
+        assert code == 1 and all(w in errors for w in words), errors
+
+
+def fill(s):
+    s.client.create_bucket(Bucket="models")
+    for path, data in MODEL.items():
+        s.client.put_object(Bucket="models", Key="llama/8b/" + path, Body=data)
+    s.client.put_object(Bucket="models", Key="llama/8b/", Body=b"")  # a marker of a folder, as consoles make them
+    s.client.put_object(Bucket="models", Key="llama/8b-instruct/x", Body=b"of another model")
+
+
+def addresses(s):
+    s.pull()
+    s.pull(URI + "/")
+    s.pull("s3://models@eu-west-1/llama/8b")
+    s.pull(URI + "/config.json", contents={"config.json": MODEL["config.json"]})
+    s.pull(conf=s.plugins("virtual.conf", endpoint=f"http://{s.gateway.domain}:{s.gateway.port}",
+                          addressing_style="virtual"))
+    for wrong in ("s3://", "s3://x", "s3://models@/x", "s3:///x"):
+        s.refused("s3://BUCKET[@REGION]/KEY", uri=wrong)
+    s.refused("NoSuchBucket", "no such bucket", uri="s3://absent/llama")
+    s.refused("there is no such thing", uri="s3://models/llama/9b")
+    s.refused("there are no objects", uri="s3://models/llama/9b/")
+
+
+def versions(s):
+    s.client.create_bucket(Bucket="kept")
+    s.client.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    old = s.client.put_object(Bucket="kept", Key="m/x", Body=b"old")["VersionId"]
+    s.client.put_object(Bucket="kept", Key="m/x", Body=b"new")
+    s.pull("s3://kept/m/x", contents={"x": b"new"})
+    s.pull("s3://kept/m/x?versionId=" + old, contents={"x": b"old"})
+    s.refused("a version is one of an object", uri="s3://kept/m/?versionId=" + old)
+
+
+def parts(s):
+    """Uploaded in parts by boto3: the gateway does not say how large they are; what tools leave beside it is verified."""
+    data = os.urandom(17 * MIB)
+    with open(s.folder + "/big.bin", "wb") as out:
+        out.write(data)
+    config = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=8 * MIB)
+    s.client.upload_file(s.folder + "/big.bin", "models", "parts/big.bin", Config=config)
+    assert s.client.head_object(Bucket="models", Key="parts/big.bin")["ETag"].endswith('-3"')
+    s.pull("s3://models/parts", contents={"big.bin": data})
+    s.client.put_object(Bucket="models", Key="lying/x", Body=b"x", Metadata={"ome-sha256": "0" * 64})
+    s.refused("x", uri="s3://models/lying")
+
+
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """IMDSv2, a container's credentials and STS, as far as a client sees them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, text, status=200):
+        self.server.paths.append(self.path)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def document(self):
+        ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+        return {"Code": "Success", "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, "Expiration": ends}
+
+    def do_PUT(self):
+        known = self.headers["x-aws-ec2-metadata-token-ttl-seconds"]
+        self.answer("the-token" if known else "", 200 if known else 400)
+
+    def do_GET(self):
+        if self.path == "/container":
+            allowed = self.headers["authorization"] == "container-token"
+        else:
+            allowed = self.headers["x-aws-ec2-metadata-token"] == "the-token"
+        if not allowed:
+            self.answer("", 401)
+        elif self.path.endswith("/security-credentials/"):
+            self.answer("a-role")
+        else:
+            self.answer(json.dumps(self.document()))
+
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers["content-length"])).decode()
+        action = "AssumeRoleWithWebIdentity" if "WebIdentityToken=the.web.token" in form else "AssumeRole"
+        signed = "Credential=" + ACCESS_KEY in (self.headers["authorization"] or "")
+        if f"Action={action}&" not in form or "RoleArn=arn%3Aaws" not in form or (action == "AssumeRole" and not signed):
+            self.answer("<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", 403)
+            return
+        d = self.document()
+        self.answer(f"<{action}Response xmlns='https://sts.amazonaws.com/doc/2011-06-15/'><{action}Result><Credentials>"
+                    f"<AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>"
+                    f"<SessionToken></SessionToken><Expiration>{d['Expiration']}</Expiration>"
+                    f"</Credentials></{action}Result></{action}Response>")
+
+
+def credentials(s):
+    """Each place they can come from, alone."""
+    bare = s.without_keys()
+    s.refused("403", "no credentials were found", conf=bare)
+    s.pull(conf=bare, AWS_ACCESS_KEY_ID=ACCESS_KEY, AWS_SECRET_ACCESS_KEY=SECRET_KEY)
+    with open(s.folder + "/credentials", "w") as out:
+        out.write(f"[default]\naws_access_key_id = nobody\naws_secret_access_key = none\n"
+                  f"[team]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n")
+    with open(s.folder + "/config", "w") as out:
+        out.write(f"[profile ready]\nendpoint_url = {s.gateway.url}\nrole_arn = arn:aws:iam::1:role/r\n"
+                  "source_profile = team\n[profile empty]\nregion = eu-west-1\n")
+    files = {"AWS_SHARED_CREDENTIALS_FILE": s.folder + "/credentials", "AWS_CONFIG_FILE": s.folder + "/config"}
+    s.pull(conf=bare, AWS_PROFILE="team", **files)
+    s.refused("InvalidAccessKeyId", "not known", conf=bare, **files)
+    s.refused("no such profile", conf=bare, AWS_PROFILE="absent", **files)
+    s.refused("no keys", conf=bare, AWS_PROFILE="empty", **files)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    server.paths = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    s.pull(conf=s.without_keys(endpoint=None, sts_endpoint=url), AWS_PROFILE="ready", **files)
+    bare = s.without_keys(sts_endpoint=url, metadata=True)
+    with open(s.folder + "/token", "w") as out:
+        out.write("the.web.token\n")
+    s.pull(conf=bare, AWS_ROLE_ARN="arn:aws:iam::1:role/r", AWS_WEB_IDENTITY_TOKEN_FILE=s.folder + "/token")
+    s.pull(conf=bare, AWS_CONTAINER_CREDENTIALS_FULL_URI=url + "/container",
+           AWS_CONTAINER_AUTHORIZATION_TOKEN="container-token")
+    s.refused("container", "401", conf=bare, AWS_CONTAINER_CREDENTIALS_FULL_URI=url + "/container")
+    server.paths.clear()
+    s.pull(conf=bare, AWS_EC2_METADATA_SERVICE_ENDPOINT=url)
+    assert len(server.paths) == 3, server.paths  # once for list and files together
+    server.shutdown()
+
+
+def refusals(s):
+    s.refused("SignatureDoesNotMatch", "secret key does not belong", conf=s.plugins("wrong.conf", secret_access_key="no"))
+    s.refused("InvalidAccessKeyId", "not known", conf=s.plugins("unknown.conf", access_key_id="NOBODY"))
+    s.refused("no http(s) address", conf=s.plugins("ftp.conf", endpoint="ftp://x"))
+    s.client.create_bucket(Bucket="public", ACL="public-read")
+    s.client.put_object(Bucket="public", Key="m/x", Body=b"for all", ACL="public-read")
+    s.pull("s3://public/m", contents={"x": b"for all"}, conf=s.without_keys())
+    s.pull("s3://public/m", contents={"x": b"for all"}, conf=s.plugins("anonymous.conf", anonymous=True))
+
+
+def pushes(s):
+    model = s.folder + "/model"
+    contents = {**MODEL, "big.safetensors": os.urandom(65 * MIB)}
+    write_files(model, contents)
+    code, errors = s.ome("push", model, "s3://models/pushed/m")
+    assert code == 0, errors
+    for path, data in contents.items():
+        theirs = s.client.get_object(Bucket="models", Key="pushed/m/" + path)
+        assert theirs["Body"].read() == data, "boto3 reads something else in " + path
+    assert theirs["ETag"].endswith('-5"'), theirs["ETag"]
+    s.pull("s3://models/pushed/m", contents=contents)
+    assert not s.client.list_multipart_uploads(Bucket="models").get("Uploads"), "an upload in parts was left"
+    code, errors = s.ome("push", model, "s3://absent/m")
+    assert code == 1 and "NoSuchBucket" in errors, errors
+
+
+def suite(s):
+    """More than a page of objects, and what every storage plugin has to do."""
+    s.client.create_bucket(Bucket="many")
+    contents = {f"dir-{i % 7}/file-{i:04}": b"x" * (i % 50) for i in range(1100)}
+    for path, data in contents.items():
+        s.client.put_object(Bucket="many", Key="m/" + path, Body=data)
+    storage_suite("storage-s3", "s3://many/m", conf=s.conf, expect=sums(contents), upload="s3://many/written",
+                  wrong=["access_key_id=NOBODY", "secret_access_key=nothing"])
+
+
+def main():
+    with scratch() as folder:
+        s = Setting(folder)
+        for part in (fill, addresses, versions, parts, credentials, refusals, pushes, suite):
+            began = time.monotonic()
+            part(s)
+            print(f"{part.__name__}: {time.monotonic() - began:.1f} s")
+    print("s3: read, written, refused as it should be")
+
+
+main()

@@ -205,6 +205,9 @@ def credentials(s):
 def refusals(s):
     s.refused("SignatureDoesNotMatch", "secret key does not belong", conf=s.plugins("wrong.conf", secret_access_key="no"))
     s.refused("InvalidAccessKeyId", "not known", conf=s.plugins("unknown.conf", access_key_id="NOBODY"))
+    s.refused("RequestTimeTooSkewed", "clock of this machine is 36", "before the server's",
+              before=[peers.program("faketime"), "-f", "+3600s"], FAKETIME_DONT_FAKE_MONOTONIC="1",
+              ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
     s.refused("no http(s) address", conf=s.plugins("ftp.conf", endpoint="ftp://x"))
     s.client.create_bucket(Bucket="public", ACL="public-read")
     s.client.put_object(Bucket="public", Key="m/x", Body=b"for all", ACL="public-read")

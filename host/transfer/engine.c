@@ -21,6 +21,7 @@
 #define MAX_RESTARTS 4u
 #define MAX_PARTS 8u
 #define LONGEST_WAIT_MS 120000u /* a server that wants more is for the caller to come back to */
+#define BUSY_PATIENCE 4u
 
 bool engine_stopped(void *arg) {
   struct engine *e = arg;
@@ -296,7 +297,8 @@ static bool may_refresh(const struct engine *e, const struct flight *f) {
 
 static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *err) {
   struct item *it = f->item;
-  uint32_t allowed = e->job->attempts ? e->job->attempts : 6;
+  /* A server that names the time to come back is busy, not broken: it is asked more often. */
+  uint32_t allowed = (e->job->attempts ? e->job->attempts : 6) * (f->err.retry_after_ms ? BUSY_PATIENCE : 1);
 
   if (atomic_load(&it->restart)) {
     if (f->rc != OME_OK && f->rc != OME_E_CANCELLED)

@@ -41,9 +41,9 @@ struct transfer_job {
   uint32_t connections;          /* at a time at most; 0: 16; no more than 64.  How many there are is measured */
   uint64_t piece_bytes;          /* 0: chosen by size and speed, 1 MiB to 64 MiB */
   uint64_t max_bytes_per_second; /* of this job; 0: no bound */
-  uint32_t attempts;             /* for a piece, without a byte of progress; 0: 6 */
-  uint32_t stall_timeout_ms;     /* 0: 30 s */
-  uint64_t reserve_bytes;        /* leave this much of the disk free */
+  uint32_t attempts; /* for a piece, without a byte of progress; 0: 6; four times as many while the server says when */
+  uint32_t stall_timeout_ms; /* 0: 30 s */
+  uint64_t reserve_bytes;    /* leave this much of the disk free */
   /* On the caller's thread; progress about every 500 ms.  May be NULL. */
   void (*event)(void *arg, const struct transfer_event *e);
   bool (*cancelled)(void *arg); /* [any-thread]; asked about every 250 ms; may be NULL */

@@ -58,7 +58,10 @@ void schema_doc_free(struct schema_doc *d) {
   for (size_t i = 0; i < d->documents.len; i++)
     json_unref(d->documents.items[i]);
   VEC_FREE(&d->blocks);
+  for (size_t i = 0; i < d->programs.len; i++)
+    cel_program_free(d->programs.items[i]);
   VEC_FREE(&d->documents);
+  VEC_FREE(&d->programs);
   free(d);
 }
 
@@ -292,6 +295,8 @@ static int32_t read_schema(struct reader *r, struct json_object *o, const char *
     out->items = read_child(r, items, below, depth);
     rc = out->items ? OME_OK : r->err->code;
   }
+  if (rc == OME_OK && r->structural && out->validations)
+    rc = schema_compile_rules(r->doc, out, path, r->err);
   return rc == OME_OK && r->structural ? check_structural(r, out, path, depth) : rc;
 }
 

@@ -23,6 +23,7 @@ enum schema_type {
 enum schema_list { SCHEMA_LIST_ATOMIC, SCHEMA_LIST_SET, SCHEMA_LIST_MAP };
 
 struct schema;
+struct schema_rule;
 
 struct schema_property {
   const char *name;
@@ -60,6 +61,8 @@ struct schema {
   /* anyOf, allOf, oneOf, not and x-kubernetes-validations as they came; NULL: none */
   struct json_object *junctors;
   struct json_object *validations;
+  const struct schema_rule *rules; /* the validations of a CRD, compiled */
+  size_t nrules;
 };
 
 /* A schema and the memory of everything in it. */
@@ -118,8 +121,8 @@ void schema_prune(const struct schema *s, struct json_object *o, struct json_obj
 /* Fills in defaults, including below array items and map values.  A null where the schema takes none is the default, or
  * nothing. */
 void schema_default(const struct schema *s, struct json_object *o);
-/* Types, required, enums, bounds, formats, patterns, junctors, list-map key uniqueness.  OLD (may be NULL) is there for
- * ratcheting rules. */
+/* Types, required, enums, bounds, formats, patterns, junctors, list-map key uniqueness, rules in CEL.  OLD (may be
+ * NULL) is what was there before, for rules about changes. */
 void schema_validate(const struct schema *s, struct json_object *o, struct json_object *old, struct field_errors *out);
 
 /* ---- the ome.io kinds --------------------------------------------------------------------------------------- */

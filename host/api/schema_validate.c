@@ -2,12 +2,12 @@
 #include "api/schema_internal.h"
 
 #include "base/clock.h"
+#include "base/regex.h"
 #include "base/str.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <math.h>
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,42 +204,26 @@ static size_t count_characters(const char *s) {
   return n;
 }
 
-/* Go's RE2 as far as POSIX extended expressions go: classes are rewritten, the rest is the same. */
-static bool matches(const char *pattern, const char *text, bool *usable) {
-  static const struct {
-    const char *from, *to;
-  } classes[] = {{"\\d", "[0-9]"}, {"\\w", "[0-9A-Za-z_]"}, {"\\s", "[ \t\n\r\f]"}, {"(?:", "("}, {"\\-", "-"}};
-  _cleanup_buf_ struct buf b = BUF_INIT;
-  regex_t re;
+/* A pattern that cannot be used holds nothing back, as the server that took the CRD would have refused it. */
+static bool matches(const char *pattern, const char *text) {
+  _cleanup_(regex_freep) struct regex *re = NULL;
+  struct ome_err err = ERR_INIT;
+  bool found = false;
 
-  for (const char *p = pattern; *p;) {
-    size_t i = 0;
-    while (i < ARRAY_LEN(classes) && !has_prefix(p, classes[i].from))
-      i++;
-    buf_adds(&b, i < ARRAY_LEN(classes) ? classes[i].to : "");
-    if (i < ARRAY_LEN(classes))
-      p += strlen(classes[i].from);
-    else
-      buf_addc(&b, *p++);
-  }
-  *usable = regcomp(&re, buf_str(&b), REG_EXTENDED | REG_NOSUB) == 0;
-  if (!*usable)
+  if (regex_new(pattern, strlen(pattern), &re, &err) != OME_OK)
     return true;
-  bool ok = regexec(&re, text, 0, NULL, 0) == 0;
-  regfree(&re);
-  return ok;
+  return regex_find(re, text, strlen(text), 0, &found, NULL, NULL, &err) == OME_OK && found;
 }
 
 static void check_string(struct validator *v, const struct schema *s, struct json_object *o) {
   const char *text = json_object_get_string(o);
   size_t n = count_characters(text);
-  bool usable;
 
   if (s->max_length >= 0 && n > (size_t)s->max_length)
     field_errors_add(v->out, FIELD_TOO_LONG, at(v), "Too long: may not be longer than %lld", (long long)s->max_length);
   if (s->min_length >= 0 && n < (size_t)s->min_length)
     invalid(v, o, "%s in body should be at least %lld chars long", at(v), (long long)s->min_length);
-  if (s->pattern && !matches(s->pattern, text, &usable))
+  if (s->pattern && !matches(s->pattern, text))
     invalid(v, o, "%s in body should match '%s'", at(v), s->pattern);
 }
 
@@ -275,13 +259,15 @@ static void check_enum(struct validator *v, const struct schema *s, struct json_
 
 /* ---- structure -------------------------------------------------------------------------------------------------- */
 
-static void check(struct validator *v, const struct schema *s, struct json_object *o, bool resource, int depth);
+static void check(struct validator *v, const struct schema *s, struct json_object *o, struct json_object *old,
+                  bool resource, int depth);
 
 static bool is_meta_field(const char *key) {
   return streq(key, "apiVersion") || streq(key, "kind") || streq(key, "metadata");
 }
 
-static void check_object(struct validator *v, const struct schema *s, struct json_object *o, bool resource, int depth) {
+static void check_object(struct validator *v, const struct schema *s, struct json_object *o, struct json_object *old,
+                         bool resource, int depth) {
   int64_t n = json_object_object_length(o);
 
   for (const char *const *r = s->required; r && *r; r++) {
@@ -301,7 +287,7 @@ static void check_object(struct validator *v, const struct schema *s, struct jso
     if (!field || (resource && is_meta_field(key)))
       continue;
     size_t before = enter_key(v, key);
-    check(v, field, value, field->embedded_resource, depth + 1);
+    check(v, field, value, json_get(old, key), field->embedded_resource, depth + 1);
     leave(v, before);
   }
 }
@@ -340,7 +326,21 @@ static void check_unique(struct validator *v, const struct schema *s, struct jso
   }
 }
 
-static void check_array(struct validator *v, const struct schema *s, struct json_object *o, int depth) {
+/* The item of OLD that ITEM was: the one with the same keys; NULL in lists that have none. */
+static struct json_object *old_item(const struct schema *s, struct json_object *old, struct json_object *item) {
+  if (!json_is(old, json_type_array) || s->list_type != SCHEMA_LIST_MAP || !s->list_map_keys || !s->items)
+    return NULL;
+  _cleanup_free_ char *key = item_key(s, item);
+  for (size_t i = 0; key && i < json_len(old); i++) {
+    _cleanup_free_ char *other = item_key(s, json_index(old, i));
+    if (other && streq(key, other))
+      return json_index(old, i);
+  }
+  return NULL;
+}
+
+static void check_array(struct validator *v, const struct schema *s, struct json_object *o, struct json_object *old,
+                        int depth) {
   int64_t n = (int64_t)json_len(o);
 
   if (s->max_length >= 0 && n > s->max_length)
@@ -352,7 +352,7 @@ static void check_array(struct validator *v, const struct schema *s, struct json
   for (size_t i = 0; s->items && i < (size_t)n; i++) {
     size_t before = v->path.len;
     buf_addf(&v->path, "[%zu]", i);
-    check(v, s->items, json_index(o, i), s->items->embedded_resource, depth + 1);
+    check(v, s->items, json_index(o, i), old_item(s, old, json_index(o, i)), s->items->embedded_resource, depth + 1);
     leave(v, before);
   }
 }
@@ -373,7 +373,7 @@ static bool satisfies(struct json_object *fragment, struct json_object *o) {
   if (schema_from_fragment(copy, &doc, &err) != OME_OK)
     return true;
   struct validator v = {&errors, BUF_INIT};
-  check(&v, schema_root(doc), o, false, 0);
+  check(&v, schema_root(doc), o, NULL, false, 0);
   ok = errors.list.len == 0;
   buf_fini(&v.path);
   field_errors_fini(&errors);
@@ -405,7 +405,33 @@ static void check_junctors(struct validator *v, const struct schema *s, struct j
     invalid(v, o, "%s in body must not validate the schema (not)", at(v));
 }
 
-static void check(struct validator *v, const struct schema *s, struct json_object *o, bool resource, int depth) {
+static void check_value(struct validator *v, const struct schema *s, struct json_object *o, struct json_object *old,
+                        bool resource, int depth) {
+  check_enum(v, s, o);
+  check_format(v, s, o);
+  if (json_is(o, json_type_string))
+    check_string(v, s, o);
+  else if (json_is(o, json_type_int) || json_is(o, json_type_double))
+    check_number(v, s, o);
+  else if (json_is(o, json_type_object))
+    check_object(v, s, o, old, resource, depth);
+  else if (json_is(o, json_type_array))
+    check_array(v, s, o, old, depth);
+}
+
+/* Whether O is what the schema says, as far as the errors from FIRST on tell: a rule may take that for granted.  That
+ * items are there once is no matter of the schema. */
+static bool is_sound(const struct field_errors *errors, size_t first) {
+  for (size_t i = first; i < errors->list.len; i++)
+    if (errors->list.items[i].type != FIELD_DUPLICATE)
+      return false;
+  return true;
+}
+
+static void check(struct validator *v, const struct schema *s, struct json_object *o, struct json_object *old,
+                  bool resource, int depth) {
+  size_t before = v->out->list.len;
+
   if (depth > JSON_MAX_DEPTH || (!o && s->nullable))
     return;
   if (!o && s->type == SCHEMA_ANY)
@@ -415,24 +441,16 @@ static void check(struct validator *v, const struct schema *s, struct json_objec
                      type_name(o), at(v), wanted_names[s->type], type_name(o));
     return;
   }
-  check_enum(v, s, o);
-  check_format(v, s, o);
-  if (json_is(o, json_type_string))
-    check_string(v, s, o);
-  else if (json_is(o, json_type_int) || json_is(o, json_type_double))
-    check_number(v, s, o);
-  else if (json_is(o, json_type_object))
-    check_object(v, s, o, resource, depth);
-  else if (json_is(o, json_type_array))
-    check_array(v, s, o, depth);
+  check_value(v, s, o, old, resource, depth);
   if (s->junctors)
     check_junctors(v, s, o);
+  if (s->nrules && is_sound(v->out, before))
+    schema_check_rules(s, o, old, v->path.len ? buf_str(&v->path) : "", v->out);
 }
 
 void schema_validate(const struct schema *s, struct json_object *o, struct json_object *old, struct field_errors *out) {
   struct validator v = {out, BUF_INIT};
 
-  (void)old;
-  check(&v, s, o, true, 0);
+  check(&v, s, o, old, true, 0);
   buf_fini(&v.path);
 }

@@ -55,6 +55,16 @@ static void note_stored_version(struct json_object *crd) {
 
 /* ---- rules ------------------------------------------------------------------------------------------------------ */
 
+/* "openAPIV3Schema.properties[a].type: Required value" is about that field. */
+static void add_schema_error(size_t version, const struct ome_err *err, struct field_errors *out) {
+  const char *colon = strstr(err->msg, ": ");
+  int len = colon ? (int)(colon - err->msg) : 0;
+  _cleanup_free_ char *field = str_printf("spec.versions[%zu].schema.%.*s", version, len, err->msg);
+
+  if (field)
+    field_errors_add(out, FIELD_INVALID, field, "%s", colon ? colon + 2 : err->msg);
+}
+
 static void check_versions(struct json_object *crd, struct field_errors *out) {
   struct json_object *versions = json_at(crd, "spec.versions");
   size_t storage = 0;
@@ -68,7 +78,7 @@ static void check_versions(struct json_object *crd, struct field_errors *out) {
     if (!json_at(v, "schema.openAPIV3Schema"))
       field_errors_add(out, FIELD_REQUIRED, field, "Required value: schemas are required");
     else if (schema_from_openapi(json_at(v, "schema.openAPIV3Schema"), &doc, &err) != OME_OK)
-      field_errors_add(out, FIELD_INVALID, field, "%s", err.msg);
+      add_schema_error(i, &err, out);
     schema_doc_free(doc);
   }
   if (storage != 1)

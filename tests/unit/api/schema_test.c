@@ -141,6 +141,51 @@ static void test_round_trip(UNUSED void **state) {
   schema_doc_free(d);
 }
 
+/* ---- rules ------------------------------------------------------------------------------------------------------ */
+
+static const char ruled[] =
+    "{'type':'object','x-kubernetes-validations':[{'rule':'!has(self.min) || !has(self.max) || self.min <= self.max',"
+    "'message':'min must not exceed max'}],'properties':{"
+    "'min':{'type':'integer'},'max':{'type':'integer'},"
+    "'mode':{'type':'string','x-kubernetes-validations':[{'rule':'self == oldSelf','reason':'FieldValueForbidden'}]},"
+    "'free':{'type':'string','maxLength':3,'x-kubernetes-validations':[{'rule':'size(self) < 3',"
+    "'messageExpression':'self + \\' is too long\\''}]},"
+    "'list':{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['name'],'items':{'type':'object',"
+    "'required':['name'],'properties':{'name':{'type':'string'},'size':{'type':'integer',"
+    "'x-kubernetes-validations':[{'rule':'self >= oldSelf','message':'must not shrink','fieldPath':''}]}}}}}}";
+
+static const struct {
+  const char *old, *now, *errors;
+} rules[] = {
+    {NULL, "{'min':1,'max':2}", ""},
+    {NULL, "{'min':3,'max':2}", "<nil>: Invalid value: \"object\": min must not exceed max"},
+    {NULL, "{'min':'x','max':2}", "min: Invalid value: \"string\": min in body must be of type integer: \"string\""},
+    {NULL, "{'mode':'a'}", ""},
+    {"{}", "{'mode':'a'}", ""},
+    {"{'mode':'a'}", "{'mode':'a'}", ""},
+    {"{'mode':'a'}", "{'mode':'b'}", "mode: Forbidden: failed rule: self == oldSelf"},
+    {NULL, "{'free':'abc'}", "free: Invalid value: \"string\": abc is too long"},
+    {"{'list':[{'name':'a','size':1},{'name':'b','size':5}]}", "{'list':[{'name':'b','size':5},{'name':'a','size':2}]}",
+     ""},
+    {"{'list':[{'name':'a','size':1},{'name':'b','size':5}]}", "{'list':[{'name':'b','size':4}]}",
+     "list[0].size: Invalid value: \"integer\": must not shrink"},
+};
+
+static void test_rules(UNUSED void **state) {
+  struct schema_doc *d = read_openapi(ruled);
+
+  for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+    _cleanup_json_ struct json_object *now = doc(rules[i].now);
+    _cleanup_json_ struct json_object *old = rules[i].old ? doc(rules[i].old) : NULL;
+    struct field_errors errors = {{0}};
+    schema_validate(schema_root(d), now, old, &errors);
+    _cleanup_free_ char *text = error_text(&errors);
+    if (!streq(text, rules[i].errors))
+      fail_msg("%s: got \"%s\", not \"%s\"", rules[i].now, text, rules[i].errors);
+  }
+  schema_doc_free(d);
+}
+
 static void test_refuses(UNUSED void **state) {
   static const char *const bad[] = {
       "{}",
@@ -210,9 +255,9 @@ static void test_quantities(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_validate),   cmocka_unit_test(test_prune),   cmocka_unit_test(test_default),
-      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refuses), cmocka_unit_test(test_decode),
-      cmocka_unit_test(test_quantities),
+      cmocka_unit_test(test_validate),   cmocka_unit_test(test_prune),      cmocka_unit_test(test_default),
+      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refuses),    cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_decode),     cmocka_unit_test(test_quantities),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

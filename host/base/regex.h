@@ -1,0 +1,24 @@
+/* Regular expressions on PCRE2, which knows RE2's syntax and more.  Time and memory of a match are bounded: expressions
+ * and subjects come from outside. */
+#ifndef HOST_BASE_REGEX_H
+#define HOST_BASE_REGEX_H
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct regex;
+
+/* OME_E_INVALID says where PATTERN (UTF-8, LEN bytes) is wrong. */
+int32_t regex_new(const char *pattern, size_t len, struct regex **out, struct ome_err *err);
+void regex_free(struct regex *re);
+DEFINE_CLEANUP(struct regex *, regex_free)
+
+/* Looks for the first match in TEXT from byte AT on.  *FOUND is false without one; otherwise [*BEGIN, *END) is where
+ * it is (both may be NULL).  OME_E_INVALID: the match takes too long, or TEXT is no UTF-8. [any-thread] */
+int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,
+                   size_t *end, struct ome_err *err);
+
+#endif

@@ -1,0 +1,46 @@
+#include "cel/library.h"
+
+#include <stdlib.h>
+
+#define MAX_PROGRAM ((size_t)1 << 20)
+
+const struct function *function_at(size_t i) {
+  size_t n, m;
+  const struct function *general = library_functions(&n), *text = library_text_functions(&m);
+
+  return i < n ? &general[i] : i < n + m ? &text[i - n] : NULL;
+}
+
+int32_t cel_compile(const char *text, struct cel_type self, const struct cel_schema_ops *ops, enum cel_kind wanted,
+                    struct cel_program **out, struct ome_err *err) {
+  struct cel_program *p = calloc(1, sizeof(*p));
+
+  if (!p)
+    return fail_memory(err);
+  p->arena.max = MAX_PROGRAM;
+  p->self = self;
+  p->ops = ops;
+  int32_t rc = cel_parse(p, text, err);
+  if (rc == OME_OK)
+    rc = cel_check(p, err);
+  enum cel_kind kind = rc == OME_OK ? p->root->type.kind : wanted;
+  if (kind != wanted && kind != CEL_DYN)
+    rc = fail(err, OME_E_INVALID, "must evaluate to a %s, not a %s", kind_name(wanted), kind_name(kind));
+  if (rc != OME_OK) {
+    cel_program_free(p);
+    return rc;
+  }
+  *out = p;
+  return OME_OK;
+}
+
+void cel_program_free(struct cel_program *p) {
+  if (!p)
+    return;
+  arena_fini(&p->arena);
+  free(p);
+}
+
+bool cel_uses_old(const struct cel_program *p) {
+  return p->uses_old;
+}

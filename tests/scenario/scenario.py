@@ -196,13 +196,16 @@ class Hub:
 
 
 class Line:
-    """A line to PORT: counts the bytes that come back; RATE bytes a second and connection at most, 0 for any number."""
+    """A line to PORT: counts the bytes that come back; RATE bytes a second and connection at most, 0 for any number.
+    After HOLD of them nothing more comes until release() (0: goes on)."""
 
-    def __init__(self, port, rate=0):
-        self.far, self.rate, self.passed = port, rate, 0
+    def __init__(self, port, rate=0, hold=0):
+        self.far, self.rate, self.hold, self.passed = port, rate, hold, 0
+        self.released = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def _accept(self):
         while True:
@@ -220,6 +223,8 @@ class Line:
                 target.sendall(piece)
                 if back:
                     self.passed += len(piece)
+                if back and self.hold and self.passed > self.hold:
+                    self.released.wait()
                 if back and self.rate:
                     time.sleep(len(piece) / self.rate)  # what makes the line slow
         except OSError:
@@ -230,7 +235,14 @@ class Line:
             except OSError:
                 pass
 
+    def release(self):
+        self.released.set()
+
     def close(self):
+        """The thread first: it could accept what the next line's listener, of the same number, is asked for."""
+        self.release()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
 
 

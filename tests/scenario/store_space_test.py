@@ -15,10 +15,11 @@ MIB = 1 << 20
 
 
 def make_models(folder):
-    """"a", "b", "c": two files of 20 MiB each."""
+    """About 40 MiB each: "b" two large files, "a" and "c" so many that most have no room on the disk yet when the first
+    arrive."""
     models = {}
-    for name in "abc":
-        contents = {f"{number}.bin": os.urandom(20 * MIB) for number in range(2)}
+    for name, count, size in (("a", 400, 100 << 10), ("b", 2, 20 * MIB), ("c", 400, 100 << 10)):
+        contents = {f"{number}.bin": os.urandom(size) for number in range(count)}
         models[name] = scenario.write_files(f"{folder}/test/{name}", contents)
     return models
 
@@ -44,17 +45,20 @@ def too_small(disk, hub):
 
 def reserved(disk, hub, models):
     """A transfer that is under way has its room, also what it has not taken up yet."""
-    line = Line(hub.port, 8 * MIB)
+    line, other = Line(hub.port, hold=4 * MIB), Line(hub.port)
     with disk(78) as folder:
         store = Store(folder, line.url)
         first = store.start("a", "a", "--connections", "1")
-        wait_for("the first to fetch", lambda: line.passed > 4 * MIB)
+        wait_for("the first to fetch", lambda: line.passed > 4 * MIB or first.poll() is not None)
+        assert first.poll() is None, first.communicate()
         assert os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize > 41 * MIB, "it would be refused anyway"
-        refused(store, line, "MiB is reserved")
+        refused(Store(folder, other.url), other, "MiB is reserved")
+        line.release()
         _, errors = first.communicate(timeout=scenario.DEADLINE)
         assert first.returncode == 0, errors
         check_files(folder + "/a", models["a"])
     line.close()
+    other.close()
 
 
 def collected(disk, hub, models):
@@ -84,14 +88,16 @@ def copies(disk, hub, models):
 
 def filled(disk, hub, models):
     """Somebody else takes the room in the middle: one message, and what is there is not fetched again."""
-    line = Line(hub.port, 8 * MIB)
+    line = Line(hub.port, hold=4 * MIB)
     with disk(56) as folder:
         store = Store(folder, line.url)
         first = store.start("c", "c", "--connections", "1")
-        wait_for("the first file", lambda: line.passed > 4 * MIB)
+        wait_for("the first files", lambda: line.passed > 4 * MIB or first.poll() is not None)
+        assert first.poll() is None, first.communicate()
         subprocess.run(["dd", "if=/dev/zero", f"of={folder}/filler", "bs=1M"], stderr=subprocess.DEVNULL, check=False)
+        line.release()
         _, errors = first.communicate(timeout=scenario.DEADLINE)
-        assert first.returncode == 1 and "space" in errors and "\n" not in errors.strip(), errors
+        assert first.returncode == 1 and "space" in errors and "\n" not in errors.strip(), (first.returncode, errors)
         os.remove(folder + "/filler")
         store.pull("c", "c")
         check_files(folder + "/c", models["c"])

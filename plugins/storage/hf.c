@@ -4,6 +4,7 @@
  * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only.  What is in
  * Xet storage comes from there (xet.h). */
 #include "../common/http.h"
+#include "../common/storage.h"
 #include "hf_uri.h"
 #include "xet.h"
 #include "xet_plan.h"
@@ -383,33 +384,9 @@ static int32_t read_xet(void *self, const struct ome_call *call, const struct om
 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"hf://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("hf://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .read = read_xet, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "hf",
-                                           .keys = keys,
-                                           .ops = &ops,
-                                           .create = create,
-                                           .destroy = destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-hf",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Models on the Hugging Face Hub (hf://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("hf", "Models on the Hugging Face Hub (hf://)", keys, create, destroy);

@@ -3,6 +3,7 @@
  * Names come from addresses and lists, never from what a server proposes (Content-Disposition).  Credentials go to the
  * origin of the model's address only. */
 #include "../common/http.h"
+#include "../common/storage.h"
 #include "http_manifest.h"
 
 #include <ome-sdk/error.h>
@@ -302,33 +303,9 @@ static int32_t match(void *self, const char *uri) {
   return strncmp(uri, "https://", 8) == 0 || strncmp(uri, "http://", 7) == 0 ? 50 : 0;
 }
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"https://", "http://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("https://", "http://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "http",
-                                           .keys = keys,
-                                           .ops = &ops,
-                                           .create = create,
-                                           .destroy = destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-http",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Files at an address, or in a list of SHA-256 sums (https://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("http", "Files at an address, or in a list of SHA-256 sums (https://)", keys, create, destroy);

@@ -6,6 +6,7 @@
 
 #include "../common/http.h"
 #include "../common/sha256.h"
+#include "../common/storage.h"
 #include "local_place.h"
 
 #include <dirent.h>
@@ -417,33 +418,9 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
   return OME_OK;
 }
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"local://", "file://", "pvc://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("local://", "file://", "pvc://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .read = read_range, .upload = upload, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "local",
-                                           .keys = keys,
-                                           .ops = &ops,
-                                           .create = create,
-                                           .destroy = destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-local",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Models on this machine's file systems (local://, file://, pvc://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("local", "Models on this machine's file systems (local://, file://, pvc://)", keys, create, destroy);

@@ -1,5 +1,6 @@
 /* storage "oci": models in Oracle Cloud's Object Storage, pulled and pushed: oci://n/NAMESPACE/b/BUCKET/o/PREFIX and
  * the other forms of oci_uri.h. */
+#include "../common/storage.h"
 #include "oci_config.h"
 #include "oci_list.h"
 #include "oci_session.h"
@@ -327,33 +328,9 @@ static int32_t match(void *self, const char *uri) {
   return strncmp(uri, "oci://", 6) == 0 ? 100 : 0;
 }
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"oci://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("oci://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .upload = upload, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "oci",
-                                           .keys = keys,
-                                           .ops = &ops,
-                                           .create = create,
-                                           .destroy = destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-oci",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Models in Oracle Cloud's Object Storage (oci://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("oci", "Models in Oracle Cloud's Object Storage (oci://)", keys, create, destroy);

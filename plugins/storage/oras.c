@@ -1,5 +1,6 @@
 /* storage "oras": models as OCI artifacts in a registry (OCI distribution specification v1.1):
  * oras://REGISTRY/REPOSITORY[:TAG][@DIGEST]. */
+#include "../common/storage.h"
 #include "oras_manifest.h"
 #include "oras_session.h"
 
@@ -394,33 +395,9 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
   return OME_OK;
 }
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"oras://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("oras://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .upload = upload, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "oras",
-                                           .keys = keys,
-                                           .ops = &ops,
-                                           .create = create,
-                                           .destroy = destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-oras",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Models as OCI artifacts in a registry (oras://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("oras", "Models as OCI artifacts in a registry (oras://)", keys, create, destroy);

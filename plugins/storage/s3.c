@@ -3,6 +3,7 @@
  * A folder is what begins with the URI's key and '/'; where there is none, the key is an object.  Each object is looked
  * at (HEAD) for the digest that the service, or who uploaded it, left there.  Requests are signed by the host (SigV4).
  */
+#include "../common/storage.h"
 #include "s3_answer.h"
 #include "s3_session.h"
 #include "s3_upload.h"
@@ -312,33 +313,9 @@ static int32_t match(void *self, const char *uri) {
   return strncmp(uri, "s3://", 5) == 0 ? 100 : 0;
 }
 
-static const char *const *schemes(void *self) {
-  static const char *const known[] = {"s3://", NULL};
-
-  (void)self;
-  return known;
-}
+STORAGE_SCHEMES("s3://");
 
 static const struct ome_storage_ops ops = {
     .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .upload = upload, .schemes = schemes};
-static const struct ome_factory factory = {.struct_size = sizeof(factory),
-                                           .threads = OME_THREADS_PARALLEL,
-                                           .kind = OME_KIND_STORAGE,
-                                           .name = "s3",
-                                           .keys = s3_keys,
-                                           .ops = &ops,
-                                           .create = s3_create,
-                                           .destroy = s3_destroy};
-static const struct ome_factory *const factories[] = {&factory, NULL};
-static const struct ome_plugin plugin = {.struct_size = sizeof(plugin),
-                                         .abi_epoch = OME_ABI_EPOCH,
-                                         .abi_minor = OME_ABI_MINOR,
-                                         .name = "storage-s3",
-                                         .version = OME_VERSION,
-                                         .license = "Apache-2.0",
-                                         .summary = "Models in S3 and what speaks its API (s3://)",
-                                         .factories = factories};
 
-const struct ome_plugin *ome_plugin_v1(void) {
-  return &plugin;
-}
+STORAGE_PLUGIN("s3", "Models in S3 and what speaks its API (s3://)", s3_keys, s3_create, s3_destroy);

@@ -1,8 +1,8 @@
 /* Expressions and what they come to.  self is the document below; its schema is not known, except where a test says. */
 #include "cel/cel.h"
 
-#include "base/str.h"
 #include "../unit.h"
+#include "base/str.h"
 
 static struct json_object *document(void) {
   static const char text[] = "{\"n\":7,\"d\":1.5,\"s\":\"h\303\251llo\",\"e\":\"\",\"t\":true,\"z\":null,\"l\":[3,1,2],"

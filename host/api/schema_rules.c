@@ -12,8 +12,8 @@ struct schema_rule {
   const char *message;                       /* NULL: the rule itself */
   const char *text;
   const char *field_path; /* below the object; "" itself */
-  enum field_error_type type;
-  bool optional_old; /* also without an old value */
+  int type;               /* FIELD_* */
+  bool optional_old;      /* also without an old value */
 };
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static int32_t compile(struct schema_doc *d, const struct schema *s, const char 
   return OME_OK;
 }
 
-static enum field_error_type reason_of(const char *reason) {
+static int reason_of(const char *reason) {
   return streq(reason, "FieldValueRequired")    ? FIELD_REQUIRED
          : streq(reason, "FieldValueForbidden") ? FIELD_FORBIDDEN
          : streq(reason, "FieldValueDuplicate") ? FIELD_DUPLICATE

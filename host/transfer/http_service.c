@@ -66,14 +66,15 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
   (void)host;
   if (!s || !req->url)
     return fail(err, OME_E_INVALID, "http: no address");
+  int shown = (int)strcspn(req->url, "?"); /* signatures are secrets */
   if (req->max_body > MAX_BODY)
-    return fail(err, OME_E_INVALID, "http: %s: answers are read up to 256 MiB", req->url);
+    return fail(err, OME_E_INVALID, "http: %.*s: answers are read up to 256 MiB", shown, req->url);
   int32_t rc = request_headers_add_all(&headers, req->headers, req->nheaders, err);
   uint32_t timeout_ms = timeout_of(call);
   if (rc != OME_OK)
     return rc;
   if (timeout_ms == 0)
-    return fail(err, OME_E_DEADLINE, "http: %s: no time left", req->url);
+    return fail(err, OME_E_DEADLINE, "http: %.*s: no time left", shown, req->url);
   if (headers.ca_file && (rc = file_read(headers.ca_file, MAX_CA, &ca, NULL, err)) != OME_OK)
     return rc;
   const struct http_tls tls = {.ca_pem = ca};

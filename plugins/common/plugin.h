@@ -2,6 +2,8 @@
 #ifndef PLUGINS_COMMON_PLUGIN_H
 #define PLUGINS_COMMON_PLUGIN_H
 
+#include "descriptor.h"
+
 #include <ome/render.h>
 
 /* A factory without configuration and state. */
@@ -33,19 +35,6 @@ static void stateless_destroy(void *self) {
       .destroy = stateless_destroy,                                                                                    \
   };                                                                                                                   \
   static const struct ome_factory *const factories[] = {&factory, NULL};                                               \
-  static const struct ome_plugin plugin = {                                                                            \
-      .struct_size = sizeof(plugin),                                                                                   \
-      .abi_epoch = OME_ABI_EPOCH,                                                                                      \
-      .abi_minor = OME_ABI_MINOR,                                                                                      \
-      .name = plugin_name,                                                                                             \
-      .version = OME_VERSION,                                                                                          \
-      .license = "Apache-2.0",                                                                                         \
-      .summary = text,                                                                                                 \
-      .factories = factories,                                                                                          \
-  };                                                                                                                   \
-  const struct ome_plugin *ome_plugin_v1(void) {                                                                       \
-    return &plugin;                                                                                                    \
-  }                                                                                                                    \
-  _Static_assert(sizeof(plugin_name) > 1, "a plugin has a name")
+  PLUGIN_DESCRIPTOR(plugin_name, text)
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef PLUGINS_COMMON_STORAGE_H
 #define PLUGINS_COMMON_STORAGE_H
 
+#include "descriptor.h"
+
 #include <ome/storage.h>
 
 /* schemes(), from the prefixes that match() knows. */
@@ -27,19 +29,6 @@
       .destroy = its_destroy,                                                                                          \
   };                                                                                                                   \
   static const struct ome_factory *const factories[] = {&factory, NULL};                                               \
-  static const struct ome_plugin plugin = {                                                                            \
-      .struct_size = sizeof(plugin),                                                                                   \
-      .abi_epoch = OME_ABI_EPOCH,                                                                                      \
-      .abi_minor = OME_ABI_MINOR,                                                                                      \
-      .name = "storage-" storage_name,                                                                                 \
-      .version = OME_VERSION,                                                                                          \
-      .license = "Apache-2.0",                                                                                         \
-      .summary = text,                                                                                                 \
-      .factories = factories,                                                                                          \
-  };                                                                                                                   \
-  const struct ome_plugin *ome_plugin_v1(void) {                                                                       \
-    return &plugin;                                                                                                    \
-  }                                                                                                                    \
-  _Static_assert(sizeof(storage_name) > 1, "a plugin has a name")
+  PLUGIN_DESCRIPTOR("storage-" storage_name, text)
 
 #endif

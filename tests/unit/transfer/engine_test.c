@@ -24,7 +24,7 @@ struct stand {
   struct http_server *server;
   char *content;
   char sha256[65];
-  /* how the server behaves; set while nothing runs */
+  /* how the server behaves: the loop's */
   enum fault fault;
   int status;
   int times; /* how often it goes wrong; -1: always */
@@ -121,15 +121,25 @@ static int teardown(void **state) {
   return 0;
 }
 
-static void nothing(UNUSED void *arg) {
+struct behaviour {
+  struct stand *s;
+  enum fault fault;
+  int status, times;
+};
+
+static void behave_on_loop(void *arg) {
+  const struct behaviour *b = arg;
+
+  b->s->fault = b->fault;
+  b->s->status = b->status;
+  b->s->times = b->times;
 }
 
-/* How the server behaves from now on; it has ended what it was doing. */
+/* How the server behaves from now on. */
 static void behave(struct stand *s, enum fault fault, int status, int times) {
-  loop_call(s->loop, nothing, NULL);
-  s->fault = fault;
-  s->status = status;
-  s->times = times;
+  struct behaviour b = {s, fault, status, times};
+
+  loop_call(s->loop, behave_on_loop, &b);
 }
 
 /* Sanitizers make everything slower. */

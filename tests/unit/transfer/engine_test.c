@@ -314,15 +314,20 @@ static void test_goes_on_where_it_was(void **state) {
   assert_int_equal(atomic_load(&s->sent), before);
 }
 
+static void change_content_on_loop(void *arg) {
+  struct stand *s = arg;
+
+  s->content[SIZE / 2] ^= 1;
+  sha256_hex(s->content, SIZE, s->sha256);
+}
+
 static void test_does_not_trust_staged_bytes_of_other_content(void **state) {
   struct stand *s = *state;
   struct watch w = {0};
   struct ome_err err = ERR_INIT;
 
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
-  loop_call(s->loop, nothing, NULL);
-  s->content[SIZE / 2] ^= 1;
-  sha256_hex(s->content, SIZE, s->sha256);
+  loop_call(s->loop, change_content_on_loop, s);
   assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
   assert_content(s);
 }

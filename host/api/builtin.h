@@ -10,6 +10,10 @@ void api_default(const char *group, const char *kind, struct json_object *o, str
 /* Rules of KIND that its schema cannot say: immutable fields, selectors that must match, unique ports. */
 void api_validate(const char *group, const char *kind, struct json_object *o, struct json_object *old,
                   struct field_errors *out);
+/* A matchCondition of a webhook: an expression over object, oldObject and request, evaluated with an object of these
+ * three as self. */
+struct cel_program;
+int32_t api_compile_match_condition(const char *text, struct cel_program **out, struct ome_err *err);
 /* Rules of every object's metadata: labels, annotations, finalizers, owner references. */
 void api_validate_meta(struct json_object *o, struct json_object *old, struct field_errors *out);
 

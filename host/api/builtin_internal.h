@@ -19,4 +19,7 @@ bool is_qualified_name(const char *s);
 void pod_default(struct json_object *spec);
 void pod_validate(struct json_object *spec, const char *path, struct field_errors *out);
 
+/* Validating- and MutatingWebhookConfiguration. */
+void webhooks_validate(struct json_object *o, struct field_errors *out);
+
 #endif

@@ -392,6 +392,11 @@ static void rule_binding(struct json_object *o, struct json_object *old, struct 
   field_errors_add(out, FIELD_INVALID, "roleRef", "Invalid value: %s: cannot change roleRef", text);
 }
 
+static void rule_webhooks(struct json_object *o, struct json_object *old, struct field_errors *out) {
+  (void)old;
+  webhooks_validate(o, out);
+}
+
 static const struct {
   const char *group, *kind;
   rule_fn *rule;
@@ -402,6 +407,8 @@ static const struct {
     {"", "ReplicationController", rule_controller},
     {"", "Secret", rule_secret},
     {"", "Service", rule_service},
+    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration", rule_webhooks},
+    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration", rule_webhooks},
     {"apps", "DaemonSet", rule_workload},
     {"apps", "Deployment", rule_deployment},
     {"apps", "ReplicaSet", rule_workload},

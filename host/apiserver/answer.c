@@ -1,6 +1,7 @@
 /* Answers: objects, failures as metav1.Status, and the wait for the commit. */
 #include "apiserver/server.h"
 
+#include "apiserver/admission.h"
 #include "base/str.h"
 #include "base/yaml.h"
 
@@ -19,6 +20,7 @@ void request_free(struct request *req) {
   free(req->sub);
   free(req->manager_text);
   json_unref(req->duplicates);
+  admission_free(req->admission);
   free(req->body);
   free(req);
 }

@@ -1,5 +1,6 @@
 #include "apiserver/apiserver.h"
 
+#include "apiserver/admission.h"
 #include "apiserver/server.h"
 #include "base/log.h"
 #include "base/strmap.h"
@@ -101,6 +102,12 @@ int32_t apiserver_start(const struct apiserver_config *cfg, struct apiserver **o
   return OME_OK;
 }
 
+static void begin_stop(void *arg) {
+  struct apiserver *s = arg;
+
+  s->stopping = true;
+}
+
 static void shut_down(void *arg) {
   struct apiserver *s = arg;
   struct ome_err err = ERR_INIT;
@@ -116,13 +123,17 @@ static void shut_down(void *arg) {
 void apiserver_stop(struct apiserver *s) {
   if (!s)
     return;
-  if (s->loop)
+  if (s->loop) {
+    loop_call(s->loop, begin_stop, s);
+    admission_stop(s);
     loop_call(s->loop, shut_down, s);
+  }
   http_server_free(s->http);
   loop_free(s->loop);
   gc_free(s->gc);
   registry_free(s->registry);
   strmap_free(s->service_use);
+  webhooks_free(s->webhooks);
   store_close(s->store);
   tls_context_free(s->tls);
   free(s->data_dir);

@@ -180,8 +180,7 @@ bool check_place(struct request *req, struct json_object *o) {
 
 /* ---- unknown fields --------------------------------------------------------------------------------------------- */
 
-/* Built-in kinds are read by type; false: answered. */
-static bool decode_builtin(struct request *req, struct json_object *o) {
+bool decode_builtin(struct request *req, struct json_object *o) {
   const struct resource *r = req->resource;
   struct ome_err err = ERR_INIT;
 

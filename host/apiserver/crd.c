@@ -169,12 +169,11 @@ static bool find_conflict(struct apiserver *s, struct json_object *crd, const ch
   return false;
 }
 
-static void accept_names(struct apiserver *s, struct json_object *crd) {
+static void accept_names(struct apiserver *s, struct json_object *crd, int64_t now) {
   const char *reason = "NoConflicts", *name = "";
   bool conflict = find_conflict(s, crd, &reason, &name);
   _cleanup_free_ char *in_use = conflict ? str_printf("\"%s\" is already in use", name) : NULL;
   bool established = streq(meta_condition(crd, "Established"), "True");
-  int64_t now = wall_ms();
 
   if (!conflict)
     (void)json_set(crd, "status.acceptedNames", json_copy(json_at(crd, "spec.names")));
@@ -191,7 +190,8 @@ static void accept_names(struct apiserver *s, struct json_object *crd) {
     (void)meta_set_condition(crd, "Established", "False", "NotAccepted", "not all names are accepted", now);
 }
 
-void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out) {
+void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, int64_t now_ms,
+                 struct field_errors *out) {
   const char *group = json_str(crd, "spec.group", "");
   const char *plural = json_str(crd, "spec.names.plural", "");
   _cleanup_free_ char *name = str_printf("%s.%s", plural, group);
@@ -209,7 +209,7 @@ void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_objec
   if (out->list.len)
     return;
   note_stored_version(crd);
-  accept_names(s, crd);
+  accept_names(s, crd, now_ms);
 }
 
 /* ---- resources -------------------------------------------------------------------------------------------------- */
@@ -279,7 +279,7 @@ static void accept_waiting(void *arg) {
   (void)store_list(s->store, r->collection, NULL, NULL, NULL, accept_again, &x, &err);
   for (size_t i = 0; i < x.list.len; i++) {
     struct json_object *crd = x.list.items[i];
-    accept_names(s, crd);
+    accept_names(s, crd, wall_ms());
     if (streq(meta_condition(crd, "Established"), "True") && store_object(s, r, crd, &err) != OME_OK)
       log_warning("crd", "%s: %s", meta_name(crd), err.msg);
     json_unref(crd);

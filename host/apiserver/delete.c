@@ -1,5 +1,5 @@
 /* DELETE of objects and collections: options, preconditions, grace, finalizers, propagation. */
-#include "apiserver/server.h"
+#include "apiserver/admission.h"
 
 #include "api/selector.h"
 #include "base/clock.h"
@@ -201,6 +201,9 @@ void verb_delete(struct request *req) {
                    req->name);
     return;
   }
+  /* An eviction was admitted as one. */
+  if (!streq(req->sub, "eviction") && admit_delete(req, o) != ADMITTED)
+    return;
   if (delete_object(req->server, req->resource, o, &options, req->dry_run, &gone, &err) != OME_OK)
     answer_error(req, &err);
   else if (gone && !answers_with_object(req->resource)) {
@@ -239,6 +242,19 @@ static void sweep_fini(struct sweep *s) {
   json_unref(s->found);
 }
 
+/* All are admitted before one is deleted; false: answered, or the verb will run again. */
+static bool admit_all(struct request *req, struct json_object *found) {
+  bool waits = false;
+
+  for (size_t i = 0; i < json_len(found); i++) {
+    enum admitted admitted = admit_delete(req, json_index(found, i));
+    if (admitted == ADMISSION_ENDED)
+      return false;
+    waits = waits || admitted == ADMISSION_WAITS;
+  }
+  return !waits;
+}
+
 void verb_delete_collection(struct request *req) {
   _cleanup_(delete_fini) struct delete_options options = {.grace_s = -1};
   _cleanup_(sweep_fini) struct sweep sweep = {NULL, NULL, json_object_new_array()};
@@ -255,6 +271,8 @@ void verb_delete_collection(struct request *req) {
     answer_error(req, &err);
     return;
   }
+  if (!admit_all(req, sweep.found))
+    return;
   for (size_t i = 0; i < json_len(sweep.found); i++) {
     bool gone;
     if (delete_object(req->server, req->resource, json_index(sweep.found, i), &options, req->dry_run, &gone, &err) !=

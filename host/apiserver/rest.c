@@ -1,6 +1,7 @@
 /* From a request line to a verb on a resource: paths, parameters, media types. */
 #include "apiserver/server.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 
 #include <openssl/crypto.h>
@@ -286,6 +287,13 @@ static void run(struct request *req) {
     verbs[req->verb](req);
 }
 
+void request_run_again(struct request *req) {
+  http_headers_rewind(req->x, req->headers);
+  json_unref(req->duplicates);
+  req->duplicates = NULL;
+  run(req);
+}
+
 static void handle_resource(struct apiserver *s, struct http_exchange *x, const struct path *p) {
   struct request *req = calloc(1, sizeof(*req));
 
@@ -314,8 +322,11 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
     answer_warning(req, "%s",
                    req->resource->deprecation_warning ? req->resource->deprecation_warning
                                                       : "this version is deprecated");
-  if (read_parameters(req))
-    run(req);
+  if (!read_parameters(req))
+    return;
+  req->now_ms = wall_ms();
+  req->headers = http_headers_mark(x);
+  run(req);
 }
 
 void rest_handle(void *server, struct http_exchange *x) {

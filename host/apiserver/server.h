@@ -15,6 +15,9 @@ struct watcher;
 struct gc;
 struct selector;
 struct strmap;
+struct webhooks;
+struct http_client;
+struct admission;
 
 struct apiserver {
   struct loop *loop;
@@ -32,6 +35,9 @@ struct apiserver {
   void *logs_arg;
   bool cluster_network;       /* see struct apiserver_config */
   struct strmap *service_use; /* addresses and node ports of Services; NULL: not read yet */
+  struct webhooks *webhooks;  /* NULL: not read yet */
+  struct http_client *client; /* for webhooks; NULL: none was needed yet */
+  bool stopping;
 };
 
 enum verb {
@@ -64,6 +70,12 @@ struct request {
   enum field_validation field_validation;
   const char *manager; /* fieldManager, or what the user agent says */
   char *manager_text;
+  /* What a verb invents: the same when it runs again, see admission.h. */
+  int64_t now_ms;                 /* wall time of the request */
+  char uid[37];                   /* of the object that it makes */
+  char suffix[6];                 /* behind metadata.generateName; "": not needed yet */
+  size_t headers;                 /* of the answer that stood before the verb ran */
+  struct admission *admission;    /* NULL: nobody was asked */
   struct json_object *duplicates; /* paths of keys that stand twice in the body; NULL: none */
   /* a held answer */
   struct request *next_held;
@@ -132,6 +144,8 @@ bool read_object(struct request *req, struct json_object **out);
 bool check_kind(struct request *req, struct json_object *o);
 /* Name and namespace of O against those of the request. */
 bool check_place(struct request *req, struct json_object *o);
+/* Built-in kinds are read by type. */
+bool decode_builtin(struct request *req, struct json_object *o);
 /* Takes out what the schema does not know, as fieldValidation says. */
 bool drop_unknown(struct request *req, struct json_object *o);
 /* duplicate.c: paths of the keys that stand twice in one object of TEXT, which is JSON that was parsed to DOC: new
@@ -162,7 +176,9 @@ void commit_now(struct apiserver *s); /* ends the turn early */
 /* ---- the rest --------------------------------------------------------------------------------------------------- */
 
 void rest_handle(void *server, struct http_exchange *x); /* an http_handler */
-void watch_pump(struct apiserver *s);                    /* after a commit */
+/* Runs the verb of REQ once more, from the start; REQ->resource was looked up anew. */
+void request_run_again(struct request *req);
+void watch_pump(struct apiserver *s); /* after a commit */
 void watch_end_all(struct apiserver *s);
 
 /* discovery.c; whether the path was one of its own. */
@@ -200,7 +216,8 @@ void namespace_continue(struct apiserver *s, const char *name);
 /* crd.c */
 int32_t crds_load(struct apiserver *s, struct ome_err *err);
 /* Completes a CRD before it is stored: names accepted, conditions; field errors to OUT. */
-void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, struct field_errors *out);
+void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_object *old, int64_t now_ms,
+                 struct field_errors *out);
 /* A CRD was stored or taken away. */
 void crd_changed(struct apiserver *s, struct json_object *crd);
 /* Goes on with the deletion of CRD NAME. */

@@ -5,14 +5,13 @@
 #include "base/str.h"
 #include "base/strmap.h"
 #include "kube/meta.h"
-#include "os/file.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define NODE_PORT_FIRST 30000u
 #define NODE_PORTS 2768u
-#define TRIES 100000
+#define TRIES 100000u
 
 static bool is_given(const char *address) {
   return *address && !streq(address, "None");
@@ -55,13 +54,23 @@ static struct strmap *in_use(struct apiserver *s) {
   return s->service_use;
 }
 
-static bool pick_address(const struct apiserver *s, char out[16]) {
+/* Where the search for what is free begins: chance, but the same for the same object, so that a write that runs again
+ * (admission.h) comes to the same. */
+static void chance_of(struct json_object *o, uint32_t salt, uint8_t out[32]) {
+  _cleanup_free_ char *text = str_printf("%s/%u", meta_uid(o), salt);
+  char hex[65];
+
+  sha256_hex(text ? text : "", text ? strlen(text) : 0, hex);
+  (void)hex_decode(hex, out, 32);
+}
+
+static bool pick_address(const struct apiserver *s, struct json_object *o, char out[16]) {
   unsigned first = s->cluster_network ? 10 : 127, second = s->cluster_network ? 96 : 128,
            span = s->cluster_network ? 16 : 64;
 
-  for (int i = 0; i < TRIES; i++) {
-    uint8_t b[3];
-    random_bytes(b, sizeof(b));
+  for (uint32_t i = 0; i < TRIES; i++) {
+    uint8_t b[32];
+    chance_of(o, i, b);
     if (b[2] == 0 || b[2] == 255)
       continue;
     (void)snprintf(out, 16, "%u.%u.%u.%u", first, second + b[0] % span, b[1], b[2]);
@@ -71,11 +80,13 @@ static bool pick_address(const struct apiserver *s, char out[16]) {
   return false;
 }
 
-static bool pick_port(const struct strmap *used, int64_t *out) {
+static bool pick_port(const struct strmap *used, struct json_object *o, uint32_t index, int64_t *out) {
+  uint8_t chance[32];
   char text[16];
   uint32_t start;
 
-  random_bytes(&start, sizeof(start));
+  chance_of(o, TRIES + index, chance);
+  memcpy(&start, chance, sizeof(start));
   for (uint32_t i = 0; i < NODE_PORTS; i++) {
     *out = NODE_PORT_FIRST + (start % NODE_PORTS + i) % NODE_PORTS;
     (void)snprintf(text, sizeof(text), "%lld", (long long)*out);
@@ -109,7 +120,7 @@ static void complete_ports(struct strmap *used, struct json_object *o, struct fi
     struct json_object *p = json_index(ports, i);
     if (json_i64(p, "nodePort", 0) != 0)
       continue;
-    if (pick_port(used, &n))
+    if (pick_port(used, o, (uint32_t)i, &n))
       (void)json_set_i64(p, "nodePort", n);
     else
       field_errors_add(out, FIELD_INVALID, "spec.ports", "Internal error: no node port is free");
@@ -124,7 +135,7 @@ void service_complete(struct apiserver *s, struct json_object *o, struct json_ob
 
   if (!used || !json_at(o, "spec") || streq(type, "ExternalName"))
     return;
-  if (!*address && pick_address(s, picked))
+  if (!*address && pick_address(s, o, picked))
     set_addresses(o, picked);
   else if (*address && !streq(address, json_str(old, "spec.clusterIP", "")) && strmap_has(used, address))
     field_errors_add(out, FIELD_INVALID, "spec.clusterIPs",

@@ -1,5 +1,5 @@
 /* The smaller endpoints: scale, log, and the reviews that are answered and never stored. */
-#include "apiserver/server.h"
+#include "apiserver/admission.h"
 
 #include "apiserver/patch.h"
 #include "base/clock.h"
@@ -75,6 +75,18 @@ static struct json_object *read_scale(struct request *req, struct json_object *p
   return out;
 }
 
+/* Webhooks see the Scale, not the object that is scaled; false: answered, or the verb will run again. */
+static bool admit_scale(struct request *req, struct json_object **scale, struct json_object *present) {
+  struct attributes a = attributes_of(req, "UPDATE");
+  bool changed = false;
+
+  a.object = *scale;
+  a.old = present;
+  enum admitted admitted = admit_mutating(req, &a, NULL, &changed);
+  *scale = a.object;
+  return admitted == ADMITTED && admit_validating(req, &a) == ADMITTED;
+}
+
 static void write_scale(struct request *req, struct json_object *o, struct json_object *scale) {
   const char *version = json_str(scale, "metadata.resourceVersion", "");
   int64_t replicas = json_i64(scale, "spec.replicas", 0);
@@ -123,7 +135,7 @@ void verb_scale(struct request *req) {
     return;
   }
   _cleanup_json_ struct json_object *wanted = read_scale(req, present);
-  if (wanted)
+  if (wanted && admit_scale(req, &wanted, present))
     write_scale(req, o, wanted);
 }
 
@@ -244,22 +256,34 @@ static void bind_pod(struct request *req, struct json_object *binding) {
     answer_object(req, 201, status_object(201, NULL, NULL, NULL));
 }
 
+/* A binding or an eviction is made, as its own kind. */
+static bool admit_posted(struct request *req, struct json_object **o) {
+  struct attributes a = attributes_of(req, "CREATE");
+  bool changed = false;
+
+  a.object = *o;
+  enum admitted admitted = admit_mutating(req, &a, NULL, &changed);
+  *o = a.object;
+  return admitted == ADMITTED && admit_validating(req, &a) == ADMITTED;
+}
+
 void verb_review(struct request *req) {
-  struct json_object *o = NULL;
+  _cleanup_json_ struct json_object *o = NULL;
+  bool binds = streq(req->sub, "binding");
 
   if (!read_document(req, &o))
     return;
-  if (streq(req->sub, "binding")) {
-    bind_pod(req, o);
-    json_unref(o);
-  } else if (streq(req->sub, "eviction")) {
-    json_unref(o);
-    verb_delete(req);
+  if (binds || streq(req->sub, "eviction")) {
+    if (!admit_posted(req, &o))
+      return;
+    if (binds)
+      bind_pod(req, o);
+    else
+      verb_delete(req);
   } else if (streq(req->sub, "token")) {
-    json_unref(o);
     answer_failure(req, 501, "NotImplemented", "tokens of service accounts are not issued here");
   } else {
     fill_review(req, o);
-    answer_object(req, 201, o);
+    answer_object(req, 201, TAKE_PTR(o));
   }
 }

@@ -1,5 +1,5 @@
 /* Create, update and patch: one path from a body to a stored object. */
-#include "apiserver/server.h"
+#include "apiserver/admission.h"
 
 #include "api/builtin.h"
 #include "apiserver/patch.h"
@@ -65,31 +65,38 @@ static void copy_field(struct json_object *to, struct json_object *from, const c
     json_del(to, path);
 }
 
+/* What goes behind generateName, once a request. */
+static void random_suffix(struct request *req) {
+  static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
+  uint8_t chance[sizeof(req->suffix) - 1];
+
+  if (*req->suffix)
+    return;
+  random_bytes(chance, sizeof(chance));
+  for (size_t i = 0; i < sizeof(chance); i++)
+    req->suffix[i] = letters[chance[i] % (sizeof(letters) - 1)];
+}
+
 /* What only the server decides. */
 static void stamp_new(struct request *req, struct json_object *o) {
   static const char *const owned[] = {"metadata.resourceVersion", "metadata.generation", "metadata.deletionTimestamp",
                                       "metadata.deletionGracePeriodSeconds", "metadata.selfLink"};
   const char *base = json_str(o, "metadata.generateName", "");
-  char uid[37];
   char now[TIME_TEXT];
 
   for (size_t i = 0; i < ARRAY_LEN(owned); i++)
     json_del(o, owned[i]);
   if (!*meta_name(o) && *base) {
-    static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
-    uint8_t chance[5];
-    char suffix[6] = "";
-    random_bytes(chance, sizeof(chance));
-    for (size_t i = 0; i < sizeof(chance); i++)
-      suffix[i] = letters[chance[i] % (sizeof(letters) - 1)];
-    _cleanup_free_ char *name = str_printf("%.58s%s", base, suffix);
+    random_suffix(req);
+    _cleanup_free_ char *name = str_printf("%.58s%s", base, req->suffix);
     (void)json_set_str(o, "metadata.name", name);
     free(req->name);
     req->name = strdup(name);
   }
-  random_uuid(uid);
-  time_format(wall_ms() / 1000, now);
-  (void)json_set_str(o, "metadata.uid", uid);
+  if (!*req->uid)
+    random_uuid(req->uid);
+  time_format(req->now_ms / 1000, now);
+  (void)json_set_str(o, "metadata.uid", req->uid);
   (void)json_set_str(o, "metadata.creationTimestamp", now);
   if (!(req->resource->flags & RES_NO_GENERATION))
     (void)json_set_i64(o, "metadata.generation", 1);
@@ -184,6 +191,7 @@ int32_t remove_object(struct apiserver *s, const struct resource *r, struct json
   touch_turn_end(s);
   if (rc != OME_OK)
     return rc;
+  webhooks_changed(s, r->collection);
   gc_removed(s->gc, o);
   if (streq(r->kind, "CustomResourceDefinition"))
     crd_changed(s, o);
@@ -206,6 +214,7 @@ int32_t store_object(struct apiserver *s, const struct resource *r, struct json_
   touch_turn_end(s);
   if (rc != OME_OK)
     return rc;
+  webhooks_changed(s, r->collection);
   gc_look(s->gc, r, o);
   if (is_service(r))
     service_stored(s, o, old);
@@ -234,18 +243,59 @@ static void check_finalizers(struct json_object *o, struct field_errors *errors)
   }
 }
 
+static void set_defaults(const struct resource *r, struct json_object *o, struct json_object *old) {
+  if (!r->crd)
+    api_default(r->group, r->kind, o, old);
+  if (r->schema)
+    schema_default(r->schema, o);
+}
+
+/* What a webhook made of O is read as if it had been sent, but for warnings. */
+static bool finish_mutated(struct request *req, struct json_object *o, struct json_object *old) {
+  const struct resource *r = req->resource;
+
+  if (!decode_builtin(req, o))
+    return false;
+  if (r->schema && !r->preserve_unknown)
+    schema_prune(r->schema, o, NULL, NULL);
+  set_defaults(r, o, old);
+  return true;
+}
+
+/* Lets mutating webhooks change *O; false: answered, or the verb will run again. */
+static bool let_mutate(struct request *req, struct json_object **o, struct json_object *old) {
+  struct attributes a = attributes_of(req, old ? "UPDATE" : "CREATE");
+  bool changed = false;
+  size_t n;
+
+  (void)webhooks_mutating(req->server, &n);
+  if (!n)
+    return true;
+  set_defaults(req->resource, *o, old);
+  a.object = *o;
+  a.old = old;
+  enum admitted admitted = admit_mutating(req, &a, finish_mutated, &changed);
+  *o = a.object;
+  return admitted == ADMITTED;
+}
+
+static bool let_validate(struct request *req, struct json_object *o, struct json_object *old) {
+  struct attributes a = attributes_of(req, old ? "UPDATE" : "CREATE");
+
+  a.object = o;
+  a.old = old;
+  return admit_validating(req, &a) == ADMITTED;
+}
+
 /* Defaults and every rule; false: answered with what is wrong. */
 static bool complete_and_check(struct request *req, struct json_object *o, struct json_object *old) {
   const struct resource *r = req->resource;
   struct field_errors errors = {{0}};
   bool ok;
 
-  if (!r->crd)
-    api_default(r->group, r->kind, o, old);
-  if (r->schema)
-    schema_default(r->schema, o);
+  set_defaults(r, o, old);
   if (streq(r->kind, "CustomResourceDefinition") && !r->crd)
-    crd_prepare(req->server, o, old, &errors);
+    crd_prepare(req->server, o, old, req->now_ms, &errors);
   if (is_service(r))
     service_complete(req->server, o, old, &errors);
   check_name(req, o, &errors);
@@ -268,7 +318,7 @@ static bool complete_and_check(struct request *req, struct json_object *o, struc
 static struct manager_info manager_of(const struct request *req, char api_version[256]) {
   static const char *const status_reset[] = {"status", NULL};
   static const char *const spec_reset[] = {"spec", "metadata", NULL};
-  struct manager_info who = {.manager = req->manager, .subresource = req->sub, .now_s = wall_ms() / 1000};
+  struct manager_info who = {.manager = req->manager, .subresource = req->sub, .now_s = req->now_ms / 1000};
 
   resource_api_version(req->resource, api_version);
   who.api_version = api_version;
@@ -339,6 +389,12 @@ static void set_req_name(struct request *req, struct json_object *o) {
   req->name = strdup(meta_name(o));
 }
 
+/* A new object has no status where it has an endpoint of its own. */
+static void drop_status(const struct resource *r, struct json_object *o) {
+  if (r->subresources & SUB_STATUS && !streq(r->kind, "CustomResourceDefinition"))
+    json_object_object_del(o, "status");
+}
+
 /* Stores a new object; takes O. */
 static void create_object(struct request *req, struct json_object *owned, int status) {
   _cleanup_json_ struct json_object *o = owned;
@@ -346,9 +402,11 @@ static void create_object(struct request *req, struct json_object *owned, int st
 
   stamp_new(req, o);
   set_req_name(req, o);
-  if (req->resource->subresources & SUB_STATUS && !streq(req->resource->kind, "CustomResourceDefinition"))
-    json_object_object_del(o, "status");
-  if (!complete_and_check(req, o, NULL))
+  drop_status(req->resource, o);
+  if (!let_mutate(req, &o, NULL))
+    return;
+  drop_status(req->resource, o);
+  if (!complete_and_check(req, o, NULL) || !let_validate(req, o, NULL))
     return;
   const struct store_key key = key_of(req->resource, o);
   if (store_get_version(req->server->store, &key)) {
@@ -424,7 +482,10 @@ static void replace_object(struct request *req, struct json_object *owned, struc
     return;
   }
   carry_over(req, o, old);
-  if (!complete_and_check(req, o, old))
+  if (!let_mutate(req, &o, old))
+    return;
+  carry_over(req, o, old);
+  if (!complete_and_check(req, o, old) || !let_validate(req, o, old))
     return;
   copy_field(o, old, "metadata.resourceVersion");
   (void)apply_keep_times(old, o);

@@ -89,6 +89,13 @@ void buf_addf(struct buf *b, const char *fmt, ...) {
   va_end(ap);
 }
 
+void buf_truncate(struct buf *b, size_t len) {
+  if (len >= b->len)
+    return;
+  b->len = len;
+  b->data[len] = '\0';
+}
+
 void buf_drain(struct buf *b, size_t n) {
   if (n > b->len)
     n = b->len;

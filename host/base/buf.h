@@ -30,6 +30,8 @@ void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 
+void buf_truncate(struct buf *b, size_t len); /* to at most LEN bytes */
+
 /* Removes the first N bytes. */
 void buf_drain(struct buf *b, size_t n);
 

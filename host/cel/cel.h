@@ -50,6 +50,10 @@ struct cel_program;
 /* WANTED is the kind that the expression has to have.  OME_E_INVALID says what is wrong and at which character. */
 int32_t cel_compile(const char *text, struct cel_type self, const struct cel_schema_ops *ops, enum cel_kind wanted,
                     struct cel_program **out, struct ome_err *err);
+/* The same for an expression that has no `self`: its names are the fields of SCOPE, a CEL_OBJECT.  Evaluated with an
+ * object of these fields as SELF. */
+int32_t cel_compile_scope(const char *text, struct cel_type scope, const struct cel_schema_ops *ops,
+                          enum cel_kind wanted, struct cel_program **out, struct ome_err *err);
 void cel_program_free(struct cel_program *p);
 DEFINE_CLEANUP(struct cel_program *, cel_program_free)
 

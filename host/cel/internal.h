@@ -124,6 +124,7 @@ struct cel_program {
   struct cel_type self;
   const struct cel_schema_ops *ops;
   bool uses_old;
+  bool scoped; /* names are fields of self */
 };
 
 /* Text to tree; the nodes are in the program's arena. */

@@ -130,6 +130,18 @@ static char *field_name(struct parser *s) {
   return name;
 }
 
+/* NAME as a field of self. */
+static struct node *scope_field(struct parser *s, const char *name, const char *at) {
+  struct node *n = new_node(s, NODE_SELECT, at);
+  struct node *self = new_node(s, NODE_VARIABLE, at);
+  if (!n || !self || !add_arg(s, n, self))
+    return no_memory(s);
+  self->name = "self";
+  self->variable = VARIABLE_SELF;
+  n->name = name;
+  return n;
+}
+
 static struct node *variable(struct parser *s, const char *name, const char *at) {
   static const char *const types[] = {"bool",  "int",  "uint", "double",    "string",
                                       "bytes", "list", "map",  "null_type", "type"};
@@ -143,7 +155,10 @@ static struct node *variable(struct parser *s, const char *name, const char *at)
       n->variable = VARIABLE_LOCAL + i;
       return n;
     }
-  if (streq(name, "self") || streq(name, "oldSelf")) {
+  struct cel_type type;
+  if (s->p->scoped && s->p->ops->field(s->p->self.schema, name, &type))
+    return scope_field(s, name, at);
+  if (!s->p->scoped && (streq(name, "self") || streq(name, "oldSelf"))) {
     n->variable = *name == 's' ? VARIABLE_SELF : VARIABLE_OLD;
     s->p->uses_old = s->p->uses_old || n->variable == VARIABLE_OLD;
     return n;

@@ -11,15 +11,13 @@ const struct function *function_at(size_t i) {
   return i < n ? &general[i] : i < n + m ? &text[i - n] : NULL;
 }
 
-int32_t cel_compile(const char *text, struct cel_type self, const struct cel_schema_ops *ops, enum cel_kind wanted,
-                    struct cel_program **out, struct ome_err *err) {
-  struct cel_program *p = calloc(1, sizeof(*p));
+static int32_t compile(struct cel_program what, const char *text, enum cel_kind wanted, struct cel_program **out,
+                       struct ome_err *err) {
+  struct cel_program *p = malloc(sizeof(*p));
 
   if (!p)
     return fail_memory(err);
-  p->arena.max = MAX_PROGRAM;
-  p->self = self;
-  p->ops = ops;
+  *p = what;
   int32_t rc = cel_parse(p, text, err);
   if (rc == OME_OK)
     rc = cel_check(p, err);
@@ -32,6 +30,20 @@ int32_t cel_compile(const char *text, struct cel_type self, const struct cel_sch
   }
   *out = p;
   return OME_OK;
+}
+
+int32_t cel_compile(const char *text, struct cel_type self, const struct cel_schema_ops *ops, enum cel_kind wanted,
+                    struct cel_program **out, struct ome_err *err) {
+  const struct cel_program what = {.arena.max = MAX_PROGRAM, .self = self, .ops = ops};
+
+  return compile(what, text, wanted, out, err);
+}
+
+int32_t cel_compile_scope(const char *text, struct cel_type scope, const struct cel_schema_ops *ops,
+                          enum cel_kind wanted, struct cel_program **out, struct ome_err *err) {
+  const struct cel_program what = {.arena.max = MAX_PROGRAM, .self = scope, .ops = ops, .scoped = true};
+
+  return compile(what, text, wanted, out, err);
 }
 
 void cel_program_free(struct cel_program *p) {

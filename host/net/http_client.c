@@ -20,7 +20,7 @@ struct http_fetch {
   struct http_client *client;
   struct http_fetch *next; /* of the list it is on */
   CURL *easy;
-  struct curl_slist *headers;
+  struct curl_slist *headers, *connect_to;
   const struct http_fetch_ops *ops;
   void *arg;
   struct buf head;    /* of the answer being read, "name: value\n" lines */
@@ -80,6 +80,7 @@ static void fetch_free(struct http_fetch *f) {
     return;
   give_easy(f->client, f->easy);
   curl_slist_free_all(f->headers);
+  curl_slist_free_all(f->connect_to);
   buf_fini(&f->head);
   free(f->method);
   free(f->url);
@@ -407,10 +408,10 @@ static bool rename_server(struct http_fetch *f) {
 
   if (ok) {
     _cleanup_free_ char *to = str_printf("::%s:%s", host, port);
-    struct curl_slist *list = to ? curl_slist_append(NULL, to) : NULL;
+    f->connect_to = to ? curl_slist_append(NULL, to) : NULL;
     host_header = str_printf("Host: %s:%s", host, port);
-    ok = list && host_header && add_header(f, host_header) &&
-         curl_easy_setopt(f->easy, CURLOPT_CONNECT_TO, list) == CURLE_OK &&
+    ok = f->connect_to && host_header && add_header(f, host_header) &&
+         curl_easy_setopt(f->easy, CURLOPT_CONNECT_TO, f->connect_to) == CURLE_OK &&
          curl_easy_setopt(f->easy, CURLOPT_URL, url) == CURLE_OK;
   }
   curl_free(host);

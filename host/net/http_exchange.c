@@ -167,6 +167,14 @@ void http_add_header(struct http_exchange *x, const char *name, const char *valu
   buf_adds(&x->extra_headers, "\r\n");
 }
 
+size_t http_headers_mark(const struct http_exchange *x) {
+  return x->extra_headers.len;
+}
+
+void http_headers_rewind(struct http_exchange *x, size_t mark) {
+  buf_truncate(&x->extra_headers, mark);
+}
+
 static bool has_no_body(int status) {
   return status < 200 || status == 204 || status == 304;
 }

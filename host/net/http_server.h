@@ -73,6 +73,10 @@ bool http_has_body(const struct http_exchange *x);
 /* Adds a header to the response; NAME and VALUE are copied.  Before http_respond*(). */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
 
+/* How many bytes of headers were added, and back to that many: for an answer that is begun anew. */
+size_t http_headers_mark(const struct http_exchange *x);
+void http_headers_rewind(struct http_exchange *x, size_t mark);
+
 /* The whole response at once; ends the exchange: X is gone afterwards.  Content-Length is set; a HEAD request gets no
  * body.  CONTENT_TYPE may be NULL. */
 void http_respond(struct http_exchange *x, int status, const char *content_type, const void *body, size_t len);

@@ -187,10 +187,37 @@ static void test_old(UNUSED void **state) {
   json_unref(two);
 }
 
+/* ---- names of their own ------------------------------------------------------------------------------------------ */
+
+static bool is_colour(UNUSED const void *schema, const char *name, struct cel_type *out) {
+  *out = dyn;
+  return streq(name, "red") || streq(name, "blue");
+}
+
+static void test_scope(UNUSED void **state) {
+  static const struct cel_schema_ops colours = {.field = is_colour};
+  const struct cel_type scope = {.kind = CEL_OBJECT, .schema = &colours};
+  _cleanup_(cel_program_freep) struct cel_program *p = NULL;
+  _cleanup_json_ struct json_object *self = json_object_new_object();
+  struct cel_program *none = NULL;
+  struct ome_err err = ERR_INIT;
+  bool truth = false;
+
+  (void)json_set_str(self, "red.name", "r");
+  (void)json_object_object_add(self, "blue", NULL);
+  assert_int_equal(cel_compile_scope("blue == null && red.name == 'r' && [1].all(red, red == 1)", scope, &colours,
+                                     CEL_BOOL, &p, &err),
+                   OME_OK);
+  assert_int_equal(cel_eval_bool(p, self, NULL, &truth, &err), OME_OK);
+  assert_true(truth);
+  assert_int_equal(cel_compile_scope("self.red == 1", scope, &colours, CEL_BOOL, &none, &err), OME_E_INVALID);
+  assert_true(has_prefix(err.msg, "undeclared reference to 'self'"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_true), cmocka_unit_test(test_errors), cmocka_unit_test(test_refused),
-      cmocka_unit_test(test_deep), cmocka_unit_test(test_old),
+      cmocka_unit_test(test_deep), cmocka_unit_test(test_old),    cmocka_unit_test(test_scope),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MATCH_STEPS 1000000u /* PCRE2's internal match() calls */
 #define MATCH_KIB 16384u     /* heap of one match */
@@ -65,4 +66,13 @@ int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t 
   PCRE2_UCHAR why[160];
   (void)pcre2_get_error_message(n, why, sizeof(why));
   return fail(err, OME_E_INVALID, "regular expression: %s", (const char *)why);
+}
+
+bool regex_matches(const char *pattern, const char *text) {
+  struct ome_err err = ERR_INIT;
+  _cleanup_(regex_freep) struct regex *re = NULL;
+  bool found = false;
+
+  return regex_new(pattern, strlen(pattern), &re, &err) == OME_OK &&
+         regex_find(re, text, strlen(text), 0, &found, NULL, NULL, &err) == OME_OK && found;
 }

@@ -21,4 +21,8 @@ DEFINE_CLEANUP(struct regex *, regex_free)
 int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,
                    size_t *end, struct ome_err *err);
 
+/* For patterns of our own that are used once: whether PATTERN is found in TEXT; false also where that cannot be told.
+ */
+bool regex_matches(const char *pattern, const char *text);
+
 #endif

@@ -1,5 +1,6 @@
 /* ome controller: the control plane, in front of any API server. */
 #include "controller/controller.h"
+#include "admission/admission.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
@@ -16,6 +17,8 @@ struct options {
   const char *ome_namespace;
   const char *plugins;
   const char *health_address;
+  const char *webhook_address, *webhook_url, *webhook_service;
+  uint64_t webhook_port;
   uint64_t health_port;
   bool leader_elect;
 };
@@ -99,9 +102,24 @@ static const char *ome_namespace(const struct options *opt) {
   return opt->ome_namespace ? opt->ome_namespace : pod_namespace && *pod_namespace ? pod_namespace : "ome";
 }
 
+/* Every replica answers webhooks, leader or not. */
+static int32_t serve_webhooks(const struct options *opt, struct kube_client *client, struct plugins *plugins,
+                              struct admission_server **out, struct ome_err *err) {
+  const struct admission_config cfg = {.client = client,
+                                       .plugins = plugins,
+                                       .ome_namespace = ome_namespace(opt),
+                                       .address = opt->webhook_address,
+                                       .port = (uint16_t)opt->webhook_port,
+                                       .service = opt->webhook_service,
+                                       .url = opt->webhook_url};
+
+  return opt->webhook_port ? admission_server_start(&cfg, out, err) : OME_OK;
+}
+
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
+  _cleanup_(admission_server_stopp) struct admission_server *webhooks = NULL;
   _cleanup_(kube_lease_releasep) struct kube_lease *lease = NULL;
   _cleanup_(controller_stopp) struct controller *controller = NULL;
   int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
@@ -110,6 +128,8 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
     kube_client_until(client, cli_stopping);
     rc = plugins_load(opt->plugins, NULL, 0, &plugins, err);
   }
+  if (rc == OME_OK)
+    rc = serve_webhooks(opt, client, plugins, &webhooks, err);
   /* One that waits for its turn is as ready as it can be. */
   atomic_store(&health->ready, opt->leader_elect);
   if (rc == OME_OK)
@@ -140,6 +160,14 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        &opt.leader_elect},
       {0, "health-address", "IP", "where /healthz and /readyz are answered; 0.0.0.0", CLI_STRING, &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
+      {0, "webhook-port", "PORT",
+       "serve the admission webhooks on this port and register them; without it they are left alone", CLI_UINT,
+       &opt.webhook_port},
+      {0, "webhook-address", "IP", "where they are served; 0.0.0.0", CLI_STRING, &opt.webhook_address},
+      {0, "webhook-service", "NAME", "Service that leads to them; ome-webhook-server-service", CLI_STRING,
+       &opt.webhook_service},
+      {0, "webhook-url", "URL", "how the API server reaches them where it cannot reach Services: https://HOST:PORT",
+       CLI_STRING, &opt.webhook_url},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
   struct health health = {0};
@@ -149,6 +177,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
   if (opt.health_port > UINT16_MAX)
     return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt.health_port);
+  if (opt.webhook_port > UINT16_MAX)
+    return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt.webhook_port);
   cli_signals_block();
   int32_t rc = health_start(&health, &opt, &err);
   if (rc == OME_OK)

@@ -28,6 +28,10 @@ struct kube_resource {
   X(LEASES, "coordination.k8s.io", "v1", "leases", "Lease", true)                                                      \
   X(ENDPOINTSLICES, "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true)                                 \
   X(CRDS, "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", false)                \
+  X(MUTATINGWEBHOOKS, "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations",                           \
+    "MutatingWebhookConfiguration", false)                                                                             \
+  X(VALIDATINGWEBHOOKS, "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations",                       \
+    "ValidatingWebhookConfiguration", false)                                                                           \
   X(BASEMODELS, "ome.io", "v1beta1", "basemodels", "BaseModel", true)                                                  \
   X(CLUSTERBASEMODELS, "ome.io", "v1beta1", "clusterbasemodels", "ClusterBaseModel", false)                            \
   X(SERVINGRUNTIMES, "ome.io", "v1beta1", "servingruntimes", "ServingRuntime", true)                                   \

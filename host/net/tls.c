@@ -220,15 +220,24 @@ static bool trust_clients(SSL_CTX *ctx, const char *ca_pem) {
   return true;
 }
 
-int32_t tls_server_context(const struct tls_pair *pair, const char *client_ca_pem, struct ssl_ctx_st **out,
-                           struct ome_err *err) {
-  _cleanup_(SSL_CTX_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+int32_t tls_server_replace(struct ssl_ctx_st *ctx, const struct tls_pair *pair, struct ome_err *err) {
   _cleanup_(X509_freep) X509 *cert = read_cert(pair->cert_pem);
   _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = read_key(pair->key_pem);
 
-  if (!ctx || !cert || !key || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-      SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+  if (!cert || !key || SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+    return fail_openssl(err, "read a server's certificate and key");
+  return OME_OK;
+}
+
+int32_t tls_server_context(const struct tls_pair *pair, const char *client_ca_pem, struct ssl_ctx_st **out,
+                           struct ome_err *err) {
+  _cleanup_(SSL_CTX_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+  if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
     return fail_openssl(err, "make a server context");
+  int32_t rc = tls_server_replace(ctx, pair, err);
+  if (rc != OME_OK)
+    return rc;
   if (client_ca_pem && !trust_clients(ctx, client_ca_pem))
     return fail_openssl(err, "read the clients' certificate authority");
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS); /* 34 KiB less an idle connection */

@@ -28,6 +28,8 @@ int32_t tls_expires_in(const char *cert_pem, int64_t *out_seconds, struct ome_er
  * not ask.  Free with tls_context_free(). */
 int32_t tls_server_context(const struct tls_pair *pair, const char *client_ca_pem, struct ssl_ctx_st **out,
                            struct ome_err *err);
+/* Another pair for the connections to come.  On the thread of the server that uses CTX. */
+int32_t tls_server_replace(struct ssl_ctx_st *ctx, const struct tls_pair *pair, struct ome_err *err);
 void tls_context_free(struct ssl_ctx_st *ctx);
 
 #endif

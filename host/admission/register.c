@@ -1,0 +1,127 @@
+/* The webhook configurations, from the table of webhooks. */
+#include "admission/internal.h"
+
+#include "admission/review.h"
+#include "base/str.h"
+
+#include <string.h>
+
+#define MANAGER "ome-controller"
+#define TIMEOUT_S 10
+
+static struct json_object *strings(const char *word) {
+  struct json_object *a = json_object_new_array();
+
+  (void)json_object_array_add(a, json_object_new_string(word));
+  return a;
+}
+
+static struct json_object *rule_of(const struct webhook_entry *e) {
+  struct json_object *rule = json_object_new_object();
+  struct json_object *operations = strings("CREATE");
+
+  if (e->on_update)
+    (void)json_object_array_add(operations, json_object_new_string("UPDATE"));
+  (void)json_set(rule, "operations", operations);
+  (void)json_set(rule, "apiGroups", strings(e->group));
+  (void)json_set(rule, "apiVersions", strings(*e->group ? "v1beta1" : "v1"));
+  (void)json_set(rule, "resources", strings(e->resource));
+  (void)json_set_str(rule, "scope", "*");
+  return rule;
+}
+
+static void set_client(struct json_object *hook, const struct webhook_entry *e, const struct admission_config *cfg,
+                       const char *ca_bundle) {
+  _cleanup_free_ char *encoded = base64_encode(ca_bundle, strlen(ca_bundle));
+  _cleanup_free_ char *url = cfg->url ? str_printf("%s%s", cfg->url, e->path) : NULL;
+
+  (void)json_set_str(hook, "clientConfig.caBundle", encoded ? encoded : "");
+  if (url) {
+    (void)json_set_str(hook, "clientConfig.url", url);
+    return;
+  }
+  (void)json_set_str(hook, "clientConfig.service.namespace", cfg->ome_namespace);
+  (void)json_set_str(hook, "clientConfig.service.name", cfg->service ? cfg->service : WEBHOOK_SERVICE);
+  (void)json_set_str(hook, "clientConfig.service.path", e->path);
+  (void)json_set_i64(hook, "clientConfig.service.port", 443);
+}
+
+/* Only objects with a label are asked about; and none that is being deleted, so that no outage of ours holds up a
+ * deletion. */
+static void set_scope(struct json_object *hook, const struct webhook_entry *e) {
+  struct json_object *condition = json_object_new_object();
+  struct json_object *conditions = json_object_new_array();
+
+  (void)json_set_str(condition, "name", "not-being-deleted");
+  (void)json_set_str(condition, "expression", "!has(object.metadata.deletionTimestamp)");
+  (void)json_object_array_add(conditions, condition);
+  (void)json_set(hook, "matchConditions", conditions);
+  if (!e->label)
+    return;
+  struct json_object *expression = json_object_new_object();
+  struct json_object *expressions = json_object_new_array();
+  (void)json_set_str(expression, "key", e->label);
+  (void)json_set_str(expression, "operator", "Exists");
+  (void)json_object_array_add(expressions, expression);
+  (void)json_set(hook, "objectSelector.matchExpressions", expressions);
+}
+
+static struct json_object *hook_of(const struct webhook_entry *e, const struct admission_config *cfg,
+                                   const char *ca_bundle) {
+  struct json_object *hook = json_object_new_object();
+  struct json_object *rules = json_object_new_array();
+
+  (void)json_object_array_add(rules, rule_of(e));
+  (void)json_set_str(hook, "name", e->name);
+  (void)json_set(hook, "rules", rules);
+  (void)json_set(hook, "admissionReviewVersions", strings("v1"));
+  (void)json_set_str(hook, "sideEffects", "None");
+  (void)json_set_str(hook, "failurePolicy", e->needed ? "Fail" : "Ignore");
+  (void)json_set_i64(hook, "timeoutSeconds", TIMEOUT_S);
+  if (e->mutating)
+    (void)json_set_str(hook, "reinvocationPolicy", "IfNeeded");
+  set_client(hook, e, cfg, ca_bundle);
+  set_scope(hook, e);
+  return hook;
+}
+
+static struct json_object *configuration(const struct webhook_entry *first, const struct admission_config *cfg,
+                                         const char *ca_bundle) {
+  struct json_object *o = json_object_new_object();
+  struct json_object *hooks = json_object_new_array();
+  const struct webhook_entry *e;
+
+  (void)json_set_str(o, "apiVersion", "admissionregistration.k8s.io/v1");
+  (void)json_set_str(o, "kind", first->mutating ? "MutatingWebhookConfiguration" : "ValidatingWebhookConfiguration");
+  (void)json_set_str(o, "metadata.name", first->configuration);
+  for (size_t i = 0; (e = webhook_entry_at(i)); i++)
+    if (e->mutating == first->mutating && streq(e->configuration, first->configuration))
+      (void)json_object_array_add(hooks, hook_of(e, cfg, ca_bundle));
+  (void)json_set(o, "webhooks", hooks);
+  return o;
+}
+
+/* Whether ENTRY is the first of its configuration. */
+static bool begins(const struct webhook_entry *entry) {
+  const struct webhook_entry *e;
+
+  for (size_t i = 0; (e = webhook_entry_at(i)) != entry; i++)
+    if (e->mutating == entry->mutating && streq(e->configuration, entry->configuration))
+      return false;
+  return true;
+}
+
+int32_t register_webhooks(const struct admission_config *cfg, const char *ca_bundle, struct ome_err *err) {
+  const struct webhook_entry *e;
+
+  for (size_t i = 0; (e = webhook_entry_at(i)); i++) {
+    if (!begins(e))
+      continue;
+    _cleanup_json_ struct json_object *o = configuration(e, cfg, ca_bundle);
+    int32_t rc = kube_apply(cfg->client, e->mutating ? &KUBE_MUTATINGWEBHOOKS : &KUBE_VALIDATINGWEBHOOKS, o, NULL,
+                            MANAGER, true, NULL, err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return OME_OK;
+}

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""`ome controller` guards an API server: its webhooks register themselves, are reached over TLS, and are survived."""
+
+import base64
+import json
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import scenario
+from scenario import DEADLINE, ISVC, OME, ApiServer, Refused, free_port, wait_for
+
+RUNTIMES = "/apis/ome.io/v1beta1/namespaces/default/servingruntimes"
+PODS = "/api/v1/namespaces/default/pods"
+SECRET = "/api/v1/namespaces/ome/secrets/ome-webhook-server-cert"
+HOOKS = "/apis/admissionregistration.k8s.io/v1/"
+
+
+class Controller:
+    def __init__(self, server, port):
+        self.health = free_port()
+        self.process = scenario.end_with_us(subprocess.Popen(
+            [OME, "controller", "--kubeconfig", server.kubeconfig, "--health-address", "127.0.0.1", "--health-port",
+             str(self.health), "--webhook-address", "127.0.0.1", "--webhook-port", str(port), "--webhook-url",
+             f"https://127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True))
+        wait_for("the controller to be ready", self.ready)
+
+    def ready(self):
+        assert self.process.poll() is None, self.process.stderr.read()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/readyz", timeout=DEADLINE) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(DEADLINE) == 0, self.process.stderr.read()
+        self.process.stderr.close()
+
+
+def install(server):
+    crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
+    for crd in crds if isinstance(crds, list) else crds["items"]:
+        server.api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
+
+
+def service(name, **spec):
+    return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService", "metadata": {"name": name, "namespace": "default"},
+            "spec": spec}
+
+
+def refusal(server, path, document):
+    try:
+        server.api("POST", path.rstrip("/"), document)
+    except Refused as refused:
+        return refused.status, json.loads(refused.body)["message"]
+    raise AssertionError(f"{document} was not refused")
+
+
+def reviews(server):
+    status, message = refusal(server, ISVC, service("none", model={"name": "absent"}, engine={}))
+    assert status == 403 and 'referenced model "absent" not found' in message, message
+    status, message = refusal(server, RUNTIMES, {"apiVersion": "ome.io/v1beta1", "kind": "ServingRuntime", "metadata": {
+        "name": "rt"}, "spec": {"acceleratorRequirements": {"acceleratorClasses": ["z9"]}, "supportedModelFormats": []}})
+    assert status == 403 and "unknown accelerator classes" in message, message
+    old = service("older", predictor={"minReplicas": 1, "maxReplicas": 1, "model": {"baseModel": "tiny"}})
+    status, text, headers = server.answer("POST", ISVC.rstrip("/"), json.dumps(old))
+    made = json.loads(text)
+    assert status == 201 and made["spec"]["model"]["kind"] == "ClusterBaseModel" and "predictor" not in made["spec"], text
+    assert "Warning" in headers, headers
+
+
+def pods(server):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {
+        "name": "fast", "labels": {"ome.io/inferenceservice": "x"}, "annotations": {"rdma.ome.io/auto-inject": "true"}},
+        "spec": {"containers": [{"name": "ome-container", "image": "i"}]}}
+    made = server.api("POST", PODS, pod)
+    assert {"dshm", "devinf"} <= {v["name"] for v in made["spec"]["volumes"]}, made["spec"]["volumes"]
+    other = {**pod, "metadata": {"name": "plain", "annotations": pod["metadata"]["annotations"]}}
+    assert "volumes" not in server.api("POST", PODS, other)["spec"], "not a pod of a service"
+
+
+def outage(server):
+    """With nobody at the webhooks, services cannot be made, but pods start and what is there can go."""
+    status, message = refusal(server, ISVC, service("late", model={"name": "tiny"}))
+    assert status == 500 and "failed calling webhook" in message, message
+    server.api("POST", PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "alone", "labels": {
+        "ome.io/inferenceservice": "x"}}, "spec": {"containers": [{"name": "ome-container", "image": "i"}]}})
+    server.api("DELETE", ISVC + "older")
+    if server.find(ISVC + "older"):  # its finalizers can be taken off
+        server.api("PATCH", ISVC + "older", {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+    assert server.find(ISVC + "older") is None
+
+
+def bundles(server):
+    found = server.api("GET", HOOKS + "validatingwebhookconfigurations")["items"]
+    return {hook["clientConfig"]["caBundle"] for item in found for hook in item["webhooks"]}
+
+
+def renewal(server, port):
+    """A Secret that is gone is made anew, and what is registered follows it."""
+    before = bundles(server)
+    assert len(before) == 1
+    server.api("DELETE", SECRET)
+    controller = Controller(server, port)
+    (after,) = bundles(server)
+    assert after not in before
+    secret = server.find(SECRET)
+    assert base64.b64decode(secret["data"]["ca.crt"]) in base64.b64decode(after)
+    status, _ = refusal(server, ISVC, service("none", model={"name": "absent"}))
+    assert status == 403
+    controller.stop()
+    kept = Controller(server, port)  # and one that is there is kept
+    assert server.find(SECRET)["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"]
+    kept.stop()
+
+
+def main():
+    with scenario.scratch() as folder:
+        server = ApiServer(folder).start()
+        install(server)
+        server.apply(scenario.model("tiny", "hf://example/tiny"))
+        port = free_port()
+        controller = Controller(server, port)
+        reviews(server)
+        pods(server)
+        controller.stop()
+        outage(server)
+        renewal(server, port)
+        server.stop()
+    print("webhooks: all true")
+
+
+if __name__ == "__main__":
+    main()

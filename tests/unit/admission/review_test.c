@@ -1,0 +1,317 @@
+/* Reviews against a small cluster of documents. */
+#include "../unit.h"
+
+#include "admission/review.h"
+#include "base/str.h"
+#include "compose/rdma.h"
+#include "kube/meta.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- a cluster --------------------------------------------------------------------------------------------------- */
+
+/* Kind, namespace and name of what there is, and the document. */
+static const char *const there[] = {
+    "{\"kind\": \"ClusterBaseModel\", \"metadata\": {\"name\": \"llama\"}, \"spec\": {\"disabled\": false}}",
+    "{\"kind\": \"ClusterBaseModel\", \"metadata\": {\"name\": \"off\"}, \"spec\": {\"disabled\": true}}",
+    "{\"kind\": \"BaseModel\", \"metadata\": {\"name\": \"own\", \"namespace\": \"team\"}, \"spec\": {}}",
+    "{\"kind\": \"ClusterBaseModel\", \"metadata\": {\"name\": \"known\"}, \"spec\": {\"modelFormat\": {\"name\": "
+    "\"gguf\"}}}",
+    "{\"kind\": \"AcceleratorClass\", \"metadata\": {\"name\": \"h100\"}}",
+    "{\"kind\": \"ServingRuntime\", \"metadata\": {\"name\": \"twin\", \"namespace\": \"team\"}, \"spec\": "
+    "{\"protocolVersions\": [\"openAI\"], \"supportedModelFormats\": [{\"name\": \"gguf\", \"autoSelect\": true, "
+    "\"priority\": 2, \"modelFormat\": {\"name\": \"gguf\", \"operator\": \"Equal\"}}]}}",
+    "{\"kind\": \"ConfigMap\", \"metadata\": {\"name\": \"inferenceservice-config\", \"namespace\": \"ome\"}, \"data\": "
+    "{\"metricsAggregator\": \"{\\\"enableMetricAggregation\\\": \\\"true\\\", \\\"enablePrometheusScraping\\\": "
+    "\\\"true\\\"}\", \"rdmaProfiles\": \"{\\\"plain\\\": {\\\"devices\\\": [\\\"/dev/a\\\", \\\"/dev/b\\\"], "
+    "\\\"env\\\": {\\\"B\\\": \\\"2\\\", \\\"A\\\": \\\"1\\\"}, \\\"hostNetwork\\\": true}}\"}}",
+};
+
+static struct json_object *parsed(const char *text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (json_parse(text, strlen(text), SIZE_MAX, &o, &err) != OME_OK)
+    fail_msg("%s: %s", text, err.msg);
+  return o;
+}
+
+static bool is_meant(struct json_object *o, const struct kube_resource *r, const char *ns) {
+  return streq(json_str(o, "kind", ""), r->kind) && streq(meta_namespace(o), ns ? ns : "");
+}
+
+static int32_t get(UNUSED void *arg, const struct kube_resource *r, const char *ns, const char *name,
+                   struct json_object **out, struct ome_err *err) {
+  for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+    struct json_object *o = parsed(there[i]);
+    if (is_meant(o, r, ns) && streq(meta_name(o), name)) {
+      *out = o;
+      return OME_OK;
+    }
+    json_unref(o);
+  }
+  return fail(err, OME_E_NOT_FOUND, "%s %s is not there", r->kind, name);
+}
+
+static int32_t list(UNUSED void *arg, const struct kube_resource *r, const char *ns, struct json_object **out,
+                    UNUSED struct ome_err *err) {
+  *out = json_object_new_array();
+  for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+    struct json_object *o = parsed(there[i]);
+    if (!is_meant(o, r, ns) || json_object_array_add(*out, o) != 0)
+      json_unref(o);
+  }
+  return OME_OK;
+}
+
+static const struct admission_lookup lookup = {.get = get, .list = list, .ome_namespace = "ome"};
+
+static const struct webhook_entry *entry(const char *path) {
+  const struct webhook_entry *e;
+
+  for (size_t i = 0; (e = webhook_entry_at(i)); i++)
+    if (strstr(e->path, path))
+      return e;
+  fail_msg("no webhook %s", path);
+  return NULL;
+}
+
+/* The response to OBJECT coming in place of OLD (NULL: created), as an object; new. */
+static struct json_object *ask(const char *path, const char *object, const char *old) {
+  _cleanup_free_ char *review = str_printf(
+      "{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v1\", \"request\": {\"uid\": \"u\", "
+      "\"namespace\": \"team\", \"object\": %s, \"oldObject\": %s}}",
+      object, old ? old : "null");
+  _cleanup_free_ char *answer = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (review_answer(entry(path), &lookup, review, strlen(review), &answer, &err) != OME_OK)
+    fail_msg("%s: %s", object, err.msg);
+  _cleanup_json_ struct json_object *doc = parsed(answer);
+  assert_string_equal(json_str(doc, "response.uid", ""), "u");
+  return json_object_get(json_get(doc, "response"));
+}
+
+/* ---- what is refused --------------------------------------------------------------------------------------------- */
+
+#define SERVICE(name, annotations, spec)                                                                               \
+  "{\"kind\": \"InferenceService\", \"metadata\": {\"name\": \"" name "\", \"annotations\": {" annotations             \
+  "}}, \"spec\": {" spec "}}"
+#define LLAMA "\"model\": {\"name\": \"llama\"}"
+#define RUNTIME(spec) "{\"kind\": \"ServingRuntime\", \"metadata\": {\"name\": \"rt\"}, \"spec\": {" spec "}}"
+#define JOB(spec) "{\"kind\": \"BenchmarkJob\", \"metadata\": {\"name\": \"job\"}, \"spec\": {" spec "}}"
+#define GOOD_JOB                                                                                                       \
+  "\"endpoint\": {\"endpoint\": {\"url\": \"http://x\"}}, \"task\": \"text-to-text\", \"outputLocation\": "            \
+  "{\"storageUri\": \"local:///out\"}"
+
+static const struct {
+  const char *path, *object;
+  const char *why; /* NULL: allowed */
+} reviews[] = {
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("ok", "", LLAMA), NULL},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("1st", "", LLAMA),
+     "invalid InferenceService name \"1st\", must match \"[a-z]([-a-z0-9]*[a-z0-9])?\""},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "\"ome.io/autoscalerClass\": \"magic\"", LLAMA),
+     "[magic] is not a supported autoscaler class type"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "\"ome.io/metrics\": \"rps\"", LLAMA),
+     "[rps] is not a supported metric"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "\"ome.io/targetUtilizationPercentage\": \"101\"", LLAMA),
+     "the target utilization percentage should be a [1-100] integer"},
+    {"validate-ome-io-v1beta1-inferenceservice",
+     SERVICE("a", "\"ome.io/autoscalerClass\": \"keda\"",
+             LLAMA ", \"kedaConfig\": {\"scalingOperator\": \"Near\", \"scalingThreshold\": \"x\", "
+                   "\"promServerAddress\": \"ftp://h\", \"authModes\": \"basic, magic\"}"),
+     "invalid KEDA scaling operator \"Near\", must be one of: GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual; "
+     "invalid KEDA scaling threshold \"x\": must be a valid number; invalid KEDA Prometheus server address \"ftp://h\": "
+     "scheme must be http or https; invalid KEDA auth mode \"magic\", must be one of: basic, tls, bearer, custom"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", LLAMA ", \"decoder\": {}"),
+     "decoder cannot be specified without engine"},
+    {"validate-ome-io-v1beta1-inferenceservice",
+     SERVICE("a", "", LLAMA ", \"engine\": {\"minReplicas\": 3, \"maxReplicas\": 2}"),
+     "spec.engine.maxReplicas: 2: must not be below minReplicas, which is 3"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", "\"model\": {\"name\": \"none\"}"),
+     "referenced model \"none\" not found in namespace \"team\": ensure a BaseModel exists in this namespace or a "
+     "ClusterBaseModel exists cluster-wide with this name"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", "\"model\": {\"name\": \"own\"}"), NULL},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", "\"model\": {\"name\": \"off\"}"),
+     "model off is disabled"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", "\"engine\": {}"),
+     "model reference is required when runtime is not specified and engine does not have complete runner configuration"},
+    {"validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", "\"engine\": {\"runner\": {\"image\": \"i\"}}"),
+     NULL},
+    {"validate-ome-io-v1beta1-servingruntime", RUNTIME("\"workers\": {\"size\": 0}"),
+     "invalid configuration: for MultiNode deployment, both leader and worker must be defined and worker.size must be "
+     "greater than 0"},
+    {"validate-ome-io-v1beta1-servingruntime",
+     RUNTIME("\"workers\": {\"size\": 1}, \"containers\": [{\"env\": [{\"name\": \"DEPLOYMENT_MODE\", \"value\": "
+             "\"RawDeployment\"}]}]"),
+     "invalid configuration: for RawDeployment, leader and worker must not be defined"},
+    {"validate-ome-io-v1beta1-servingruntime", RUNTIME("\"engineConfig\": {\"leader\": {}}"),
+     "invalid configuration: spec.engineConfig: for MultiNode deployment, both leader and worker must be defined and "
+     "worker.size must be greater than 0"},
+    {"validate-ome-io-v1beta1-servingruntime",
+     RUNTIME("\"acceleratorRequirements\": {\"acceleratorClasses\": [\"a\", \"h100\", \"b\"]}"),
+     "unknown accelerator classes referenced in AcceleratorRequirements: [a b]"},
+    {"validate-ome-io-v1beta1-servingruntime",
+     RUNTIME("\"supportedModelFormats\": [{\"name\": \"f\", \"autoSelect\": true, \"priority\": 1}, {\"name\": \"f\", "
+             "\"autoSelect\": true, \"priority\": 2}]"),
+     "different priorities assigned for the model format f under the servingruntime rt"},
+    {"validate-ome-io-v1beta1-servingruntime", RUNTIME("\"disabled\": true, \"workers\": {\"size\": 0}"), NULL},
+    {"benchmarkjob", JOB(GOOD_JOB), NULL},
+    {"benchmarkjob", JOB(GOOD_JOB ", \"trafficScenarios\": [\"D(100,100)\", \"N(480,240)/(300,150)\", \"U(1,2)\"]"),
+     NULL},
+    {"benchmarkjob", JOB(GOOD_JOB ", \"trafficScenarios\": [\"E(64)\"]"),
+     "invalid traffic scenarios: failed to validate scenario 'E(64)': invalid scenario format for task 'text-to-text': "
+     "E(64)"},
+    {"benchmarkjob", JOB(GOOD_JOB ", \"numConcurrency\": [1, 0]"),
+     "invalid concurrency: spec.numConcurrency[1]: must be at least 1"},
+    {"benchmarkjob", JOB(GOOD_JOB ", \"additionalRequestParams\": {\"ignore_eos\": \"maybe\"}"),
+     "invalid additional request parameters: ignore_eos must be 'true' or 'false'"},
+    {"benchmarkjob", JOB("\"endpoint\": {}, \"task\": \"text-to-embeddings\", \"trafficScenarios\": [\"E(64)\"]"),
+     "invalid endpoint: endpoint or InferenceService must be specified; invalid storage: storageUri cannot be empty"},
+};
+
+static void test_verdicts(UNUSED void **state) {
+  for (size_t i = 0; i < ARRAY_LEN(reviews); i++) {
+    _cleanup_json_ struct json_object *r = ask(reviews[i].path, reviews[i].object, NULL);
+    if (json_flag(r, "allowed", false) != !reviews[i].why)
+      fail_msg("%s: %s", reviews[i].object, json_str(r, "status.message", "allowed"));
+    if (reviews[i].why)
+      assert_string_equal(json_str(r, "status.message", ""), reviews[i].why);
+  }
+}
+
+/* What is going, and what did not change where it counts, is let through. */
+static void test_nothing_stands_in_the_way(UNUSED void **state) {
+  static const char gone[] =
+      "{\"metadata\": {\"name\": \"1st\", \"deletionTimestamp\": \"2026-01-01T00:00:00Z\"}, \"spec\": {}}";
+  static const char bad[] = SERVICE("1st", "", LLAMA);
+  _cleanup_json_ struct json_object *going = ask("validate-ome-io-v1beta1-inferenceservice", gone, bad);
+  _cleanup_json_ struct json_object *same = ask("validate-ome-io-v1beta1-inferenceservice", bad, bad);
+
+  assert_true(json_flag(going, "allowed", false));
+  assert_true(json_flag(same, "allowed", false));
+}
+
+static void test_warnings(UNUSED void **state) {
+  _cleanup_json_ struct json_object *vague =
+      ask("validate-ome-io-v1beta1-inferenceservice", SERVICE("a", "", LLAMA), NULL);
+  _cleanup_json_ struct json_object *twin = ask(
+      "validate-ome-io-v1beta1-servingruntime",
+      RUNTIME("\"protocolVersions\": [\"openAI\"], \"supportedModelFormats\": [{\"name\": \"GGUF\", \"autoSelect\": "
+              "true, \"priority\": 2, \"modelFormat\": {\"name\": \"gguf\"}}]"),
+      NULL);
+
+  assert_string_equal(json_object_get_string(json_index(json_get(vague, "warnings"), 0)),
+                      "model llama is not known well enough yet: its runtime is chosen when its files are here");
+  assert_true(has_prefix(json_object_get_string(json_index(json_get(twin, "warnings"), 0)),
+                         "same priority assigned for the model format GGUF in the servingruntimes rt and twin"));
+}
+
+/* ---- what is changed --------------------------------------------------------------------------------------------- */
+
+/* The operations of a response, new. */
+static struct json_object *patch_of(struct json_object *response) {
+  size_t len;
+  _cleanup_free_ char *text = base64_decode(json_str(response, "patch", ""), &len);
+
+  assert_string_equal(json_str(response, "patchType", ""), "JSONPatch");
+  return parsed(text);
+}
+
+static struct json_object *value_at(struct json_object *patch, const char *path) {
+  return json_get(json_find(patch, "path", path), "value");
+}
+
+static void test_older_form(UNUSED void **state) {
+  _cleanup_json_ struct json_object *r =
+      ask("mutate-ome-io-v1beta1-inferenceservice",
+          SERVICE("old", "",
+                  "\"predictor\": {\"minReplicas\": 2, \"model\": {\"baseModel\": \"own\", \"runtime\": \"rt\"}}"),
+          NULL);
+  _cleanup_json_ struct json_object *patch = patch_of(r);
+  struct json_object *spec = value_at(patch, "/spec");
+
+  assert_string_equal(json_str(spec, "model.name", ""), "own");
+  assert_string_equal(json_str(spec, "model.kind", ""), "BaseModel");
+  assert_string_equal(json_str(spec, "runtime.name", ""), "rt");
+  assert_int_equal(json_i64(spec, "engine.minReplicas", 0), 2);
+  assert_null(json_get(spec, "predictor"));
+  assert_non_null(json_get(json_get(value_at(patch, "/metadata"), "annotations"), "ome.io/deprecation-warning"));
+  assert_int_equal(json_len(json_get(r, "warnings")), 1);
+}
+
+#define POD(annotations, containers)                                                                                   \
+  "{\"metadata\": {\"name\": \"p\", \"annotations\": {" annotations "}}, \"spec\": {\"containers\": [" containers "]}}"
+
+static void test_pod(UNUSED void **state) {
+  _cleanup_json_ struct json_object *r = ask(
+      "mutate-pods",
+      POD("\"rdma.ome.io/auto-inject\": \"true\", \"rdma.ome.io/profile\": \"plain\"",
+          "{\"name\": \"ome-container\", \"env\": [{\"name\": \"A\", \"value\": \"mine\"}]}, {\"name\": \"queue-proxy\"}"),
+      NULL);
+  _cleanup_json_ struct json_object *patch = patch_of(r);
+  struct json_object *spec = value_at(patch, "/spec"),
+                     *annotations = json_get(value_at(patch, "/metadata"), "annotations");
+  struct json_object *engine = json_index(json_get(spec, "containers"), 0),
+                     *proxy = json_index(json_get(spec, "containers"), 1);
+
+  assert_string_equal(json_str(json_find(json_get(engine, "env"), "name", "A"), "value", ""), "mine");
+  assert_string_equal(json_str(json_find(json_get(engine, "env"), "name", "B"), "value", ""), "2");
+  assert_string_equal(json_str(json_find(json_get(spec, "volumes"), "name", "devinf-1"), "hostPath.path", ""),
+                      "/dev/b");
+  assert_string_equal(json_str(json_find(json_get(spec, "volumes"), "name", "dshm"), "emptyDir.medium", ""), "Memory");
+  assert_true(json_flag(spec, "hostNetwork", false));
+  assert_int_equal(json_i64(json_find(json_get(proxy, "ports"), "name", "aggr-metric"), "containerPort", 0), 9088);
+  assert_string_equal(json_object_get_string(json_get(annotations, "prometheus.io/port")), "9088");
+}
+
+static void test_unknown_profile(UNUSED void **state) {
+  _cleanup_json_ struct json_object *r =
+      ask("mutate-pods",
+          POD("\"rdma.ome.io/auto-inject\": \"true\", \"rdma.ome.io/profile\": \"none\"", "{\"name\": \"x\"}"), NULL);
+
+  assert_false(json_flag(r, "allowed", true));
+  assert_string_equal(json_str(r, "status.message", ""), "unknown RDMA profile: none; there are: oci-roce, plain");
+}
+
+/* The built-in profile grants no more than it has to, and what a pod has stays. */
+static void test_profile(UNUSED void **state) {
+  _cleanup_json_ struct json_object *spec = parsed("{\"containers\": [{\"name\": \"ome-container\"}]}");
+  _cleanup_json_ struct json_object *again = NULL;
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(rdma_inject(spec, RDMA_DEFAULT_PROFILE, "ome-container", NULL, &err), OME_OK);
+  struct json_object *container = json_index(json_get(spec, "containers"), 0);
+  assert_null(json_at(container, "securityContext.privileged"));
+  assert_string_equal(json_object_get_string(json_index(json_at(container, "securityContext.capabilities.add"), 0)),
+                      "IPC_LOCK");
+  assert_int_equal(json_len(json_get(container, "env")), 21);
+  again = json_copy(spec);
+  assert_int_equal(rdma_inject(again, RDMA_DEFAULT_PROFILE, "ome-container", NULL, &err), OME_OK);
+  assert_true(json_equal(spec, again));
+}
+
+static void test_no_review(UNUSED void **state) {
+  static const char *const texts[] = {"", "[]", "{}", "{\"kind\": \"AdmissionReview\"}",
+                                      "{\"kind\": \"AdmissionReview\", \"request\": 1}"};
+
+  for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+    struct ome_err err = ERR_INIT;
+    char *answer = NULL;
+    assert_int_equal(review_answer(entry("benchmarkjob"), &lookup, texts[i], strlen(texts[i]), &answer, &err),
+                     OME_E_INVALID);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_verdicts), cmocka_unit_test(test_nothing_stands_in_the_way),
+      cmocka_unit_test(test_warnings), cmocka_unit_test(test_older_form),
+      cmocka_unit_test(test_pod),      cmocka_unit_test(test_unknown_profile),
+      cmocka_unit_test(test_profile),  cmocka_unit_test(test_no_review),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,5 +1,6 @@
 #include "cli/transfer_report.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/cli.h"
 
@@ -24,13 +25,14 @@ static void print_json(const char *name, const struct transfer_event *e, const c
   text = json_text(o);
   if (text)
     printf("%s\n", text);
-  (void)fflush(stdout);
 }
 
 /* ---- terminal ---------------------------------------------------------------------------------------------------- */
 
 #define BAR 20u
 #define LINE 512u
+#define LINES 16384u /* bytes of them at most before they are shown */
+#define SHOWN_MS 200u
 
 static size_t columns(void) {
   struct winsize size = {.ws_col = 0};
@@ -91,26 +93,42 @@ static void print_lines(struct transfer_report *r, const struct transfer_event *
 
 /* ---- either ------------------------------------------------------------------------------------------------------ */
 
+/* What was said of files goes out with the next other event, or after a moment: thousands of them come at once. */
+static void flush(struct transfer_report *r) {
+  if (r->lines.len)
+    (void)fwrite(r->lines.data, 1, r->lines.len, stderr);
+  buf_clear(&r->lines);
+  (void)fflush(stdout);
+  r->shown_ms = mono_ms();
+}
+
 void transfer_report_event(void *report, const struct transfer_event *e) {
   struct transfer_report *r = report;
 
   if (r->json) {
     print_json(event_names[e->type], e, e->message);
   } else if (e->type == TRANSFER_RETRY) {
+    flush(r);
     clear_lines(r);
     fprintf(stderr, "ome: %s\n", e->message);
   } else if (r->terminal && e->type == TRANSFER_PROGRESS) {
     print_lines(r, e);
   } else if (e->type == TRANSFER_FILE && !r->terminal) {
-    fprintf(stderr, "%s: %u of %u files\n", e->file, e->files, e->total_files);
+    buf_adds(&r->lines, e->file);
+    buf_addf(&r->lines, ": %u of %u files\n", e->files, e->total_files);
   }
+  if (e->type != TRANSFER_FILE || r->lines.len > LINES || mono_ms() - r->shown_ms >= SHOWN_MS)
+    flush(r);
 }
 
 int transfer_report_end(struct transfer_report *r, const struct transfer_event *end, int32_t rc,
                         const struct ome_err *err) {
+  flush(r);
+  buf_fini(&r->lines);
   if (!r->json)
     clear_lines(r);
   if (r->json)
     print_json(rc == OME_OK ? "done" : "error", end, rc == OME_OK ? NULL : err->msg);
+  (void)fflush(stdout);
   return rc == OME_OK ? 0 : cli_fail(err);
 }

@@ -3,12 +3,15 @@
 #ifndef HOST_CLI_TRANSFER_REPORT_H
 #define HOST_CLI_TRANSFER_REPORT_H
 
+#include "base/buf.h"
 #include "transfer/transfer.h"
 
 struct transfer_report {
-  bool json;      /* one event a line on standard output */
-  bool terminal;  /* standard error is one */
-  unsigned drawn; /* lines on it that are drawn again */
+  bool json;        /* one event a line on standard output */
+  bool terminal;    /* standard error is one */
+  unsigned drawn;   /* lines on it that are drawn again */
+  struct buf lines; /* about files, to be shown together; some of those in standard output's buffer with JSON */
+  uint64_t shown_ms;
 };
 
 /* As transfer_job.event and upload_job.event want it; REPORT is a struct transfer_report. */

@@ -23,6 +23,21 @@ char *sums_path(const struct model_store *s, const char *sha256) {
   return str_printf("%s/blobs/%.2s/%s.sums", s->root, sha256, sha256);
 }
 
+void blob_name(const char *sha256, char out[BLOB_NAME_SIZE]) {
+  memcpy(out, sha256, 2);
+  out[2] = '/';
+  memcpy(out + 3, sha256, 65);
+}
+
+int32_t blobs_open(const struct model_store *s, int *out, struct ome_err *err) {
+  _cleanup_free_ char *path = path_join(s->root, "blobs");
+
+  if (!path)
+    return fail_memory(err);
+  *out = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return *out >= 0 ? OME_OK : fail_errno(err, "open", path);
+}
+
 int32_t blob_open_folder(const struct model_store *s, const char *sha256, int *out, struct ome_err *err) {
   _cleanup_free_ char *path = str_printf("%s/blobs/%.2s", s->root, sha256);
 
@@ -86,19 +101,23 @@ static bool read_sums(const struct model_store *s, const char *sha256, size_t pi
 
 /* ---- moving in --------------------------------------------------------------------------------------------------- */
 
-static int32_t keep_sums(const struct model_store *s, int fd, uint64_t size, const char *sha256,
+static int32_t keep_sums(const struct model_store *s, int dir, const char *name, uint64_t size, const char *sha256,
                          const struct sums *sums, struct ome_err *err) {
   const struct manifest_file f = {.path = (char *)(uintptr_t)sha256, .size = size};
   uint64_t pieces = piece_count(size, SUMS_PIECE);
   struct sums own = {.failed = false};
   char found[65];
   char wanted[65];
-  int32_t rc = OME_OK;
+  int fd = -1;
 
   if (pieces <= 1)
     return OME_OK;
-  if (!sums || sums->failed || sums->list.len != pieces) {
-    rc = digest_file(fd, &f, NULL, NULL, found, wanted, &own, err);
+  int32_t rc = blob_open_folder(s, sha256, &fd, err); /* it is there from here on */
+  closep(&fd);
+  if (rc == OME_OK && (!sums || sums->failed || sums->list.len != pieces)) {
+    fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    rc = fd < 0 ? fail_errno(err, "open", name) : digest_file(fd, &f, NULL, NULL, found, wanted, &own, err);
+    closep(&fd);
     sums = &own;
   }
   if (rc == OME_OK)
@@ -107,29 +126,28 @@ static int32_t keep_sums(const struct model_store *s, int fd, uint64_t size, con
   return rc;
 }
 
-int32_t blob_seal(const struct model_store *s, int dir, const char *name, const char *sha256, const struct sums *sums,
-                  struct ome_err *err) {
+int32_t blob_seal(const struct model_store *s, int dir, const char *name, uint64_t size, const char *sha256,
+                  const struct sums *sums, struct ome_err *err) {
   static const struct timespec times[] = {{BLOB_TIME, 0}, {BLOB_TIME, 0}};
-  _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  _cleanup_close_ int folder = -1;
-  struct stat st;
+  int32_t rc = keep_sums(s, dir, name, size, sha256, sums, err);
 
-  if (fd < 0 || fstat(fd, &st) != 0)
-    return fail_errno(err, "open", name);
-  int32_t rc = blob_open_folder(s, sha256, &folder, err);
-  if (rc == OME_OK)
-    rc = keep_sums(s, fd, (uint64_t)st.st_size, sha256, sums, err);
-  if (rc == OME_OK && (fchmod(fd, 0444) != 0 || futimens(fd, times) != 0))
+  if (rc == OME_OK && (fchmodat(dir, name, 0444, 0) != 0 || utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) != 0))
     rc = fail_errno(err, "seal", name);
   return rc;
 }
 
-int32_t blob_import(const struct model_store *s, int dir, const char *name, const char *sha256, struct ome_err *err) {
-  _cleanup_free_ char *path = blob_path(s, sha256);
+int32_t blob_import(int blobs, int dir, const char *name, const char *sha256, struct ome_err *err) {
+  char blob[BLOB_NAME_SIZE];
+  char folder[3] = {sha256[0], sha256[1], '\0'};
 
-  if (!path)
-    return fail_memory(err);
-  return renameat(dir, name, AT_FDCWD, path) == 0 ? OME_OK : fail_errno(err, "move into the store", name);
+  blob_name(sha256, blob);
+  if (renameat(dir, name, blobs, blob) == 0)
+    return OME_OK;
+  /* The first of its folder. */
+  if (errno == ENOENT && (mkdirat(blobs, folder, 0755) == 0 || errno == EEXIST) &&
+      renameat(dir, name, blobs, blob) == 0)
+    return OME_OK;
+  return fail_errno(err, "move into the store", name);
 }
 
 int32_t blob_sync_folders(const struct model_store *s, const struct manifest *m, struct ome_err *err) {

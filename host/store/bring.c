@@ -6,10 +6,14 @@
 #include "os/file.h"
 #include "transfer/digest.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define BATCH_BYTES ((uint64_t)1 << 20)
+#define BATCH_FILES 256u
 
 /* ---- one round of fetching --------------------------------------------------------------------------------------- */
 
@@ -19,54 +23,109 @@ struct round {
   struct manifest part; /* the files of PLAN; their texts belong to the job's */
   uint64_t bytes_before;
   uint32_t files_before;
-  VEC(bool) landed;
+  VEC(uint8_t) state; /* enum landing; of each file of PART */
+  VEC(size_t) ripe;   /* the verified ones */
+  int root, dir;      /* of the session's files; the last folder that one was moved from, -1: none */
+  const char *folder; /* its path, FOLDER_LEN bytes with the slash */
+  size_t folder_len;
   int32_t rc;
   struct ome_err err;
 };
+
+enum landing { LANDING_ABSENT, LANDING_RIPE, LANDING_DONE };
 
 static void round_fini(struct round *r) {
   for (size_t i = 0; i < r->part.files.len; i++)
     sums_fini(&r->part.files.items[i].sums);
   VEC_FREE(&r->part.files);
-  VEC_FREE(&r->landed);
+  VEC_FREE(&r->state);
+  VEC_FREE(&r->ripe);
+  closep(&r->dir);
+  closep(&r->root);
 }
 
-static int32_t land(struct round *r, size_t i, struct ome_err *err) {
-  const struct manifest_file *f = &r->part.files.items[i];
-  struct manifest_file *whole = &r->x->job->manifest->files.items[r->plan->fetch.items[i].index];
-  _cleanup_close_ int root = open(r->x->files, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  _cleanup_close_ int dir = -1;
-  const char *name;
+/* Opens the folder that PATH is in as r->dir, where it is not open yet; its last part. */
+static int32_t enter_folder(struct round *r, const char *path, const char **name, struct ome_err *err) {
+  const char *slash = strrchr(path, '/');
+  size_t len = slash ? (size_t)(slash - path) + 1 : 0;
 
-  if (root < 0)
+  *name = path + len;
+  if (r->dir >= 0 && len == r->folder_len && memcmp(path, r->folder, len) == 0)
+    return OME_OK;
+  if (r->root < 0)
+    r->root = open(r->x->files, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (r->root < 0)
     return fail_errno(err, "open", r->x->files);
-  int32_t rc = beneath_parent(root, f->path, false, &dir, &name, err);
-  if (rc != OME_OK)
-    return rc;
+  closep(&r->dir);
+  r->dir = -1;
+  r->folder = path;
+  r->folder_len = len;
+  return beneath_parent(r->root, path, false, &r->dir, name, err);
+}
+
+/* What was found out of file I, also in the job's manifest; as it is to be landed, with texts and sums of others. */
+static struct manifest_file settle_file(const struct round *r, size_t i) {
+  const struct manifest_file *f = &r->part.files.items[i];
+  struct manifest *m = r->x->job->manifest;
+  struct manifest_file *whole = &m->files.items[r->plan->fetch.items[i].index];
+
   memcpy(whole->sha256, f->sha256, sizeof(whole->sha256));
   if (whole->size == OME_SIZE_UNKNOWN)
-    r->x->job->manifest->total_bytes += f->size;
+    m->total_bytes += f->size;
   whole->size = f->size;
   struct manifest_file landed = *whole; /* with the checksums, and the id of what was listed */
   landed.sums = f->sums;
-  rc = session_land(r->x, dir, name, &landed, err);
-  r->landed.items[i] = rc == OME_OK;
+  return landed;
+}
+
+/* Moves what is verified into the store. */
+static int32_t land(struct round *r, struct ome_err *err) {
+  VEC(struct manifest_file) files = {0};
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < r->ripe.len; i++)
+    if (!VEC_PUSH(&files, settle_file(r, r->ripe.items[i])))
+      rc = fail_memory(err);
+  if (rc == OME_OK && files.len)
+    rc = session_announce(r->x, files.items, files.len, err);
+  for (size_t i = 0; rc == OME_OK && i < files.len; i++) {
+    const char *name;
+    rc = enter_folder(r, files.items[i].path, &name, err);
+    if (rc == OME_OK)
+      rc = session_land(r->x, r->dir, name, &files.items[i], err);
+    if (rc == OME_OK)
+      r->state.items[r->ripe.items[i]] = LANDING_DONE;
+  }
+  VEC_FREE(&files);
+  r->ripe.len = 0;
   return rc;
 }
 
-/* The round's event as one of the whole job; a file that is verified moves into the store at once, where those who wait
- * for it see it. */
+static int32_t ripen(struct round *r, size_t i, struct ome_err *err) {
+  if (r->state.items[i] != LANDING_ABSENT)
+    return OME_OK;
+  if (!VEC_PUSH(&r->ripe, i))
+    return fail_memory(err);
+  r->state.items[i] = LANDING_RIPE;
+  return OME_OK;
+}
+
+/* The round's event as one of the whole job; files that are verified move into the store soon, small ones together,
+ * where those who wait for them see them. */
 static void on_event(void *arg, const struct transfer_event *e) {
   struct round *r = arg;
   const struct store_job *job = r->x->job;
   struct transfer_event whole = *e;
+  bool large = false;
 
   if (e->type == TRANSFER_FILE && e->file && r->rc == OME_OK) {
     const struct manifest_file *f = manifest_find(&r->part, e->file);
-    size_t i = f ? (size_t)(f - r->part.files.items) : 0;
-    if (f && !r->landed.items[i])
-      r->rc = land(r, i, &r->err);
+    if (f)
+      r->rc = ripen(r, (size_t)(f - r->part.files.items), &r->err);
+    large = f && f->size > BATCH_BYTES;
   }
+  if (r->rc == OME_OK && r->ripe.len && (large || e->type != TRANSFER_FILE || r->ripe.len >= BATCH_FILES))
+    r->rc = land(r, &r->err);
   whole.bytes += r->bytes_before;
   whole.files += r->files_before;
   whole.total_bytes += r->bytes_before;
@@ -93,7 +152,7 @@ static int32_t pick(struct round *r, struct ome_err *err) {
       f.digest_type = OME_DIGEST_SHA256;
       f.digest = p->sha256;
     }
-    if (!VEC_PUSH(&r->part.files, f) || !VEC_PUSH(&r->landed, false))
+    if (!VEC_PUSH(&r->part.files, f) || !VEC_PUSH(&r->state, LANDING_ABSENT))
       return fail_memory(err);
     r->part.total_bytes += f.size == OME_SIZE_UNKNOWN ? 0 : f.size;
   }
@@ -103,7 +162,7 @@ static int32_t pick(struct round *r, struct ome_err *err) {
 }
 
 static int32_t fetch(struct session *x, struct fetch_plan *plan, struct ome_err *err) {
-  _cleanup_(round_fini) struct round r = {.x = x, .plan = plan};
+  _cleanup_(round_fini) struct round r = {.x = x, .plan = plan, .root = -1, .dir = -1};
   const struct transfer_job job = {.manifest = &r.part,
                                    .dir = x->files,
                                    .plugin = x->job->plugin,
@@ -118,9 +177,12 @@ static int32_t fetch(struct session *x, struct fetch_plan *plan, struct ome_err 
 
   if (rc == OME_OK)
     rc = transfer_run(&job, err);
+  if (rc == OME_OK)
+    rc = r.rc;
   for (size_t i = 0; rc == OME_OK && i < r.part.files.len; i++) /* what was verified in another life */
-    if (!r.landed.items[i])
-      rc = land(&r, i, err);
+    rc = ripen(&r, i, err);
+  if (rc == OME_OK)
+    rc = land(&r, err);
   if (r.rc != OME_OK && rc != OME_OK) {
     *err = r.err;
     rc = r.rc;
@@ -159,7 +221,7 @@ static void adopt(struct session *x, int root, struct manifest_file *f) {
   if (blob_look(x->store, f->sha256, f->size) != BLOB_GOOD &&
       (beneath_parent(root, f->path, false, &dir, &name, &err) != OME_OK ||
        beneath_place(dir, name, staging, "adopted", true, f->path, &err) != OME_OK ||
-       session_land(x, staging, "adopted", f, &err) != OME_OK))
+       session_announce(x, f, 1, &err) != OME_OK || session_land(x, staging, "adopted", f, &err) != OME_OK))
     f->sha256[0] = '\0';
   sums_fini(&f->sums);
 }
@@ -169,6 +231,20 @@ static void adopt_all(struct session *x, struct fetch_plan *plan) {
 
   for (size_t i = 0; root >= 0 && i < plan->fetch.len && !session_stopped(x); i++)
     adopt(x, root, &x->job->manifest->files.items[plan->fetch.items[i].index]);
+}
+
+/* Whether there is nothing at PATH but the store itself. */
+static bool folder_is_empty(const struct model_store *s, const char *path) {
+  size_t len = strlen(path);
+  const char *own = has_prefix(s->root, path) && s->root[len] == '/' ? s->root + len + 1 : "";
+  DIR *dir = opendir(path);
+  bool empty = true;
+
+  for (struct dirent *e; dir && empty && (e = readdir(dir));)
+    empty = streq(e->d_name, ".") || streq(e->d_name, "..") || streq(e->d_name, own);
+  if (dir)
+    (void)closedir(dir);
+  return empty;
 }
 
 /* ---- rounds ------------------------------------------------------------------------------------------------------ */
@@ -188,7 +264,7 @@ static int32_t wait_for_others(struct session *x, const struct fetch_plan *plan,
 
 static int32_t bring_blobs(struct session *x, struct ome_err *err) {
   int32_t rc = settle_suspects(x, err);
-  bool looked = false;
+  bool looked = folder_is_empty(x->store, x->job->path);
   bool told = false;
 
   while (rc == OME_OK) {
@@ -202,6 +278,8 @@ static int32_t bring_blobs(struct session *x, struct ome_err *err) {
       rc = fetch(x, &plan, err);
     else if (rc == OME_OK)
       rc = wait_for_others(x, &plan, &told, err);
+    if (rc == OME_OK && looked && plan.fetch.len && plan.waiting == 0)
+      return OME_OK;
     looked = true;
   }
   return rc;

@@ -28,11 +28,17 @@ char *sums_path(const struct model_store *s, const char *sha256); /* new */
 int32_t blob_open_folder(const struct model_store *s, const char *sha256, int *out, struct ome_err *err);
 enum blob_state blob_look(const struct model_store *s, const char *sha256, uint64_t size);
 uint64_t blob_size(const struct model_store *s, const char *sha256); /* OME_SIZE_UNKNOWN: it is not there */
-/* Prepares the verified file NAME in the folder DIR for being a blob; SUMS that do not fit are computed. */
-int32_t blob_seal(const struct model_store *s, int dir, const char *name, const char *sha256, const struct sums *sums,
-                  struct ome_err *err);
+/* The folder of all blobs, which is there. */
+int32_t blobs_open(const struct model_store *s, int *out, struct ome_err *err);
+/* A blob's path below it. */
+#define BLOB_NAME_SIZE 68u
+void blob_name(const char *sha256, char out[BLOB_NAME_SIZE]);
+/* Prepares the verified file NAME in the folder DIR, of SIZE bytes, for being a blob; SUMS that do not fit are
+ * computed. */
+int32_t blob_seal(const struct model_store *s, int dir, const char *name, uint64_t size, const char *sha256,
+                  const struct sums *sums, struct ome_err *err);
 /* Moves what was sealed in. */
-int32_t blob_import(const struct model_store *s, int dir, const char *name, const char *sha256, struct ome_err *err);
+int32_t blob_import(int blobs, int dir, const char *name, const char *sha256, struct ome_err *err);
 /* Makes the blobs of M stay where they are, whatever happens to the machine. */
 int32_t blob_sync_folders(const struct model_store *s, const struct manifest *m, struct ome_err *err);
 
@@ -86,6 +92,7 @@ struct session {
   const struct model_store *store;
   const struct store_job *job;
   int fd;                /* locked */
+  int blobs;             /* the folder of all blobs: the store stays while FD is locked */
   char *files;           /* where transfers go */
   struct strmap *landed; /* content_id -> SHA-256 of what this session or one before it has brought */
 };
@@ -97,7 +104,9 @@ int32_t session_open(const struct model_store *s, const struct store_job *job, s
 void session_close(struct session *x, bool done);
 /* Writes down what is planned: claims (content_id -> anything), contents relied on, bytes to come. */
 int32_t session_write_locked(struct session *x, const struct strmap *claims, uint64_t need, struct ome_err *err);
-/* Makes the verified file NAME in folder DIR the blob of F, and writes it down. */
+/* Writes down that these N files are about to become blobs: from now on nobody collects them. */
+int32_t session_announce(struct session *x, const struct manifest_file *files, size_t n, struct ome_err *err);
+/* Makes the verified and announced file NAME in folder DIR the blob of F. */
 int32_t session_land(struct session *x, int dir, const char *name, const struct manifest_file *f, struct ome_err *err);
 /* Tells the job's caller that it waits, as an event. */
 void session_say(const struct session *x, const char *file, const char *message);

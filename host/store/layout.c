@@ -90,12 +90,13 @@ int32_t layout_check_room(const struct model_store *s, const struct store_job *j
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 /* Whether NAME in DIR is the blob, or a copy of it as it was made. */
-static bool is_in_place(const struct model_store *s, int dir, const char *name, const struct manifest_file *f) {
-  _cleanup_free_ char *blob = blob_path(s, f->sha256);
+static bool is_in_place(int blobs, int dir, const char *name, const struct manifest_file *f) {
+  char blob[BLOB_NAME_SIZE];
   struct stat mine;
   struct stat there;
 
-  if (!blob || fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0 || lstat(blob, &mine) != 0)
+  blob_name(f->sha256, blob);
+  if (fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) != 0 || fstatat(blobs, blob, &mine, AT_SYMLINK_NOFOLLOW) != 0)
     return false;
   if (mine.st_dev == there.st_dev && mine.st_ino == there.st_ino)
     return true;
@@ -104,19 +105,17 @@ static bool is_in_place(const struct model_store *s, int dir, const char *name, 
          there.st_mtim.tv_nsec == 0;
 }
 
-static int32_t place(const struct model_store *s, int dir, const char *name, const struct manifest_file *f,
-                     struct ome_err *err) {
-  _cleanup_close_ int folder = -1;
+/* Puts the blob at NAME in DIR where something else is, or where no link leads. */
+static int32_t replace(int blobs, int dir, const char *name, const struct manifest_file *f, struct ome_err *err) {
+  char blob[BLOB_NAME_SIZE];
   char digest[65];
   char aside[32];
 
   sha256_hex(name, strlen(name), digest); /* one that a kill left behind is used again */
   (void)snprintf(aside, sizeof(aside), ".ome-%.16s", digest);
-  int32_t rc = blob_open_folder(s, f->sha256, &folder, err);
-  if (rc != OME_OK)
-    return rc;
+  blob_name(f->sha256, blob);
   (void)unlinkat(dir, aside, 0);
-  rc = beneath_place(folder, f->sha256, dir, aside, true, f->path, err);
+  int32_t rc = beneath_place(blobs, blob, dir, aside, true, f->path, err);
   if (rc == OME_OK && renameat(dir, aside, dir, name) != 0) {
     rc = fail_errno(err, "publish", f->path);
     (void)unlinkat(dir, aside, 0);
@@ -124,12 +123,24 @@ static int32_t place(const struct model_store *s, int dir, const char *name, con
   return rc;
 }
 
+/* *SURE stays only if F got a name that nothing had. */
+static int32_t place(int blobs, int dir, const char *name, const struct manifest_file *f, bool *sure,
+                     struct ome_err *err) {
+  char blob[BLOB_NAME_SIZE];
+
+  blob_name(f->sha256, blob);
+  if (linkat(blobs, blob, dir, name, 0) == 0)
+    return OME_OK;
+  *sure = false;
+  return is_in_place(blobs, dir, name, f) ? OME_OK : replace(blobs, dir, name, f, err);
+}
+
 static int32_t sync_fd(int dir, const char *path, struct ome_err *err) {
   return fsync(dir) == 0 ? OME_OK : fail_errno(err, "sync", path);
 }
 
 /* Files come ordered by path: those of a folder are beside each other, and it is synced when it is over. */
-static int32_t place_all(const struct model_store *s, int root, const struct manifest *m, struct ome_err *err) {
+static int32_t place_all(int blobs, int root, const struct manifest *m, bool *sure, struct ome_err *err) {
   _cleanup_close_ int dir = -1;
   const char *folder = "";
   size_t folder_len = SIZE_MAX;
@@ -150,8 +161,8 @@ static int32_t place_all(const struct model_store *s, int root, const struct man
       folder = f->path;
       folder_len = len;
     }
-    if (rc == OME_OK && !is_in_place(s, dir, name, f))
-      rc = place(s, dir, name, f, err);
+    if (rc == OME_OK)
+      rc = place(blobs, dir, name, f, sure, err);
   }
   return rc == OME_OK && dir >= 0 ? sync_fd(dir, folder, err) : rc;
 }
@@ -159,20 +170,22 @@ static int32_t place_all(const struct model_store *s, int root, const struct man
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 /* The first file that is not there as it should be; NULL: none. */
-static const char *first_missing(const struct model_store *s, int root, const struct manifest *m) {
+static const char *first_missing(const struct model_store *s, int blobs, int root, const struct manifest *m) {
   for (size_t i = 0; i < m->files.len; i++) {
     const struct manifest_file *f = &m->files.items[i];
     struct ome_err err = ERR_INIT;
     _cleanup_close_ int dir = -1;
     const char *name;
     if (blob_look(s, f->sha256, f->size) != BLOB_GOOD ||
-        beneath_parent(root, f->path, false, &dir, &name, &err) != OME_OK || !is_in_place(s, dir, name, f))
+        beneath_parent(root, f->path, false, &dir, &name, &err) != OME_OK || !is_in_place(blobs, dir, name, f))
       return f->path;
   }
   return NULL;
 }
 
 int32_t layout_make(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
+  _cleanup_close_ int blobs = -1;
+  bool sure = true; /* no name took the place of another */
   int32_t rc = dir_make(job->path, 0755, err);
 
   if (rc != OME_OK)
@@ -183,8 +196,10 @@ int32_t layout_make(const struct model_store *s, const struct store_job *job, st
   if (job->owned)
     rc = prune(job->path, job->manifest, err);
   if (rc == OME_OK)
-    rc = place_all(s, root, job->manifest, err);
-  const char *missing = rc == OME_OK ? first_missing(s, root, job->manifest) : NULL;
+    rc = blobs_open(s, &blobs, err);
+  if (rc == OME_OK)
+    rc = place_all(blobs, root, job->manifest, &sure, err);
+  const char *missing = rc == OME_OK && !sure ? first_missing(s, blobs, root, job->manifest) : NULL;
   if (missing)
     return fail(
         err, OME_E_INVALID,
@@ -195,23 +210,29 @@ int32_t layout_make(const struct model_store *s, const struct store_job *job, st
 
 bool layout_is_whole(const struct model_store *s, const char *path, const struct manifest *m) {
   _cleanup_close_ int root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  _cleanup_close_ int blobs = -1;
+  struct ome_err err = ERR_INIT;
 
-  return root >= 0 && first_missing(s, root, m) == NULL;
+  return root >= 0 && blobs_open(s, &blobs, &err) == OME_OK && first_missing(s, blobs, root, m) == NULL;
 }
 
 int32_t layout_drop(const struct model_store *s, const char *path, const struct manifest *old,
                     const struct manifest *now, struct ome_err *err) {
   _cleanup_close_ int root = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  _cleanup_close_ int blobs = -1;
   struct ome_err absent = ERR_INIT;
 
   if (root < 0)
     return fail_errno(err, "open", path);
+  int32_t rc = blobs_open(s, &blobs, err);
+  if (rc != OME_OK)
+    return rc;
   for (size_t i = 0; i < old->files.len; i++) {
     const struct manifest_file *f = &old->files.items[i];
     _cleanup_close_ int dir = -1;
     const char *name;
     if (manifest_find(now, f->path) || beneath_parent(root, f->path, false, &dir, &name, &absent) != OME_OK ||
-        !is_in_place(s, dir, name, f))
+        !is_in_place(blobs, dir, name, f))
       continue;
     if (unlinkat(dir, name, 0) != 0)
       return fail_errno(err, "remove", f->path);

@@ -20,6 +20,7 @@ struct planning {
   struct others others;
   struct strmap *known, *claims;
   uint64_t need;
+  bool begun; /* there is something of an earlier transfer */
 };
 
 static void planning_fini(struct planning *p) {
@@ -95,7 +96,10 @@ static int32_t plan_file(struct planning *p, size_t index, struct ome_err *err) 
   }
   if (sha256)
     memcpy(next.sha256, sha256, 65);
-  p->need += still_needed(p->x, f);
+  if (p->begun)
+    p->need += still_needed(p->x, f);
+  else if (f->size != OME_SIZE_UNKNOWN)
+    p->need += f->size;
   if ((*id && !strmap_put(p->claims, id, p)) || !VEC_PUSH(&p->out->fetch, next))
     return fail_memory(err);
   return OME_OK;
@@ -138,6 +142,7 @@ int32_t fetch_plan_make(struct session *x, struct fetch_plan *out, struct ome_er
   _cleanup_close_ int lock = -1;
   int32_t rc = model_store_lock(x->store, &lock, err);
 
+  p.begun = file_exists(x->files);
   p.claims = strmap_new(NULL);
   if (rc == OME_OK)
     p.known = known_contents(x->store);

@@ -134,7 +134,7 @@ static int32_t try_open_locked(struct session *x, char holder[300], struct ome_e
 
 int32_t session_open(const struct model_store *s, const struct store_job *job, struct session *out,
                      struct ome_err *err) {
-  struct session x = {.store = s, .job = job, .fd = -1, .files = staging_path(s, job->name, "files")};
+  struct session x = {.store = s, .job = job, .fd = -1, .blobs = -1, .files = staging_path(s, job->name, "files")};
   char holder[300] = "";
   char message[600];
   int32_t rc = is_name(job->name) ? OME_OK : fail(err, OME_E_INVALID, "store: %.100s: is no name", job->name);
@@ -160,6 +160,8 @@ int32_t session_open(const struct model_store *s, const struct store_job *job, s
     if (session_stopped(&x))
       rc = fail(err, OME_E_CANCELLED, "fetch: stopped while waiting for %.290s", holder);
   }
+  if (rc == OME_OK)
+    rc = blobs_open(s, &x.blobs, err);
   *out = x;
   if (rc != OME_OK)
     session_close(out, false);
@@ -173,11 +175,11 @@ void session_close(struct session *x, bool done) {
 
   if (x->fd >= 0 && done && folder && model_store_lock(x->store, &lock, &err) == OME_OK)
     (void)tree_remove(folder, &err);
-  if (x->fd >= 0)
-    (void)close(x->fd);
+  closep(&x->blobs);
+  closep(&x->fd);
   strmap_free(x->landed);
   free(x->files);
-  *x = (struct session){.fd = -1};
+  *x = (struct session){.fd = -1, .blobs = -1};
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -211,22 +213,26 @@ int32_t session_write_locked(struct session *x, const struct strmap *claims, uin
   return append(x, &text, err);
 }
 
-int32_t session_land(struct session *x, int dir, const char *name, const struct manifest_file *f, struct ome_err *err) {
-  _cleanup_buf_ struct buf line = BUF_INIT;
+int32_t session_announce(struct session *x, const struct manifest_file *files, size_t n, struct ome_err *err) {
+  _cleanup_buf_ struct buf lines = BUF_INIT;
   _cleanup_close_ int lock = -1;
   char id[65];
 
-  content_id(x->job->uri, x->job->manifest->revision, f, id);
-  buf_addf(&line, "L %" PRIu64 " %s %s\n", f->size, f->sha256, *id ? id : "-");
+  for (size_t i = 0; i < n; i++) {
+    content_id(x->job->uri, x->job->manifest->revision, &files[i], id);
+    buf_addf(&lines, "L %" PRIu64 " %s %s\n", files[i].size, files[i].sha256, *id ? id : "-");
+  }
   int32_t rc = model_store_lock(x->store, &lock, err);
-  if (rc == OME_OK) /* before it is there: nobody collects what a journal names */
-    rc = append(x, &line, err);
-  closep(&lock);
-  lock = -1;
+  return rc == OME_OK ? append(x, &lines, err) : rc;
+}
+
+int32_t session_land(struct session *x, int dir, const char *name, const struct manifest_file *f, struct ome_err *err) {
+  int32_t rc = blob_seal(x->store, dir, name, f->size, f->sha256, &f->sums, err);
+  char id[65];
+
   if (rc == OME_OK)
-    rc = blob_seal(x->store, dir, name, f->sha256, &f->sums, err);
-  if (rc == OME_OK)
-    rc = blob_import(x->store, dir, name, f->sha256, err);
+    rc = blob_import(x->blobs, dir, name, f->sha256, err);
+  content_id(x->job->uri, x->job->manifest->revision, f, id);
   if (rc == OME_OK && *id)
     put_text(x->landed, id, f->sha256);
   return rc;

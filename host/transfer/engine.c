@@ -5,6 +5,7 @@
 #include "os/file.h"
 #include "transfer/internal.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -229,7 +230,7 @@ static const char *advice(const struct flight *f) {
     return f->rc == OME_E_NO_SPACE ? "; free some space and try again" : "; check the disk and its file system";
   switch (f->rc) {
   case OME_E_DENIED:
-    return f->status ? "; give a token that may read it, or accept the model's terms on the hub"
+    return f->status ? "; check the credentials and what they may read"
                      : "; check the server's name, its certificate and this machine's CA certificates";
   case OME_E_NOT_FOUND:
     return "; check the name, the revision and whether the file was removed";
@@ -456,7 +457,7 @@ static int32_t run_threads(struct engine *e, struct ome_err *err) {
 static int32_t make_lanes(struct engine *e, struct ome_err *err) {
   const struct http_client_config cfg = {.max_connections = e->nflights};
   long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-  uint32_t wanted = cpus < 4 ? 1 : cpus < 8 ? 2 : MAX_LANES;
+  uint32_t wanted = cpus < 2 ? 1 : cpus < 8 ? 2 : MAX_LANES;
   int32_t rc = OME_OK;
 
   for (; rc == OME_OK && e->nlanes < wanted; e->nlanes += rc == OME_OK)
@@ -474,12 +475,16 @@ static int32_t prepare(struct engine *e, struct ome_err *err) {
   struct statfs fs;
 
   if (rc == OME_OK)
+    e->dir = open(e->job->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (rc == OME_OK && e->dir < 0)
+    rc = fail_errno(err, "open", e->job->dir);
+  if (rc == OME_OK)
     rc = ledger_open(e->job->dir, &e->ledger, err);
   if (rc == OME_OK)
     rc = make_lanes(e, err);
   if (rc != OME_OK)
     return rc;
-  e->in_memory = statfs(e->job->dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+  e->in_memory = fstatfs(e->dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
   e->items = calloc(m->files.len + 1, sizeof(*e->items));
   e->hosts = strmap_new(free);
   if (!e->items || !e->hosts)
@@ -498,6 +503,7 @@ static void engine_free(struct engine *e) {
     http_client_free(e->lanes[i]);
   for (size_t i = 0; i < e->nitems; i++)
     item_close(&e->items[i]);
+  closep(&e->dir);
   free(e->items);
   VEC_FREE(&e->unsynced);
   if (e->hosts)
@@ -521,6 +527,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
   if (!e)
     return NULL;
   e->job = job;
+  e->dir = -1;
   e->nflights = connections < MAX_FLIGHTS ? connections : MAX_FLIGHTS;
   e->growth.max = e->nflights;
   e->growth.want = e->nflights < FIRST_CONNECTIONS ? e->nflights : FIRST_CONNECTIONS;

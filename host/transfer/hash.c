@@ -6,12 +6,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
-#define MOUTHFUL ((size_t)256 << 10) /* stays in the processor's cache between reading and hashing */
-#define MAPPED ((uint64_t)1 << 20)   /* looked at in place at a time */
-#define PAGE 4096u
-#define TURN ((uint64_t)8 << 20) /* then others may have it */
+#define MOUTHFUL ((size_t)128 << 10) /* stays in the processor's cache between reading and hashing */
+#define TURN ((uint64_t)8 << 20)     /* then others may have it */
 
 bool hash_begin(struct item *it) {
   if (it->digests)
@@ -60,31 +57,10 @@ static struct item *next_locked(struct engine *e, uint64_t *upto) {
   return NULL;
 }
 
-/* Straight from the page cache, without copying; false: not possible here.  Populating fails where touching a page
- * would be a signal (the disk cannot read it, somebody cut the file off). */
-static bool hash_mapped(struct item *it, uint64_t upto) {
-  uint64_t first = it->hashed & ~(uint64_t)(PAGE - 1);
-  size_t len = (size_t)(upto - first);
-  void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, it->fd, (off_t)first);
-
-  if (map == MAP_FAILED)
-    return false;
-  bool ok = madvise(map, len, MADV_POPULATE_READ) == 0;
-  if (ok) {
-    digests_add(it->digests, (const uint8_t *)map + (it->hashed - first), (size_t)(upto - it->hashed));
-    it->hashed = upto;
-  }
-  (void)munmap(map, len);
-  return ok;
-}
-
 static int32_t hash_bytes(struct engine *e, struct item *it, uint8_t *buffer, uint64_t upto, struct ome_err *err) {
   while (it->hashed < upto) {
-    uint64_t step = upto - it->hashed < MAPPED ? upto : it->hashed + MAPPED;
     if (atomic_load(&e->stop) || atomic_load(&it->restart))
       return OME_OK;
-    if (hash_mapped(it, step))
-      continue;
     size_t want = upto - it->hashed < MOUTHFUL ? (size_t)(upto - it->hashed) : MOUTHFUL;
     ssize_t n = pread(it->fd, buffer, want, (off_t)it->hashed);
     if (n < 0)

@@ -106,6 +106,7 @@ struct engine {
   VEC(struct item *) unsynced; /* verified small files */
   uint64_t synced_ms;
   uint64_t stall_ms;
+  int dir;                                      /* job->dir */
   bool in_memory;                               /* DIR is on tmpfs */
   atomic_uint_fast64_t bytes, requests, learnt; /* on disk; answered; of sizes not known before */
   atomic_uint idle_hashers;

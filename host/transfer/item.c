@@ -91,26 +91,24 @@ static int32_t take_room(const struct engine *e, const struct item *it, struct o
 }
 
 static int32_t open_file(struct engine *e, struct item *it, bool *there, struct ome_err *err) {
-  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
+  const char *path = it->file->path;
   struct stat st;
 
-  if (!full)
-    return fail_memory(err);
-  it->fd = open(full, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  it->fd = openat(e->dir, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (it->fd < 0 && errno == ENOENT) {
-    int32_t rc = make_folders(e, it->file->path, err);
+    int32_t rc = make_folders(e, path, err);
     if (rc != OME_OK)
       return rc;
-    it->fd = open(full, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    it->fd = openat(e->dir, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   }
   if (it->fd < 0 || fstat(it->fd, &st) != 0)
-    return fail_errno(err, "open", full);
+    return fail_errno(err, "open", path);
   if (!S_ISREG(st.st_mode))
-    return fail(err, OME_E_EXISTS, "open: %s: is no plain file; remove it", full);
+    return fail(err, OME_E_EXISTS, "open: %.120s/%.200s: is no plain file; remove it", e->job->dir, path);
   *there = (uint64_t)st.st_size == it->file->size;
   /* Only what a server sends is written in order; the rest of what is there would stay. */
   if (!*there && st.st_size && ftruncate(it->fd, 0) != 0)
-    return fail_errno(err, "empty", full);
+    return fail_errno(err, "empty", path);
   return OME_OK;
 }
 
@@ -313,8 +311,7 @@ int32_t items_sync(struct engine *e, struct ome_err *err) {
   (void)pthread_mutex_unlock(&e->lock);
   if (!due)
     return OME_OK;
-  _cleanup_close_ int dir = open(e->job->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (dir < 0 || syncfs(dir) != 0)
+  if (!e->in_memory && syncfs(e->dir) != 0)
     rc = fail_errno(err, "sync", e->job->dir);
   (void)pthread_mutex_lock(&e->lock);
   for (size_t i = 0; rc == OME_OK && i < items.len; i++)

@@ -2,6 +2,7 @@
 #include "cli/backends.h"
 #include "cli/cli.h"
 #include "cli/depot.h"
+#include "cli/parameters.h"
 #include "cli/transfer_report.h"
 #include "cli/wanted.h"
 #include "os/beneath.h"
@@ -23,6 +24,7 @@ struct pull {
   uint64_t connections, bytes_per_second;
   bool verify_only;
   struct wanted wanted;
+  struct parameters parameters;
   struct transfer_report *report;
 };
 
@@ -147,7 +149,11 @@ static int32_t bring(const struct pull *p, struct plugin_instance *storage, cons
 static int32_t pull(const struct pull *p, struct transfer_event *end, struct ome_err *err) {
   _cleanup_backends_ struct backends backends = {0};
   _cleanup_manifest_ struct manifest m = {0};
-  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = p->uri, .revision = p->revision};
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref),
+                                    .uri = p->uri,
+                                    .revision = p->revision,
+                                    .params = p->parameters.list.items,
+                                    .nparams = p->parameters.list.len};
   struct plugin_instance *storage = NULL;
   int32_t rc = backends_open(&backends, p->plugins, err);
 
@@ -183,6 +189,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &p.format},
       {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &p.revision},
       WANTED_OPTIONS(&p.wanted),
+      PARAMETERS_OPTION(&p.parameters),
       {0, "verify-only", NULL, "fetch nothing; read what is in DIR and compare it with the list", CLI_FLAG,
        &p.verify_only},
       {0, "connections", "N", "requests at a time at most, 16", CLI_UINT, &p.connections},
@@ -202,7 +209,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   p.dir = argv[2];
   report.json = streq(p.format, "json");
   cli_signals_block();
-  int32_t rc = pull(&p, &end, &err);
+  int32_t rc = parameters_read(&p.parameters, &err);
+  if (rc == OME_OK)
+    rc = pull(&p, &end, &err);
+  parameters_fini(&p.parameters);
   return transfer_report_end(&report, &end, rc, &err);
 }
 
@@ -214,8 +224,10 @@ const struct cli_command cli_pull = {
         "Fetches the files of a model into DIR, in parallel and verified; run again, it goes on where it was.\n"
         "The files are links into a store, so that what models share is fetched and kept once; where no link leads\n"
         "from DIR into the store (another disk), DIR holds the files alone.\n"
-        "Tokens come from the environment (HF_TOKEN) or plugins.conf, never from the command line.\n\n"
+        "Tokens come from the environment (HF_TOKEN), a file (--parameter token=@FILE) or plugins.conf, never from\n"
+        "the command line.\n\n"
         "  ome pull hf://HuggingFaceTB/SmolLM2-135M-Instruct ./smollm2\n"
-        "  ome pull hf://org/name ./name --include '*.safetensors' --include '*.json'\n",
+        "  ome pull hf://org/name ./name --include '*.safetensors' --include '*.json'\n"
+        "  ome pull s3://models/name ./name --parameter endpoint=http://minio:9000 --parameter region=eu-west-1\n",
     .run = run,
 };

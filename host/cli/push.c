@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cli/backends.h"
 #include "cli/cli.h"
+#include "cli/parameters.h"
 #include "cli/transfer_report.h"
 #include "cli/wanted.h"
 #include "os/file.h"
@@ -23,6 +24,7 @@ struct push {
   const char *from, *uri, *revision, *plugins, *format;
   uint64_t connections;
   struct wanted wanted;
+  struct parameters parameters;
   struct transfer_report *report;
 };
 
@@ -197,13 +199,11 @@ static int32_t send(const struct push *p, struct plugin_instance *storage, struc
   _cleanup_(files_fini) struct files files = {0};
   _cleanup_manifest_ struct manifest before = {0};
   _cleanup_manifest_ struct manifest after = {0};
-  /* Backends that keep none compute digests when they are asked to. */
-  static const struct ome_kv params[] = {{"digests", "sha256"}};
   const struct ome_model_ref ref = {.struct_size = sizeof(ref),
                                     .uri = p->uri,
                                     .revision = p->revision,
-                                    .params = params,
-                                    .nparams = ARRAY_LEN(params)};
+                                    .params = p->parameters.list.items,
+                                    .nparams = p->parameters.list.len};
   struct sending sending = {.report = p->report, .there = &before};
   struct upload_job job = {.plugin = storage,
                            .ref = &ref,
@@ -259,6 +259,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &p.format},
       {0, "revision", "NAME", "branch or tag; what the address says otherwise", CLI_STRING, &p.revision},
       WANTED_OPTIONS(&p.wanted),
+      PARAMETERS_OPTION(&p.parameters),
       {0, "connections", "N", "requests at a time, 8", CLI_UINT, &p.connections},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &p.plugins},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
@@ -272,7 +273,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   p.uri = argv[2];
   report.json = streq(p.format, "json");
   cli_signals_block();
-  int32_t rc = push(&p, &end, &err);
+  int32_t rc = parameters_read(&p.parameters, &err);
+  if (rc == OME_OK) /* backends that keep none compute digests when they are asked to */
+    rc = parameters_add(&p.parameters, "digests", "sha256", &err);
+  if (rc == OME_OK)
+    rc = push(&p, &end, &err);
+  parameters_fini(&p.parameters);
   return transfer_report_end(&report, &end, rc, &err);
 }
 
@@ -282,7 +288,8 @@ const struct cli_command cli_push = {
     .summary = "send a file or folder to a storage backend, verified",
     .help = "Sends FILE, or what is below DIR but hidden files, to below URI.  What is there already with the same\n"
             "digest is not sent again; afterwards the backend's list must name every file with its size and digest.\n"
-            "Credentials come from the environment or plugins.conf, never from the command line.\n\n"
+            "Credentials come from the environment, a file (--parameter KEY=@FILE) or plugins.conf, never from the\n"
+            "command line.\n\n"
             "  ome push ./smollm2 s3://models/smollm2\n"
             "  ome push ./weights oras://registry.example.com/models/weights:v1 --include '*.safetensors'\n",
     .run = run,

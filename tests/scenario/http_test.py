@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import peers
-from scenario import DEADLINE, OME, check_files, end_with_us, free_port, plugins_conf, scratch, wait_for, write_files
+from scenario import DEADLINE, OME, check_files, end_with_us, free_port, plugins_conf, scratch, storage_suite, wait_for, write_files
 
 MIB = 1 << 20
 PASSWORD = "open sesame"
@@ -27,6 +27,10 @@ http {{
     location /whole/ {{ alias {folder}/root/m/; max_ranges 0; }}
     location /slow/ {{ alias {folder}/root/m/; limit_rate 20m; }}
     location /private/ {{ alias {folder}/root/m/; auth_basic models; auth_basic_user_file {folder}/users; }}
+    location /guarded/ {{ alias {folder}/root/many/; auth_basic models; auth_basic_user_file {folder}/users; }}
+    location = /half/index.json {{ }}
+    location = /half/SHA256SUMS {{ return 404; }}
+    location /half/ {{ return 403; }}
     location /token/ {{ if ($http_authorization != "Bearer {token}") {{ return 403; }} alias {folder}/root/m/; }}
   }}
 }}
@@ -38,6 +42,7 @@ class Setting:
         self.folder, self.count, self.port = folder, 0, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.digests = write_files(folder + "/root/m", MODEL)
+        os.mkdir(folder + "/root/half")
         with open(folder + "/root/m/SHA256SUMS", "w") as out:
             out.write("".join(f"{digest}  {path}\n" for path, digest in self.digests.items()))
         files = [{"path": p, "size": len(MODEL[p]), "sha256": d} for p, d in self.digests.items()]
@@ -59,10 +64,11 @@ class Setting:
     def plugins(self, **settings):
         return plugins_conf(self.folder + "/plugins.conf", "storage-http", http=settings)
 
-    def ome(self, path, **settings):
+    def ome(self, path, parameters=(), **settings):
         self.count += 1
         target = f"{self.folder}/pulled-{self.count}"
-        done = subprocess.run([OME, "pull", self.url + path, target, "--plugins", self.plugins(**settings), "-o", "json"],
+        given = [word for p in parameters for word in ("--parameter", p)]
+        done = subprocess.run([OME, "pull", self.url + path, target, "--plugins", self.plugins(**settings), "-o", "json", *given],
                               capture_output=True, text=True, timeout=DEADLINE, env=dict(os.environ, HOME="/nonexistent"))
         assert PASSWORD not in done.stdout + done.stderr, "the password was printed"
         return target, done.returncode, done.stderr
@@ -75,6 +81,37 @@ class Setting:
     def refused(self, path, *words, **settings):
         _, code, errors = self.ome(path, **settings)
         assert code == 1 and all(w in errors for w in words), errors
+
+
+def parameters(s):
+    """What a model's own parameters say, on the command line; secrets are read from a file."""
+    def kept(name, text):
+        with open(f"{s.folder}/{name}", "w") as out:
+            out.write(text)
+        return f"@{s.folder}/{name}"
+    secret, wrong = kept("secret", PASSWORD + "\n"), kept("wrong", "another")
+    s.pull("/private/", parameters=["username=ome", "password=" + secret])
+    s.pull("/token/", parameters=["token=" + secret])
+    s.refused("/token/", "403", parameters=["token=" + wrong])
+    # The list is public here, the file is not: it is the transfer that is refused, and says nothing of another hub.
+    with open(s.folder + "/root/m/index.json") as listed, open(s.folder + "/root/half/index.json", "w") as out:
+        out.write(listed.read())
+    _, code, errors = s.ome("/half/")
+    assert code == 1 and "403" in errors and "credentials" in errors and "hub" not in errors, errors
+    s.refused("/token/", "command line", "token=@FILE", parameters=["token=guess"])
+    s.refused("/token/", "--parameter token", "absent", parameters=[f"token=@{s.folder}/absent"])
+    s.refused("/token/", "KEY=VALUE", parameters=["token"])
+
+
+def suite(s):
+    """What every storage plugin has to do; HTTP has no writing."""
+    contents = {f"dir-{i % 7}/file-{i:03}": b"x" * (i % 50) for i in range(250)}
+    digests = write_files(s.folder + "/root/many", {**contents, "weights.bin": MODEL["model.safetensors"]})
+    with open(s.folder + "/root/many/SHA256SUMS", "w") as out:
+        out.write("".join(f"{digest}  {path}\n" for path, digest in digests.items()))
+    conf = s.plugins(origin=s.url, username="ome", password=PASSWORD)
+    storage_suite("storage-http", s.url + "/guarded/", conf=conf, expect=digests, skips=["upload", "stopped-upload"],
+                  wrong=["username=ome", "password=nothing"])
 
 
 def main():
@@ -97,6 +134,8 @@ def main():
         s.refused("/private/", "401", origin="http://127.0.0.1:1", username="ome", password=PASSWORD)
         s.refused("/private/", "401", origin=s.url, username="ome", password="another")
         s.pull("/token/" + big, only=big, origin=s.url, token=PASSWORD)
+        parameters(s)
+        suite(s)
         with open(folder + "/root/m/config.json", "w") as out:
             out.write("other bytes than the list says")
         s.refused("/m/", "config.json")

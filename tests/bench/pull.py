@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""How fast `ome pull` is beside what others use: one nginx, the same files, everything in memory; rounds in turn, so
+"""How fast `ome pull` is beside what others use: the same server and files, everything in memory; rounds in turn, so
 that what else the machine does hits all alike, and the median of each.
 
-  ./dev bench pull [--rounds N] [--gib N] [ROW...]     rows: http tls small shards memory
+  ./dev bench pull [--rows http,tls,small,s3,shards,xet,memory] [--size 4g] [--rounds 5]
 
 Every number is wall-clock seconds, with the processor seconds of client and server beside it. `ome` always verifies
 SHA-256; of the others only what says so does.
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
@@ -19,20 +18,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-OME = os.environ.get("OME_BIN", HOME + "/build/bin/ome")
-PEERS = os.path.join(HOME, ".ome/bench/venv/bin")
-PATH = PEERS + ":/usr/sbin:/usr/bin:/sbin:/bin"
-MIB = 1 << 20
+import backends
+from measure import GIB, MIB, OME, Server, compare, free_port, measure, program, size_text
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BLOCK = os.urandom(16 * MIB)
-
-
-def program(name):
-    return shutil.which(name, path=PATH)
+ROWS = ["http", "tls", "small", "s3", "shards", "xet", "memory"]
 
 
 # ---- the site ---------------------------------------------------------------------------------------------------------
@@ -52,11 +45,12 @@ def write_file(path, size, salt):
     return digest.hexdigest()
 
 
-class Site:
+class Site(Server):
     """nginx over a folder in memory that also looks like a model hub: the API's answers are files."""
 
     def __init__(self, folder):
-        self.folder, self.models = folder, {}
+        super().__init__(folder)
+        self.models = {}
         os.makedirs(folder + "/www/api/models")
         os.makedirs(folder + "/tmp")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -110,6 +104,7 @@ http {{
 }}
 """)
         self.process = subprocess.Popen([program("nginx"), "-c", self.folder + "/nginx.conf", "-p", self.folder])
+        self.pids = [self.process.pid]
         for _ in range(500):
             if subprocess.run([program("curl"), "-s", "-o", "/dev/null", self.url("")]).returncode == 0:
                 return
@@ -125,90 +120,6 @@ http {{
 
     def file_url(self, name, path, tls=False):
         return self.url(f"bench/{name}/resolve/{COMMIT}/{path}", tls)
-
-    def cpu(self):
-        """Processor seconds of all its processes so far."""
-        total = 0
-        children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
-        for pid in children.stdout.split():
-            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        return total
-
-
-def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-# ---- running ----------------------------------------------------------------------------------------------------------
-
-class Run:
-    def __init__(self, wall, client, server, memory):
-        self.wall, self.client, self.server, self.memory = wall, client, server, memory
-
-
-class Memory(threading.Thread):
-    """The most memory that a process has had resident; what wait4() says of that counts the process that forked it."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.pid, self.most, self.over = pid, 0, threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.over.wait(0.05):
-            with contextlib.suppress(OSError):
-                for line in open(f"/proc/{self.pid}/status"):
-                    if line.startswith("VmHWM:"):
-                        self.most = max(self.most, int(line.split()[1]) / 1024)
-
-    def end(self):
-        self.over.set()
-        self.join()
-        return self.most
-
-
-def measure(site, command, target, env=None, check=None):
-    shutil.rmtree(target, ignore_errors=True)
-    os.makedirs(target)
-    before, began = site.cpu(), time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=target,
-                               env={**os.environ, "PATH": PATH, "HOME": site.folder, **(env or {})})
-    watch = Memory(process.pid)
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{command[0]} failed with {process.returncode}: {errors.decode(errors='replace')[-1000:]}")
-    if check:
-        check(target)
-    return Run(wall, usage.ru_utime + usage.ru_stime, site.cpu() - before, watch.end())
-
-
-def compare(title, site, contenders, rounds, gib, check=None):
-    """CONTENDERS: name to (command, environment).  Prints a table; the medians by name."""
-    target = site.folder + "/target"
-    runs = {name: [] for name, c in contenders.items() if c[0][0]}
-    for name in sorted(set(contenders) - set(runs)):
-        print(f"  {name}: not installed")
-    for _ in range(rounds):
-        for name in runs:
-            command, env = contenders[name]
-            runs[name].append(measure(site, command, target, env, check))
-    shutil.rmtree(target, ignore_errors=True)
-    medians = {name: statistics.median(r.wall for r in rs) for name, rs in runs.items()}
-    print(f"\n{title} (median of {rounds})")
-    print(f"  {'':34}{'seconds':>9}{'MiB/s':>9}{'client s':>10}{'server s':>10}{'MiB RSS':>9}{'ome is':>9}")
-    for name, rs in runs.items():
-        median = lambda key: statistics.median(getattr(r, key) for r in rs)
-        ratio = f"{medians[name] / medians['ome']:.2f} x" if "ome" in medians else ""
-        print(f"  {name:34}{median('wall'):9.2f}{gib * 1024 / median('wall'):9.0f}{median('client'):10.2f}"
-              f"{median('server'):10.2f}{median('memory'):9.0f}{ratio:>9}", flush=True)
-    return medians
 
 
 def ome(site, name, tls=False, *options):
@@ -243,8 +154,8 @@ def big(site, args, tls):
         "aria2c -x16 --checksum=sha-256": ([*aria, "--checksum=sha-256=" + digest, url], None),
         "rclone copyurl": ([program("rclone"), "copyurl", *trust["rclone"], url, "f"], None),
     }
-    return compare(f"one file of {args.gib} GiB, {'TLS' if tls else 'plain HTTP'}, page cache to tmpfs", site, contenders,
-                   args.rounds, args.gib)
+    return compare(f"one file of {size_text(args.size)}, {'TLS' if tls else 'plain HTTP'}, page cache to tmpfs", site,
+                   contenders, args.rounds, args.size)
 
 
 def limit(site, args, medians):
@@ -265,22 +176,14 @@ def limit(site, args, medians):
     shared = (server + client + write + sha) / cpus
     best = max(parts, shared)
     shutil.rmtree(site.folder + "/target", ignore_errors=True)
-    print(f"\nphysical limit for {args.gib} GiB on {cpus} processors")
+    print(f"\nphysical limit for {size_text(args.size)} on {cpus} processors")
     print(f"  curl to /dev/null {read:.2f} s (server {server:.2f}, client {client:.2f}); write {write:.2f} s; "
           f"SHA-256 of one core {sha:.2f} s")
     print(f"  longest part {parts:.2f} s; all processor time over {cpus} processors {shared:.2f} s; "
           f"ome {medians['ome']:.2f} s = {best / medians['ome']:.2f} of the limit", flush=True)
 
 
-def hub_client(name, xet):
-    code = (f"from huggingface_hub import snapshot_download as s; s('bench/{name}', local_dir='hub')")
-    python = program("python") if os.path.exists(PEERS + "/hf") or os.path.exists(PEERS + "/huggingface-cli") else None
-    return [python, "-c", code], xet
-
-
 def small(site, args):
-    python, _ = hub_client("small", False)
-    env = {"HF_ENDPOINT": site.url("").rstrip("/"), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HOME": site.folder + "/hf"}
     listing = site.folder + "/www/small.txt"
     with open(listing, "w") as out:
         for path in site.models["small"]:
@@ -291,70 +194,64 @@ def small(site, args):
                                   "--files-from", listing, "--no-traverse", "--transfers", "32", "--checkers", "32", ":http:",
                                   "r"], None),
         "curl --parallel": ([program("curl"), "-s", "--parallel", "--parallel-max", "32", "--create-dirs", "--remote-name-all",
-                             "--output-dir", "c", site.file_url("small", "[0-99]/[0-99].json")], None),
-        "huggingface_hub": (python, env),
+                             "--output-dir", "c", site.file_url("small", f"[0-{max(args.files // 100 - 1, 0)}]/[0-99].json")], None),
+        "huggingface_hub": backends.hub_python("bench/small", site.url("").rstrip("/"), site.folder),
     }
     if args.quick:
         del contenders["huggingface_hub"]
     return compare(f"{len(site.models['small'])} files of 8 KiB", site, contenders, args.rounds,
-                   len(site.models["small"]) * 8 / MIB)
-
-
-def shards(site, args):
-    python, _ = hub_client("shards", True)
-    gib = sum(os.path.getsize(f"{site.folder}/www/bench/shards/resolve/{COMMIT}/{p}") for p in site.models["shards"]) / (1 << 30)
-    env = {"HF_ENDPOINT": site.url("").rstrip("/"), "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HOME": site.folder + "/hf"}
-    contenders = {"ome": ome(site, "shards"), "huggingface_hub": (python, env)}
-    return compare(f"{gib:.1f} GiB in 40 shards and 12 small files", site, contenders, args.rounds, gib)
+                   len(site.models["small"]) * 8192)
 
 
 def memory(site, args):
     runs = [measure(site, *ome(site, "eight")[:1], site.folder + "/target", ome(site, "eight")[1]) for _ in range(3)]
     rss = statistics.median(r.memory for r in runs)
     shutil.rmtree(site.folder + "/target", ignore_errors=True)
-    print(f"\nresident memory while moving 8 files of {args.gib * 128} MiB: {rss:.0f} MiB (bound: 64)", flush=True)
+    print(f"\nresident memory while moving 8 files of {size_text(args.size // 8)}: {rss:.0f} MiB (bound: 64)", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--gib", type=int, default=4)
-    parser.add_argument("--shards-gib", type=float, default=2)
+    parser.add_argument("--size", type=backends.bytes_of, default=4 * GIB, help="of the one file, 4g; the shards are twice that")
+    parser.add_argument("--files", type=int, default=10000, help="small ones")
+    parser.add_argument("--rows", default=",".join(ROWS), help="what to measure: " + ",".join(ROWS))
     parser.add_argument("--quick", action="store_true", help="without the clients that take minutes")
     parser.add_argument("--folder", default="/dev/shm")
-    parser.add_argument("rows", nargs="*")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left behind
-    rows = args.rows or ["http", "tls", "small", "shards", "memory"]
+    rows = set(args.rows.split(","))
+    if rows - set(ROWS):
+        parser.error(f"no such row: {', '.join(sorted(rows - set(ROWS)))}")
     folder = tempfile.mkdtemp(prefix="ome-bench-", dir=args.folder)
     os.chmod(folder, 0o755)
     site = Site(folder)
     try:
         site.start()
-        if {"http", "tls"} & set(rows):
-            site.add("big", {"model.bin": args.gib << 30})
+        if {"http", "tls"} & rows:
+            site.add("big", {"model.bin": args.size})
         if "http" in rows:
             measure(site, *ome(site, "big")[:1], folder + "/target", ome(site, "big")[1], checker(site, "big"))
             limit(site, args, big(site, args, False))
         if "tls" in rows:
             big(site, args, True)
-        if {"http", "tls"} & set(rows):
+        if {"http", "tls"} & rows:
             site.remove("big")
         if "small" in rows:
-            site.add("small", {f"{i}/{k}.json": 8192 for i in range(100) for k in range(100)})
+            site.add("small", {f"{i // 100}/{i % 100}.json": 8192 for i in range(args.files)})
             measure(site, *ome(site, "small")[:1], folder + "/target", ome(site, "small")[1], checker(site, "small"))
             small(site, args)
-        if "shards" in rows:
-            size = int(args.shards_gib * (1 << 30) / 40)
-            site.add("shards", {**{f"model-{i:05}-of-00040.safetensors": size for i in range(1, 41)},
-                                **{f"part{i}.json": 20000 for i in range(12)}})
-            shards(site, args)
+            site.remove("small")
+        for name, row in (("s3", backends.s3), ("shards", backends.shards), ("xet", backends.xet)):
+            if name in rows:
+                row(folder, args, write_file)
         if "memory" in rows:
-            site.add("eight", {f"model-{i}.bin": args.gib << 27 for i in range(8)})
+            site.add("eight", {f"model-{i}.bin": args.size // 8 for i in range(8)})
             memory(site, args)
     finally:
         site.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -37,7 +37,7 @@ mon data avail warn = 2
 osd crush chooseleaf type = 0
 osd objectstore = memstore
 osd max object size = 134217728
-memstore device bytes = 2147483648
+memstore device bytes = {memory}
 run dir = {folder}
 admin socket = {folder}/$cluster-$name.$pid.asok
 log file = {folder}/$name.log
@@ -58,8 +58,8 @@ rgw enable quota threads = false
 class RadosGateway:
     """Starts it and makes one user; virtual-host style works below DOMAIN."""
 
-    def __init__(self, folder, domain="s3.localhost"):
-        self.folder = folder
+    def __init__(self, folder, domain="s3.localhost", memory=2 << 30):
+        self.folder, self.memory, self.processes = folder, memory, []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.domain = domain
@@ -69,7 +69,8 @@ class RadosGateway:
         for name in ("mon", "osd", "rgw"):
             os.makedirs(os.path.join(folder, name))
         with open(self.conf, "w", encoding="utf-8") as out:
-            out.write(CONFIGURATION.format(fsid=self.fsid, monitor=self.monitor, folder=folder, port=self.port, domain=domain))
+            out.write(CONFIGURATION.format(fsid=self.fsid, monitor=self.monitor, folder=folder, port=self.port, domain=domain,
+                                           memory=self.memory))
         self._start_cluster()
         self.gateway = self._spawn("radosgw", "-n", "client.rgw.a")
         wait_for("radosgw to answer", self._answers)
@@ -86,8 +87,10 @@ class RadosGateway:
     def _spawn(self, name, *arguments):
         """In the foreground, so that it is ours to end."""
         with open(os.path.join(self.folder, name + ".out"), "w", encoding="utf-8") as out:
-            return end_with_us(subprocess.Popen([peers.program(name), "-c", self.conf, "-f", *arguments], stdout=out,
-                                                stderr=out))
+            process = end_with_us(subprocess.Popen([peers.program(name), "-c", self.conf, "-f", *arguments], stdout=out,
+                                                   stderr=out))
+        self.processes.append(process)
+        return process
 
     def _start_cluster(self):
         monmap = os.path.join(self.folder, "monmap")

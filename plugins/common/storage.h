@@ -6,6 +6,10 @@
 
 #include <ome/storage.h>
 
+/* key_ID: a key of the configuration, of type OME_KEY_*; TEXT is one sentence. */
+#define STORAGE_KEY(id, type, text)                                                                                    \
+  static const struct ome_key key_##id = {sizeof(struct ome_key), type, 0, 0, #id, NULL, text}
+
 /* schemes(), from the prefixes that match() knows. */
 #define STORAGE_SCHEMES(...)                                                                                           \
   static const char *const *schemes(void *self) {                                                                      \

@@ -1,7 +1,9 @@
 #include "aws_credentials.h"
 
+#include "../common/call.h"
 #include "../common/http.h"
 #include "../common/json.h"
+#include "../common/secret.h"
 #include "../common/xml.h"
 #include "aws_profile.h"
 
@@ -18,12 +20,6 @@
 #define MAX_PROFILES 4            /* that name each other */
 #define METADATA_MS 1000          /* where there is no such service, packets may just vanish */
 #define SERVICE_MS 10000
-
-static const char *from_env(const char *name) {
-  const char *value = getenv(name);
-
-  return value && *value ? value : NULL;
-}
 
 static int32_t keep(char *out, size_t size, const char *text, const char *what, struct ome_err *err) {
   if (strlen(text) >= size)
@@ -45,29 +41,13 @@ static int32_t set(struct aws_credentials *out, const char *access, const char *
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* The caller's; NULL: not there, not readable, more than MAX. */
-static char *read_file(const char *path, size_t max) {
-  FILE *f = fopen(path, "re");
-  char *text = f ? malloc(max + 1) : NULL;
-  size_t n = text ? fread(text, 1, max + 1, f) : 0;
-
-  if (f)
-    (void)fclose(f);
-  if (!text || n > max) {
-    free(text);
-    return NULL;
-  }
-  text[n] = '\0';
-  return text;
-}
-
 static char *read_named(const char *path, const char *env, const char *below_home) {
-  const char *named = path ? path : from_env(env), *home = from_env("HOME");
+  const char *named = path ? path : env_text(env), *home = env_text("HOME");
   char fallback[1024] = "";
 
   if (!named && home)
     (void)snprintf(fallback, sizeof(fallback), "%s/%s", home, below_home);
-  return read_file(named ? named : fallback, MAX_FILE);
+  return secret_read_file(named ? named : fallback, MAX_FILE, NULL);
 }
 
 struct profile_files {
@@ -87,7 +67,7 @@ static struct profile_files files_open(const struct aws_sources *s) {
 }
 
 static const char *profile_name(const struct aws_sources *s) {
-  const char *name = s->profile ? s->profile : from_env("AWS_PROFILE");
+  const char *name = s->profile ? s->profile : env_text("AWS_PROFILE");
 
   return name ? name : "default";
 }
@@ -124,34 +104,12 @@ int aws_profile_setting(const struct aws_sources *sources, const char *key, char
 
 /* ---- services ---------------------------------------------------------------------------------------------------- */
 
-/* A call within another one that ends earlier. */
-struct short_call {
-  struct ome_call call; /* first: the callback gets it */
-  const struct ome_call *outer;
-};
-
-static int32_t outer_cancelled(const struct ome_call *call) {
-  const struct ome_call *outer = ((const struct short_call *)(const void *)call)->outer;
-
-  return OME_HAS(ome_call, outer, cancelled) ? outer->cancelled(outer) : 0;
-}
-
-static struct short_call shorten(const struct ome_call *outer, uint32_t ms) {
-  struct timespec ts;
-  struct short_call s = {.call = {.struct_size = sizeof(s.call), .cancelled = outer_cancelled}, .outer = outer};
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-  s.call.deadline_ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + (uint64_t)ms * 1000000u;
-  if (OME_HAS(ome_call, outer, deadline_ns) && outer->deadline_ns && outer->deadline_ns < s.call.deadline_ns)
-    s.call.deadline_ns = outer->deadline_ns;
-  return s;
-}
-
 /* One request to a service of the platform; it is never sent elsewhere.  A is the caller's to end. */
 static int32_t ask(const struct aws_sources *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
                    struct ome_err *err) {
-  struct short_call call = shorten(s->call, ms);
+  struct short_call call;
 
+  call_shorten(&call, s->call, ms);
   req.struct_size = sizeof(req);
   req.flags = OME_HTTP_NO_REDIRECT;
   req.max_body = (uint64_t)1 << 20;
@@ -235,7 +193,7 @@ static uint64_t sts_headers(const struct aws_sources *s, const struct role *role
 /* https://docs.aws.amazon.com/STS/latest/APIReference: AssumeRole, AssumeRoleWithWebIdentity */
 static int32_t assume(const struct aws_sources *s, const struct role *role, struct aws_credentials *out,
                       struct ome_err *err) {
-  const char *endpoint = s->sts_endpoint ? s->sts_endpoint : from_env("AWS_ENDPOINT_URL_STS");
+  const char *endpoint = s->sts_endpoint ? s->sts_endpoint : env_text("AWS_ENDPOINT_URL_STS");
   const char *region = s->region ? s->region : "us-east-1";
   char url[600], scope[128], pair[400], *body = malloc(MAX_TOKEN + 4096);
   struct ome_kv headers[4];
@@ -272,8 +230,8 @@ static int32_t assume(const struct aws_sources *s, const struct role *role, stru
 
 static int32_t assume_with_token(const struct aws_sources *s, const char *arn, const char *file,
                                  struct aws_credentials *out, struct ome_err *err) {
-  const char *session = from_env("AWS_ROLE_SESSION_NAME");
-  char *token = read_file(file, MAX_TOKEN);
+  const char *session = env_text("AWS_ROLE_SESSION_NAME");
+  char *token = secret_read_file(file, MAX_TOKEN, NULL);
 
   if (!token)
     return ome_fail(err, OME_E_DENIED, "aws: the identity token %.300s cannot be read; is it mounted?", file);
@@ -299,20 +257,20 @@ static int32_t find_given(const struct aws_sources *s, struct aws_credentials *o
 }
 
 static int32_t find_environment(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
-  const char *access = from_env("AWS_ACCESS_KEY_ID"), *secret = from_env("AWS_SECRET_ACCESS_KEY");
+  const char *access = env_text("AWS_ACCESS_KEY_ID"), *secret = env_text("AWS_SECRET_ACCESS_KEY");
 
   /* A profile that was asked for goes before the environment's keys, as in the AWS tools. */
   if (!access || !secret || s->profile)
     return OME_OK;
-  return set(out, access, secret, from_env("AWS_SESSION_TOKEN"), err);
+  return set(out, access, secret, env_text("AWS_SESSION_TOKEN"), err);
 }
 
 /* https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html; EKS Pod Identity does the same. */
 static int32_t find_container(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
-  const char *relative = from_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-             *full = from_env("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
-             *token = from_env("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
-             *token_file = from_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+  const char *relative = env_text("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+             *full = env_text("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+             *token = env_text("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+             *token_file = env_text("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
   char url[600], *from_file = NULL;
   struct http_answer a = {0};
 
@@ -320,7 +278,7 @@ static int32_t find_container(const struct aws_sources *s, struct aws_credential
     return OME_OK;
   (void)snprintf(url, sizeof(url), "%s%s", relative ? "http://169.254.170.2" : "", relative ? relative : full);
   if (token_file) {
-    from_file = read_file(token_file, MAX_TOKEN);
+    from_file = secret_read_file(token_file, MAX_TOKEN, NULL);
     if (!from_file)
       return ome_fail(err, OME_E_DENIED, "aws: the container's token %.300s cannot be read", token_file);
     from_file[strcspn(from_file, "\r\n")] = '\0';
@@ -340,7 +298,7 @@ static int32_t find_container(const struct aws_sources *s, struct aws_credential
 /* PATH of the instance's metadata service. */
 static int32_t ask_instance(const struct aws_sources *s, const char *method, const char *path,
                             const struct ome_kv *header, struct http_answer *a, struct ome_err *err) {
-  const char *endpoint = from_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+  const char *endpoint = env_text("AWS_EC2_METADATA_SERVICE_ENDPOINT");
   const char *base = endpoint ? endpoint : "http://169.254.169.254";
   size_t len = strlen(base);
   char url[900];
@@ -377,7 +335,7 @@ static int has_role(const struct aws_sources *s, char token[512], char *path, si
 
 /* IMDSv2: a token first, then the name of the instance's role, then its credentials. */
 static int32_t find_instance(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
-  const char *off = from_env("AWS_EC2_METADATA_DISABLED");
+  const char *off = env_text("AWS_EC2_METADATA_DISABLED");
   char token[512], path[300];
   const struct ome_kv with_token = {"x-aws-ec2-metadata-token", token};
   struct http_answer a = {0};
@@ -393,8 +351,8 @@ static int32_t find_instance(const struct aws_sources *s, struct aws_credentials
 }
 
 static int32_t find_web_identity(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
-  const char *arn = s->role_arn ? s->role_arn : from_env("AWS_ROLE_ARN");
-  const char *file = s->token_file ? s->token_file : from_env("AWS_WEB_IDENTITY_TOKEN_FILE");
+  const char *arn = s->role_arn ? s->role_arn : env_text("AWS_ROLE_ARN");
+  const char *file = s->token_file ? s->token_file : env_text("AWS_WEB_IDENTITY_TOKEN_FILE");
 
   return arn && file ? assume_with_token(s, arn, file, out, err) : OME_OK;
 }
@@ -473,7 +431,7 @@ static int32_t find_in_profile(const struct aws_sources *s, const struct profile
 
 static int32_t find_profile(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
   const char *name = profile_name(s);
-  int is_named = s->profile || from_env("AWS_PROFILE");
+  int is_named = s->profile || env_text("AWS_PROFILE");
   struct profile_files files = files_open(s);
   int32_t rc = find_in_profile(s, &files, name, 0, out, err);
 

@@ -31,38 +31,12 @@ struct hf {
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
-static const struct ome_key key_endpoint = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "endpoint",
-    NULL,
-    "Address of the hub; without it $HF_ENDPOINT, then https://huggingface.co."};
-static const struct ome_key key_token = {
-    sizeof(struct ome_key),
-    OME_KEY_SECRET,
-    0,
-    0,
-    "token",
-    NULL,
-    "Access token for models that bring none of their own; without it $HF_TOKEN, then token_file."};
-static const struct ome_key key_token_file = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "token_file",
-    NULL,
-    "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token."};
-static const struct ome_key key_xet = {
-    sizeof(struct ome_key),
-    OME_KEY_BOOL,
-    0,
-    0,
-    "xet",
-    NULL,
-    "Read files that the hub keeps in Xet storage from there; without it unless $HF_HUB_DISABLE_XET says no."};
+STORAGE_KEY(endpoint, OME_KEY_STRING, "Address of the hub; without it $HF_ENDPOINT, then https://huggingface.co.");
+STORAGE_KEY(token, OME_KEY_SECRET,
+            "Access token for models that bring none of their own; without it $HF_TOKEN, then token_file.");
+STORAGE_KEY(token_file, OME_KEY_STRING, "File with an access token; without it $HF_TOKEN_PATH, then $HF_HOME/token.");
+STORAGE_KEY(xet, OME_KEY_BOOL,
+            "Read files that the hub keeps in Xet storage from there; without it unless $HF_HUB_DISABLE_XET says no.");
 static const struct ome_key *const keys[] = {&key_endpoint, &key_token, &key_token_file, &key_xet, NULL};
 
 static char *copy_of(const char *text) {

@@ -3,12 +3,12 @@
  * Names come from addresses and lists, never from what a server proposes (Content-Disposition).  Credentials go to the
  * origin of the model's address only. */
 #include "../common/http.h"
+#include "../common/encode.h"
 #include "../common/storage.h"
 #include "http_manifest.h"
 
 #include <ome-sdk/error.h>
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +18,10 @@
 
 enum { ORIGIN, TOKEN, USERNAME, PASSWORD, SETTINGS };
 
-#define KEY(id, kind, text) static const struct ome_key key_##id = {sizeof(struct ome_key), kind, 0, 0, #id, NULL, text}
-KEY(origin, OME_KEY_STRING, "\"https://HOST[:PORT]\" that the other settings are for; they go nowhere else.");
-KEY(token, OME_KEY_SECRET, "Bearer token for models that bring none of their own.");
-KEY(username, OME_KEY_STRING, "User of basic authentication.");
-KEY(password, OME_KEY_SECRET, "Its password.");
+STORAGE_KEY(origin, OME_KEY_STRING, "\"https://HOST[:PORT]\" that the other settings are for; they go nowhere else.");
+STORAGE_KEY(token, OME_KEY_SECRET, "Bearer token for models that bring none of their own.");
+STORAGE_KEY(username, OME_KEY_STRING, "User of basic authentication.");
+STORAGE_KEY(password, OME_KEY_SECRET, "Its password.");
 static const struct ome_key *const keys[] = {&key_origin, &key_token, &key_username, &key_password, NULL};
 
 struct http {
@@ -87,7 +86,7 @@ static int32_t add_basic(struct session *s, const char *user, const char *passwo
   if (n < 0 || (size_t)n >= sizeof(pair))
     return ome_fail(err, OME_E_INVALID, "http: the password is too long");
   memcpy(s->authorization, "Basic ", 6);
-  (void)EVP_EncodeBlock((unsigned char *)s->authorization + 6, (const unsigned char *)pair, n);
+  (void)base64_write(pair, (size_t)n, s->authorization + 6, sizeof(s->authorization) - 6);
   explicit_bzero(pair, sizeof(pair));
   return OME_OK;
 }

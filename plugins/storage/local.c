@@ -375,14 +375,9 @@ static int32_t upload(void *self, const struct ome_call *call, const struct ome_
 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
-static const struct ome_key key_pvc_root = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "pvc_root",
-    NULL,
-    "Folder that persistent volume claims are mounted below, as [NAMESPACE/]CLAIM; without it pvc:// is refused."};
+STORAGE_KEY(
+    pvc_root, OME_KEY_STRING,
+    "Folder that persistent volume claims are mounted below, as [NAMESPACE/]CLAIM; without it pvc:// is refused.");
 static const struct ome_key key_digests = {
     sizeof(struct ome_key),
     OME_KEY_BOOL,

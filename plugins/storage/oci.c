@@ -1,5 +1,6 @@
 /* storage "oci": models in Oracle Cloud's Object Storage, pulled and pushed: oci://n/NAMESPACE/b/BUCKET/o/PREFIX and
  * the other forms of oci_uri.h. */
+#include "../common/encode.h"
 #include "../common/storage.h"
 #include "oci_config.h"
 #include "oci_list.h"
@@ -43,7 +44,7 @@ static void read_digest(const struct http_answer *a, char out[OCI_HEX_TEXT], str
       continue;
     if (digests[i].bytes == 0 && strlen(value) == 64 && strspn(value, "0123456789abcdef") == 64)
       (void)snprintf(out, OCI_HEX_TEXT, "%s", value);
-    else if (digests[i].bytes == 0 || oci_base64_hex(value, digests[i].bytes, out, OCI_HEX_TEXT) != 0)
+    else if (digests[i].bytes == 0 || base64_to_hex(value, digests[i].bytes, out, OCI_HEX_TEXT) != 0)
       continue;
     f->digest_type = digests[i].type;
     f->digest = out;
@@ -250,23 +251,22 @@ static int32_t upload(void *self, const struct ome_call *call, const struct ome_
 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
-#define KEY(id, type_, name_, text)                                                                                    \
-  static const struct ome_key id = {.struct_size = sizeof(id), .type = type_, .name = name_, .doc = text}
-KEY(key_auth, OME_KEY_STRING, "auth",
+STORAGE_KEY(
+    auth, OME_KEY_STRING,
     "UserPrincipal, InstancePrincipal, ResourcePrincipal or OkeWorkloadIdentity, for models that do not say; without it "
     "UserPrincipal where there is a configuration file, else InstancePrincipal.");
-KEY(key_region, OME_KEY_STRING, "region",
-    "For models that say none; without it the principal's own, $OCI_REGION, $OCI_CLI_REGION.");
-KEY(key_endpoint, OME_KEY_STRING, "endpoint",
-    "Address of Object Storage, for private clouds; without it the region's.");
-KEY(key_auth_endpoint, OME_KEY_STRING, "auth_endpoint",
-    "Address of the authentication service; without it $OCI_SDK_AUTH_CLIENT_REGION_URL, then the region's.");
-KEY(key_config_file, OME_KEY_STRING, "config_file",
+STORAGE_KEY(region, OME_KEY_STRING,
+            "For models that say none; without it the principal's own, $OCI_REGION, $OCI_CLI_REGION.");
+STORAGE_KEY(endpoint, OME_KEY_STRING, "Address of Object Storage, for private clouds; without it the region's.");
+STORAGE_KEY(auth_endpoint, OME_KEY_STRING,
+            "Address of the authentication service; without it $OCI_SDK_AUTH_CLIENT_REGION_URL, then the region's.");
+STORAGE_KEY(
+    config_file, OME_KEY_STRING,
     "Keys of UserPrincipal; without it $OCI_CONFIG_FILE, $OCI_CLI_CONFIG_FILE, $OCI_CONFIG_PATH, ~/.oci/config.");
-KEY(key_profile, OME_KEY_STRING, "profile",
-    "Section of config_file; without it $OCI_CONFIG_PROFILE, $OCI_CLI_PROFILE, DEFAULT.");
-KEY(key_service_account, OME_KEY_STRING, "service_account",
-    "Folder with token and ca.crt, for OkeWorkloadIdentity; without it the pod's.");
+STORAGE_KEY(profile, OME_KEY_STRING,
+            "Section of config_file; without it $OCI_CONFIG_PROFILE, $OCI_CLI_PROFILE, DEFAULT.");
+STORAGE_KEY(service_account, OME_KEY_STRING,
+            "Folder with token and ca.crt, for OkeWorkloadIdentity; without it the pod's.");
 static const struct ome_key *const keys[] = {&key_auth,        &key_region,  &key_endpoint,        &key_auth_endpoint,
                                              &key_config_file, &key_profile, &key_service_account, NULL};
 

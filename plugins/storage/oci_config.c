@@ -1,5 +1,6 @@
 #include "oci_config.h"
 
+#include "../common/encode.h"
 #include "../common/json.h"
 
 #include <openssl/evp.h>
@@ -90,53 +91,14 @@ int oci_config_read(const char *text, size_t len, const char *profile, struct oc
   return rc != 0 ? rc : found ? 0 : -1;
 }
 
-/* ---- base64 and tokens ------------------------------------------------------------------------------------------- */
-
-int oci_base64_read(const char *text, size_t len, unsigned char *out, size_t size) {
-  uint32_t bits = 0;
-  int nbits = 0, n = 0;
-
-  while (len && text[len - 1] == '=')
-    len--;
-  for (size_t i = 0; i < len; i++) {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-    const char *found = c ? strchr(alphabet, c) : NULL;
-    if (!found)
-      return -1;
-    bits = bits << 6 | (uint32_t)(found - alphabet);
-    nbits += 6;
-    if (nbits < 8)
-      continue;
-    nbits -= 8;
-    if ((size_t)n >= size)
-      return -1;
-    out[n++] = (unsigned char)(bits >> nbits);
-  }
-  return n;
-}
-
-int oci_base64_hex(const char *text, size_t bytes, char *out, size_t size) {
-  static const char hex[] = "0123456789abcdef";
-  unsigned char raw[64];
-
-  if (bytes > sizeof(raw) || size < 2 * bytes + 1 || strlen(text) != (bytes + 2) / 3 * 4 ||
-      oci_base64_read(text, strlen(text), raw, sizeof(raw)) != (int)bytes)
-    return -1;
-  for (size_t i = 0; i < bytes; i++) {
-    out[2 * i] = hex[raw[i] >> 4];
-    out[2 * i + 1] = hex[raw[i] & 15];
-  }
-  out[2 * bytes] = '\0';
-  return 0;
-}
+/* ---- tokens ------------------------------------------------------------------------------------------- */
 
 int oci_token_expiry(const char *token, int64_t *exp) {
   const char *begin = strchr(token, '.');
   const char *end = begin ? strchr(begin + 1, '.') : NULL;
   size_t len = end ? (size_t)(end - begin) - 1 : 0;
   unsigned char *claims = len && len < (1u << 20) ? malloc(len) : NULL;
-  int n = claims ? oci_base64_read(begin + 1, len, claims, len) : -1;
+  int n = claims ? base64_read(begin + 1, len, claims, len) : -1;
   struct json_object *o = n > 0 ? json_read((const char *)claims, (size_t)n) : NULL, *v = NULL;
   int rc = -1;
 

@@ -18,9 +18,4 @@ int oci_config_read(const char *text, size_t len, const char *profile, struct oc
 /* "exp" of a JSON web token (RFC 7519), in seconds since 1970; "ST$" before it is skipped.  -1: it is none. */
 int oci_token_expiry(const char *token, int64_t *exp);
 
-/* Base64 (RFC 4648 §4 and §5, with or without padding) to bytes; their number, or -1.  OUT has room for 3/4 of it. */
-int oci_base64_read(const char *text, size_t len, unsigned char *out, size_t size);
-/* Base64 of LEN bytes in lower-case hex: an MD5 (16), SHA-256 (32), CRC-32C (4).  -1: it is not. */
-int oci_base64_hex(const char *text, size_t bytes, char *out, size_t size);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include <ome-sdk/error.h>
 
+#include "../common/encode.h"
 #include "../common/json.h"
 #include "oci_config.h"
 
@@ -33,7 +34,7 @@ static int32_t read_object(struct json_object *entry, const char *what,
       !json_object_is_type(size, json_type_int) || json_object_get_int64(size) < 0)
     return ome_fail(err, OME_E_UNAVAILABLE, "oci: %.200s: an entry of its list has no name or size", what);
   o.size = (uint64_t)json_object_get_int64(size);
-  if (oci_base64_hex(text_at(entry, "md5"), 16, md5, sizeof(md5)) == 0)
+  if (base64_to_hex(text_at(entry, "md5"), 16, md5, sizeof(md5)) == 0)
     o.md5 = md5;
   o.etag = text_at(entry, "etag");
   const char *state = text_at(entry, "archivalState");

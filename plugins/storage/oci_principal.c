@@ -1,6 +1,9 @@
 #include "oci_principal.h"
 
+#include "../common/call.h"
+#include "../common/encode.h"
 #include "../common/json.h"
+#include "../common/secret.h"
 #include "oci_config.h"
 
 #include <ome-sdk/error.h>
@@ -30,46 +33,8 @@ void oci_identity_fini(struct oci_identity *who) {
   memset(who, 0, sizeof(*who));
 }
 
-static const char *env_text(const char *name) {
-  const char *value = getenv(name);
-
-  return value && *value ? value : NULL;
-}
-
 static int32_t no_memory(struct ome_err *err) {
   return ome_fail(err, OME_E_NO_MEMORY, "oci: out of memory");
-}
-
-char *oci_read_file(const char *path, size_t *len) {
-  FILE *f = fopen(path, "re");
-  char *text = f ? malloc(MAX_FILE + 1) : NULL;
-
-  *len = text ? fread(text, 1, MAX_FILE, f) : 0;
-  int failed = f && ferror(f);
-  if (f)
-    (void)fclose(f);
-  if (!text || failed) {
-    free(text);
-    return NULL;
-  }
-  text[*len] = '\0';
-  return text;
-}
-
-/* Of text that was a secret. */
-static void forget(char *text, size_t len) {
-  if (text)
-    explicit_bzero(text, len);
-  free(text);
-}
-
-static char *read_trimmed(const char *path) {
-  size_t len;
-  char *text = oci_read_file(path, &len);
-
-  if (text)
-    text[strcspn(text, " \t\r\n")] = '\0';
-  return text;
 }
 
 static int copy_region(char out[OCI_REGION_TEXT], const char *region) {
@@ -143,12 +108,12 @@ static int32_t read_profile(const struct oci *o, const struct ome_model_ref *ref
   if (!profile)
     profile = "DEFAULT";
   config_path(o, path, sizeof(path));
-  char *text = oci_read_file(path, &len);
+  char *text = secret_read_file(path, MAX_FILE, &len);
   if (!text)
     return ome_fail(err, OME_E_NOT_FOUND,
                     "oci: %s: cannot be read; it holds the keys of UserPrincipal, or choose another `auth`", path);
   int rc = oci_config_read(text, len, profile, p);
-  forget(text, len);
+  secret_forget(text, len);
   if (rc == -1)
     return ome_fail(err, OME_E_NOT_FOUND, "oci: %s: has no profile [%.60s]", path, profile);
   return rc == 0 ? OME_OK : ome_fail(err, OME_E_INVALID, "oci: %s: is no configuration of Oracle Cloud's tools", path);
@@ -195,12 +160,12 @@ static int32_t load_key(const struct oci_profile *p, const char *pem, struct oci
 
   if (!pem) {
     expand(p->key_file, path, sizeof(path));
-    pem = text = oci_read_file(path, &len);
+    pem = text = secret_read_file(path, MAX_FILE, &len);
   }
   if (pem)
     who->key = oci_key_read(pem, len, p->pass_phrase);
   int unread = pem == NULL;
-  forget(text, len);
+  secret_forget(text, len);
   if (unread)
     return ome_fail(err, OME_E_NOT_FOUND, "oci: %s: cannot be read; `key_file` of the configuration names it",
                     *path ? path : "key_file");
@@ -214,11 +179,11 @@ static int32_t use_token_file(const struct oci_profile *p, struct oci_identity *
   char path[1100];
 
   expand(p->security_token_file, path, sizeof(path));
-  char *token = read_trimmed(path);
+  char *token = secret_read_word(path, MAX_FILE);
   if (!token)
     return ome_fail(err, OME_E_NOT_FOUND, "oci: %s: cannot be read; `oci session authenticate` writes it", path);
   int32_t rc = use_token(who, token, err);
-  forget(token, strlen(token));
+  secret_forget(token, strlen(token));
   return rc;
 }
 
@@ -280,29 +245,6 @@ static int32_t ask(const struct oci *o, const struct ome_call *call, const char 
 
 /* ---- instance principal ------------------------------------------------------------------------------------------ */
 
-/* A call with less time than the caller's: outside of the cloud the metadata's address answers nothing. */
-struct short_call {
-  struct ome_call call;
-  const struct ome_call *whole;
-};
-
-static int32_t is_cancelled(const struct ome_call *call) {
-  const struct ome_call *whole = ((const struct short_call *)(const void *)call)->whole;
-
-  return whole && OME_HAS(ome_call, whole, cancelled) ? whole->cancelled(whole) : 0;
-}
-
-static void shorten(struct short_call *s, const struct ome_call *whole) {
-  struct timespec now;
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &now);
-  uint64_t by = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + METADATA_MS * 1000000ull;
-  if (whole && OME_HAS(ome_call, whole, deadline_ns) && whole->deadline_ns && whole->deadline_ns < by)
-    by = whole->deadline_ns;
-  s->call = (struct ome_call){.struct_size = sizeof(s->call), .deadline_ns = by, .cancelled = is_cancelled};
-  s->whole = whole;
-}
-
 /* A text of the instance metadata service; the caller's to free. */
 static int32_t metadata(const struct oci *o, const struct ome_call *call, const char *path, char **out,
                         struct ome_err *err) {
@@ -312,7 +254,7 @@ static int32_t metadata(const struct oci *o, const struct ome_call *call, const 
   struct short_call soon;
   char url[400];
 
-  shorten(&soon, call);
+  call_shorten(&soon, call, METADATA_MS);
   (void)snprintf(url, sizeof(url), "%.300s%s", base ? base : METADATA, path);
   int32_t rc = ask(o, &soon.call, url, headers, 1, NULL, &a, err);
   *out = rc == OME_OK ? a.body : NULL;
@@ -347,7 +289,7 @@ struct credentials {
 
 static void credentials_fini(struct credentials *c) {
   free(c->cert);
-  forget(c->key, c->key ? strlen(c->key) : 0);
+  secret_forget(c->key, c->key ? strlen(c->key) : 0);
   free(c->intermediate);
 }
 
@@ -449,9 +391,8 @@ static int32_t get_instance(struct oci *o, const struct ome_call *call, const st
 /* A variable's value, or the content of the file that it names; the caller's to free. */
 static char *value_or_file(const char *name) {
   const char *value = env_text(name);
-  size_t len;
 
-  return !value ? NULL : value[0] == '/' ? oci_read_file(value, &len) : strdup(value);
+  return !value ? NULL : value[0] == '/' ? secret_read_file(value, MAX_FILE, NULL) : strdup(value);
 }
 
 /* Token and key of a resource; secret. */
@@ -463,7 +404,7 @@ static void session_fini(struct session *s) {
   char *texts[] = {s->token, s->pem, s->phrase};
 
   for (size_t i = 0; i < 3; i++)
-    forget(texts[i], texts[i] ? strlen(texts[i]) : 0);
+    secret_forget(texts[i], texts[i] ? strlen(texts[i]) : 0);
 }
 
 /* The environment has, or names files with, a session token and its key, which the service renews. */
@@ -519,7 +460,7 @@ static int32_t use_proxymux(struct oci_identity *who, const struct http_answer *
     len--;
   }
   unsigned char *raw = malloc(len + 1);
-  int n = raw ? oci_base64_read(text, len, raw, len) : -1;
+  int n = raw ? base64_read(text, len, raw, len) : -1;
   struct json_object *o = n > 0 ? json_read((const char *)raw, (size_t)n) : NULL;
   int32_t rc = use_token(who, json_object_is_type(o, json_type_object) ? json_text_at(o, "token") : "", err);
 
@@ -546,7 +487,7 @@ static int32_t ask_proxymux(const struct oci *o, const struct ome_call *call, co
   if (rc == OME_OK)
     rc = use_proxymux(who, &a, err);
   http_answer_fini(&a);
-  forget(bearer, bearer ? strlen(bearer) : 0);
+  secret_forget(bearer, bearer ? strlen(bearer) : 0);
   free(body);
   free(public_key);
   return rc;
@@ -562,7 +503,7 @@ static int32_t get_workload(struct oci *o, const struct ome_call *call, const st
   (void)ref;
   (void)snprintf(path, sizeof(path), "%.1000s/token", folder);
   (void)snprintf(ca, sizeof(ca), "%.1000s/ca.crt", folder);
-  char *token = host ? read_trimmed(path) : NULL;
+  char *token = host ? secret_read_word(path, MAX_FILE) : NULL;
   if (!token)
     return ome_fail(err, OME_E_NOT_FOUND, "oci: OkeWorkloadIdentity: %s; it works in pods of an enhanced OKE cluster",
                     host ? "there is no service account token" : "KUBERNETES_SERVICE_HOST is not set");
@@ -572,7 +513,7 @@ static int32_t get_workload(struct oci *o, const struct ome_call *call, const st
   if (region)
     (void)copy_region(who->region, region);
   int32_t rc = ask_proxymux(o, call, url, token, ca, who, err);
-  forget(token, strlen(token));
+  secret_forget(token, strlen(token));
   return rc;
 }
 

@@ -36,7 +36,4 @@ int32_t oci_identify(struct oci *o, const struct ome_call *call, const struct om
 /* Who they say they are: "UserPrincipal"...; -1. */
 int oci_kind_of(const char *name);
 
-/* A whole file of at most 1 MiB, NUL-terminated; NULL: it cannot be read.  The caller's to free. */
-char *oci_read_file(const char *path, size_t *len);
-
 #endif

@@ -1,5 +1,7 @@
 #include "oci_sign.h"
 
+#include "../common/encode.h"
+
 #include <openssl/bio.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
@@ -75,7 +77,7 @@ static int sign_text(EVP_PKEY *key, const char *text, char *out, size_t size) {
 
   EVP_MD_CTX_free(ctx);
   if (ok)
-    (void)EVP_EncodeBlock((unsigned char *)out, raw, (int)len);
+    (void)base64_write(raw, len, out, size);
   return ok ? 0 : -1;
 }
 
@@ -93,7 +95,7 @@ int oci_sign(const struct oci_request *r, const char *key_id, EVP_PKEY *key, tim
   if (r->body) {
     if (EVP_Digest(r->body, r->len, digest, &len, EVP_sha256(), NULL) != 1)
       return -1;
-    (void)EVP_EncodeBlock((unsigned char *)out->sha256, digest, (int)len);
+    (void)base64_write(digest, len, out->sha256, sizeof(out->sha256));
   }
   if (oci_signing_string(r, out->date, out->sha256, text, sizeof(text)) != 0 ||
       sign_text(key, text, signature, sizeof(signature)) != 0)
@@ -160,10 +162,10 @@ int oci_key_fingerprint(EVP_PKEY *key, char out[48]) {
 }
 
 static char *base64_of(const unsigned char *der, int len) {
-  char *out = len > 0 ? malloc(((size_t)len + 2) / 3 * 4 + 1) : NULL;
+  char *out = len > 0 ? malloc(BASE64_TEXT((size_t)len)) : NULL;
 
   if (out)
-    (void)EVP_EncodeBlock((unsigned char *)out, der, len);
+    (void)base64_write(der, (size_t)len, out, BASE64_TEXT((size_t)len));
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ome-sdk/error.h>
 
+#include "../common/encode.h"
 #include "../common/json.h"
 #include "oci_list.h"
 
@@ -93,22 +94,6 @@ static int32_t send_one(struct ome_uploader *to, const struct ome_upload_request
 
 /* ---- checksums --------------------------------------------------------------------------------------------------- */
 
-/* Content-MD5 of lower-case hex. */
-static int md5_of_hex(const char *hex, char out[28]) {
-  unsigned char raw[16];
-
-  if (!hex || strlen(hex) != 32)
-    return -1;
-  for (size_t i = 0; i < 16; i++) {
-    unsigned value;
-    if (sscanf(hex + 2 * i, "%2x", &value) != 1)
-      return -1;
-    raw[i] = (unsigned char)value;
-  }
-  (void)EVP_EncodeBlock((unsigned char *)out, raw, 16);
-  return 0;
-}
-
 /* Content-MD5 of LEN bytes at OFFSET of the file. */
 static int32_t md5_of_part(struct ome_uploader *to, uint64_t offset, uint64_t len, char out[28], struct ome_err *err) {
   unsigned char raw[EVP_MAX_MD_SIZE];
@@ -125,7 +110,7 @@ static int32_t md5_of_part(struct ome_uploader *to, uint64_t offset, uint64_t le
   }
   if (rc == OME_OK) {
     (void)EVP_DigestFinal_ex(ctx, raw, NULL);
-    (void)EVP_EncodeBlock((unsigned char *)out, raw, 16);
+    (void)base64_write(raw, 16, out, 28);
   }
   EVP_MD_CTX_free(ctx);
   free(piece);
@@ -150,7 +135,7 @@ static int32_t put_whole(struct oci_session *s, const char *name, const struct o
     add_header(&put, r, "content-type", "application/octet-stream");
     if (file->sha256)
       add_header(&put, r, "opc-meta-sha256", file->sha256);
-    if (md5_of_hex(file->md5, r->md5) == 0)
+    if (base64_from_hex(file->md5, 16, r->md5, sizeof(r->md5)) == 0)
       add_header(&put, r, "content-md5", r->md5);
     put.len = file->size;
     if (file->size == 0)
@@ -185,7 +170,7 @@ static char *create_body(const char *name, const struct ome_upload_file *file) {
   (void)json_object_object_add(o, "contentType", json_object_new_string("application/octet-stream"));
   if (file->sha256)
     (void)json_object_object_add(metadata, "opc-meta-sha256", json_object_new_string(file->sha256));
-  if (md5_of_hex(file->md5, md5) == 0)
+  if (base64_from_hex(file->md5, 16, md5, sizeof(md5)) == 0)
     (void)json_object_object_add(metadata, "opc-meta-md5", json_object_new_string(md5));
   (void)json_object_object_add(o, "metadata", metadata);
   const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);

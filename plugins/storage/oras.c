@@ -333,18 +333,11 @@ static int32_t upload(void *self, const struct ome_call *call, const struct ome_
 
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
-static const struct ome_key key_username = {
-    sizeof(struct ome_key), OME_KEY_STRING, 0, 0, "username", NULL, "User for registries whose models bring none."};
-static const struct ome_key key_password = {
-    sizeof(struct ome_key), OME_KEY_SECRET, 0, 0, "password", NULL, "That user's password or access token."};
-static const struct ome_key key_config = {
-    sizeof(struct ome_key),
-    OME_KEY_STRING,
-    0,
-    0,
-    "config",
-    NULL,
-    "Docker's config.json with `auths`; without it $REGISTRY_AUTH_FILE, $DOCKER_CONFIG, ~/.docker/config.json."};
+STORAGE_KEY(username, OME_KEY_STRING, "User for registries whose models bring none.");
+STORAGE_KEY(password, OME_KEY_SECRET, "That user's password or access token.");
+STORAGE_KEY(
+    config, OME_KEY_STRING,
+    "Docker's config.json with `auths`; without it $REGISTRY_AUTH_FILE, $DOCKER_CONFIG, ~/.docker/config.json.");
 static const struct ome_key key_plain_http = {
     sizeof(struct ome_key),
     OME_KEY_BOOL,

@@ -1,8 +1,9 @@
 #include "oras_auth.h"
 
+#include "../common/encode.h"
 #include "../common/json.h"
 
-#include <openssl/evp.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,11 +70,9 @@ static int read_auth(const char *text, struct oras_credentials *out) {
 
   if (len == 0 || len % 4 || len / 4 * 3 >= sizeof(raw))
     return -1;
-  int n = EVP_DecodeBlock(raw, (const unsigned char *)text, (int)len);
+  int n = base64_read(text, len, raw, sizeof(raw) - 1);
   if (n < 0)
     return -1;
-  for (size_t i = len; i > 0 && text[i - 1] == '=' && n > 0; i--)
-    n--;
   raw[n] = '\0';
   char *colon = strchr((char *)raw, ':');
   if (!colon)
@@ -139,7 +138,7 @@ int oras_basic(const struct oras_credentials *c, char *out, size_t size) {
   if (n < 0 || (size_t)n >= sizeof(pair) || (size_t)n * 4 / 3 + 16 > size)
     return -1;
   memcpy(out, "Basic ", 6);
-  (void)EVP_EncodeBlock((unsigned char *)out + 6, (const unsigned char *)pair, n);
+  (void)base64_write(pair, (size_t)n, out + 6, size - 6);
   OPENSSL_cleanse(pair, sizeof(pair));
   return 0;
 }

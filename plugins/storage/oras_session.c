@@ -2,6 +2,7 @@
 
 #include <ome-sdk/error.h>
 
+#include "../common/secret.h"
 #include "../common/sha256.h"
 
 #include <stdio.h>
@@ -200,18 +201,6 @@ static int32_t perform(struct oras_session *s, const struct oras_request *req, s
 
 /* ---- who we are -------------------------------------------------------------------------------------------------- */
 
-static char *read_file(const char *path) {
-  FILE *f = fopen(path, "re");
-  char *text = f ? malloc(MAX_CONFIG + 1) : NULL;
-  size_t n = text ? fread(text, 1, MAX_CONFIG, f) : 0;
-
-  if (f)
-    (void)fclose(f);
-  if (text)
-    text[n] = '\0';
-  return text;
-}
-
 /* $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json, ~/.docker/config.json, unless the configuration names one. */
 static char *read_config(const struct oras *o) {
   const char *file = o->config ? o->config : getenv("REGISTRY_AUTH_FILE");
@@ -224,7 +213,7 @@ static char *read_config(const struct oras *o) {
     (void)snprintf(path, sizeof(path), "%s/config.json", folder);
   else if (home)
     (void)snprintf(path, sizeof(path), "%s/.docker/config.json", home);
-  return *path ? read_file(path) : NULL;
+  return *path ? secret_read_file(path, MAX_CONFIG, NULL) : NULL;
 }
 
 /* The model's own, the configured, the file's; all "" is nobody. */

@@ -1,10 +1,10 @@
 #include "s3_answer.h"
 
+#include "../common/encode.h"
 #include "../common/http.h"
 #include "../common/xml.h"
 
 #include <ctype.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,25 +162,14 @@ static const char *header(const struct ome_kv *headers, uint64_t n, const char *
   return value ? value : "";
 }
 
-static void to_hex(const unsigned char *bytes, size_t n, char *out) {
-  static const char digits[] = "0123456789abcdef";
-
-  for (size_t i = 0; i < n; i++) {
-    *out++ = digits[bytes[i] >> 4];
-    *out++ = digits[bytes[i] & 15];
-  }
-  *out = '\0';
-}
-
 /* The base64 of WANTED bytes at the beginning of TEXT, as hex; what follows it, NULL: it is none. */
 static const char *from_base64(const char *text, size_t wanted, char *hex) {
-  unsigned char bytes[MAX_DIGEST_BYTES + 3];
-  size_t len = (wanted + 2) / 3 * 4, padding = len / 4 * 3 - wanted;
+  unsigned char bytes[MAX_DIGEST_BYTES];
+  size_t len = BASE64_TEXT(wanted) - 1;
 
-  if (strlen(text) < len || memchr(text, '-', len) ||
-      EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)len) != (int)(wanted + padding))
+  if (strlen(text) < len || memchr(text, '-', len) || base64_read(text, len, bytes, sizeof(bytes)) != (int)wanted)
     return NULL;
-  to_hex(bytes, wanted, hex);
+  hex_write(bytes, wanted, hex);
   return text + len;
 }
 

@@ -1,5 +1,6 @@
 #include "s3_session.h"
 
+#include "../common/storage.h"
 #include "../common/xml.h"
 #include "s3_answer.h"
 
@@ -16,28 +17,27 @@
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-#define KEY(id, kind, text) static const struct ome_key key_##id = {sizeof(struct ome_key), kind, 0, 0, #id, NULL, text}
-
-KEY(endpoint, OME_KEY_STRING,
-    "Address of the service; without it $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL, the profile's, Amazon's.");
-KEY(region, OME_KEY_STRING,
-    "Region of buckets whose URI names none; without it $AWS_REGION, the profile's, us-east-1.");
-KEY(addressing_style, OME_KEY_STRING, "auto, path (endpoint/bucket) or virtual (bucket.endpoint).");
-KEY(profile, OME_KEY_STRING, "Profile of the AWS configuration files; without it $AWS_PROFILE, then default.");
-KEY(access_key_id, OME_KEY_SECRET, "Access key for models that bring none of their own.");
-KEY(secret_access_key, OME_KEY_SECRET, "Its secret key.");
-KEY(session_token, OME_KEY_SECRET, "Its session token, where it is a temporary one.");
-KEY(anonymous, OME_KEY_BOOL, "Sign nothing: public buckets only.");
-KEY(request_payer, OME_KEY_STRING, "\"requester\" to pay for requests to buckets that ask for it.");
-KEY(digest, OME_KEY_STRING, "\"none\" for services whose ETag and checksums cannot be trusted to be of the content.");
-KEY(role_arn, OME_KEY_STRING, "Role to take with the web identity token; without it $AWS_ROLE_ARN.");
-KEY(web_identity_token_file, OME_KEY_STRING, "Its token; without it $AWS_WEB_IDENTITY_TOKEN_FILE.");
-KEY(credentials_file, OME_KEY_STRING, "Without it $AWS_SHARED_CREDENTIALS_FILE, then ~/.aws/credentials.");
-KEY(config_file, OME_KEY_STRING, "Without it $AWS_CONFIG_FILE, then ~/.aws/config.");
-KEY(sts_endpoint, OME_KEY_STRING,
-    "Address that roles are taken at; without it $AWS_ENDPOINT_URL_STS, then Amazon's of the region.");
-KEY(metadata, OME_KEY_BOOL,
-    "Ask the instance's metadata service for credentials where nothing else has any; true unless set.");
+STORAGE_KEY(endpoint, OME_KEY_STRING,
+            "Address of the service; without it $AWS_ENDPOINT_URL_S3, $AWS_ENDPOINT_URL, the profile's, Amazon's.");
+STORAGE_KEY(region, OME_KEY_STRING,
+            "Region of buckets whose URI names none; without it $AWS_REGION, the profile's, us-east-1.");
+STORAGE_KEY(addressing_style, OME_KEY_STRING, "auto, path (endpoint/bucket) or virtual (bucket.endpoint).");
+STORAGE_KEY(profile, OME_KEY_STRING, "Profile of the AWS configuration files; without it $AWS_PROFILE, then default.");
+STORAGE_KEY(access_key_id, OME_KEY_SECRET, "Access key for models that bring none of their own.");
+STORAGE_KEY(secret_access_key, OME_KEY_SECRET, "Its secret key.");
+STORAGE_KEY(session_token, OME_KEY_SECRET, "Its session token, where it is a temporary one.");
+STORAGE_KEY(anonymous, OME_KEY_BOOL, "Sign nothing: public buckets only.");
+STORAGE_KEY(request_payer, OME_KEY_STRING, "\"requester\" to pay for requests to buckets that ask for it.");
+STORAGE_KEY(digest, OME_KEY_STRING,
+            "\"none\" for services whose ETag and checksums cannot be trusted to be of the content.");
+STORAGE_KEY(role_arn, OME_KEY_STRING, "Role to take with the web identity token; without it $AWS_ROLE_ARN.");
+STORAGE_KEY(web_identity_token_file, OME_KEY_STRING, "Its token; without it $AWS_WEB_IDENTITY_TOKEN_FILE.");
+STORAGE_KEY(credentials_file, OME_KEY_STRING, "Without it $AWS_SHARED_CREDENTIALS_FILE, then ~/.aws/credentials.");
+STORAGE_KEY(config_file, OME_KEY_STRING, "Without it $AWS_CONFIG_FILE, then ~/.aws/config.");
+STORAGE_KEY(sts_endpoint, OME_KEY_STRING,
+            "Address that roles are taken at; without it $AWS_ENDPOINT_URL_STS, then Amazon's of the region.");
+STORAGE_KEY(metadata, OME_KEY_BOOL,
+            "Ask the instance's metadata service for credentials where nothing else has any; true unless set.");
 
 const struct ome_key *const s3_keys[] = {[S3_ENDPOINT] = &key_endpoint,
                                          [S3_REGION] = &key_region,

@@ -1,5 +1,6 @@
 #include "s3_upload.h"
 
+#include "../common/encode.h"
 #include "../common/xml.h"
 #include "s3_answer.h"
 
@@ -42,22 +43,6 @@ struct upload {
 
 /* ---- digests ----------------------------------------------------------------------------------------------------- */
 
-/* N bytes of hexadecimal digits as base64, into OUT of 4/3 N + 5; -1: they are none. */
-static int hex_to_base64(const char *hex, size_t n, char *out) {
-  unsigned char bytes[64];
-
-  if (!hex || strlen(hex) != 2 * n || n > sizeof(bytes))
-    return -1;
-  for (size_t i = 0; i < n; i++) {
-    unsigned byte;
-    if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-      return -1;
-    bytes[i] = (unsigned char)byte;
-  }
-  (void)EVP_EncodeBlock((unsigned char *)out, bytes, (int)n);
-  return 0;
-}
-
 /* The MD5 of a part, so that the service refuses what was damaged on the way (Content-MD5, RFC 1864). */
 static int32_t md5_of(const struct upload *u, uint64_t offset, uint64_t len, char out[32]) {
   unsigned char digest[EVP_MAX_MD_SIZE];
@@ -79,7 +64,7 @@ static int32_t md5_of(const struct upload *u, uint64_t offset, uint64_t len, cha
   }
   if (rc == OME_OK) {
     (void)EVP_DigestFinal_ex(ctx, digest, NULL);
-    (void)EVP_EncodeBlock((unsigned char *)out, digest, 16);
+    (void)base64_write(digest, 16, out, 32);
   }
   EVP_MD_CTX_free(ctx);
   free(piece);
@@ -123,7 +108,7 @@ static uint64_t describe(const struct upload *u, char md5[32], struct ome_kv *ou
 
   if (u->file->sha256 && *u->file->sha256)
     out[n++] = (struct ome_kv){"x-amz-meta-ome-sha256", u->file->sha256};
-  if (hex_to_base64(u->file->md5, 16, md5) == 0)
+  if (base64_from_hex(u->file->md5, 16, md5, 32) == 0)
     out[n++] = (struct ome_kv){"x-amz-meta-md5chksum", md5};
   return n;
 }
@@ -132,7 +117,7 @@ static uint64_t describe(const struct upload *u, char md5[32], struct ome_kv *ou
 static int32_t put(struct upload *u) {
   char md5[32], sha256[64];
   struct ome_kv headers[S3_HEADERS + 4];
-  int has_sha256 = hex_to_base64(u->file->sha256, 32, sha256) == 0;
+  int has_sha256 = base64_from_hex(u->file->sha256, 32, sha256, sizeof(sha256)) == 0;
   uint64_t n = s3_headers(u->s, has_sha256 ? u->file->sha256 : "UNSIGNED-PAYLOAD", headers);
   uint64_t meta = describe(u, md5, headers + n);
 

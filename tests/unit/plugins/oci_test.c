@@ -1,6 +1,7 @@
 /* The `oci` plugin's decisions: addresses, the configuration file, tokens, signing strings, lists. */
 #include "../unit.h"
 
+#include "../../../plugins/common/encode.h"
 #include "../../../plugins/storage/oci_config.h"
 #include "../../../plugins/storage/oci_list.h"
 #include "../../../plugins/storage/oci_sign.h"
@@ -119,11 +120,11 @@ static void test_tokens(void **state) {
   assert_int_equal(oci_token_expiry("a.WzFd.c", &exp), -1);
   assert_int_equal(oci_token_expiry("a.eyJleHAiOjE3OTU0MzA3MTB9", &exp), -1);
   assert_int_equal(oci_token_expiry("", &exp), -1);
-  assert_int_equal(oci_base64_hex("1B2M2Y8AsgTpgAmY7PhCfg==", 16, hex, sizeof(hex)), 0);
+  assert_int_equal(base64_to_hex("1B2M2Y8AsgTpgAmY7PhCfg==", 16, hex, sizeof(hex)), 0);
   assert_string_equal(hex, "d41d8cd98f00b204e9800998ecf8427e");
-  assert_int_equal(oci_base64_hex("1B2M2Y8AsgTpgAmY7PhCfg==-2", 16, hex, sizeof(hex)), -1);
-  assert_int_equal(oci_base64_hex("", 16, hex, sizeof(hex)), -1);
-  assert_int_equal(oci_base64_hex("1B2M2Y8AsgTpgAmY7PhCfg==", 32, hex, sizeof(hex)), -1);
+  assert_int_equal(base64_to_hex("1B2M2Y8AsgTpgAmY7PhCfg==-2", 16, hex, sizeof(hex)), -1);
+  assert_int_equal(base64_to_hex("", 16, hex, sizeof(hex)), -1);
+  assert_int_equal(base64_to_hex("1B2M2Y8AsgTpgAmY7PhCfg==", 32, hex, sizeof(hex)), -1);
 }
 
 /* ---- signatures -------------------------------------------------------------------------------------------------- */
@@ -157,7 +158,7 @@ static int verifies(EVP_PKEY *key, const char *text, const char *authorization) 
   unsigned char raw[600];
   const char *base64 = strstr(authorization, "signature=\"");
   EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  int n = base64 ? oci_base64_read(base64 + 11, strcspn(base64 + 11, "\""), raw, sizeof(raw)) : -1;
+  int n = base64 ? base64_read(base64 + 11, strcspn(base64 + 11, "\""), raw, sizeof(raw)) : -1;
   int ok = n > 0 && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
            EVP_DigestVerify(ctx, raw, (size_t)n, (const unsigned char *)text, strlen(text)) == 1;
 

@@ -1,6 +1,7 @@
 #include "json.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #define MAX_DEPTH 16
 
@@ -16,8 +17,10 @@ struct json_object *json_read(const char *text, size_t len) {
 const char *json_text_at(struct json_object *o, const char *key) {
   struct json_object *v = NULL;
 
-  return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ? json_object_get_string(v)
-                                                                                           : "";
+  if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
+    return "";
+  const char *text = json_object_get_string(v);
+  return strlen(text) == (size_t)json_object_get_string_len(v) ? text : "";
 }
 
 struct json_object *json_array_at(struct json_object *o, const char *key) {

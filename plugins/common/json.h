@@ -7,7 +7,8 @@
 /* At most 16 deep; NULL: it is none.  The caller's to json_object_put(). */
 struct json_object *json_read(const char *text, size_t len);
 
-/* The string at KEY; "" where there is none, or O is no object. */
+/* The string at KEY; "" where there is none, or O is no object, and for text with a NUL inside, which would pass for
+ * another. */
 const char *json_text_at(struct json_object *o, const char *key);
 
 /* The array at KEY; NULL where there is none. */

@@ -11,16 +11,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* "" for what is no text, and for text with a NUL inside, which would pass for another. */
-static const char *text_at(struct json_object *o, const char *key) {
-  struct json_object *v = NULL;
-
-  if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
-    return "";
-  const char *text = json_object_get_string(v);
-  return strlen(text) == (size_t)json_object_get_string_len(v) ? text : "";
-}
-
 static int32_t read_object(struct json_object *entry, const char *what,
                            int32_t (*on_object)(void *arg, const struct oci_object *o), void *arg,
                            struct ome_err *err) {
@@ -29,15 +19,15 @@ static int32_t read_object(struct json_object *entry, const char *what,
   char md5[OCI_HEX_TEXT];
 
   if (json_object_is_type(entry, json_type_object))
-    o.name = text_at(entry, "name");
+    o.name = json_text_at(entry, "name");
   if (!*o.name || strlen(o.name) >= OCI_NAME_TEXT || !json_object_object_get_ex(entry, "size", &size) ||
       !json_object_is_type(size, json_type_int) || json_object_get_int64(size) < 0)
     return ome_fail(err, OME_E_UNAVAILABLE, "oci: %.200s: an entry of its list has no name or size", what);
   o.size = (uint64_t)json_object_get_int64(size);
-  if (base64_to_hex(text_at(entry, "md5"), 16, md5, sizeof(md5)) == 0)
+  if (base64_to_hex(json_text_at(entry, "md5"), 16, md5, sizeof(md5)) == 0)
     o.md5 = md5;
-  o.etag = text_at(entry, "etag");
-  const char *state = text_at(entry, "archivalState");
+  o.etag = json_text_at(entry, "etag");
+  const char *state = json_text_at(entry, "archivalState");
   o.is_archived = strcasecmp(state, "Archived") == 0 || strcasecmp(state, "Restoring") == 0;
   return on_object(arg, &o);
 }
@@ -55,7 +45,7 @@ int32_t oci_page_read(const char *text, size_t len, const char *what,
                   what);
   for (size_t i = 0; rc == OME_OK && i < json_object_array_length(objects); i++)
     rc = read_object(json_object_array_get_idx(objects, i), what, on_object, arg, err);
-  const char *start = rc == OME_OK ? text_at(page, "nextStartWith") : "";
+  const char *start = rc == OME_OK ? json_text_at(page, "nextStartWith") : "";
   if (strlen(start) < OCI_NAME_TEXT)
     (void)snprintf(next, OCI_NAME_TEXT, "%s", start);
   else
@@ -73,9 +63,9 @@ static void one_line(char *text) {
 void oci_error_read(const char *text, size_t len, char *why, size_t size, char code[64]) {
   struct json_object *o = json_read(text, len);
   int is_object = json_object_is_type(o, json_type_object);
-  const char *message = is_object ? text_at(o, "message") : "";
+  const char *message = is_object ? json_text_at(o, "message") : "";
 
-  (void)snprintf(code, 64, "%s", is_object ? text_at(o, "code") : "");
+  (void)snprintf(code, 64, "%s", is_object ? json_text_at(o, "code") : "");
   (void)snprintf(why, size, "%s%s%s", code, *code && *message ? ": " : "", message);
   one_line(code);
   one_line(why);

@@ -3,6 +3,7 @@
 #include "../common/call.h"
 #include "../common/encode.h"
 #include "../common/json.h"
+#include "../common/rsa.h"
 #include "../common/secret.h"
 #include "oci_config.h"
 
@@ -163,7 +164,7 @@ static int32_t load_key(const struct oci_profile *p, const char *pem, struct oci
     pem = text = secret_read_file(path, MAX_FILE, &len);
   }
   if (pem)
-    who->key = oci_key_read(pem, len, p->pass_phrase);
+    who->key = rsa_key_read(pem, len, p->pass_phrase);
   int unread = pem == NULL;
   secret_forget(text, len);
   if (unread)
@@ -331,7 +332,7 @@ static void federation_url(const struct oci *o, const struct oci_identity *who, 
 static int32_t federate(const struct oci *o, const struct ome_call *call, const struct credentials *c,
                         struct oci_identity *who, struct ome_err *err) {
   struct oci_certificate leaf = {.base64 = NULL}, above = {.base64 = NULL};
-  EVP_PKEY *key = oci_key_read(c->key, strlen(c->key), NULL);
+  EVP_PKEY *key = rsa_key_read(c->key, strlen(c->key), NULL);
   struct oci_signed *s = malloc(sizeof(*s));
   struct json_object *answer = NULL;
   struct http_answer a = {0};
@@ -434,7 +435,7 @@ static int32_t get_resource(struct oci *o, const struct ome_call *call, const st
                     "resource with a principal?",
                     version ? version : "not set");
   int32_t rc = read_session(&s, err);
-  if (rc == OME_OK && !(who->key = oci_key_read(s.pem, strlen(s.pem), s.phrase)))
+  if (rc == OME_OK && !(who->key = rsa_key_read(s.pem, strlen(s.pem), s.phrase)))
     rc = ome_fail(
         err, OME_E_DENIED,
         "oci: ResourcePrincipal: OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM is no RSA key, or its passphrase is wrong");

@@ -1,6 +1,7 @@
 #include "oci_sign.h"
 
 #include "../common/encode.h"
+#include "../common/rsa.h"
 
 #include <openssl/bio.h>
 #include <openssl/objects.h>
@@ -10,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define RSA_MIN_BITS 2048
 
 /* ---- what is signed ---------------------------------------------------------------------------------------------- */
 
@@ -68,17 +67,10 @@ int oci_signing_string(const struct oci_request *r, const char *date, const char
 /* ---- signing ----------------------------------------------------------------------------------------------------- */
 
 static int sign_text(EVP_PKEY *key, const char *text, char *out, size_t size) {
-  unsigned char raw[1024];
-  size_t len = sizeof(raw);
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  int ok = ctx && (size_t)EVP_PKEY_get_size(key) <= sizeof(raw) &&
-           EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
-           EVP_DigestSign(ctx, raw, &len, (const unsigned char *)text, strlen(text)) == 1 && (len + 2) / 3 * 4 < size;
+  unsigned char raw[RSA_MAX_SIGNATURE];
+  int n = rsa_sign(key, text, strlen(text), raw);
 
-  EVP_MD_CTX_free(ctx);
-  if (ok)
-    (void)base64_write(raw, len, out, size);
-  return ok ? 0 : -1;
+  return n > 0 ? base64_write(raw, (size_t)n, out, size) : -1;
 }
 
 int oci_sign(const struct oci_request *r, const char *key_id, EVP_PKEY *key, time_t now, struct oci_signed *out) {
@@ -115,30 +107,6 @@ int oci_sign(const struct oci_request *r, const char *key_id, EVP_PKEY *key, tim
 }
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
-
-/* Never asks a terminal. */
-static int on_passphrase(char *to, int size, int writing, void *arg) {
-  const char *text = arg;
-  size_t n = text ? strlen(text) : 0;
-
-  (void)writing;
-  if (n == 0 || n > (size_t)size)
-    return -1;
-  memcpy(to, text, n);
-  return (int)n;
-}
-
-EVP_PKEY *oci_key_read(const char *pem, size_t len, const char *passphrase) {
-  BIO *bio = len <= (1u << 20) ? BIO_new_mem_buf(pem, (int)len) : NULL;
-  EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, (void *)(uintptr_t)passphrase) : NULL;
-
-  (void)BIO_free(bio);
-  if (key && (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key) < RSA_MIN_BITS)) {
-    EVP_PKEY_free(key);
-    key = NULL;
-  }
-  return key;
-}
 
 EVP_PKEY *oci_key_new(void) {
   return EVP_RSA_gen(RSA_MIN_BITS);
@@ -203,7 +171,8 @@ int oci_certificate_read(const char *pem, size_t len, struct oci_certificate *ou
   unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
   unsigned int n = 0;
   BIO *bio = len <= (1u << 20) ? BIO_new_mem_buf(pem, (int)len) : NULL;
-  X509 *x = bio ? PEM_read_bio_X509(bio, NULL, on_passphrase, NULL) : NULL;
+  char no_passphrase[] = ""; /* else a terminal would be asked for one */
+  X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, no_passphrase) : NULL;
   int rc = -1;
 
   memset(out, 0, sizeof(*out));

@@ -41,8 +41,6 @@ struct oci_signed {
 /* -1: it cannot be signed (the key is none for RSA, or something is too long). */
 int oci_sign(const struct oci_request *r, const char *key_id, EVP_PKEY *key, time_t now, struct oci_signed *out);
 
-/* A private RSA key in PEM; NULL: it is none, or PASSPHRASE (may be NULL) does not open it. */
-EVP_PKEY *oci_key_read(const char *pem, size_t len, const char *passphrase);
 EVP_PKEY *oci_key_new(void);
 /* MD5 of its public half, "ab:cd:...", as Oracle names API keys; -1. */
 int oci_key_fingerprint(EVP_PKEY *key, char out[48]);

@@ -2,6 +2,7 @@
 #include "../unit.h"
 
 #include "../../../plugins/common/encode.h"
+#include "../../../plugins/common/rsa.h"
 #include "../../../plugins/storage/oci_config.h"
 #include "../../../plugins/storage/oci_list.h"
 #include "../../../plugins/storage/oci_sign.h"
@@ -187,7 +188,7 @@ static void test_signatures(void **state) {
   assert_true(verifies(key, text, s->authorization));
   text[0] = 'X';
   assert_false(verifies(key, text, s->authorization));
-  assert_null(oci_key_read("-----BEGIN nothing", 18, NULL));
+  assert_null(rsa_key_read("-----BEGIN nothing", 18, NULL));
   EVP_PKEY_free(key);
   free(s);
 }

@@ -1,0 +1,290 @@
+"""A double of Google Cloud Storage: its JSON API, the token endpoint, the metadata server.  It checks tokens, the
+signatures of service accounts, checksums and preconditions.  The `google-cloud-storage` client is what it has to satisfy
+first (gcs_test.py)."""
+
+import base64
+import email.parser
+import gzip
+import hashlib
+import http.server
+import json
+import re
+import threading
+import time
+import urllib.parse
+
+import google_crc32c
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+EMAIL, CLIENT_SECRET, REFRESH = "loader@project.iam.gserviceaccount.com", "the-client-secret", "1//the-refresh-token"
+
+
+def b64(data):
+    return base64.b64encode(data).decode()
+
+
+def unb64url(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def new_key():
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def account(key, token_uri, **more):
+    """The JSON of a service account, as the console writes it."""
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return {"type": "service_account", "project_id": "project", "private_key_id": "k1", "private_key": pem.decode(),
+            "client_email": EMAIL, "client_id": "1", "token_uri": token_uri, **more}
+
+
+def user(**more):
+    return {"type": "authorized_user", "client_id": "c.apps", "client_secret": CLIENT_SECRET, "refresh_token": REFRESH,
+            **more}
+
+
+class Refusal(Exception):
+    def __init__(self, status, reason, message):
+        super().__init__(reason)
+        self.status, self.reason, self.message = status, reason, message
+
+
+class Server:
+    def __init__(self, token_life=3600):
+        self.lock = threading.Lock()
+        self.key, self.tokens, self.token_life = new_key(), {}, token_life
+        self.objects, self.old, self.uploads = {}, {}, {}
+        self.buckets, self.public, self.versioned, self.paid_by_caller = {"models"}, set(), set(), set()
+        self.requests, self.ranges, self.faults = [], [], []
+        self.page, self.generation, self.slowness, self.keep = 1000, 1700000000000000, 0, None
+        self.after_list = None
+        outer = self
+
+        class Handler(Requests):
+            double = outer
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # clients are killed
+        self.host = f"127.0.0.1:{self.server.server_address[1]}"
+        self.url = "http://" + self.host
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def issue(self):
+        token = f"ya29.token-{len(self.tokens)}"
+        self.tokens[token] = time.time() + self.token_life
+        return {"access_token": token, "expires_in": self.token_life, "token_type": "Bearer"}
+
+    def put(self, name, data, bucket="models", **more):
+        with self.lock:
+            self.generation += 1
+            if (bucket, name) in self.objects and bucket in self.versioned:
+                old = self.objects[bucket, name]
+                self.old[bucket, name, old["generation"]] = old
+            entry = {"data": data, "generation": str(self.generation), "md5": b64(hashlib.md5(data).digest()),
+                     "crc32c": b64(google_crc32c.Checksum(data).digest()), "metadata": {}, "encoding": None, **more}
+            self.objects[bucket, name] = entry
+            return entry
+
+
+class Requests(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    double = None
+
+    def log_message(self, *_):
+        pass
+
+    def handle_any(self):
+        d = self.double
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.target, _, query = self.path.partition("?")
+        self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        with d.lock:
+            d.requests.append((self.command, self.path))
+            fault = d.faults.pop(0) if d.faults and "/storage/v1/" in self.target else None
+        try:
+            if fault:
+                raise Refusal(fault, "backendError", "Backend Error")
+            self.route()
+        except Refusal as why:
+            error = {"code": why.status, "message": why.message,
+                     "errors": [{"message": why.message, "domain": "global", "reason": why.reason}]}
+            self.answer_json({"error": error}, why.status)
+
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any
+
+    def answer(self, status, body=b"", headers=None):
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def answer_json(self, value, status=200, **headers):
+        self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json; charset=UTF-8", **headers})
+
+    def route(self):
+        if self.target == "/token":
+            return self.token()
+        if self.target == "/computeMetadata/v1/instance/service-accounts/default/token":
+            if self.headers.get("Metadata-Flavor") != "Google":
+                raise Refusal(403, "forbidden", "no flavor")
+            return self.answer_json(self.double.issue(), **{"Metadata-Flavor": "Google"})
+        if self.target.startswith("/session/"):
+            return self.session(self.target[len("/session/"):])
+        found = re.fullmatch(r"(/upload|/download)?/storage/v1/b/([^/]+)(?:/o(?:/([^/]+))?)?", self.target)
+        if not found:
+            raise Refusal(404, "notFound", "Not Found")
+        kind, bucket, name = (urllib.parse.unquote(part or "") for part in found.groups())
+        self.authorize(bucket, kind == "/upload" or self.command != "GET")
+        if bucket not in self.double.buckets:
+            raise Refusal(404, "notFound", "The specified bucket does not exist.")
+        if bucket in self.double.paid_by_caller and not self.headers.get("x-goog-user-project"):
+            raise Refusal(400, "required", "Bucket is a requester pays bucket but no user project provided.")
+        if kind == "/upload":
+            return self.insert(bucket)
+        if name:
+            return self.get(bucket, name)
+        return self.list(bucket)
+
+    # ---- who ----
+
+    def token(self):
+        form = dict(urllib.parse.parse_qsl(self.body.decode()))
+
+        def refuse(why):
+            self.answer_json({"error": "invalid_grant", "error_description": why}, 400)
+        if form.get("grant_type") == "refresh_token":
+            good = form.get("refresh_token") == REFRESH and form.get("client_secret") == CLIENT_SECRET
+            return self.answer_json(self.double.issue()) if good else refuse("Token has been expired or revoked.")
+        head, claims, signature = form["assertion"].split(".")
+        try:
+            self.double.key.public_key().verify(unb64url(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(),
+                                                hashes.SHA256())
+        except InvalidSignature:
+            return refuse("Invalid JWT Signature.")
+        audiences = (self.double.url + "/token", "https://oauth2.googleapis.com/token")  # the client's own is the latter
+        head, claims, now = json.loads(unb64url(head)), json.loads(unb64url(claims)), time.time()
+        if head["alg"] != "RS256" or claims["iss"] != EMAIL or claims["aud"] not in audiences or \
+                not claims["iat"] - 300 <= now < claims["exp"] or claims["exp"] - claims["iat"] > 3600 or \
+                "devstorage" not in claims["scope"]:
+            return refuse("Invalid JWT.")
+        return self.answer_json(self.double.issue())
+
+    def authorize(self, bucket, writes):
+        scheme, _, token = (self.headers.get("Authorization") or "").partition(" ")
+        if not scheme:
+            if bucket in self.double.public and not writes:
+                return
+            raise Refusal(401, "required", "Anonymous caller does not have storage.objects.list access.")
+        if scheme != "Bearer" or self.double.tokens.get(token, 0) <= time.time():
+            raise Refusal(401, "authError", "Invalid Credentials")
+
+    # ---- objects ----
+
+    def resource(self, bucket, name, o):
+        known = {"kind": "storage#object", "name": name, "bucket": bucket, "generation": o["generation"],
+                 "metageneration": "1", "size": str(len(o["data"])), "md5Hash": o["md5"], "crc32c": o["crc32c"],
+                 "metadata": o["metadata"] or None, "contentEncoding": o["encoding"], "etag": "CJ" + o["generation"]}
+        return {k: v for k, v in known.items() if v is not None}
+
+    def list(self, bucket):
+        d, prefix, start = self.double, self.query.get("prefix", ""), self.query.get("pageToken", "")
+        with d.lock:
+            names = sorted(n for b, n in d.objects if b == bucket and n.startswith(prefix) and n >= start)
+            limit = min(int(self.query.get("maxResults", 1000)), d.page)
+            out = {"kind": "storage#objects"}
+            if names:
+                out["items"] = [self.resource(bucket, n, d.objects[bucket, n]) for n in names[:limit]]
+            if len(names) > limit:
+                out["nextPageToken"] = names[limit]
+        if d.after_list:
+            d.after_list()
+        self.answer_json(out)
+
+    def find(self, bucket, name):
+        d, wanted = self.double, self.query.get("generation")
+        with d.lock:
+            o = d.objects.get((bucket, name))
+            if wanted and (o is None or o["generation"] != wanted):
+                o = d.old.get((bucket, name, wanted))
+        if o is None:
+            raise Refusal(404, "notFound", f"No such object: {bucket}/{name}")
+        if self.query.get("ifGenerationMatch", o["generation"]) != o["generation"]:
+            raise Refusal(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+        return o
+
+    def get(self, bucket, name):
+        o = self.find(bucket, name)
+        if self.query.get("alt") != "media":
+            return self.answer_json(self.resource(bucket, name, o))
+        data, status = o["data"], 200
+        headers = {"Content-Type": "application/octet-stream", "x-goog-generation": o["generation"],
+                   "x-goog-hash": f"crc32c={o['crc32c']},md5={o['md5']}", "ETag": "CJ" + o["generation"],
+                   "x-goog-stored-content-length": str(len(data))}
+        if o["encoding"] == "gzip" and "gzip" not in (self.headers.get("Accept-Encoding") or ""):
+            return self.answer(200, gzip.decompress(data), {**headers, "Warning": "214 UploadServer gunzipped"})
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if wanted:
+            first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+            if first >= len(data):
+                raise Refusal(416, "requestedRangeNotSatisfiable", "Request range not satisfiable")
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            self.double.ranges.append((first, last))
+            data, status = data[first:last + 1], 206
+        time.sleep(self.double.slowness)
+        self.answer(status, data, headers)
+
+    # ---- uploads ----
+
+    def commit(self, bucket, resource, data):
+        for member, digest in (("md5Hash", hashlib.md5(data).digest()),
+                               ("crc32c", google_crc32c.Checksum(data).digest())):
+            if resource.get(member) not in (None, b64(digest)):
+                raise Refusal(400, "invalid", f"Provided {member} does not match")
+        o = self.double.put(resource["name"], data, bucket, metadata=resource.get("metadata") or {})
+        self.answer_json(self.resource(bucket, resource["name"], o))
+
+    def insert(self, bucket):
+        if self.query["uploadType"] == "multipart":
+            head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+            first, second = email.parser.BytesParser().parsebytes(head + self.body).get_payload()
+            boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"])[1].encode()
+            data = self.body.split(b"--" + boundary)[2].partition(b"\r\n\r\n")[2][:-2]
+            resource = json.loads(first.get_payload(decode=True))
+            assert second
+            return self.commit(bucket, {"name": self.query.get("name"), **resource}, data)
+        resource = json.loads(self.body or b"{}")
+        with self.double.lock:
+            session = f"upload-{len(self.double.uploads)}"
+            self.double.uploads[session] = [bucket, {"name": self.query.get("name"), **resource}, b""]
+        self.answer(200, headers={"Location": f"{self.double.url}/session/{session}"})
+
+    def session(self, session):
+        bucket, resource, data = self.double.uploads.get(session) or (None, None, None)
+        if bucket is None:
+            raise Refusal(410, "gone", "The upload is gone")
+        if self.command == "DELETE":
+            del self.double.uploads[session]
+            return self.answer(499)
+        said = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", self.headers.get("Content-Range") or "bytes */*")
+        if said[1]:
+            if int(said[1]) > len(data) or int(said[2]) - int(said[1]) + 1 != len(self.body):
+                raise Refusal(400, "invalid", "Invalid range")
+            keep, self.double.keep = self.double.keep, None  # a service may keep less than it was sent
+            data += self.body[len(data) - int(said[1]):][:keep]
+            total = said[3]
+        else:
+            data, total = self.body, str(len(self.body))
+        self.double.uploads[session][2] = data
+        if total != "*" and int(total) == len(data):
+            del self.double.uploads[session]
+            return self.commit(bucket, resource, data)
+        return self.answer(308, headers={"Range": f"bytes=0-{len(data) - 1}"} if data else {})

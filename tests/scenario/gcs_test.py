@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""The `gcs` plugin against a double of Google Cloud Storage that checks tokens and signatures, which Google's own client
+is satisfied with first: where credentials come from, pages, generations, uploads, refusals."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+
+import peers
+from scenario import DEADLINE, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
+
+if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
+    python = peers.python("google/cloud/storage", "cryptography")
+    os.execv(python, [python, "-B", *sys.argv])
+
+from cloudstorage import CLIENT_SECRET, REFRESH, Server, account, new_key, user  # noqa: E402
+from google.auth.credentials import AnonymousCredentials  # noqa: E402
+from google.auth.exceptions import InvalidOperation, RefreshError  # noqa: E402
+from google.cloud import storage  # noqa: E402: the client
+from google.oauth2 import service_account  # noqa: E402
+
+MIB = 1 << 20
+MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?#1.bin": os.urandom(1000), "empty": b"",
+         "model.safetensors": os.urandom(9 * MIB + 5)}
+URI = "gs://models/llama/8b"
+
+
+def sums(contents):
+    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
+
+
+class Setting:
+    """A double, a service account whose key is in a file, a plugins.conf that leads to both."""
+
+    def __init__(self, folder, **settings):
+        os.makedirs(folder)
+        self.folder, self.count, self.server = folder, 0, Server(**settings)
+        self.account = account(self.server.key, self.server.url + "/token")
+        self.file = self.write("key.json", self.account)
+        self.conf = self.plugins("plugins.conf")
+
+    def write(self, name, document):
+        with open(f"{self.folder}/{name}", "w") as out:
+            json.dump(document, out)
+        return out.name
+
+    def plugins(self, name, **more):
+        settings = {"endpoint": self.server.url, "credentials_file": self.file, "metadata": False, **more}
+        return plugins_conf(f"{self.folder}/{name}", "storage-gcs", gcs={k: v for k, v in settings.items() if v is not None})
+
+    def bare(self, **more):
+        return self.plugins("bare.conf", credentials_file=None, **more)
+
+    def command(self, verb, *args, conf=None, **environment):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_"))}
+        return {"args": [OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
+                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+                "env": {**clean, "HOME": "/nonexistent", **environment}}
+
+    def ome(self, *args, **more):
+        done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))
+        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, "/session/"):
+            assert secret not in done.stdout + done.stderr, f"{secret} was printed"
+        return done.returncode, done.stderr
+
+    def pull(self, uri=URI, conf=None, contents=None, **environment):
+        self.count += 1
+        target = f"{self.folder}/pulled-{self.count}"
+        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
+        assert code == 0, errors
+        check_files(target, sums(MODEL if contents is None else contents))
+
+    def refused(self, *words, uri=URI, conf=None, **environment):
+        self.count += 1
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **environment)
+        assert code == 1 and all(w in errors for w in words), errors
+
+
+def client(s, key=None):
+    info = account(key or s.server.key, s.server.url + "/token")
+    return storage.Client(project="project", client_options={"api_endpoint": s.server.url},
+                          credentials=service_account.Credentials.from_service_account_info(info))
+
+
+def satisfies_the_client(s):
+    """What Google's own client wants of the service; it also makes the model that we pull."""
+    bucket = client(s).bucket("models")
+    for path, data in MODEL.items():
+        bucket.blob("llama/8b/" + path).upload_from_string(data)
+    big = bucket.blob("client/big.bin", chunk_size=MIB)
+    big.upload_from_string(MODEL["model.safetensors"])  # in chunks
+    assert big.download_as_bytes() == MODEL["model.safetensors"]
+    blob = bucket.get_blob("llama/8b/a b/é+&?#1.bin")
+    assert blob.download_as_bytes(start=10, end=19) == MODEL["a b/é+&?#1.bin"][10:20]
+    s.server.page = 2
+    assert len(list(client(s).list_blobs("models", prefix="llama/8b/"))) == len(MODEL)
+    s.server.page = 1000
+    assert bucket.get_blob("absent") is None
+    try:
+        client(s, new_key()).bucket("models").get_blob("llama/8b/empty")
+        raise AssertionError("another's key was taken")
+    except RefreshError:
+        pass
+    anonymous = storage.Client(project="project", client_options={"api_endpoint": s.server.url},
+                               credentials=AnonymousCredentials())
+    try:
+        anonymous.bucket("models").get_blob("llama/8b/empty")
+        raise AssertionError("nobody was let in")
+    except InvalidOperation:  # after 401 it wants a new token
+        pass
+    s.server.put("llama/8b/", b"")  # a marker of a folder, as consoles make them
+    s.server.put("llama/8b-instruct/x", b"of another model")
+
+
+def addresses(s):
+    s.pull()
+    s.pull(URI + "/")
+    s.pull(URI + "/config.json", contents={"config.json": MODEL["config.json"]})
+    s.server.page = 1
+    s.pull()
+    s.server.page = 1000
+    for wrong in ("gs://", "gs://x", "gs://UPPER/x", "gs:///x", "gs://ab-/x"):
+        s.refused("gs://BUCKET/OBJECT", uri=wrong)
+    s.refused("The specified bucket does not exist", "check the names", uri="gs://absent/llama")
+    s.refused("No such object", uri="gs://models/llama/9b")
+    s.refused("there are no objects", uri="gs://models/llama/9b/")
+    s.server.versioned.add("models")
+    old = s.server.put("v/x", b"old")["generation"]
+    s.server.put("v/x", b"new")
+    s.pull("gs://models/v/x", contents={"x": b"new"})
+    s.pull("gs://models/v/x#" + old, contents={"x": b"old"})
+    s.refused("a generation is one of an object", uri=f"gs://models/v/#{old}")
+
+
+def changes(s):
+    """What is replaced after the list: the pinned generation is brought where it is kept, and refused where it is not."""
+    def replace():
+        s.server.after_list = None
+        s.server.put("changing/x", b"second")
+
+    s.server.put("changing/x", b"first")
+    s.server.after_list = replace
+    s.pull("gs://models/changing", contents={"x": b"first"})
+    s.server.versioned.clear()
+    s.server.old.clear()
+    s.server.after_list = replace
+    s.refused("x", "404", uri="gs://models/changing")
+    s.server.put("cut/x", b"x" * 1000, md5=None)["data"] = b"x" * 999 + b"y"  # CRC-32C alone says so
+    s.refused("x", uri="gs://models/cut")
+    import gzip
+    s.server.put("zip/x.json", gzip.compress(b"text" * 100), encoding="gzip")
+    s.pull("gs://models/zip", contents={"x.json": b"text" * 100})
+
+
+def credentials(s):
+    """Each place they can come from, alone."""
+    bare = s.bare()
+    s.refused("401", "no credentials were found", conf=bare)
+    s.pull(conf=bare, GOOGLE_APPLICATION_CREDENTIALS=s.file)
+    s.refused("/absent", "cannot be read", conf=bare, GOOGLE_APPLICATION_CREDENTIALS="/absent")
+    s.pull(conf=s.bare(credentials=json.dumps(s.account)))
+    person = s.write("application_default_credentials.json", user(token_uri=s.server.url + "/token"))
+    s.pull(conf=bare, CLOUDSDK_CONFIG=os.path.dirname(person))
+    s.refused("expired or revoked", conf=s.plugins("revoked.conf", token_endpoint=s.server.url + "/token",
+              credentials_file=s.write("revoked.json", user(refresh_token="another"))))
+    s.server.requests.clear()
+    s.pull(conf=s.bare(metadata=True), GCE_METADATA_HOST=s.server.host)
+    assert sum("computeMetadata" in path for _, path in s.server.requests) == 1, "the token was not kept"
+    s.refused("401", "no credentials were found", conf=s.bare(metadata=True), GCE_METADATA_HOST="127.0.0.1:1")
+    s.server.public.add("models")
+    s.pull(conf=s.bare(endpoint=None, metadata=True), STORAGE_EMULATOR_HOST=s.server.host)
+    s.pull(conf=s.plugins("anonymous.conf", anonymous=True))
+    s.server.public.clear()
+
+
+def refusals(s):
+    other = s.write("other.json", account(new_key(), s.server.url + "/token"))
+    s.refused("invalid_grant", "Invalid JWT Signature", "clock", conf=s.plugins("other.conf", credentials_file=other))
+    outside = s.write("external.json", {"type": "external_account", "credential_source": {"executable": {}}})
+    s.refused("external_account", "not supported", conf=s.plugins("external.conf", credentials_file=outside))
+    torn = s.write("torn.json", {**s.account, "private_key": "-----BEGIN PRIVATE KEY-----\nx"})
+    s.refused("no RSA key", conf=s.plugins("torn.conf", credentials_file=torn))
+    s.server.paid_by_caller.add("models")
+    s.refused("requester pays", "set user_project")
+    s.pull(conf=s.plugins("payer.conf", user_project="project"))
+    s.server.paid_by_caller.clear()
+    s.server.faults = [503]
+    s.refused("503", "in trouble")
+
+
+def renews(s):
+    """Tokens that end while the model is being brought are renewed."""
+    s.server.tokens.clear()
+    s.server.slowness, s.server.token_life = 0.2, 2
+    files = {f"part-{i:02}": os.urandom(2000) for i in range(16)}
+    for path, data in files.items():
+        s.server.put("slow/" + path, data)
+    code, errors = s.ome("pull", "gs://models/slow", s.folder + "/slow", "--connections", "1")
+    assert code == 0, errors
+    check_files(s.folder + "/slow", sums(files))
+    assert len(s.server.tokens) >= 2, "no token was renewed"
+    s.server.slowness, s.server.token_life = 0, 3600
+
+
+def resumes(s):
+    """Killed in the middle, what is there is not fetched again but for the range under way."""
+    data = os.urandom(64 * MIB)
+    s.server.put("large/x", data)
+    s.server.slowness = 0.2
+    s.server.ranges.clear()
+    command = ["pull", "gs://models/large", s.folder + "/resumed", "--connections", "1"]
+    process = end_with_us(subprocess.Popen(**s.command(*command)))
+    wait_for("ranges", lambda: len(s.server.ranges) >= 4)
+    process.kill()
+    process.communicate()
+    s.server.slowness = 0
+    code, errors = s.ome(*command)
+    assert code == 0, errors
+    check_files(s.folder + "/resumed", sums({"x": data}))
+    firsts = [first for first, _ in s.server.ranges]
+    assert len(firsts) - len(set(firsts)) <= 1, f"ranges that were there were fetched again: {s.server.ranges}"
+
+
+def pushes(s):
+    model = s.folder + "/model"
+    contents = {**MODEL, "big.safetensors": os.urandom(70 * MIB)}
+    write_files(model, contents)
+    s.server.keep = 300 * 1024  # of what comes first
+    code, errors = s.ome("push", model, "gs://models/pushed/m")
+    assert code == 0, errors
+    bucket = client(s).bucket("models")
+    for path, data in contents.items():
+        assert bucket.blob("pushed/m/" + path).download_as_bytes() == data, "the client reads something else in " + path
+    s.pull("gs://models/pushed/m", contents=contents)
+    s.server.requests.clear()
+    code, errors = s.ome("push", model, "gs://models/pushed/m")
+    assert code == 0 and not any(method == "PUT" for method, _ in s.server.requests), "what is there was sent again"
+    code, errors = s.ome("push", model, "gs://absent/m")
+    assert code == 1 and "bucket does not exist" in errors, errors
+    assert not s.server.uploads, "an upload was left"
+
+
+def suite(s):
+    for i in range(1100):
+        s.server.put(f"many/dir-{i % 7}/file-{i:04}", b"x" * (i % 50))
+    digests = {name[len("many/"):]: hashlib.sha256(o["data"]).hexdigest()
+               for (_, name), o in s.server.objects.items() if name.startswith("many/")}
+    storage_suite("storage-gcs", "gs://models/many", conf=s.conf, expect=digests, upload="gs://models/written",
+                  wrong=["token=ya29.another-token"])
+    # A model's own key is not taken anywhere else than to Google.
+    elsewhere = Server()
+    theirs = json.dumps({**s.account, "token_uri": elsewhere.url + "/token"})
+    storage_suite("storage-gcs", URI, conf=s.conf, expect=sums(MODEL), wrong=["credentials=" + theirs],
+                  skips=["upload", "stopped-upload"])
+    assert not elsewhere.requests, elsewhere.requests
+    elsewhere.stop()
+
+
+def main():
+    with scratch() as folder:
+        s = Setting(folder + "/double")
+        for part in (satisfies_the_client, addresses, changes, credentials, refusals, renews, resumes, pushes, suite):
+            began = time.monotonic()
+            part(s)
+            print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+        s.server.stop()
+    print("gcs: read, written, refused as it should be")
+
+
+main()

@@ -24,6 +24,7 @@ struct model_source {
 
 /* Text is "" and numbers are 0 where a thing is not known. */
 struct model_facts {
+  char family[32];        /* row of the families' table: "llama"; "unknown" where config.json is of none */
   char type[64];          /* config.json model_type: "llama" */
   char architecture[128]; /* "LlamaForCausalLM" */
   char format[32];        /* "safetensors", "gguf" */
@@ -31,15 +32,28 @@ struct model_facts {
   char framework[32]; /* "transformers" */
   char framework_version[32];
   char quantization[64];        /* as the files name it: "fp8", "Q4_K_M" */
-  char dtype[32];               /* "bfloat16" */
+  char dtype[32];               /* "bfloat16": what weights are that are not quantized, and what is computed in */
   const char *parameter_source; /* safetensors, gguf, config, unknown */
-  bool vision, embedding;
-  bool tied; /* the output matrix is the embedding's */
-  uint64_t parameters, active_parameters;
-  uint64_t context_length; /* tokens */
-  uint64_t weight_bytes;
+  bool vision, audio, embedding, rerank;
+  bool tied;      /* the output matrix is the embedding's */
+  bool estimated; /* parameters worked out by a rule of thumb, not from the architecture */
+
+  uint64_t parameters, active_parameters; /* active: those that one token uses, of a mixture of experts */
+  uint64_t context_length;                /* tokens, RoPE scaling applied */
+  uint64_t native_context;                /* tokens before RoPE scaling, where it differs */
+  uint64_t weight_bytes;                  /* from the files; without them what parameters and weight_bits make */
+  double weight_bits;                     /* bits a parameter takes, scales included: 16, 8, 4.25 */
+
+  /* the decoder, or the encoder where there is just that */
   uint64_t hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;
-  const char *capabilities[4];
+  uint64_t experts, experts_per_token, shared_experts, expert_intermediate;
+  uint64_t q_latent, kv_latent;                        /* MLA: ranks of the compressed queries, keys and values */
+  uint64_t rope_head_size, nope_head_size, value_size; /* MLA: parts of a head */
+  uint64_t sliding_window, sliding_layers;             /* tokens; layers that keep no more than so many */
+  uint64_t uncached_layers;                            /* layers without keys and values: linear, state space, cross */
+  uint64_t state_bytes;                                /* what those keep for a sequence, whatever its length */
+
+  const char *capabilities[8];
   size_t ncapabilities;
   VEC(char *) warnings;
 };
@@ -60,7 +74,9 @@ struct json_object *model_facts_configuration(const struct model_facts *f);
 
 /* "7.24B", as OME writes parameter counts. */
 void model_size_text(uint64_t parameters, char out[32]);
-/* Bytes of the KV cache for one token, at 16 bits a number. */
+/* Bytes of the KV cache for one token while no window is full, at 16 bits a number; 0: not known. */
 uint64_t model_kv_bytes(const struct model_facts *f);
+/* What a sequence of TOKENS keeps: full and windowed layers and fixed states; BITS of one cached number (16, 8). */
+uint64_t model_sequence_bytes(const struct model_facts *f, uint64_t tokens, unsigned bits);
 
 #endif

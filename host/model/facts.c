@@ -1,4 +1,5 @@
 #include "model/internal.h"
+#include "model/tensors.h"
 
 #include "base/str.h"
 
@@ -44,7 +45,7 @@ static const struct model_file *find_config(const struct model_source *src) {
 }
 
 static int32_t read_config(const struct model_source *src, const struct model_file *config, struct model_facts *f,
-                           struct ome_err *err) {
+                           unsigned *bits, struct ome_err *err) {
   _cleanup_json_ struct json_object *doc = NULL;
   _cleanup_json_ struct json_object *sentence = NULL;
   size_t folder = strlen(config->path) - strlen("config.json");
@@ -55,6 +56,7 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
     rc = config_read(doc, f, err);
   if (rc != OME_OK)
     return rc;
+  *bits = tensors_bits(doc);
   (void)snprintf(path, sizeof(path), "%.*sconfig_sentence_transformers.json", (int)folder, config->path);
   if (source_json(src, path, MAX_CONFIG, &sentence, err) == OME_OK && sentence)
     f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
@@ -62,13 +64,13 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
   return OME_OK;
 }
 
-static int32_t read_weights(const struct model_source *src, const struct model_file *config, struct model_facts *f,
-                            struct ome_err *err) {
+static int32_t read_weights(const struct model_source *src, const struct model_file *config, unsigned bits,
+                            struct model_facts *f, struct ome_err *err) {
   char folder[1024] = "";
 
   if (config)
     (void)snprintf(folder, sizeof(folder), "%.*s", (int)(strlen(config->path) - strlen("config.json")), config->path);
-  int32_t rc = safetensors_read(src, folder, f, err);
+  int32_t rc = safetensors_read(src, folder, bits, f, err);
   if (rc != OME_OK || f->format[0] != '\0')
     return rc;
   struct model_facts from_gguf = {.parameter_source = "unknown"};
@@ -85,10 +87,11 @@ static int32_t read_weights(const struct model_source *src, const struct model_f
 int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err) {
   struct model_facts f = {.parameter_source = "unknown"};
   const struct model_file *config = find_config(src);
-  int32_t rc = config ? read_config(src, config, &f, err) : OME_OK;
+  unsigned bits = 0;
+  int32_t rc = config ? read_config(src, config, &f, &bits, err) : OME_OK;
 
   if (rc == OME_OK)
-    rc = read_weights(src, config, &f, err);
+    rc = read_weights(src, config, bits, &f, err);
   if (rc == OME_OK && !config && f.format[0] == '\0')
     rc = fail(err, OME_E_NOT_FOUND, "model: no config.json, safetensors or GGUF file says what it is");
   if (rc != OME_OK) {

@@ -14,11 +14,20 @@ struct model_file {
   uint64_t size;
 };
 
+/* The first LEN bytes of a file. */
+struct model_range {
+  const char *path;
+  size_t len;
+};
+
 struct model_source {
   const struct model_file *files;
   size_t nfiles;
   /* Exactly LEN bytes at OFFSET of file PATH into OUT; a shorter file is an error. */
   int32_t (*read)(void *arg, const char *path, uint64_t offset, void *out, size_t len, struct ome_err *err);
+  /* May be NULL.  Says that these will be read next, so that they can be fetched together; what cannot be had is no
+   * error until it is read. */
+  int32_t (*prepare)(void *arg, const struct model_range *ranges, size_t n, struct ome_err *err);
   void *arg;
 };
 

@@ -22,6 +22,8 @@ int32_t reader_u32(struct reader *r, uint32_t *out, struct ome_err *err); /* lit
 int32_t reader_u64(struct reader *r, uint64_t *out, struct ome_err *err);
 
 const struct model_file *source_find(const struct model_source *src, const char *path); /* NULL: not there */
+/* src->prepare() where it has one. */
+int32_t source_prepare(const struct model_source *src, const struct model_range *ranges, size_t n, struct ome_err *err);
 /* A small JSON file; *OUT NULL and OME_OK where there is none. */
 int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
                     struct ome_err *err);
@@ -33,7 +35,8 @@ void facts_capabilities(struct model_facts *f);
 
 /* Each fills what its files say.  FOLDER is "" or ends with '/'. */
 int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err);
-int32_t safetensors_read(const struct model_source *src, const char *folder, struct model_facts *f,
+/* BITS is tensors_bits(). */
+int32_t safetensors_read(const struct model_source *src, const char *folder, unsigned bits, struct model_facts *f,
                          struct ome_err *err);
 int32_t gguf_read(const struct model_source *src, struct model_facts *f, struct ome_err *err);
 /* The parameters that a decoder of the shape in F has; 0: the shape is not known. */

@@ -14,6 +14,11 @@ const struct model_file *source_find(const struct model_source *src, const char 
   return NULL;
 }
 
+int32_t source_prepare(const struct model_source *src, const struct model_range *ranges, size_t n,
+                       struct ome_err *err) {
+  return src->prepare ? src->prepare(src->arg, ranges, n, err) : OME_OK;
+}
+
 int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
                     struct ome_err *err) {
   const struct model_file *f = source_find(src, path);

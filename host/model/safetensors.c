@@ -1,31 +1,32 @@
 /* Safetensors: eight bytes of length, a JSON object of tensors, the data (github.com/huggingface/safetensors). */
 #include "model/internal.h"
+#include "model/tensors.h"
 
 #include "base/str.h"
-#include "base/strmap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_HEADER ((uint64_t)100 << 20)
+#define MAX_HEADER ((uint64_t)32 << 20)
 #define MAX_INDEX ((size_t)64 << 20)
 #define MAX_SHARDS 4096u
+#define HEAD_GUESS ((size_t)256 << 10) /* read first of a file that no index describes */
+#define ENTRY_GUESS 160u               /* bytes that a header has for a tensor, beside its name */
 
-struct count {
-  uint64_t parameters, bytes;
-  struct strmap *types; /* dtype -> its parameters, as a boxed number */
+/* Where the data of one tensor lies, in bytes from the end of the header. */
+struct span {
+  uint64_t from, to;
+  const char *name;
 };
 
-static const struct {
-  const char *name, *dtype;
-} dtypes[] = {
-    {"F64", "float64"},         {"F32", "float32"}, {"F16", "float16"},
-    {"BF16", "bfloat16"},       {"I64", "int64"},   {"I32", "int32"},
-    {"I16", "int16"},           {"I8", "int8"},     {"U8", "uint8"},
-    {"BOOL", "bool"},           {"U16", "uint16"},  {"F8_E4M3", "float8_e4m3fn"},
-    {"F8_E5M2", "float8_e5m2"},
+struct spans {
+  VEC(struct span) list;
 };
+
+static void spans_fini(struct spans *s) {
+  VEC_FREE(&s->list);
+}
 
 static bool product_of(struct json_object *shape, uint64_t *out) {
   uint64_t n = 1;
@@ -40,152 +41,260 @@ static bool product_of(struct json_object *shape, uint64_t *out) {
   return true;
 }
 
-static bool count_type(struct count *c, const char *type, uint64_t n) {
-  uint64_t *sum = strmap_get(c->types, type);
+/* ---- one header -------------------------------------------------------------------------------------------------- */
 
-  if (!sum) {
-    sum = calloc(1, sizeof(*sum));
-    if (!sum || !strmap_put(c->types, type, sum)) {
-      free(sum);
-      return false;
-    }
-  }
-  *sum += n;
-  return true;
-}
-
-static int32_t count_tensor(struct count *c, const char *path, const char *name, struct json_object *tensor,
-                            uint64_t data_len, struct ome_err *err) {
+static int32_t read_tensor(const char *path, const char *name, struct json_object *tensor, uint64_t data_len,
+                           struct tensors *t, struct spans *spans, struct ome_err *err) {
   struct json_object *shape = json_get(tensor, "shape"), *offsets = json_get(tensor, "data_offsets");
   struct json_object *from = json_index(offsets, 0), *to = json_index(offsets, 1);
-  uint64_t n = 0;
+  const char *type = json_str(tensor, "dtype", "");
+  struct tensor one = {.name = name, .type = tensor_type_of(type)};
+  unsigned bits = tensor_type_bits(one.type);
 
-  if (!json_is(shape, json_type_array) || json_len(shape) > 16 || !product_of(shape, &n) || json_len(offsets) != 2 ||
-      !json_is(from, json_type_int) || !json_is(to, json_type_int))
-    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s cannot be read", path, name);
+  if (!*type || !json_is(shape, json_type_array) || json_len(shape) > 16 || !product_of(shape, &one.elements) ||
+      json_len(offsets) != 2 || !json_is(from, json_type_int) || !json_is(to, json_type_int))
+    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s has no dtype, shape and data_offsets that make sense",
+                path, name);
   int64_t first = json_object_get_int64(from), last = json_object_get_int64(to);
   if (first < 0 || last < first || (uint64_t)last > data_len)
-    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s lies outside of the file", path, name);
-  c->bytes += (uint64_t)(last - first);
-  if (json_len(shape) == 0)
-    return OME_OK; /* a scalar is no weight */
-  if (__builtin_add_overflow(c->parameters, n, &c->parameters))
-    return fail(err, OME_E_CORRUPT, "model: %s: more parameters than can be counted", path);
-  return count_type(c, json_str(tensor, "dtype", ""), n) ? OME_OK : fail_memory(err);
+    return fail(err, OME_E_CORRUPT,
+                "model: %s: tensor %.100s lies at %" PRId64 " to %" PRId64 " of %" PRIu64 " bytes of data", path, name,
+                first, last, data_len);
+  one.bytes = (uint64_t)(last - first);
+  if (bits && (one.elements > UINT64_MAX / bits || (one.elements * bits + 7) / 8 != one.bytes))
+    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s of %" PRIu64 " %s has %" PRIu64 " bytes", path, name,
+                one.elements, type, one.bytes);
+  const struct span span = {(uint64_t)first, (uint64_t)last, name};
+  if (one.bytes && !VEC_PUSH(&spans->list, span))
+    return fail_memory(err);
+  if (!bits && t->others++ == 0)
+    (void)snprintf(t->other_name, sizeof(t->other_name), "%.63s", type);
+  return tensors_add(t, &one, err);
 }
 
-static int32_t count_file(const struct model_source *src, const char *path, struct count *c, struct ome_err *err) {
-  _cleanup_(reader_close) struct reader r = {0};
-  _cleanup_json_ struct json_object *header = NULL;
-  _cleanup_free_ char *text = NULL;
-  uint64_t len = 0;
-  int32_t rc = reader_open(src, path, &r, err);
+static int by_place(const void *a, const void *b) {
+  const struct span *x = a, *y = b;
 
-  if (rc == OME_OK)
-    rc = reader_u64(&r, &len, err);
-  if (rc != OME_OK)
-    return rc;
-  if (len > MAX_HEADER || len > r.size - r.at)
-    return fail(err, OME_E_CORRUPT, "model: %s: its header of %" PRIu64 " bytes does not fit", path, len);
-  text = malloc((size_t)len + 1);
-  if (!text)
-    return fail_memory(err);
-  rc = reader_get(&r, text, (size_t)len, err);
-  if (rc != OME_OK)
-    return rc;
-  if (json_parse(text, (size_t)len, MAX_HEADER, &header, err) != OME_OK || !json_is(header, json_type_object))
-    return fail(err, OME_E_CORRUPT, "model: %s: its header is no JSON object", path);
-  json_object_object_foreach (header, name, tensor) {
-    if (streq(name, "__metadata__"))
-      continue;
-    rc = count_tensor(c, path, name, tensor, r.size - r.at, err);
-    if (rc != OME_OK)
-      return rc;
+  return x->from < y->from ? -1 : x->from > y->from;
+}
+
+static int32_t check_overlaps(const char *path, struct spans *spans, struct ome_err *err) {
+  if (spans->list.len)
+    qsort(spans->list.items, spans->list.len, sizeof(*spans->list.items), by_place);
+  for (size_t i = 1; i < spans->list.len; i++) {
+    const struct span *a = &spans->list.items[i - 1], *b = &spans->list.items[i];
+    if (b->from < a->to)
+      return fail(err, OME_E_CORRUPT, "model: %s: tensors %.80s and %.80s overlap at byte %" PRIu64 " of the data",
+                  path, a->name, b->name, b->from);
   }
   return OME_OK;
 }
 
-static int32_t count_index(const struct model_source *src, const char *folder, struct json_object *index,
-                           struct count *c, struct ome_err *err) {
-  _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
+/* JSON objects keep the last of equal keys: how many keys the text has, outside of what is nested in tensors. */
+static size_t count_keys(const char *text, size_t len, int depth_max) {
+  size_t keys = 0;
+  int depth = 0;
+  bool in_string = false;
+
+  for (size_t i = 0; i < len; i++) {
+    char c = text[i];
+    if (in_string && c == '\\')
+      i++;
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string && (c == '{' || c == '['))
+      depth++;
+    else if (!in_string && (c == '}' || c == ']'))
+      depth--;
+    else if (!in_string && c == ':' && depth <= depth_max)
+      keys++;
+  }
+  return keys;
+}
+
+static int32_t check_keys(const char *path, const char *text, size_t len, struct json_object *header,
+                          struct ome_err *err) {
+  size_t keys = (size_t)json_object_object_length(header), below = 0;
+
+  if (count_keys(text, len, 1) != keys)
+    return fail(err, OME_E_CORRUPT, "model: %s: its header names a tensor twice", path);
+  json_object_object_foreach (header, name, value) {
+    (void)name;
+    below += json_is(value, json_type_object) ? (size_t)json_object_object_length(value) : 0;
+  }
+  if (count_keys(text, len, 2) != keys + below)
+    return fail(err, OME_E_CORRUPT, "model: %s: its header says a property of a tensor twice", path);
+  return OME_OK;
+}
+
+static int32_t read_header(const struct model_source *src, const char *path, char **text, size_t *len, uint64_t *data,
+                           struct ome_err *err) {
+  _cleanup_(reader_close) struct reader r = {0};
+  uint64_t n = 0;
+  int32_t rc = reader_open(src, path, &r, err);
+
+  if (rc == OME_OK)
+    rc = reader_u64(&r, &n, err);
+  if (rc != OME_OK)
+    return rc;
+  if (n > r.size - r.at)
+    return fail(err, OME_E_CORRUPT, "model: %s: its header of %" PRIu64 " bytes at byte 8 is longer than the file",
+                path, n);
+  if (n > MAX_HEADER)
+    return fail(err, OME_E_CORRUPT, "model: %s: its header of %" PRIu64 " bytes is longer than any model needs", path,
+                n);
+  *text = malloc((size_t)n + 1);
+  if (!*text)
+    return fail_memory(err);
+  rc = reader_get(&r, *text, (size_t)n, err);
+  *len = (size_t)n;
+  *data = r.size - r.at;
+  return rc;
+}
+
+static int32_t read_file(const struct model_source *src, const char *path, struct tensors *t, struct ome_err *err) {
+  _cleanup_(spans_fini) struct spans spans = {0};
+  _cleanup_json_ struct json_object *header = NULL;
+  _cleanup_free_ char *text = NULL;
+  uint64_t data = 0;
+  size_t len = 0;
+  int32_t rc = read_header(src, path, &text, &len, &data, err);
+
+  if (rc != OME_OK)
+    return rc;
+  if (json_parse(text, len, MAX_HEADER, &header, err) != OME_OK) {
+    err->code = OME_E_CORRUPT;
+    return fail_prefix(err, "model: %s: header at byte 8", path);
+  }
+  if (!json_is(header, json_type_object))
+    return fail(err, OME_E_CORRUPT, "model: %s: its header is no JSON object", path);
+  rc = check_keys(path, text, len, header, err);
+  if (rc != OME_OK)
+    return rc;
+  json_object_object_foreach (header, name, tensor) {
+    if (streq(name, "__metadata__"))
+      continue;
+    rc = read_tensor(path, name, tensor, data, t, &spans, err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return check_overlaps(path, &spans, err);
+}
+
+/* ---- all files --------------------------------------------------------------------------------------------------- */
+
+/* Files to read, and how much of each there is to a header as far as one can tell. */
+struct shards {
+  VEC(struct model_range) list;
+  struct strmap *seen; /* path -> its index + 1 */
+  struct arena paths;
+};
+
+static void shards_fini(struct shards *s) {
+  VEC_FREE(&s->list);
+  strmap_free(s->seen);
+  s->seen = NULL;
+  arena_fini(&s->paths);
+}
+
+static int32_t add_shard(struct shards *s, const char *path, size_t len, struct ome_err *err) {
+  uintptr_t at = (uintptr_t)strmap_get(s->seen, path);
+
+  if (at) {
+    s->list.items[at - 1].len += len;
+    return OME_OK;
+  }
+  struct model_range range = {.path = arena_copy(&s->paths, path, strlen(path)), .len = len};
+  if (!range.path || !VEC_PUSH(&s->list, range) ||
+      !strmap_put(s->seen, path, (void *)(uintptr_t)s->list.len)) /* NOLINT: an index, not an address */
+    return fail_memory(err);
+  return OME_OK;
+}
+
+static int32_t shards_of_index(const char *folder, struct json_object *index, struct shards *s, struct ome_err *err) {
   struct json_object *map = json_get(index, "weight_map");
 
-  if (!seen)
-    return fail_memory(err);
   if (!json_is(map, json_type_object) || json_object_object_length(map) == 0)
     return fail(err, OME_E_CORRUPT, "model: %smodel.safetensors.index.json: names no file", folder);
   json_object_object_foreach (map, tensor, file) {
     const char *name = json_is(file, json_type_string) ? json_object_get_string(file) : "";
-    (void)tensor;
-    if (strmap_has(seen, name))
-      continue;
-    if (*name == '\0' || strlen(name) > 512 || strmap_len(seen) == MAX_SHARDS)
-      return fail(err, OME_E_CORRUPT, "model: %smodel.safetensors.index.json: its files cannot be read", folder);
-    if (!strmap_put(seen, name, NULL))
-      return fail_memory(err);
-    char path[1024];
+    char path[1600];
+    if (*name == '\0' || strlen(name) > 512 || strchr(name, '/') || s->list.len == MAX_SHARDS)
+      return fail(err, OME_E_CORRUPT, "model: %smodel.safetensors.index.json: the file of tensor %.100s cannot be used",
+                  folder, tensor);
     (void)snprintf(path, sizeof(path), "%s%s", folder, name);
-    int32_t rc = count_file(src, path, c, err);
+    int32_t rc = add_shard(s, path, strlen(tensor) + ENTRY_GUESS, err);
     if (rc != OME_OK)
       return rc;
   }
+  for (size_t i = 0; i < s->list.len; i++)
+    s->list.items[i].len += 4096; /* metadata, and what the shard has beside */
   return OME_OK;
 }
 
-static int32_t count_folder(const struct model_source *src, const char *folder, struct count *c, bool *any,
-                            struct ome_err *err) {
+/* The same weights in the form of their makers, which are there beside the usual files at times. */
+static bool is_original(const char *name) {
+  return has_prefix(name, "consolidated") || has_prefix(name, "adapter_");
+}
+
+static int32_t shards_of_folder(const struct model_source *src, const char *folder, struct shards *s,
+                                struct ome_err *err) {
   size_t n = strlen(folder);
   int32_t rc = OME_OK;
 
-  for (size_t i = 0; rc == OME_OK && i < src->nfiles; i++) {
-    const char *path = src->files[i].path;
-    if (strncmp(path, folder, n) != 0 || strchr(path + n, '/') || !has_suffix(path, ".safetensors"))
-      continue;
-    *any = true;
-    rc = count_file(src, path, c, err);
-  }
+  for (int original = 0; rc == OME_OK && s->list.len == 0 && original < 2; original++)
+    for (size_t i = 0; rc == OME_OK && i < src->nfiles; i++) {
+      const char *path = src->files[i].path;
+      if (strncmp(path, folder, n) == 0 && !strchr(path + n, '/') && has_suffix(path, ".safetensors") &&
+          is_original(path + n) == (original == 1))
+        rc = s->list.len < MAX_SHARDS ? add_shard(s, path, HEAD_GUESS, err)
+                                      : fail(err, OME_E_CORRUPT, "model: more than %u safetensors files", MAX_SHARDS);
+    }
   return rc;
 }
 
-static void name_dtype(const struct count *c, struct model_facts *f) {
-  uint64_t most = 0;
-  const char *type = "";
+/* A tensor of the index that is in no file is a file that is not whole. */
+static void check_index(const struct tensors *t, struct json_object *index, struct model_facts *f) {
+  size_t missing = 0;
+  const char *first = "";
+  struct json_object *map = json_get(index, "weight_map");
 
-  for (struct strmap_iter it = strmap_first(c->types); it.key; strmap_next(&it)) {
-    const uint64_t *n = it.value;
-    if (*n > most) {
-      most = *n;
-      type = it.key;
-    }
+  json_object_object_foreach (map, tensor, file) {
+    (void)file;
+    if (strmap_has(t->by_name, tensor))
+      continue;
+    first = missing++ ? first : tensor;
   }
-  for (size_t i = 0; f->dtype[0] == '\0' && i < ARRAY_LEN(dtypes); i++)
-    if (streq(dtypes[i].name, type))
-      (void)snprintf(f->dtype, sizeof(f->dtype), "%s", dtypes[i].dtype);
+  if (missing)
+    facts_warn(f, "%zu tensors of the index are in no file, %.100s for one", missing, first);
 }
 
-int32_t safetensors_read(const struct model_source *src, const char *folder, struct model_facts *f,
+int32_t safetensors_read(const struct model_source *src, const char *folder, unsigned bits, struct model_facts *f,
                          struct ome_err *err) {
-  _cleanup_strmap_ struct strmap *types = strmap_new(free);
+  _cleanup_tensors_ struct tensors t = {0};
+  _cleanup_(shards_fini) struct shards s = {.seen = strmap_new(NULL)};
   _cleanup_json_ struct json_object *index = NULL;
-  struct count c = {.types = types};
-  char path[1024];
-  bool any = false;
+  char path[1100];
+  int32_t rc = s.seen ? tensors_init(&t, err) : fail_memory(err);
 
-  if (!types)
-    return fail_memory(err);
   (void)snprintf(path, sizeof(path), "%smodel.safetensors.index.json", folder);
-  int32_t rc = source_json(src, path, MAX_INDEX, &index, err);
-  if (rc == OME_OK && index)
-    rc = count_index(src, folder, index, &c, err);
-  else if (rc == OME_OK)
-    rc = count_folder(src, folder, &c, &any, err);
-  if (rc != OME_OK || (!index && !any))
+  if (rc == OME_OK)
+    rc = source_json(src, path, MAX_INDEX, &index, err);
+  if (rc == OME_OK)
+    rc = index ? shards_of_index(folder, index, &s, err) : shards_of_folder(src, folder, &s, err);
+  if (rc != OME_OK || s.list.len == 0)
     return rc;
-  f->parameters = c.parameters;
-  f->weight_bytes = c.bytes;
+  rc = source_prepare(src, s.list.items, s.list.len, err);
+  for (size_t i = 0; rc == OME_OK && i < s.list.len; i++)
+    rc = read_file(src, s.list.items[i].path, &t, err);
+  if (rc == OME_OK)
+    rc = tensors_count(&t, bits, f, err);
+  if (rc != OME_OK)
+    return rc;
+  if (index)
+    check_index(&t, index, f);
   f->parameter_source = "safetensors";
   (void)snprintf(f->format, sizeof(f->format), "safetensors");
   (void)snprintf(f->format_version, sizeof(f->format_version), "1.0.0");
-  name_dtype(&c, f);
   return OME_OK;
 }

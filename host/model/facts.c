@@ -104,7 +104,8 @@ int32_t model_facts_read(const struct model_source *src, struct model_facts *out
   }
   if (f.format[0] == '\0')
     facts_warn(&f, "there are no safetensors or GGUF weights");
-  f.active_parameters = f.parameters;
+  if (f.active_parameters == 0)
+    f.active_parameters = f.parameters;
   facts_capabilities(&f);
   *out = f;
   return OME_OK;

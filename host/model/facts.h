@@ -61,6 +61,11 @@ struct model_facts {
   uint64_t sliding_window, sliding_layers;             /* tokens; layers that keep no more than so many */
   uint64_t uncached_layers;                            /* layers without keys and values: linear, state space, cross */
   uint64_t state_bytes;                                /* what those keep for a sequence, whatever its length */
+  uint64_t kv_heads_sum;                               /* over all layers, where they differ; 0: kv_heads in each */
+
+  /* what lies beside the weights */
+  char license[64]; /* as README.md or the weights name it: "apache-2.0" */
+  bool tokenizer, chat_template, generation_config;
 
   const char *capabilities[8];
   size_t ncapabilities;

@@ -1,8 +1,10 @@
 /* GGUF version 2 and 3 (github.com/ggml-org/ggml/blob/master/docs/gguf.md): key-value pairs, then a table of tensors.
  */
+#include "model/gguf_names.h"
 #include "model/internal.h"
 
 #include "base/str.h"
+#include "base/strmap.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,30 +12,33 @@
 
 #define MAX_PAIRS ((uint64_t)65536)
 #define MAX_TENSORS ((uint64_t)1 << 20)
-#define MAX_ARRAY ((uint64_t)1 << 26)
+#define MAX_ARRAY ((uint64_t)1 << 24)
+#define MAX_DEPTH 4
 #define MAX_KEY 1024u
 #define MAX_TEXT ((uint64_t)1 << 26)
+#define MAX_ALIGN ((uint64_t)1 << 20)
+#define HEAD_GUESS ((size_t)1 << 20) /* read first: the vocabulary is in there */
 
 enum { T_U8, T_I8, T_U16, T_I16, T_U32, T_I32, T_F32, T_BOOL, T_STRING, T_ARRAY, T_U64, T_I64, T_F64, T_COUNT };
 static const uint8_t widths[T_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-/* general.file_type */
-static const char *const file_types[] = {
-    [0] = "F32",     [1] = "F16",     [2] = "Q4_0",     [3] = "Q4_1",    [7] = "Q8_0",     [8] = "Q5_0",
-    [9] = "Q5_1",    [10] = "Q2_K",   [11] = "Q3_K_S",  [12] = "Q3_K_M", [13] = "Q3_K_L",  [14] = "Q4_K_S",
-    [15] = "Q4_K_M", [16] = "Q5_K_S", [17] = "Q5_K_M",  [18] = "Q6_K",   [19] = "IQ2_XXS", [20] = "IQ2_XS",
-    [21] = "Q2_K_S", [22] = "IQ3_XS", [23] = "IQ3_XXS", [24] = "IQ1_S",  [25] = "IQ4_NL",  [26] = "IQ3_S",
-    [27] = "IQ3_M",  [28] = "IQ2_S",  [29] = "IQ2_M",   [30] = "IQ4_XS", [31] = "IQ1_M",   [32] = "BF16",
-    [36] = "TQ1_0",  [37] = "TQ2_0",  [38] = "MXFP4"};
+/* One value.  An array of integers has their sum, their largest and how many are not 0. */
+struct value {
+  uint32_t type;
+  uint64_t n; /* an integer; the length of an array; 0 for fractions */
+  uint64_t sum, most, nonzero;
+  char text[256];
+};
 
-/* general.architecture, and the names that Hugging Face has for the same. */
-static const struct {
-  const char *gguf, *type, *architecture;
-} families[] = {
-    {"llama", "llama", "LlamaForCausalLM"},           {"smollm3", "smollm3", "SmolLM3ForCausalLM"},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM"},           {"qwen3", "qwen3", "Qwen3ForCausalLM"},
-    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM"}, {"gemma2", "gemma2", "Gemma2ForCausalLM"},
-    {"gemma3", "gemma3", "Gemma3ForCausalLM"},        {"phi3", "phi3", "Phi3ForCausalLM"},
+/* What is gathered over the parts of a model. */
+struct gguf {
+  struct model_facts *f;
+  struct strmap *names; /* of tensors */
+  uint64_t by_type[64]; /* bytes of the weights of each type */
+  uint64_t experts;     /* parameters of routed experts */
+  uint64_t parts;       /* that the file says there are */
+  uint64_t align;
+  size_t others; /* tensors of types that are not known */
 };
 
 static int32_t get_text(struct reader *r, char *out, size_t size, struct ome_err *err) {
@@ -42,7 +47,7 @@ static int32_t get_text(struct reader *r, char *out, size_t size, struct ome_err
 
   out[0] = '\0';
   if (rc == OME_OK && len > MAX_TEXT)
-    rc = fail(err, OME_E_CORRUPT, "model: %s: a text of %" PRIu64 " bytes", r->path, len);
+    rc = fail(err, OME_E_CORRUPT, "model: %s: a text of %" PRIu64 " bytes at byte %" PRIu64, r->path, len, r->at);
   if (rc != OME_OK)
     return rc;
   if (len >= size)
@@ -52,46 +57,68 @@ static int32_t get_text(struct reader *r, char *out, size_t size, struct ome_err
   return rc;
 }
 
-static int32_t skip_text(struct reader *r, struct ome_err *err) {
-  char none[1];
-
-  return get_text(r, none, sizeof(none), err);
+static bool is_integer(uint32_t type) {
+  return type < T_COUNT && type != T_F32 && type != T_F64 && type != T_STRING && type != T_ARRAY;
 }
 
-static int32_t skip_array(struct reader *r, uint64_t *count, struct ome_err *err) {
-  uint32_t type = 0;
-  int32_t rc = reader_u32(r, &type, err);
-
-  if (rc == OME_OK)
-    rc = reader_u64(r, count, err);
-  if (rc == OME_OK && (*count > MAX_ARRAY || type >= T_COUNT || type == T_ARRAY))
-    rc = fail(err, OME_E_CORRUPT, "model: %s: an array that cannot be read", r->path);
-  if (rc != OME_OK)
-    return rc;
-  if (type != T_STRING)
-    return reader_skip(r, *count * widths[type], err);
-  for (uint64_t i = 0; rc == OME_OK && i < *count; i++)
-    rc = skip_text(r, err);
-  return rc;
-}
-
-/* A number into *N (0 for fractions), a text into TEXT, the length of an array into *N. */
-static int32_t get_value(struct reader *r, uint32_t type, uint64_t *n, char *text, size_t size, struct ome_err *err) {
+static int32_t get_number(struct reader *r, uint32_t type, uint64_t *n, struct ome_err *err) {
   uint8_t raw[8] = {0};
-
-  text[0] = '\0';
-  *n = 0;
-  if (type == T_STRING)
-    return get_text(r, text, size, err);
-  if (type == T_ARRAY)
-    return skip_array(r, n, err);
-  if (type >= T_COUNT)
-    return fail(err, OME_E_CORRUPT, "model: %s: a value of the unknown type %u", r->path, type);
   int32_t rc = reader_get(r, raw, widths[type], err);
-  for (int i = 7; rc == OME_OK && type != T_F32 && type != T_F64 && i >= 0; i--)
+
+  *n = 0;
+  for (int i = 7; rc == OME_OK && is_integer(type) && i >= 0; i--)
     *n = *n << 8 | raw[i];
   return rc;
 }
+
+/* Layers are few: what has more entries than this is a vocabulary. */
+#define MAX_LAYERS 4096u
+
+static int32_t get_array(struct reader *r, struct value *v, int depth, struct ome_err *err) {
+  uint32_t type = 0;
+  uint64_t count = 0;
+  char none[1];
+  int32_t rc = reader_u32(r, &type, err);
+
+  if (rc == OME_OK)
+    rc = reader_u64(r, &count, err);
+  if (rc == OME_OK && (count > MAX_ARRAY || type >= T_COUNT || depth > MAX_DEPTH))
+    rc = fail(err, OME_E_CORRUPT, "model: %s: an array of %" PRIu64 " values of type %u at byte %" PRIu64, r->path,
+              count, type, r->at);
+  if (rc != OME_OK)
+    return rc;
+  v->n = count;
+  if (type != T_STRING && type != T_ARRAY && !(is_integer(type) && count <= MAX_LAYERS))
+    return reader_skip(r, count * widths[type], err);
+  for (uint64_t i = 0; rc == OME_OK && i < count; i++) {
+    struct value inner = {.type = type};
+    if (type == T_STRING) {
+      rc = get_text(r, none, sizeof(none), err);
+    } else if (type == T_ARRAY) {
+      rc = get_array(r, &inner, depth + 1, err);
+    } else {
+      rc = get_number(r, type, &inner.n, err);
+      inner.n = inner.n < (uint64_t)1 << 48 ? inner.n : 0;
+      v->sum += inner.n;
+      v->nonzero += inner.n != 0;
+      v->most = inner.n > v->most ? inner.n : v->most;
+    }
+  }
+  return rc;
+}
+
+static int32_t get_value(struct reader *r, struct value *v, struct ome_err *err) {
+  if (v->type == T_STRING)
+    return get_text(r, v->text, sizeof(v->text), err);
+  if (v->type == T_ARRAY)
+    return get_array(r, v, 0, err);
+  if (v->type >= T_COUNT)
+    return fail(err, OME_E_CORRUPT, "model: %s: a value of the unknown type %u at byte %" PRIu64, r->path, v->type,
+                r->at);
+  return get_number(r, v->type, &v->n, err);
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 static const struct {
   const char *suffix;
@@ -104,69 +131,162 @@ static const struct {
     {".attention.head_count", offsetof(struct model_facts, heads)},
     {".attention.head_count_kv", offsetof(struct model_facts, kv_heads)},
     {".attention.key_length", offsetof(struct model_facts, head_size)},
+    {".attention.value_length", offsetof(struct model_facts, value_size)},
+    {".attention.q_lora_rank", offsetof(struct model_facts, q_latent)},
+    {".attention.kv_lora_rank", offsetof(struct model_facts, kv_latent)},
+    {".attention.sliding_window", offsetof(struct model_facts, sliding_window)},
+    {".rope.dimension_count", offsetof(struct model_facts, rope_head_size)},
+    {".rope.scaling.original_context_length", offsetof(struct model_facts, native_context)},
+    {".expert_count", offsetof(struct model_facts, experts)},
+    {".expert_used_count", offsetof(struct model_facts, experts_per_token)},
+    {".expert_shared_count", offsetof(struct model_facts, shared_experts)},
+    {".expert_feed_forward_length", offsetof(struct model_facts, expert_intermediate)},
     {".vocab_size", offsetof(struct model_facts, vocabulary)},
 };
 
-static void take_pair(struct model_facts *f, const char *key, uint32_t type, uint64_t n, const char *text) {
+/* A key of the architecture's own, "llama.block_count".  What differs from layer to layer comes as an array. */
+static void take_number(struct model_facts *f, const char *suffix, const struct value *v) {
+  uint64_t n = v->type == T_ARRAY ? v->most : v->n;
+
+  for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+    if (streq(suffix, numbers[i].suffix) && n < (uint64_t)1 << 48)
+      *(uint64_t *)(void *)((char *)f + numbers[i].offset) = n;
+  if (v->type != T_ARRAY || !streq(suffix, ".attention.head_count_kv"))
+    return;
+  f->uncached_layers = v->n - v->nonzero;
+  f->kv_heads_sum = v->nonzero && v->sum != v->most * v->nonzero ? v->sum : 0;
+}
+
+static void take_pair(struct gguf *g, const char *key, const struct value *v) {
+  struct model_facts *f = g->f;
   const char *dot = strchr(key, '.');
   size_t prefix = strlen(f->type);
 
-  if (streq(key, "general.architecture") && f->type[0] == '\0') {
-    (void)snprintf(f->type, sizeof(f->type), "%.63s", text);
-  } else if (streq(key, "general.file_type") && n < ARRAY_LEN(file_types) && file_types[n]) {
-    (void)snprintf(f->quantization, sizeof(f->quantization), "%s", file_types[n]);
-  } else if (streq(key, "tokenizer.ggml.tokens") && f->vocabulary == 0) {
-    f->vocabulary = n;
-  } else if (dot && (size_t)(dot - key) == prefix && strncmp(key, f->type, prefix) == 0 && type != T_ARRAY) {
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-      if (streq(key + prefix, numbers[i].suffix) && n < (uint64_t)1 << 48)
-        *(uint64_t *)(void *)((char *)f + numbers[i].offset) = n;
-  }
+  if (streq(key, "general.architecture") && f->type[0] == '\0')
+    (void)snprintf(f->type, sizeof(f->type), "%.63s", v->text);
+  else if (streq(key, "general.file_type") && gguf_file_type(v->n))
+    (void)snprintf(f->quantization, sizeof(f->quantization), "%s", gguf_file_type(v->n));
+  else if (streq(key, "general.license") && f->license[0] == '\0')
+    (void)snprintf(f->license, sizeof(f->license), "%.63s", v->text);
+  else if (streq(key, "general.alignment") && v->n && v->n <= MAX_ALIGN)
+    g->align = v->n;
+  else if (streq(key, "split.count"))
+    g->parts = v->n;
+  else if (streq(key, "tokenizer.chat_template"))
+    f->chat_template = true;
+  else if (streq(key, "tokenizer.ggml.tokens")) {
+    f->tokenizer = true;
+    f->vocabulary = f->vocabulary ? f->vocabulary : v->n;
+  } else if (dot && (size_t)(dot - key) == prefix && strncmp(key, f->type, prefix) == 0)
+    take_number(f, key + prefix, v);
 }
 
-static int32_t read_pairs(struct reader *r, uint64_t count, struct model_facts *f, struct ome_err *err) {
-  char key[MAX_KEY], text[256];
-  int32_t rc = OME_OK;
+static int32_t read_pairs(struct reader *r, uint64_t count, struct gguf *g, struct ome_err *err) {
+  _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
+  char key[MAX_KEY];
+  int32_t rc = seen ? OME_OK : fail_memory(err);
 
   for (uint64_t i = 0; rc == OME_OK && i < count; i++) {
-    uint32_t type = 0;
-    uint64_t n = 0;
+    struct value v = {0};
     rc = get_text(r, key, sizeof(key), err);
+    if (rc == OME_OK && strmap_has(seen, key))
+      rc = fail(err, OME_E_CORRUPT, "model: %s: the key %.100s is there twice, at byte %" PRIu64, r->path, key, r->at);
+    if (rc == OME_OK && !strmap_put(seen, key, NULL))
+      rc = fail_memory(err);
     if (rc == OME_OK)
-      rc = reader_u32(r, &type, err);
+      rc = reader_u32(r, &v.type, err);
     if (rc == OME_OK)
-      rc = get_value(r, type, &n, text, sizeof(text), err);
+      rc = get_value(r, &v, err);
     if (rc == OME_OK)
-      take_pair(f, key, type, n, text);
+      take_pair(g, key, &v);
   }
   return rc;
 }
 
-static int32_t read_tensor(struct reader *r, uint64_t *parameters, struct ome_err *err) {
-  uint64_t n = 1, offset;
-  uint32_t dims = 0, type;
-  int32_t rc = skip_text(r, err);
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-  if (rc == OME_OK)
-    rc = reader_u32(r, &dims, err);
+struct shape {
+  uint64_t elements, first; /* the first dimension is what blocks lie along */
+};
+
+static int32_t get_shape(struct reader *r, struct shape *s, struct ome_err *err) {
+  uint32_t dims = 0;
+  int32_t rc = reader_u32(r, &dims, err);
+
+  *s = (struct shape){.elements = 1};
   if (rc == OME_OK && dims > 8)
-    rc = fail(err, OME_E_CORRUPT, "model: %s: a tensor of %u dimensions", r->path, dims);
+    rc = fail(err, OME_E_CORRUPT, "model: %s: a tensor of %u dimensions at byte %" PRIu64, r->path, dims, r->at);
   for (uint32_t i = 0; rc == OME_OK && i < dims; i++) {
     uint64_t d = 0;
     rc = reader_u64(r, &d, err);
-    if (rc == OME_OK && (__builtin_mul_overflow(n, d, &n) || n > (uint64_t)1 << 60))
-      rc = fail(err, OME_E_CORRUPT, "model: %s: a tensor too large to be one", r->path);
+    s->first = i ? s->first : d;
+    if (rc == OME_OK && (__builtin_mul_overflow(s->elements, d, &s->elements) || s->elements > (uint64_t)1 << 56))
+      rc = fail(err, OME_E_CORRUPT, "model: %s: a tensor too large to be one at byte %" PRIu64, r->path, r->at);
   }
-  if (rc == OME_OK)
-    rc = reader_u32(r, &type, err);
-  if (rc == OME_OK)
-    rc = reader_u64(r, &offset, err);
-  if (rc == OME_OK && __builtin_add_overflow(*parameters, n, parameters))
-    rc = fail(err, OME_E_CORRUPT, "model: %s: more parameters than can be counted", r->path);
   return rc;
 }
 
-static int32_t read_file(const struct model_source *src, const char *path, struct model_facts *f, struct ome_err *err) {
+/* Where the last byte of the tensor data is that any entry of the table speaks of goes to *END. */
+static int32_t count_tensor(struct gguf *g, const struct reader *r, const char *name, const struct shape *s,
+                            uint32_t type, uint64_t offset, uint64_t *end, struct ome_err *err) {
+  const struct gguf_type *t = gguf_type_of(type);
+  uint64_t bytes = 0, to = 0;
+
+  if (strmap_has(g->names, name))
+    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s is there twice, at byte %" PRIu64, r->path, name, r->at);
+  if (!strmap_put(g->names, name, NULL))
+    return fail_memory(err);
+  if (__builtin_add_overflow(g->f->parameters, s->elements, &g->f->parameters))
+    return fail(err, OME_E_CORRUPT, "model: %s: more parameters than can be counted", r->path);
+  if (strstr(name, "_exps."))
+    g->experts += s->elements;
+  if (!t) {
+    g->others++;
+    return OME_OK;
+  }
+  if (s->first % t->block)
+    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s: rows of %" PRIu64 " are no whole blocks of %s", r->path,
+                name, s->first, t->name);
+  bytes = s->elements / t->block * t->bytes;
+  if (offset % g->align || __builtin_add_overflow(offset, bytes, &to))
+    return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s lies at byte %" PRIu64 " of the data", r->path, name,
+                offset);
+  *end = to > *end ? to : *end;
+  g->by_type[type] += bytes;
+  return OME_OK;
+}
+
+static int32_t read_tensors(struct reader *r, uint64_t count, struct gguf *g, struct ome_err *err) {
+  char name[MAX_KEY];
+  uint64_t end = 0;
+  int32_t rc = OME_OK;
+
+  for (uint64_t i = 0; rc == OME_OK && i < count; i++) {
+    struct shape shape;
+    uint32_t type = 0;
+    uint64_t offset = 0;
+    rc = get_text(r, name, sizeof(name), err);
+    if (rc == OME_OK)
+      rc = get_shape(r, &shape, err);
+    if (rc == OME_OK)
+      rc = reader_u32(r, &type, err);
+    if (rc == OME_OK)
+      rc = reader_u64(r, &offset, err);
+    if (rc == OME_OK)
+      rc = count_tensor(g, r, name, &shape, type, offset, &end, err);
+  }
+  if (rc != OME_OK || end == 0)
+    return rc;
+  uint64_t data = (r->at + g->align - 1) / g->align * g->align;
+  if (data > r->size || end > r->size - data)
+    return fail(err, OME_E_CORRUPT, "model: %s: its tensors end at byte %" PRIu64 " of %" PRIu64 "; it is cut short",
+                r->path, data + end, r->size);
+  return OME_OK;
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static int32_t read_file(const struct model_source *src, const char *path, struct gguf *g, struct ome_err *err) {
   _cleanup_(reader_close) struct reader r = {0};
   uint32_t magic = 0, version = 0;
   uint64_t ntensors = 0, npairs = 0;
@@ -183,14 +303,16 @@ static int32_t read_file(const struct model_source *src, const char *path, struc
   if (rc != OME_OK)
     return rc;
   if (magic != 0x46554747u || version < 2 || version > 3)
-    return fail(err, OME_E_CORRUPT, "model: %s: is no GGUF file of version 2 or 3", path);
+    return fail(err, OME_E_CORRUPT, "model: %s: is no little-endian GGUF file of version 2 or 3", path);
   if (ntensors > MAX_TENSORS || npairs > MAX_PAIRS)
-    return fail(err, OME_E_CORRUPT, "model: %s: more tensors or keys than a model has", path);
-  rc = read_pairs(&r, npairs, f, err);
-  for (uint64_t i = 0; rc == OME_OK && i < ntensors; i++)
-    rc = read_tensor(&r, &f->parameters, err);
-  (void)snprintf(f->format_version, sizeof(f->format_version), "%u", version);
-  f->weight_bytes += r.size;
+    return fail(err, OME_E_CORRUPT, "model: %s: %" PRIu64 " tensors and %" PRIu64 " keys are more than a model has",
+                path, ntensors, npairs);
+  g->align = 32;
+  rc = read_pairs(&r, npairs, g, err);
+  if (rc == OME_OK)
+    rc = read_tensors(&r, ntensors, g, err);
+  (void)snprintf(g->f->format_version, sizeof(g->f->format_version), "%u", version);
+  g->f->weight_bytes += r.size;
   return rc;
 }
 
@@ -210,63 +332,110 @@ static size_t split_prefix(const char *path) {
   return n - len;
 }
 
+/* Projectors turn pictures into tokens for the model beside them. */
+static bool is_projector(const char *path) {
+  return has_suffix(path, ".gguf") && strstr(path, "mmproj");
+}
+
 static bool is_model(const char *path) {
   return has_suffix(path, ".gguf") && !strstr(path, "mmproj");
 }
 
 static void name_family(struct model_facts *f) {
-  for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-    if (!streq(f->type, families[i].gguf))
-      continue;
-    (void)snprintf(f->architecture, sizeof(f->architecture), "%s", families[i].architecture);
-    (void)snprintf(f->type, sizeof(f->type), "%s", families[i].type);
-    return;
-  }
-  (void)snprintf(f->architecture, sizeof(f->architecture), "%s", f->type);
+  const struct gguf_family *family = gguf_family_of(f->type);
+
+  (void)snprintf(f->architecture, sizeof(f->architecture), "%s", family ? family->architecture : f->type);
+  if (family)
+    (void)snprintf(f->type, sizeof(f->type), "%s", family->type);
 }
 
-static void finish(struct model_facts *f) {
-  const char *q = f->quantization;
+/* The type that takes the most bytes, where the file does not say what it is as a whole. */
+static const char *main_type(const struct gguf *g) {
+  uint32_t most = 0;
+
+  for (uint32_t i = 1; i < ARRAY_LEN(g->by_type); i++)
+    most = g->by_type[i] > g->by_type[most] ? i : most;
+  return g->by_type[most] ? gguf_type_of(most)->name : "";
+}
+
+static void name_types(const struct gguf *g) {
+  static const char *const plain[][2] = {{"F32", "float32"}, {"F16", "float16"}, {"BF16", "bfloat16"}};
+  struct model_facts *f = g->f;
+
+  if (f->quantization[0] == '\0')
+    (void)snprintf(f->quantization, sizeof(f->quantization), "%s", main_type(g));
+  (void)snprintf(f->dtype, sizeof(f->dtype), "%.31s", f->quantization);
+  for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+    if (streq(f->quantization, plain[i][0])) {
+      (void)snprintf(f->dtype, sizeof(f->dtype), "%s", plain[i][1]);
+      f->quantization[0] = '\0';
+    }
+}
+
+static void finish(struct gguf *g) {
+  struct model_facts *f = g->f;
 
   (void)snprintf(f->format, sizeof(f->format), "gguf");
   (void)snprintf(f->framework, sizeof(f->framework), "llama.cpp");
-  (void)snprintf(f->dtype, sizeof(f->dtype), "%.31s",
-                 streq(q, "F32")    ? "float32"
-                 : streq(q, "F16")  ? "float16"
-                 : streq(q, "BF16") ? "bfloat16"
-                                    : q);
-  if (streq(q, "F32") || streq(q, "F16") || streq(q, "BF16"))
-    f->quantization[0] = '\0';
   f->parameter_source = "gguf";
+  f->weight_bits = f->parameters ? (double)f->weight_bytes * 8 / (double)f->parameters : 0;
+  f->active_parameters = f->parameters;
+  if (f->experts && f->experts_per_token && f->experts_per_token <= f->experts && g->experts <= f->parameters)
+    f->active_parameters = f->parameters - g->experts + g->experts / f->experts * f->experts_per_token;
+  name_types(g);
   name_family(f);
   if (f->kv_heads == 0)
     f->kv_heads = f->heads;
   if (f->head_size == 0 && f->heads)
     f->head_size = f->hidden / f->heads;
+  if (g->others)
+    facts_warn(f, "%zu tensors are of types that are not known", g->others);
 }
 
-int32_t gguf_read(const struct model_source *src, struct model_facts *f, struct ome_err *err) {
-  const char *first = NULL;
-  size_t others = 0;
+/* The parts of the model whose first file in order is FIRST, which may be the only one. */
+static int32_t read_parts(const struct model_source *src, const char *first, struct gguf *g, struct ome_err *err) {
+  VEC(struct model_range) parts = {0};
+  size_t prefix = split_prefix(first), others = 0;
   int32_t rc = OME_OK;
 
   for (size_t i = 0; rc == OME_OK && i < src->nfiles; i++) {
     const char *path = src->files[i].path;
-    size_t prefix = first ? split_prefix(first) : 0;
-    if (!is_model(path))
-      continue;
-    if (first && !(prefix && split_prefix(path) == prefix && strncmp(path, first, prefix) == 0)) {
-      others++;
-      continue;
-    }
-    if (!first)
-      first = path;
-    rc = read_file(src, path, f, err);
+    bool part = streq(path, first) || (prefix && split_prefix(path) == prefix && strncmp(path, first, prefix) == 0);
+    const struct model_range range = {path, HEAD_GUESS};
+    others += is_model(path) && !part;
+    if (part && is_model(path) && !VEC_PUSH(&parts, range))
+      rc = fail_memory(err);
   }
-  if (rc != OME_OK || !first)
+  if (rc == OME_OK)
+    rc = source_prepare(src, parts.items, parts.len, err);
+  for (size_t i = 0; rc == OME_OK && i < parts.len; i++)
+    rc = read_file(src, parts.items[i].path, g, err);
+  if (rc == OME_OK && g->parts > parts.len)
+    facts_warn(g->f, "%zu of %" PRIu64 " parts are there; the facts are those of what is", parts.len, g->parts);
+  if (rc == OME_OK && others)
+    facts_warn(g->f, "%zu more GGUF files are there; the facts are those of %s", others, first);
+  VEC_FREE(&parts);
+  return rc;
+}
+
+int32_t gguf_read(const struct model_source *src, struct model_facts *f, struct ome_err *err) {
+  struct gguf g = {.f = f, .align = 32};
+  const char *first = NULL;
+  bool projector = false;
+
+  for (size_t i = 0; i < src->nfiles; i++) {
+    projector = projector || is_projector(src->files[i].path);
+    if (!first && is_model(src->files[i].path))
+      first = src->files[i].path;
+  }
+  if (!first)
+    return OME_OK;
+  _cleanup_strmap_ struct strmap *names = strmap_new(NULL);
+  g.names = names;
+  int32_t rc = names ? read_parts(src, first, &g, err) : fail_memory(err);
+  if (rc != OME_OK)
     return rc;
-  if (others)
-    facts_warn(f, "%zu more GGUF files are there; the facts are those of %s", others, first);
-  finish(f);
+  f->vision = projector;
+  finish(&g);
   return OME_OK;
 }

@@ -9,6 +9,15 @@ static uint64_t cached_numbers(const struct model_facts *f) {
   return __builtin_mul_overflow(f->kv_heads, f->head_size + value, &n) ? 0 : n;
 }
 
+/* Layers that cache, each as wide as kv_heads says: a broken number where heads differ from layer to layer. */
+static uint64_t scale_heads(const struct model_facts *f, uint64_t numbers, uint64_t layers) {
+  uint64_t even = 0;
+
+  if (f->kv_heads_sum == 0 || __builtin_mul_overflow(f->kv_heads, layers, &even) || even == 0)
+    return numbers;
+  return (uint64_t)((double)numbers * (double)f->kv_heads_sum / (double)even);
+}
+
 uint64_t model_sequence_bytes(const struct model_facts *f, uint64_t tokens, unsigned bits) {
   uint64_t cached = f->layers > f->uncached_layers ? f->layers - f->uncached_layers : 0;
   uint64_t sliding = f->sliding_window == 0 ? 0 : f->sliding_layers < cached ? f->sliding_layers : cached;
@@ -19,7 +28,7 @@ uint64_t model_sequence_bytes(const struct model_facts *f, uint64_t tokens, unsi
       __builtin_add_overflow(full, part, &n) || __builtin_mul_overflow(n, cached_numbers(f), &n) ||
       __builtin_mul_overflow(n, (uint64_t)bits, &n))
     return 0;
-  return n / 8 + f->state_bytes;
+  return scale_heads(f, n / 8, cached) + f->state_bytes;
 }
 
 uint64_t model_kv_bytes(const struct model_facts *f) {

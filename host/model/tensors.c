@@ -247,6 +247,7 @@ struct tally {
   uint64_t parameters, of_type[TENSOR_OTHER + 1];
   const char *quantization;
   uint64_t packed; /* parameters of it */
+  uint64_t routed; /* parameters of experts that tokens are sent to one by one */
 };
 
 static bool count_one(const struct tensors *t, const struct tensor *one, unsigned bits, struct tally *sum) {
@@ -261,6 +262,7 @@ static bool count_one(const struct tensors *t, const struct tensor *one, unsigne
     sum->packed += n;
   }
   sum->of_type[one->type] += p ? 0 : n;
+  sum->routed += strstr(one->name, ".experts.") ? n : 0;
   return !__builtin_add_overflow(sum->parameters, n, &sum->parameters);
 }
 
@@ -288,6 +290,8 @@ int32_t tensors_count(const struct tensors *t, unsigned bits, struct model_facts
       return fail(err, OME_E_CORRUPT, "model: tensor %.100s: more parameters than can be counted", one->name);
   }
   f->parameters = sum.parameters;
+  if (f->experts && f->experts_per_token && f->experts_per_token <= f->experts && sum.routed <= sum.parameters)
+    f->active_parameters = sum.parameters - sum.routed + sum.routed / f->experts * f->experts_per_token;
   f->weight_bytes = t->bytes;
   f->weight_bits = sum.parameters ? (double)t->bytes * 8 / (double)sum.parameters : 0;
   if (f->dtype[0] == '\0')

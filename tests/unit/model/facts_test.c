@@ -47,11 +47,6 @@ static void add_u64(struct buf *b, uint64_t v) {
     buf_addc(b, (char)(v >> (8 * i)));
 }
 
-static void add_u32(struct buf *b, uint32_t v) {
-  for (int i = 0; i < 4; i++)
-    buf_addc(b, (char)(v >> (8 * i)));
-}
-
 static void safetensors(struct buf *b, const char *header, size_t data) {
   add_u64(b, strlen(header));
   buf_adds(b, header);
@@ -145,80 +140,6 @@ static void test_broken_headers(void **state) {
   }
 }
 
-/* ---- GGUF -------------------------------------------------------------------------------------------------------- */
-
-static void add_text(struct buf *b, const char *s) {
-  add_u64(b, strlen(s));
-  buf_adds(b, s);
-}
-
-static void add_number(struct buf *b, const char *key, uint32_t v) {
-  add_text(b, key);
-  add_u32(b, 4);
-  add_u32(b, v);
-}
-
-static void gguf(struct buf *b) {
-  buf_adds(b, "GGUF");
-  add_u32(b, 3);
-  add_u64(b, 2);
-  add_u64(b, 8);
-  add_text(b, "general.architecture");
-  add_u32(b, 8);
-  add_text(b, "qwen2");
-  add_number(b, "general.file_type", 15);
-  add_number(b, "qwen2.context_length", 32768);
-  add_number(b, "qwen2.block_count", 24);
-  add_number(b, "qwen2.embedding_length", 896);
-  add_number(b, "qwen2.attention.head_count", 14);
-  add_number(b, "qwen2.attention.head_count_kv", 2);
-  add_text(b, "tokenizer.ggml.tokens");
-  add_u32(b, 9);
-  add_u32(b, 8);
-  add_u64(b, 2);
-  add_text(b, "a");
-  add_text(b, "bc");
-  for (uint32_t i = 0; i < 2; i++) {
-    add_text(b, i ? "output.weight" : "token_embd.weight");
-    add_u32(b, 2);
-    add_u64(b, 896);
-    add_u64(b, 10);
-    add_u32(b, 12);
-    add_u64(b, 0);
-  }
-}
-
-static void test_gguf(void **state) {
-  _cleanup_buf_ struct buf b = BUF_INIT;
-  _cleanup_model_facts_ struct model_facts f = {0};
-  struct ome_err err = ERR_INIT;
-
-  (void)state;
-  gguf(&b);
-  const struct memory_file files[] = {{"m.gguf", b.data, b.len}};
-  if (look(files, 1, &f, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  assert_string_equal(f.architecture, "Qwen2ForCausalLM");
-  assert_string_equal(f.quantization, "Q4_K_M");
-  assert_int_equal(f.parameters, 2 * 8960);
-  assert_int_equal(f.context_length, 32768);
-  assert_int_equal(f.vocabulary, 2);
-  assert_int_equal(model_kv_bytes(&f), 24 * 2 * 64 * 4);
-}
-
-static void test_gguf_cut_anywhere(void **state) {
-  _cleanup_buf_ struct buf b = BUF_INIT;
-
-  (void)state;
-  gguf(&b);
-  for (size_t cut = 0; cut < b.len; cut++) {
-    struct model_facts f = {0};
-    struct ome_err err = ERR_INIT;
-    const struct memory_file files[] = {{"m.gguf", b.data, cut}};
-    assert_int_equal(look(files, 1, &f, &err), OME_E_CORRUPT);
-  }
-}
-
 /* ---- size -------------------------------------------------------------------------------------------------------- */
 
 static void test_size_texts(void **state) {
@@ -260,7 +181,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_safetensors),  cmocka_unit_test(test_index_names_the_shards),
       cmocka_unit_test(test_config_alone), cmocka_unit_test(test_broken_headers),
-      cmocka_unit_test(test_gguf),         cmocka_unit_test(test_gguf_cut_anywhere),
+
       cmocka_unit_test(test_size_texts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

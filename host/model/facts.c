@@ -15,6 +15,7 @@ void model_facts_fini(struct model_facts *f) {
   for (size_t i = 0; i < f->warnings.len; i++)
     free(f->warnings.items[i]);
   VEC_FREE(&f->warnings);
+  VEC_FREE(&f->components);
 }
 
 void facts_warn(struct model_facts *f, const char *fmt, ...) {
@@ -30,17 +31,22 @@ void facts_warn(struct model_facts *f, const char *fmt, ...) {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* The folder of config.json: the root, the usual ones below, then the first anywhere.  NULL: there is none. */
-static const struct model_file *find_config(const struct model_source *src) {
-  static const char *const usual[] = {"config.json", "safetensors/config.json", "pytorch_model/config.json",
-                                      "model/config.json"};
+/* The file NAME that says what the model is: in the root, in the usual folders, then the first anywhere.  NULL: none.
+ */
+static const struct model_file *find_named(const struct model_source *src, const char *name) {
+  static const char *const usual[] = {"", "safetensors/", "pytorch_model/", "model/"};
+  char path[128];
 
-  for (size_t i = 0; i < ARRAY_LEN(usual); i++)
-    if (source_find(src, usual[i]))
-      return source_find(src, usual[i]);
-  for (size_t i = 0; i < src->nfiles; i++)
-    if (has_suffix(src->files[i].path, "/config.json"))
+  for (size_t i = 0; i < ARRAY_LEN(usual); i++) {
+    (void)snprintf(path, sizeof(path), "%s%s", usual[i], name);
+    if (source_find(src, path))
+      return source_find(src, path);
+  }
+  for (size_t i = 0; i < src->nfiles; i++) {
+    const char *slash = strrchr(src->files[i].path, '/');
+    if (slash && streq(slash + 1, name))
       return &src->files[i];
+  }
   return NULL;
 }
 
@@ -64,13 +70,13 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
   return OME_OK;
 }
 
-static int32_t read_weights(const struct model_source *src, const struct model_file *config, unsigned bits,
-                            struct model_facts *f, struct ome_err *err) {
-  char folder[1024] = "";
-
-  if (config)
-    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(strlen(config->path) - strlen("config.json")), config->path);
+/* The first form of weights that is there. */
+static int32_t read_weights(const struct model_source *src, const char *folder, unsigned bits, struct model_facts *f,
+                            struct ome_err *err) {
   int32_t rc = safetensors_read(src, folder, bits, f, err);
+
+  if (rc == OME_OK && f->format[0] == '\0')
+    rc = pytorch_read(src, folder, f, err);
   if (rc != OME_OK || f->format[0] != '\0')
     return rc;
   struct model_facts from_gguf = {.parameter_source = "unknown"};
@@ -84,26 +90,56 @@ static int32_t read_weights(const struct model_source *src, const struct model_f
   return rc;
 }
 
-int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err) {
-  struct model_facts f = {.parameter_source = "unknown"};
-  const struct model_file *config = find_config(src);
+static int32_t read_model(const struct model_source *src, const struct model_file *config, const char *folder,
+                          struct model_facts *f, struct ome_err *err) {
   unsigned bits = 0;
-  int32_t rc = config ? read_config(src, config, &f, &bits, err) : OME_OK;
+  int32_t rc = config ? read_config(src, config, f, &bits, err) : OME_OK;
 
   if (rc == OME_OK)
-    rc = read_weights(src, config, bits, &f, err);
-  if (rc == OME_OK && !config && f.format[0] == '\0')
-    rc = fail(err, OME_E_NOT_FOUND, "model: no config.json, safetensors or GGUF file says what it is");
+    rc = read_weights(src, folder, bits, f, err);
+  if (rc == OME_OK && !config && f->format[0] == '\0')
+    rc = fail(err, OME_E_NOT_FOUND,
+              "model: no config.json, model_index.json, adapter_config.json, safetensors or GGUF file says what it is");
+  if (rc == OME_OK && f->parameters == 0 && (f->parameters = config_parameters(f)) != 0) {
+    f->parameter_source = "config";
+    facts_warn(f, "the number of parameters is worked out from config.json");
+  }
+  if (rc == OME_OK && f->format[0] == '\0')
+    facts_warn(f, "there are no weights in safetensors, PyTorch's or GGUF form");
+  return rc;
+}
+
+static int32_t read_adapter(const struct model_source *src, const char *path, const char *folder, struct model_facts *f,
+                            struct ome_err *err) {
+  int32_t rc = adapter_read(src, path, f, err);
+
+  return rc == OME_OK ? read_weights(src, folder, 0, f, err) : rc;
+}
+
+int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err) {
+  struct model_facts f = {.parameter_source = "unknown"};
+  const struct model_file *pipeline = source_find(src, "model_index.json"), *config = find_named(src, "config.json");
+  const struct model_file *adapter = config ? NULL : find_named(src, "adapter_config.json");
+  char folder[1024] = "";
+  int32_t rc = beside_prepare(src, err);
+
+  pipeline = pipeline || config || adapter ? pipeline : find_named(src, "model_index.json");
+  const struct model_file *says = pipeline ? pipeline : config ? config : adapter;
+  const char *slash = says ? strrchr(says->path, '/') : NULL;
+  if (slash)
+    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash + 1 - says->path), says->path);
+  if (rc == OME_OK && pipeline)
+    rc = diffusers_read(src, pipeline->path, &f, err);
+  else if (rc == OME_OK && adapter)
+    rc = read_adapter(src, adapter->path, folder, &f, err);
+  else if (rc == OME_OK)
+    rc = read_model(src, config, folder, &f, err);
+  if (rc == OME_OK)
+    rc = beside_read(src, folder, &f, err);
   if (rc != OME_OK) {
     model_facts_fini(&f);
     return rc;
   }
-  if (f.parameters == 0 && (f.parameters = config_parameters(&f)) != 0) {
-    f.parameter_source = "config";
-    facts_warn(&f, "the number of parameters is worked out from config.json");
-  }
-  if (f.format[0] == '\0')
-    facts_warn(&f, "there are no safetensors or GGUF weights");
   if (f.active_parameters == 0)
     f.active_parameters = f.parameters;
   facts_capabilities(&f);

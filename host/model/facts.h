@@ -31,6 +31,21 @@ struct model_source {
   void *arg;
 };
 
+/* A LoRA or another adapter of the PEFT library; type "" is none. */
+struct model_adapter {
+  char type[32];     /* "LORA" */
+  char base[256];    /* the model that it is for */
+  char targets[512]; /* modules it changes, comma-separated, or a pattern */
+  uint64_t rank, alpha;
+};
+
+/* One part of a diffusers pipeline. */
+struct model_component {
+  char name[64]; /* "transformer" */
+  char library[64], type[96];
+  uint64_t parameters, bytes;
+};
+
 /* Text is "" and numbers are 0 where a thing is not known. */
 struct model_facts {
   char family[32];        /* row of the families' table: "llama"; "unknown" where config.json is of none */
@@ -42,7 +57,7 @@ struct model_facts {
   char framework_version[32];
   char quantization[64];        /* as the files name it: "fp8", "Q4_K_M" */
   char dtype[32];               /* "bfloat16": what weights are that are not quantized, and what is computed in */
-  const char *parameter_source; /* safetensors, gguf, config, unknown */
+  const char *parameter_source; /* safetensors, gguf, pytorch, config, unknown */
   bool vision, audio, embedding, rerank;
   bool tied;      /* the output matrix is the embedding's */
   bool estimated; /* parameters worked out by a rule of thumb, not from the architecture */
@@ -66,6 +81,8 @@ struct model_facts {
   /* what lies beside the weights */
   char license[64]; /* as README.md or the weights name it: "apache-2.0" */
   bool tokenizer, chat_template, generation_config;
+  struct model_adapter adapter;
+  VEC(struct model_component) components;
 
   const char *capabilities[8];
   size_t ncapabilities;

@@ -157,17 +157,25 @@ static void take_number(struct model_facts *f, const char *suffix, const struct 
   f->kv_heads_sum = v->nonzero && v->sum != v->most * v->nonzero ? v->sum : 0;
 }
 
+/* Nothing says that a text of a stranger is UTF-8, or a word. */
+static void take_word(char *out, size_t size, const char *text) {
+  for (const char *p = text; *p; p++)
+    if (*p <= ' ' || *p > '~')
+      return;
+  (void)snprintf(out, size, "%.*s", (int)size - 1, text);
+}
+
 static void take_pair(struct gguf *g, const char *key, const struct value *v) {
   struct model_facts *f = g->f;
   const char *dot = strchr(key, '.');
   size_t prefix = strlen(f->type);
 
   if (streq(key, "general.architecture") && f->type[0] == '\0')
-    (void)snprintf(f->type, sizeof(f->type), "%.63s", v->text);
+    take_word(f->type, sizeof(f->type), v->text);
   else if (streq(key, "general.file_type") && gguf_file_type(v->n))
     (void)snprintf(f->quantization, sizeof(f->quantization), "%s", gguf_file_type(v->n));
   else if (streq(key, "general.license") && f->license[0] == '\0')
-    (void)snprintf(f->license, sizeof(f->license), "%.63s", v->text);
+    take_word(f->license, sizeof(f->license), v->text);
   else if (streq(key, "general.alignment") && v->n && v->n <= MAX_ALIGN)
     g->align = v->n;
   else if (streq(key, "split.count"))

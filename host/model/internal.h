@@ -39,6 +39,13 @@ int32_t config_read(struct json_object *config, struct model_facts *f, struct om
 int32_t safetensors_read(const struct model_source *src, const char *folder, unsigned bits, struct model_facts *f,
                          struct ome_err *err);
 int32_t gguf_read(const struct model_source *src, struct model_facts *f, struct ome_err *err);
+int32_t pytorch_read(const struct model_source *src, const char *folder, struct model_facts *f, struct ome_err *err);
+/* PATH is a model_index.json, an adapter_config.json. */
+int32_t diffusers_read(const struct model_source *src, const char *path, struct model_facts *f, struct ome_err *err);
+int32_t adapter_read(const struct model_source *src, const char *path, struct model_facts *f, struct ome_err *err);
+/* Says which small files will be read; reads those that say nothing of the weights. */
+int32_t beside_prepare(const struct model_source *src, struct ome_err *err);
+int32_t beside_read(const struct model_source *src, const char *folder, struct model_facts *f, struct ome_err *err);
 /* The parameters that a decoder of the shape in F has; 0: the shape is not known. */
 uint64_t config_parameters(const struct model_facts *f);
 

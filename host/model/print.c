@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static void put_text(struct json_object *o, const char *path, const char *text) {
   if (*text)
@@ -31,6 +32,44 @@ static struct json_object *pair(const char *name, const char *version) {
   return o;
 }
 
+static struct json_object *adapter(const struct model_adapter *a) {
+  struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "type", a->type);
+  (void)json_set_str(o, "baseModel", a->base);
+  put_number(o, "rank", a->rank);
+  put_number(o, "alpha", a->alpha);
+  (void)json_set_str(o, "targetModules", a->targets);
+  return o;
+}
+
+static struct json_object *components(const struct model_facts *f) {
+  struct json_object *list = json_object_new_array();
+
+  for (size_t i = 0; i < f->components.len; i++) {
+    const struct model_component *c = &f->components.items[i];
+    struct json_object *o = json_object_new_object();
+    (void)json_set_str(o, "name", c->name);
+    (void)json_set_str(o, "library", c->library);
+    (void)json_set_str(o, "type", c->type);
+    put_number(o, "parameterCount", c->parameters);
+    put_number(o, "weightBytes", c->bytes);
+    (void)json_object_array_add(list, o);
+  }
+  return list;
+}
+
+static void put_beside(struct json_object *o, const struct model_facts *f) {
+  (void)json_set_str(o, "license", f->license);
+  (void)json_set_bool(o, "tokenizer", f->tokenizer);
+  (void)json_set_bool(o, "chatTemplate", f->chat_template);
+  (void)json_set_bool(o, "generationConfig", f->generation_config);
+  if (f->adapter.type[0])
+    (void)json_object_object_add(o, "adapter", adapter(&f->adapter));
+  if (f->components.len)
+    (void)json_object_object_add(o, "components", components(f));
+}
+
 struct json_object *model_facts_json(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   struct json_object *warnings = json_object_new_array();
@@ -51,6 +90,7 @@ struct json_object *model_facts_json(const struct model_facts *f) {
   (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
   put_number(o, "weightBytes", f->weight_bytes);
   put_number(o, "kvBytesPerToken", model_kv_bytes(f));
+  put_beside(o, f);
   for (size_t i = 0; i < f->warnings.len; i++)
     (void)json_object_array_add(warnings, json_object_new_string(f->warnings.items[i]));
   (void)json_object_object_add(o, "warnings", warnings);
@@ -60,6 +100,35 @@ struct json_object *model_facts_json(const struct model_facts *f) {
 /* The two words of OME's vocabulary; other methods are left to people to state. */
 static const char *spec_quantization(const struct model_facts *f) {
   return strcasestr(f->quantization, "int4") ? "int4" : strcasestr(f->quantization, "fp8") ? "fp8" : "";
+}
+
+/* spec.diffusionPipeline: five components have places of their own. */
+static struct json_object *pipeline(const struct model_facts *f) {
+  static const char *const places[][2] = {{"scheduler", "scheduler"}, {"text_encoder", "textEncoder"},
+                                          {"tokenizer", "tokenizer"}, {"transformer", "transformer"},
+                                          {"unet", "transformer"},    {"vae", "vae"}};
+  struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "className", f->architecture);
+  for (size_t i = 0; i < f->components.len; i++) {
+    const struct model_component *c = &f->components.items[i];
+    struct json_object *part = json_object_new_object(), *to = o;
+    const char *place = NULL;
+    for (size_t k = 0; k < ARRAY_LEN(places); k++)
+      place = strcasecmp(c->name, places[k][0]) == 0 ? places[k][1] : place;
+    put_text(part, "library", c->library);
+    put_text(part, "type", c->type);
+    to = place ? o : json_ensure(o, "additionalComponents");
+    (void)json_object_object_add(to, place ? place : c->name, part);
+  }
+  return o;
+}
+
+/* OME knows no format for PyTorch's archives and calls them safetensors; runtimes that load one load the other. */
+static struct json_object *spec_format(const struct model_facts *f) {
+  if (streq(f->format, "pytorch"))
+    return pair("safetensors", "1.0.0");
+  return pair(f->format, streq(f->format, "gguf") ? "" : f->format_version);
 }
 
 struct json_object *model_facts_config(const struct model_facts *f) {
@@ -77,10 +146,12 @@ struct json_object *model_facts_config(const struct model_facts *f) {
   if (*f->framework && !gguf)
     (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
   if (*f->format)
-    (void)json_object_object_add(o, "modelFormat", pair(f->format, gguf ? "" : f->format_version));
+    (void)json_object_object_add(o, "modelFormat", spec_format(f));
   if (f->context_length && f->context_length <= INT32_MAX)
     put_number(o, "maxTokens", f->context_length);
   (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
+  if (f->components.len)
+    (void)json_object_object_add(o, "diffusionPipeline", pipeline(f));
   (void)json_object_object_add(o, "decodedModelConfiguration", model_facts_configuration(f));
   return o;
 }

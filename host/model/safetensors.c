@@ -211,17 +211,17 @@ static int32_t add_shard(struct shards *s, const char *path, size_t len, struct 
   return OME_OK;
 }
 
-static int32_t shards_of_index(const char *folder, struct json_object *index, struct shards *s, struct ome_err *err) {
+static int32_t shards_of_index(const char *folder, const char *file_name, struct json_object *index, struct shards *s,
+                               struct ome_err *err) {
   struct json_object *map = json_get(index, "weight_map");
 
   if (!json_is(map, json_type_object) || json_object_object_length(map) == 0)
-    return fail(err, OME_E_CORRUPT, "model: %smodel.safetensors.index.json: names no file", folder);
+    return fail(err, OME_E_CORRUPT, "model: %s: names no file", file_name);
   json_object_object_foreach (map, tensor, file) {
     const char *name = json_is(file, json_type_string) ? json_object_get_string(file) : "";
     char path[1600];
     if (*name == '\0' || strlen(name) > 512 || strchr(name, '/') || s->list.len == MAX_SHARDS)
-      return fail(err, OME_E_CORRUPT, "model: %smodel.safetensors.index.json: the file of tensor %.100s cannot be used",
-                  folder, tensor);
+      return fail(err, OME_E_CORRUPT, "model: %s: the file of tensor %.100s cannot be used", file_name, tensor);
     (void)snprintf(path, sizeof(path), "%s%s", folder, name);
     int32_t rc = add_shard(s, path, strlen(tensor) + ENTRY_GUESS, err);
     if (rc != OME_OK)
@@ -232,9 +232,24 @@ static int32_t shards_of_index(const char *folder, struct json_object *index, st
   return OME_OK;
 }
 
-/* The same weights in the form of their makers, which are there beside the usual files at times. */
+/* The same weights once more, which are there beside the usual files at times: in the form of their makers, in another
+ * precision, without averaging. */
 static bool is_original(const char *name) {
-  return has_prefix(name, "consolidated") || has_prefix(name, "adapter_");
+  return has_prefix(name, "consolidated") || has_prefix(name, "adapter_") || strstr(name, ".fp16.") ||
+         strstr(name, ".bf16.") || strstr(name, "non_ema");
+}
+
+/* The index of the usual files of FOLDER: "model.safetensors.index.json", "diffusion_pytorch_model...". */
+static void find_index(const struct model_source *src, const char *folder, char *path, size_t size) {
+  size_t n = strlen(folder);
+
+  (void)snprintf(path, size, "%smodel.safetensors.index.json", folder);
+  for (size_t i = 0; !source_find(src, path) && i < src->nfiles; i++) {
+    const char *other = src->files[i].path;
+    if (strncmp(other, folder, n) == 0 && !strchr(other + n, '/') && has_suffix(other, ".safetensors.index.json") &&
+        !is_original(other + n))
+      (void)snprintf(path, size, "%s", other);
+  }
 }
 
 static int32_t shards_of_folder(const struct model_source *src, const char *folder, struct shards *s,
@@ -274,14 +289,14 @@ int32_t safetensors_read(const struct model_source *src, const char *folder, uns
   _cleanup_tensors_ struct tensors t = {0};
   _cleanup_(shards_fini) struct shards s = {.seen = strmap_new(NULL)};
   _cleanup_json_ struct json_object *index = NULL;
-  char path[1100];
+  char path[1600];
   int32_t rc = s.seen ? tensors_init(&t, err) : fail_memory(err);
 
-  (void)snprintf(path, sizeof(path), "%smodel.safetensors.index.json", folder);
+  find_index(src, folder, path, sizeof(path));
   if (rc == OME_OK)
     rc = source_json(src, path, MAX_INDEX, &index, err);
   if (rc == OME_OK)
-    rc = index ? shards_of_index(folder, index, &s, err) : shards_of_folder(src, folder, &s, err);
+    rc = index ? shards_of_index(folder, path, index, &s, err) : shards_of_folder(src, folder, &s, err);
   if (rc != OME_OK || s.list.len == 0)
     return rc;
   rc = source_prepare(src, s.list.items, s.list.len, err);

@@ -46,7 +46,7 @@ static inline int32_t look(const struct memory_file *files, size_t n, struct mod
 
 static inline void add_little(struct buf *b, uint64_t v, int bytes) {
   for (int i = 0; i < bytes; i++)
-    buf_addc(b, i < 8 ? (char)(v >> (8 * i)) : 0);
+    buf_addc(b, (char)(i < 8 ? v >> (8 * i) : 0));
 }
 
 static inline void safetensors(struct buf *b, const char *header, size_t data) {

@@ -116,24 +116,41 @@ static int32_t read_adapter(const struct model_source *src, const char *path, co
   return rc == OME_OK ? read_weights(src, folder, 0, f, err) : rc;
 }
 
+/* The file that says what the model is. */
+struct subject {
+  const struct model_file *file; /* NULL: none says it, and the weights have to */
+  enum { SUBJECT_MODEL, SUBJECT_PIPELINE, SUBJECT_ADAPTER } kind;
+};
+
+static struct subject find_subject(const struct model_source *src) {
+  const struct model_file *root = source_find(src, "model_index.json"), *config = find_named(src, "config.json");
+  const struct model_file *adapter = find_named(src, "adapter_config.json");
+
+  if (root)
+    return (struct subject){root, SUBJECT_PIPELINE};
+  if (config)
+    return (struct subject){config, SUBJECT_MODEL};
+  if (adapter)
+    return (struct subject){adapter, SUBJECT_ADAPTER};
+  const struct model_file *below = find_named(src, "model_index.json");
+  return (struct subject){below, below ? SUBJECT_PIPELINE : SUBJECT_MODEL};
+}
+
 int32_t model_facts_read(const struct model_source *src, struct model_facts *out, struct ome_err *err) {
   struct model_facts f = {.parameter_source = "unknown"};
-  const struct model_file *pipeline = source_find(src, "model_index.json"), *config = find_named(src, "config.json");
-  const struct model_file *adapter = config ? NULL : find_named(src, "adapter_config.json");
+  struct subject says = find_subject(src);
+  const char *slash = says.file ? strrchr(says.file->path, '/') : NULL;
   char folder[1024] = "";
   int32_t rc = beside_prepare(src, err);
 
-  pipeline = pipeline || config || adapter ? pipeline : find_named(src, "model_index.json");
-  const struct model_file *says = pipeline ? pipeline : config ? config : adapter;
-  const char *slash = says ? strrchr(says->path, '/') : NULL;
   if (slash)
-    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash + 1 - says->path), says->path);
-  if (rc == OME_OK && pipeline)
-    rc = diffusers_read(src, pipeline->path, &f, err);
-  else if (rc == OME_OK && adapter)
-    rc = read_adapter(src, adapter->path, folder, &f, err);
+    (void)snprintf(folder, sizeof(folder), "%.*s", (int)(slash + 1 - says.file->path), says.file->path);
+  if (rc == OME_OK && says.kind == SUBJECT_PIPELINE)
+    rc = diffusers_read(src, says.file->path, &f, err);
+  else if (rc == OME_OK && says.kind == SUBJECT_ADAPTER)
+    rc = read_adapter(src, says.file->path, folder, &f, err);
   else if (rc == OME_OK)
-    rc = read_model(src, config, folder, &f, err);
+    rc = read_model(src, says.file, folder, &f, err);
   if (rc == OME_OK)
     rc = beside_read(src, folder, &f, err);
   if (rc != OME_OK) {

@@ -74,10 +74,27 @@ static int32_t get_number(struct reader *r, uint32_t type, uint64_t *n, struct o
 /* Layers are few: what has more entries than this is a vocabulary. */
 #define MAX_LAYERS 4096u
 
+static int32_t get_array(struct reader *r, struct value *v, int depth, struct ome_err *err);
+
+static int32_t get_element(struct reader *r, uint32_t type, struct value *array, int depth, struct ome_err *err) {
+  struct value inner = {.type = type};
+  char none[1];
+
+  if (type == T_STRING)
+    return get_text(r, none, sizeof(none), err);
+  if (type == T_ARRAY)
+    return get_array(r, &inner, depth + 1, err);
+  int32_t rc = get_number(r, type, &inner.n, err);
+  inner.n = inner.n < (uint64_t)1 << 48 ? inner.n : 0;
+  array->sum += inner.n;
+  array->nonzero += inner.n != 0;
+  array->most = inner.n > array->most ? inner.n : array->most;
+  return rc;
+}
+
 static int32_t get_array(struct reader *r, struct value *v, int depth, struct ome_err *err) {
   uint32_t type = 0;
   uint64_t count = 0;
-  char none[1];
   int32_t rc = reader_u32(r, &type, err);
 
   if (rc == OME_OK)
@@ -90,20 +107,8 @@ static int32_t get_array(struct reader *r, struct value *v, int depth, struct om
   v->n = count;
   if (type != T_STRING && type != T_ARRAY && !(is_integer(type) && count <= MAX_LAYERS))
     return reader_skip(r, count * widths[type], err);
-  for (uint64_t i = 0; rc == OME_OK && i < count; i++) {
-    struct value inner = {.type = type};
-    if (type == T_STRING) {
-      rc = get_text(r, none, sizeof(none), err);
-    } else if (type == T_ARRAY) {
-      rc = get_array(r, &inner, depth + 1, err);
-    } else {
-      rc = get_number(r, type, &inner.n, err);
-      inner.n = inner.n < (uint64_t)1 << 48 ? inner.n : 0;
-      v->sum += inner.n;
-      v->nonzero += inner.n != 0;
-      v->most = inner.n > v->most ? inner.n : v->most;
-    }
-  }
+  for (uint64_t i = 0; rc == OME_OK && i < count; i++)
+    rc = get_element(r, type, v, depth, err);
   return rc;
 }
 
@@ -165,10 +170,9 @@ static void take_word(char *out, size_t size, const char *text) {
   (void)snprintf(out, size, "%.*s", (int)size - 1, text);
 }
 
-static void take_pair(struct gguf *g, const char *key, const struct value *v) {
+/* Keys that mean the same for every architecture. */
+static void take_general(struct gguf *g, const char *key, const struct value *v) {
   struct model_facts *f = g->f;
-  const char *dot = strchr(key, '.');
-  size_t prefix = strlen(f->type);
 
   if (streq(key, "general.architecture") && f->type[0] == '\0')
     take_word(f->type, sizeof(f->type), v->text);
@@ -180,13 +184,25 @@ static void take_pair(struct gguf *g, const char *key, const struct value *v) {
     g->align = v->n;
   else if (streq(key, "split.count"))
     g->parts = v->n;
-  else if (streq(key, "tokenizer.chat_template"))
-    f->chat_template = true;
-  else if (streq(key, "tokenizer.ggml.tokens")) {
-    f->tokenizer = true;
-    f->vocabulary = f->vocabulary ? f->vocabulary : v->n;
-  } else if (dot && (size_t)(dot - key) == prefix && strncmp(key, f->type, prefix) == 0)
-    take_number(f, key + prefix, v);
+}
+
+static void take_tokenizer(struct model_facts *f, const char *key, const struct value *v) {
+  f->chat_template = f->chat_template || streq(key, "tokenizer.chat_template");
+  if (!streq(key, "tokenizer.ggml.tokens"))
+    return;
+  f->tokenizer = true;
+  f->vocabulary = f->vocabulary ? f->vocabulary : v->n;
+}
+
+static void take_pair(struct gguf *g, const char *key, const struct value *v) {
+  size_t prefix = strlen(g->f->type);
+
+  if (has_prefix(key, "general.") || has_prefix(key, "split."))
+    take_general(g, key, v);
+  else if (has_prefix(key, "tokenizer."))
+    take_tokenizer(g->f, key, v);
+  else if (prefix && strncmp(key, g->f->type, prefix) == 0 && key[prefix] == '.')
+    take_number(g->f, key + prefix, v);
 }
 
 static int32_t read_pairs(struct reader *r, uint64_t count, struct gguf *g, struct ome_err *err) {
@@ -400,29 +416,37 @@ static void finish(struct gguf *g) {
     facts_warn(f, "%zu tensors are of types that are not known", g->others);
 }
 
-/* The parts of the model whose first file in order is FIRST, which may be the only one. */
-static int32_t read_parts(const struct model_source *src, const char *first, struct gguf *g, struct ome_err *err) {
-  VEC(struct model_range) parts = {0};
-  size_t prefix = split_prefix(first), others = 0;
-  int32_t rc = OME_OK;
+struct parts {
+  VEC(struct model_range) list;
+  size_t others; /* GGUF files that are of another model */
+};
 
-  for (size_t i = 0; rc == OME_OK && i < src->nfiles; i++) {
+/* The parts of the model whose first file in order is FIRST, which may be the only one. */
+static int32_t find_parts(const struct model_source *src, const char *first, struct parts *out, struct ome_err *err) {
+  size_t prefix = split_prefix(first);
+
+  for (size_t i = 0; i < src->nfiles; i++) {
     const char *path = src->files[i].path;
     bool part = streq(path, first) || (prefix && split_prefix(path) == prefix && strncmp(path, first, prefix) == 0);
     const struct model_range range = {path, HEAD_GUESS};
-    others += is_model(path) && !part;
-    if (part && is_model(path) && !VEC_PUSH(&parts, range))
-      rc = fail_memory(err);
+    out->others += is_model(path) && !part;
+    if (part && is_model(path) && !VEC_PUSH(&out->list, range))
+      return fail_memory(err);
   }
-  if (rc == OME_OK)
-    rc = source_prepare(src, parts.items, parts.len, err);
-  for (size_t i = 0; rc == OME_OK && i < parts.len; i++)
-    rc = read_file(src, parts.items[i].path, g, err);
-  if (rc == OME_OK && g->parts > parts.len)
-    facts_warn(g->f, "%zu of %" PRIu64 " parts are there; the facts are those of what is", parts.len, g->parts);
-  if (rc == OME_OK && others)
-    facts_warn(g->f, "%zu more GGUF files are there; the facts are those of %s", others, first);
-  VEC_FREE(&parts);
+  return source_prepare(src, out->list.items, out->list.len, err);
+}
+
+static int32_t read_parts(const struct model_source *src, const char *first, struct gguf *g, struct ome_err *err) {
+  struct parts parts = {.others = 0};
+  int32_t rc = find_parts(src, first, &parts, err);
+
+  for (size_t i = 0; rc == OME_OK && i < parts.list.len; i++)
+    rc = read_file(src, parts.list.items[i].path, g, err);
+  if (rc == OME_OK && g->parts > parts.list.len)
+    facts_warn(g->f, "%zu of %" PRIu64 " parts are there; the facts are those of what is", parts.list.len, g->parts);
+  if (rc == OME_OK && parts.others)
+    facts_warn(g->f, "%zu more GGUF files are there; the facts are those of %s", parts.others, first);
+  VEC_FREE(&parts.list);
   return rc;
 }
 

@@ -43,25 +43,37 @@ static bool product_of(struct json_object *shape, uint64_t *out) {
 
 /* ---- one header -------------------------------------------------------------------------------------------------- */
 
+/* What the header says of one tensor, in itself. */
+static bool parse_tensor(struct json_object *tensor, const char **type, uint64_t *elements, int64_t *from,
+                         int64_t *to) {
+  struct json_object *shape = json_get(tensor, "shape"), *offsets = json_get(tensor, "data_offsets");
+
+  *type = json_str(tensor, "dtype", "");
+  if (!**type || !json_is(shape, json_type_array) || json_len(shape) > 16 || !product_of(shape, elements) ||
+      json_len(offsets) != 2)
+    return false;
+  *from = json_object_get_int64(json_index(offsets, 0));
+  *to = json_object_get_int64(json_index(offsets, 1));
+  return json_is(json_index(offsets, 0), json_type_int) && json_is(json_index(offsets, 1), json_type_int);
+}
+
 static int32_t read_tensor(const char *path, const char *name, struct json_object *tensor, uint64_t data_len,
                            struct tensors *t, struct spans *spans, struct ome_err *err) {
-  struct json_object *shape = json_get(tensor, "shape"), *offsets = json_get(tensor, "data_offsets");
-  struct json_object *from = json_index(offsets, 0), *to = json_index(offsets, 1);
-  const char *type = json_str(tensor, "dtype", "");
-  struct tensor one = {.name = name, .type = tensor_type_of(type)};
-  unsigned bits = tensor_type_bits(one.type);
+  struct tensor one = {.name = name};
+  const char *type = "";
+  int64_t first = 0, last = 0;
 
-  if (!*type || !json_is(shape, json_type_array) || json_len(shape) > 16 || !product_of(shape, &one.elements) ||
-      json_len(offsets) != 2 || !json_is(from, json_type_int) || !json_is(to, json_type_int))
+  if (!parse_tensor(tensor, &type, &one.elements, &first, &last))
     return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s has no dtype, shape and data_offsets that make sense",
                 path, name);
-  int64_t first = json_object_get_int64(from), last = json_object_get_int64(to);
   if (first < 0 || last < first || (uint64_t)last > data_len)
     return fail(err, OME_E_CORRUPT,
                 "model: %s: tensor %.100s lies at %" PRId64 " to %" PRId64 " of %" PRIu64 " bytes of data", path, name,
                 first, last, data_len);
+  one.type = tensor_type_of(type);
   one.bytes = (uint64_t)(last - first);
-  if (bits && (one.elements > UINT64_MAX / bits || (one.elements * bits + 7) / 8 != one.bytes))
+  unsigned bits = tensor_type_bits(one.type);
+  if (bits && (one.elements > UINT64_MAX / bits - 7 || (one.elements * bits + 7) / 8 != one.bytes))
     return fail(err, OME_E_CORRUPT, "model: %s: tensor %.100s of %" PRIu64 " %s has %" PRIu64 " bytes", path, name,
                 one.elements, type, one.bytes);
   const struct span span = {(uint64_t)first, (uint64_t)last, name};

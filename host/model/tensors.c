@@ -276,6 +276,22 @@ static const char *main_dtype(const struct tally *sum) {
   return tensor_type_dtype((enum tensor_type)most);
 }
 
+static void warn(const struct tensors *t, size_t tied, struct model_facts *f) {
+  if (tied)
+    facts_warn(f, "the output matrix is stored though it is the embedding's; it is counted once");
+  if (t->twice)
+    facts_warn(f, "%zu tensors are in more than one file, %s for one; each is counted once", t->twice, t->twice_name);
+  if (t->others)
+    facts_warn(f, "%zu tensors are of types that are not known, %s for one", t->others, t->other_name);
+}
+
+/* Of the parameters of routed experts a token uses its share. */
+static uint64_t active_of(const struct tally *sum, const struct model_facts *f) {
+  if (!f->experts || !f->experts_per_token || f->experts_per_token > f->experts || sum->routed > sum->parameters)
+    return f->active_parameters;
+  return sum->parameters - sum->routed + sum->routed / f->experts * f->experts_per_token;
+}
+
 int32_t tensors_count(const struct tensors *t, unsigned bits, struct model_facts *f, struct ome_err *err) {
   struct tally sum = {0};
   size_t tied = 0;
@@ -290,19 +306,13 @@ int32_t tensors_count(const struct tensors *t, unsigned bits, struct model_facts
       return fail(err, OME_E_CORRUPT, "model: tensor %.100s: more parameters than can be counted", one->name);
   }
   f->parameters = sum.parameters;
-  if (f->experts && f->experts_per_token && f->experts_per_token <= f->experts && sum.routed <= sum.parameters)
-    f->active_parameters = sum.parameters - sum.routed + sum.routed / f->experts * f->experts_per_token;
+  f->active_parameters = active_of(&sum, f);
   f->weight_bytes = t->bytes;
   f->weight_bits = sum.parameters ? (double)t->bytes * 8 / (double)sum.parameters : 0;
   if (f->dtype[0] == '\0')
     (void)snprintf(f->dtype, sizeof(f->dtype), "%s", main_dtype(&sum));
   if (f->quantization[0] == '\0' && sum.quantization)
     (void)snprintf(f->quantization, sizeof(f->quantization), "%s", sum.quantization);
-  if (tied)
-    facts_warn(f, "the output matrix is stored though it is the embedding's; it is counted once");
-  if (t->twice)
-    facts_warn(f, "%zu tensors are in more than one file, %s for one; each is counted once", t->twice, t->twice_name);
-  if (t->others)
-    facts_warn(f, "%zu tensors are of types that are not known, %s for one", t->others, t->other_name);
+  warn(t, tied, f);
   return OME_OK;
 }

@@ -87,7 +87,9 @@ int32_t apiserver_start(const struct apiserver_config *cfg, struct apiserver **o
   s->cluster_network = cfg->cluster_network;
   s->data_dir = strdup(cfg->data_dir);
   s->kubeconfig = path_join(cfg->data_dir, "kubeconfig");
-  rc = s->data_dir && s->kubeconfig ? dir_make(cfg->data_dir, 0755, err) : fail_memory(err);
+  rc = audit_open(s, cfg->audit_log, err);
+  if (rc == OME_OK)
+    rc = s->data_dir && s->kubeconfig ? dir_make(cfg->data_dir, 0755, err) : fail_memory(err);
   if (rc == OME_OK)
     rc = loop_new("apiserver", &s->loop, err);
   if (rc == OME_OK)
@@ -134,6 +136,7 @@ void apiserver_stop(struct apiserver *s) {
   registry_free(s->registry);
   strmap_free(s->service_use);
   webhooks_free(s->webhooks);
+  audit_close(s);
   store_close(s->store);
   tls_context_free(s->tls);
   free(s->data_dir);

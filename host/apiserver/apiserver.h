@@ -14,6 +14,7 @@ struct apiserver_config {
   const char *data_dir;          /* made when absent; holds store.db, pki/, kubeconfig */
   const char *address;           /* NULL: 127.0.0.1 */
   uint16_t port;                 /* 0: any */
+  const char *audit_log;         /* file that gets a line for each request on a resource; NULL: none */
   const char *context_namespace; /* namespace in the written kubeconfig; NULL: "default" */
   /* Services get addresses of 127.128.0.0/10, where the local platform listens; true: of 10.96.0.0/12, as where there
    * is a network for them. */

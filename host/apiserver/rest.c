@@ -326,6 +326,7 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
     return;
   req->now_ms = wall_ms();
   req->headers = http_headers_mark(x);
+  audit_request(req);
   run(req);
 }
 

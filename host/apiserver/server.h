@@ -38,6 +38,7 @@ struct apiserver {
   struct webhooks *webhooks;  /* NULL: not read yet */
   struct http_client *client; /* for webhooks; NULL: none was needed yet */
   bool stopping;
+  int audit; /* descriptor of the audit log; -1: none */
 };
 
 enum verb {
@@ -224,6 +225,11 @@ void crd_changed(struct apiserver *s, struct json_object *crd);
 void crd_continue(struct apiserver *s, const char *name);
 /* Deletes the instances of a CRD that is being deleted; whether all are gone. */
 bool crd_clean(struct apiserver *s, struct json_object *crd);
+
+/* audit.c; PATH NULL: no log. */
+int32_t audit_open(struct apiserver *s, const char *path, struct ome_err *err);
+void audit_close(struct apiserver *s);
+void audit_request(const struct request *req);
 
 /* kubeconfig.c: CA, certificate, token and kubeconfig below data_dir, made when absent. */
 struct tls_pair;

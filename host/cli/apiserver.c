@@ -12,6 +12,8 @@ static int apiserver_main(const struct cli_command *self, int argc, char **argv)
       {'d', "data", "DIR", "where the database, keys and kubeconfig live (default: .ome)", CLI_STRING, &cfg.data_dir},
       {0, "address", "IP", "address to listen on (default: 127.0.0.1)", CLI_STRING, &address},
       {0, "port", "N", "port, 0 for any free one (default: 6443)", CLI_UINT, &port},
+      {0, "audit-log-path", "FILE", "append a line of JSON for each request (audit.k8s.io/v1, level Metadata)",
+       CLI_STRING, &cfg.audit_log},
       {0},
   };
   struct apiserver *server = NULL;

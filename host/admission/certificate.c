@@ -55,35 +55,49 @@ static char *joined(const char *const *names) {
   return buf_take(&b);
 }
 
+static int32_t complete_ca(struct json_object *secret, struct tls_pair *ca, bool *changed, struct ome_err *err) {
+  if (ca->key_pem && lasts(ca->cert_pem, CA_LEFT_S))
+    return OME_OK;
+  *changed = true;
+  if (ca->cert_pem && !write_key(secret, "ca-before.crt", ca->cert_pem))
+    return fail_memory(err);
+  tls_pair_fini(ca);
+  int32_t rc = tls_make_ca("ome-webhook-ca", CA_DAYS, ca, err);
+  if (rc != OME_OK)
+    return rc;
+  return write_key(secret, "ca.crt", ca->cert_pem) && write_key(secret, "ca.key", ca->key_pem) ? OME_OK
+                                                                                               : fail_memory(err);
+}
+
+static int32_t complete_leaf(struct json_object *secret, const struct tls_pair *ca, const char *const *names,
+                             bool *changed, struct ome_err *err) {
+  _cleanup_free_ char *served = read_key(secret, "tls.crt");
+  _cleanup_free_ char *wanted = joined(names);
+  struct tls_pair leaf = {NULL, NULL};
+
+  if (!wanted)
+    return fail_memory(err);
+  if (!*changed && lasts(served, LEAF_LEFT_S) && names_match(secret, wanted)) /* a new CA signs anew */
+    return OME_OK;
+  *changed = true;
+  int32_t rc = tls_make_leaf(ca, names[0], NULL, names, LEAF_DAYS, &leaf, err);
+  if (rc != OME_OK)
+    return rc;
+  bool ok = write_key(secret, "tls.crt", leaf.cert_pem) && write_key(secret, "tls.key", leaf.key_pem);
+  meta_set_annotation(secret, "ome.io/certificate-names", wanted);
+  tls_pair_fini(&leaf);
+  return ok ? OME_OK : fail_memory(err);
+}
+
 /* Makes what SECRET lacks; *CHANGED when it has to be written. */
 static int32_t complete(struct json_object *secret, const char *const *names, bool *changed, struct ome_err *err) {
   struct tls_pair ca = {read_key(secret, "ca.crt"), read_key(secret, "ca.key")};
-  struct tls_pair leaf = {NULL, NULL};
-  _cleanup_free_ char *served = read_key(secret, "tls.crt");
-  _cleanup_free_ char *wanted = joined(names);
-  bool ok = true;
-  int32_t rc = wanted ? OME_OK : fail_memory(err);
+  int32_t rc = complete_ca(secret, &ca, changed, err);
 
-  if (rc == OME_OK && (!ca.key_pem || !lasts(ca.cert_pem, CA_LEFT_S))) {
-    if (ca.cert_pem)
-      ok = write_key(secret, "ca-before.crt", ca.cert_pem);
-    tls_pair_fini(&ca);
-    free(served);
-    served = NULL;
-    *changed = true;
-    rc = tls_make_ca("ome-webhook-ca", CA_DAYS, &ca, err);
-    ok = rc == OME_OK && ok && write_key(secret, "ca.crt", ca.cert_pem) && write_key(secret, "ca.key", ca.key_pem);
-  }
-  if (rc == OME_OK && (!lasts(served, LEAF_LEFT_S) || !names_match(secret, wanted))) {
-    *changed = true;
-    rc = tls_make_leaf(&ca, names[0], NULL, names, LEAF_DAYS, &leaf, err);
-    ok =
-        rc == OME_OK && ok && write_key(secret, "tls.crt", leaf.cert_pem) && write_key(secret, "tls.key", leaf.key_pem);
-    meta_set_annotation(secret, "ome.io/certificate-names", wanted);
-  }
+  if (rc == OME_OK)
+    rc = complete_leaf(secret, &ca, names, changed, err);
   tls_pair_fini(&ca);
-  tls_pair_fini(&leaf);
-  return rc == OME_OK && !ok ? fail_memory(err) : rc;
+  return rc;
 }
 
 static int32_t take(struct json_object *secret, struct serving_certificate *out, struct ome_err *err) {

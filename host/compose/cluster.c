@@ -69,7 +69,13 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
                                      "policy/v1/PodDisruptionBudget",
                                      "rbac.authorization.k8s.io/v1/Role",
                                      "rbac.authorization.k8s.io/v1/RoleBinding",
-                                     "networking.k8s.io/v1/Ingress"};
+                                     "networking.k8s.io/v1/Ingress",
+                                     "keda.sh/v1alpha1/ScaledObject",
+                                     "gateway.networking.k8s.io/v1/HTTPRoute",
+                                     "inference.networking.k8s.io/v1/InferencePool",
+                                     "networking.istio.io/v1beta1/VirtualService",
+                                     "networking.istio.io/v1beta1/DestinationRule",
+                                     "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy"};
   struct cluster_facts facts = {
       .gateway_url = embedded ? "http://%s.%s.localhost:8080" : NULL,
       .apis = apis,

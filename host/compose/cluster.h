@@ -16,7 +16,7 @@ struct cluster_facts {
 /* *OUT is new.  A ConfigMap key that is no JSON is OME_E_INVALID, naming it. */
 int32_t cluster_document(const struct cluster_facts *facts, struct json_object **out, struct ome_err *err);
 
-/* A cluster with everything that comes with Kubernetes, for rendering without one; with EMBEDDED, `ome up`'s own. */
+/* A cluster with all that plugins may render for, for rendering without one; with EMBEDDED, `ome up`'s own. */
 int32_t cluster_offline(bool embedded, struct json_object *config, struct json_object **out, struct ome_err *err);
 
 bool cluster_has(struct json_object *cluster, const char *api_version, const char *kind);

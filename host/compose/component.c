@@ -1,11 +1,11 @@
 #include "compose/component.h"
 
 #include "base/str.h"
-#include "compose/cluster.h"
 #include "compose/merge.h"
 #include "compose/metadata.h"
 #include "compose/names.h"
 #include "compose/pod.h"
+#include "compose/scaling.h"
 #include "compose/shape.h"
 
 #include <stdio.h>
@@ -19,31 +19,7 @@ char *component_name(const char *service, const char *kind) {
 /* Extension fields that plugins read, handed over as the merged component has them. */
 static const char *const handed_over[] = {"scaleTarget",    "scaleMetric",          "containerConcurrency",
                                           "timeoutSeconds", "canaryTrafficPercent", "minAvailable",
-                                          "maxUnavailable", "deploymentStrategy",   "kedaConfig"};
-
-/* ---- replicas ---------------------------------------------------------------------------------------------------- */
-
-/* Who owns the number of replicas.  "none": the workload has a fixed number. */
-static const char *autoscaler_of(const struct component_request *req, const struct mode *mode,
-                                 struct json_object *annotations) {
-  const char *class = json_object_get_string(json_get(annotations, "ome.io/autoscalerClass"));
-
-  if (!streq(mode->plugin, "raw"))
-    return "none";
-  if (!class)
-    class = "hpa";
-  return streq(class, "hpa") && !cluster_has(req->cluster, "autoscaling/v2", "HorizontalPodAutoscaler") ? "none"
-                                                                                                        : class;
-}
-
-static bool put_replicas(const struct component_request *req, struct json_object *merged, struct json_object *out) {
-  const int64_t default_max = streq(req->kind, "router") ? 2 : 3;
-  int64_t min = json_i64(merged, "minReplicas", 1);
-  int64_t max = json_i64(merged, "maxReplicas", min > default_max ? min : default_max);
-
-  return json_set_i64(out, "minReplicas", min) && json_set_i64(out, "maxReplicas", max < min ? min : max) &&
-         (!streq(json_str(out, "autoscaler", ""), "none") || json_set_i64(out, "replicas", min));
-}
+                                          "maxUnavailable", "deploymentStrategy"};
 
 /* ---- ports ------------------------------------------------------------------------------------------------------- */
 
@@ -113,9 +89,19 @@ static int32_t fill(const struct component_request *req, const struct mode *mode
   struct json_object *labels = component_labels(req, merged);
   struct json_object *annotations = component_annotations(req, merged);
 
-  if (!put_identity(req, mode, out) || !json_set(out, "labels", labels) || !json_set(out, "annotations", annotations) ||
-      !json_set_str(out, "autoscaler", autoscaler_of(req, mode, annotations)) || !put_replicas(req, merged, out) ||
-      !put_pods(merged, pods, out) || (req->model && !put_model(req, out)))
+  if (!put_identity(req, mode, out) || !json_set(out, "labels", labels) || !json_set(out, "annotations", annotations))
+    return fail_memory(err);
+  struct scaling_request scaling = {
+      .component = req,
+      .own = json_get(json_get(req->service, "spec"), req->kind),
+      .merged = merged,
+      .annotations = annotations,
+      .mode = mode,
+  };
+  int32_t rc = scaling_compose(&scaling, out, err);
+  if (rc != OME_OK)
+    return rc;
+  if (!put_pods(merged, pods, out) || (req->model && !put_model(req, out)))
     return fail_memory(err);
   for (size_t i = 0; i < ARRAY_LEN(handed_over); i++) {
     struct json_object *v = json_get(merged, handed_over[i]);

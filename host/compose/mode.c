@@ -1,6 +1,7 @@
 #include "compose/mode.h"
 
 #include "base/str.h"
+#include "compose/scaling.h"
 
 enum { RAW, MULTI_NODE, MULTI_NODE_RAY, SERVERLESS, VIRTUAL, OME_NATIVE };
 
@@ -32,7 +33,9 @@ const struct mode *mode_of(const char *component, struct json_object *merged, st
     return m;
   if (!router && (json_get(merged, "leader") || json_get(merged, "worker")))
     return &modes[MULTI_NODE];
-  if (json_i64(merged, "minReplicas", 1) == 0 && !beside_decoder)
+  /* From no replica, KEDA starts a Deployment; without it Knative does. */
+  if (json_i64(merged, "minReplicas", 1) == 0 && !beside_decoder && !json_get(merged, "autoscaler") &&
+      !scaling_can_idle(merged, service))
     return &modes[SERVERLESS];
   return &modes[RAW];
 }

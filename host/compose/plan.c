@@ -232,7 +232,7 @@ static void render_all(const struct plan_world *world, struct plan *p) {
     render_part(world, p, OME_KIND_DEPLOYMENT, c->mode->plugin, condition_of(c->kind), c->doc, &c->deployment);
     /* "external" owns the count from outside: there is nothing to render. */
     if (!streq(scaler, "none") && !streq(scaler, "external"))
-      render_part(world, p, OME_KIND_AUTOSCALER, scaler, condition_of(c->kind), c->doc, &c->autoscaler);
+      render_part(world, p, OME_KIND_AUTOSCALER, scaler, "AutoscalerReady", c->doc, &c->autoscaler);
   }
   /* The entry is the last of engine, decoder, router that there is. */
   if (p->nparts > 0)

@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "compose/pods.h"
+#include "compose/status_autoscaler.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
@@ -294,7 +295,7 @@ static int by_type(const void *a, const void *b) {
 
 /* Conditions that Ready does not follow are for information. */
 static void sort_conditions(struct work *w) {
-  static const char *const informative[] = {"ModelReady", "RuntimeReady"};
+  static const char *const informative[] = {"AutoscalerReady", "ModelReady", "RuntimeReady"};
   struct json_object *list = json_get(w->status, "conditions");
 
   if (list)
@@ -336,7 +337,7 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   if (in->plan->nproblems)
     set_problems(&w);
   else
-    ok = set_components(&w) && set_addresses(&w);
+    ok = set_components(&w) && set_addresses(&w) && status_set_autoscalers(holder, in);
   drop_absent(&w);
   bool ready = set_ready(&w);
   sort_conditions(&w);

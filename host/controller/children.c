@@ -12,23 +12,30 @@ static const struct {
   const char *api_version;
   const char *kind;
   bool embedded; /* also where there is a gateway instead of a cluster's controllers */
+  bool scaler;   /* of others too: they may own what ours would */
 } kinds[CHILD_KINDS] = {
-    {"v1", "Service", true},
-    {"v1", "ConfigMap", true},
-    {"apps/v1", "Deployment", true},
-    {"v1", "ServiceAccount", false},
-    {"rbac.authorization.k8s.io/v1", "Role", false},
-    {"rbac.authorization.k8s.io/v1", "RoleBinding", false},
-    {"autoscaling/v2", "HorizontalPodAutoscaler", false},
-    {"policy/v1", "PodDisruptionBudget", false},
-    {"networking.k8s.io/v1", "Ingress", false},
+    {"v1", "Service", true, false},
+    {"v1", "ConfigMap", true, false},
+    {"apps/v1", "Deployment", true, false},
+    {"v1", "ServiceAccount", false, false},
+    {"rbac.authorization.k8s.io/v1", "Role", false, false},
+    {"rbac.authorization.k8s.io/v1", "RoleBinding", false, false},
+    {"autoscaling/v2", "HorizontalPodAutoscaler", false, true},
+    {"keda.sh/v1alpha1", "ScaledObject", false, true},
+    {"policy/v1", "PodDisruptionBudget", false, false},
+    {"networking.k8s.io/v1", "Ingress", false, false},
+    {"gateway.networking.k8s.io/v1", "HTTPRoute", false, false},
+    {"inference.networking.k8s.io/v1", "InferencePool", false, false},
+    {"networking.istio.io/v1beta1", "VirtualService", false, false},
+    {"networking.istio.io/v1beta1", "DestinationRule", false, false},
+    {"gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", false, false},
 };
 
 int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err) {
-  struct kube_cache_opts opts = {.labels = LABEL_SERVICE, .on_event = on_event, .arg = c};
-
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
+    struct kube_cache_opts opts = {.labels = kinds[i].scaler ? NULL : LABEL_SERVICE, .on_event = on_event, .arg = c};
+    k->scaler = kinds[i].scaler;
     k->api_version = kinds[i].api_version;
     k->kind = kinds[i].kind;
     if (c->gateway_url && !kinds[i].embedded)
@@ -134,7 +141,9 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
     *live = TAKE_PTR(have);
     return OME_OK;
   }
-  rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
+  rc = scalers_hand_over(c, k, want, have, err);
+  if (rc == OME_OK)
+    rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
   if (rc != OME_OK)
     return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
   remember(c, key, want, *live);
@@ -143,7 +152,7 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
 
 /* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
-static bool is_wanted(const struct plan *plan, const char *kind, struct json_object *o) {
+bool child_is_wanted(const struct plan *plan, const char *kind, struct json_object *o) {
   for (size_t i = 0; i < json_len(plan->objects); i++) {
     struct json_object *w = json_index(plan->objects, i);
     if (streq(json_str(w, "kind", ""), kind) && streq(meta_name(w), meta_name(o)))
@@ -158,7 +167,7 @@ static int32_t prune(struct controller *c, struct json_object *service, const st
     _cleanup_json_ struct json_object *owned = k->cache ? kube_cache_owned(k->cache, meta_uid(service)) : NULL;
     for (size_t j = 0; j < json_len(owned); j++) {
       struct json_object *o = json_index(owned, j);
-      if (meta_deleting(o) || is_wanted(plan, k->kind, o))
+      if (meta_deleting(o) || child_is_wanted(plan, k->kind, o))
         continue;
       int32_t rc =
           kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, err);
@@ -169,20 +178,51 @@ static int32_t prune(struct controller *c, struct json_object *service, const st
   return OME_OK;
 }
 
-int32_t children_sync(struct controller *c, struct json_object *service, const struct plan *plan,
-                      struct json_object **live, struct ome_err *err) {
+/* Where the trouble with object number I of PLAN is to be read. */
+static const char *condition_for(const struct plan *plan, size_t i) {
+  static const char *const ready[COMPONENT_KINDS] = {"EngineReady", "DecoderReady", "RouterReady"};
+
+  for (size_t k = 0; k < plan->nparts; k++) {
+    const struct plan_component *c = &plan->parts[k];
+    for (size_t n = 0; n < COMPONENT_KINDS; n++)
+      if (i - c->deployment.first < c->deployment.count && streq(component_kinds[n], c->kind))
+        return ready[n];
+  }
+  return i - plan->ingress.first < plan->ingress.count ? "IngressReady" : ready[0];
+}
+
+static bool is_scaler(const struct plan *plan, size_t i) {
+  for (size_t k = 0; k < plan->nparts; k++)
+    if (i - plan->parts[k].autoscaler.first < plan->parts[k].autoscaler.count)
+      return true;
+  return false;
+}
+
+int32_t children_sync(struct controller *c, struct json_object *service, struct plan *plan,
+                      struct children_report *report, struct ome_err *err) {
   _cleanup_json_ struct json_object *all = json_object_new_array();
-  int32_t rc = all ? OME_OK : fail_memory(err);
+  int32_t rc = all ? scalers_clear(c, service, plan, err) : fail_memory(err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
     struct json_object *one = NULL;
-    rc = apply_one(c, service, json_index(plan->objects, i), &one, err);
-    if (rc == OME_OK && json_object_array_add(all, one) != 0)
+    struct ome_err failure = ERR_INIT;
+    if (json_index(plan->objects, i)) /* NULL: withheld */
+      rc = apply_one(c, service, json_index(plan->objects, i), &one, &failure);
+    if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
+      /* What cannot be scaled can still run and be reached. */
+      report->scaler = failure;
+      rc = OME_OK;
+    }
+    if (rc != OME_OK) {
+      report->condition = condition_for(plan, i);
+      *err = failure;
+    } else if (json_object_array_add(all, one) != 0) {
       rc = fail_memory(err);
+    }
   }
   if (rc == OME_OK)
     rc = prune(c, service, plan, err);
   if (rc == OME_OK)
-    *live = TAKE_PTR(all);
+    report->live = TAKE_PTR(all);
   return rc;
 }

@@ -92,6 +92,11 @@ static void on_child(void *arg, const struct kube_event *e) {
     enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), json_str(owner, "name", ""));
   else if (label && *label)
     enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), label);
+  else {
+    _cleanup_free_ char *scaled = scalers_service(e->object);
+    if (scaled)
+      enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), scaled);
+  }
 }
 
 /* ---- caches and queues ------------------------------------------------------------------------------------------- */

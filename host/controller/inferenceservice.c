@@ -49,8 +49,17 @@ static struct json_object *pods_of(struct controller *c, struct json_object *ser
 struct observation {
   struct ome_status components[COMPONENT_KINDS];
   struct json_object *workloads[COMPONENT_KINDS];
+  struct ome_status autoscalers[COMPONENT_KINDS];
+  char *rivals[COMPONENT_KINDS]; /* owned */
+  struct children_report children;
   struct ome_status ingress;
 };
+
+static void observation_fini(struct observation *o) {
+  for (size_t i = 0; i < COMPONENT_KINDS; i++)
+    free(o->rivals[i]);
+  json_unref(o->children.live);
+}
 
 static int32_t observe(struct controller *c, const struct plan *plan, struct json_object *live, struct observation *o,
                        struct ome_err *err) {
@@ -60,6 +69,8 @@ static int32_t observe(struct controller *c, const struct plan *plan, struct jso
     const struct plan_component *p = &plan->parts[i];
     rc = observe_part(c, plan, &p->deployment, p->doc, live, &o->components[i], err);
     o->workloads[i] = json_index(live, p->deployment.first);
+    if (rc == OME_OK && p->autoscaler.plugin)
+      rc = observe_part(c, plan, &p->autoscaler, p->doc, live, &o->autoscalers[i], err);
   }
   if (rc == OME_OK)
     rc = observe_part(c, plan, &plan->ingress, NULL, live, &o->ingress, err);
@@ -103,6 +114,9 @@ static int32_t write_status(struct controller *c, struct json_object *service, c
       .components = o->components,
       .workloads = o->workloads,
       .ingress = &o->ingress,
+      .autoscalers = o->autoscalers,
+      .rivals = o->rivals,
+      .autoscaler_failure = o->children.scaler.code != OME_OK ? o->children.scaler.msg : NULL,
       .pods = pods,
       .cluster = c->world.cluster,
       .now_ms = wall_ms(),
@@ -125,22 +139,21 @@ static int32_t write_status(struct controller *c, struct json_object *service, c
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 /* An object that cannot be applied is a problem to be shown where people look, and tried again. */
-static void note_failure(struct plan *plan, const struct ome_err *err) {
+static void note_failure(struct plan *plan, const char *condition, const struct ome_err *err) {
   struct plan_problem *p = &plan->problems[plan->nproblems];
 
   if (plan->nproblems == ARRAY_LEN(plan->problems))
     return;
   plan->nproblems++;
-  p->condition = "EngineReady";
+  p->condition = condition ? condition : "EngineReady";
   (void)snprintf(p->reason, sizeof(p->reason), "%s", err->code == OME_E_EXISTS ? "NameConflict" : "ApplyFailed");
   (void)snprintf(p->message, sizeof(p->message), "%s", err->msg);
 }
 
 static int32_t bring_about(struct controller *c, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
-  struct observation o = {0};
+  _cleanup_(observation_fini) struct observation o = {0};
   struct plan *plan = NULL;
-  _cleanup_json_ struct json_object *live = NULL;
   _cleanup_json_ struct json_object *models =
       world_models(c, meta_namespace(service),
                    json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", "")));
@@ -152,17 +165,23 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
     return rc;
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
-    applied = children_sync(c, service, plan, &live, &failure);
+    applied = scalers_yield(c, service, plan, o.rivals, &failure);
     if (applied == OME_OK)
-      applied = observe(c, plan, live, &o, &failure);
+      applied = children_sync(c, service, plan, &o.children, &failure);
+    if (applied == OME_OK)
+      applied = observe(c, plan, o.children.live, &o, &failure);
     /* Passing trouble is retried in silence; what lasts is shown. */
     if (applied != OME_OK && !err_retryable(applied))
-      note_failure(plan, &failure);
+      note_failure(plan, o.children.condition, &failure);
   }
   if (applied == OME_OK || plan->nproblems)
     rc = write_status(c, service, plan, &o, err);
   plan_free(plan);
   c->world.models = NULL;
+  if (applied == OME_OK && o.children.scaler.code != OME_OK) {
+    failure = o.children.scaler;
+    applied = failure.code;
+  }
   if (rc != OME_OK || applied == OME_OK)
     return rc;
   /* What is in the way may be no object that is watched. */

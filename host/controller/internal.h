@@ -34,11 +34,12 @@ enum watch_id {
 enum queue_id { QUEUE_SERVICES, QUEUE_MODELS, QUEUE_RUNTIMES, QUEUE_ACCELERATORS, QUEUE_BENCHMARKS, QUEUE_COUNT };
 
 /* The kinds that services are made of; what the cluster does not have is absent. */
-#define CHILD_KINDS 9
+#define CHILD_KINDS 15
 
 struct child_kind {
   const char *api_version;
   const char *kind;
+  bool scaler;                          /* the cache has those of others too */
   const struct kube_resource *resource; /* NULL: the cluster does not have it */
   struct kube_cache *cache;
 };
@@ -85,10 +86,34 @@ struct json_object *world_models(struct controller *c, const char *ns, const cha
 int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err);
 void children_stop(struct controller *c);
 bool children_wait(struct controller *c, uint64_t timeout_ms);
-/* Applies what is missing or different of PLAN, and deletes what SERVICE owns and PLAN has no more.  *LIVE is a new
- * array: every object of the plan as the server has it now. */
-int32_t children_sync(struct controller *c, struct json_object *service, const struct plan *plan,
-                      struct json_object **live, struct ome_err *err);
+struct children_report {
+  struct json_object
+      *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */
+  const char *condition; /* that is to tell what failed */
+  struct ome_err scaler; /* why an autoscaler could not be applied; the rest was */
+};
+/* Applies what is missing or different of PLAN, and deletes what SERVICE owns and PLAN has no more. */
+int32_t children_sync(struct controller *c, struct json_object *service, struct plan *plan,
+                      struct children_report *report, struct ome_err *err);
+/* Whether PLAN has an object of KIND named like O. */
+bool child_is_wanted(const struct plan *plan, const char *kind, struct json_object *o);
+
+/* ---- scalers.c --------------------------------------------------------------------------------------------------- */
+
+/* RIVALS (COMPONENT_KINDS of them, new texts or NULL) get who else scales the plan's workloads.  Where there is one,
+ * our autoscaler and a fixed number of replicas are taken out of PLAN: two owners would fight. */
+int32_t scalers_yield(struct controller *c, struct json_object *service, struct plan *plan, char **rivals,
+                      struct ome_err *err);
+/* Deletes the autoscalers of SERVICE that PLAN no longer has, before others of its workloads are applied: KEDA refuses
+ * a workload that a HorizontalPodAutoscaler scales.  While a deleted one is still there, the plan's are withheld: their
+ * entries become NULL, and its end is an event. */
+int32_t scalers_clear(struct controller *c, struct json_object *service, struct plan *plan, struct ome_err *err);
+/* Before WANT, which no longer says spec.replicas, is applied over LIVE, where the number is ours: leaves it to another
+ * field manager.  Without that the number would fall to the default, 1, until the new owner raises it again. */
+int32_t scalers_hand_over(struct controller *c, const struct child_kind *k, struct json_object *want,
+                          struct json_object *live, struct ome_err *err);
+/* new: the name of the service whose component a scaler of somebody else may scale; NULL: none. */
+char *scalers_service(struct json_object *scaler);
 
 /* ---- one a kind -------------------------------------------------------------------------------------------------- */
 

@@ -1,178 +1,12 @@
 /* The control plane against the embedded API server, in one process. */
 #include "../unit.h"
 
-#include "api/schema.h"
-#include "apiserver/apiserver.h"
-#include "base/clock.h"
-#include "base/str.h"
-#include "base/yaml.h"
-#include "controller/controller.h"
-#include "kube/meta.h"
-#include "os/file.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-#define DEADLINE_MS 20000u
-
-struct stand {
-  char dir[64];
-  struct apiserver *server;
-  struct kube_client *client;
-  struct plugins *plugins;
-  struct controller *controller;
-};
-
-/* ---- kit --------------------------------------------------------------------------------------------------------- */
-
-static void ok(int32_t rc, const struct ome_err *err) {
-  if (rc != OME_OK)
-    fail_msg("%s", err->msg);
-}
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  ok(yaml_parse_one("test", text, strlen(text), &o, &err), &err);
-  return o;
-}
-
-static void create(struct stand *s, const struct kube_resource *r, const char *text) {
-  struct json_object *o = yaml(text);
-  struct ome_err err = ERR_INIT;
-
-  ok(kube_create(s->client, r, o, NULL, &err), &err);
-  json_unref(o);
-}
-
-static void merge(struct stand *s, const struct kube_resource *r, const char *ns, const char *name,
-                  const char *subresource, const char *text) {
-  struct json_object *o = yaml(text);
-  struct ome_err err = ERR_INIT;
-
-  ok(kube_patch(s->client, r, ns, name, subresource, KUBE_PATCH_MERGE, o, NULL, &err), &err);
-  json_unref(o);
-}
-
-/* new, or NULL: not there. */
-static struct json_object *get(struct stand *s, const struct kube_resource *r, const char *ns, const char *name) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (kube_get(s->client, r, ns, name, &o, &err) != OME_OK)
-    assert_int_equal(err.code, OME_E_NOT_FOUND);
-  return o;
-}
-
-typedef bool test_fn(struct json_object *o, const char *want);
-
-/* Asks again and again until TEST holds; new: the object then. */
-static struct json_object *await(struct stand *s, const struct kube_resource *r, const char *ns, const char *name,
-                                 test_fn *test, const char *want) {
-  const struct timespec pause = {0, 10000000};
-
-  for (uint64_t end = mono_ms() + DEADLINE_MS; mono_ms() < end; (void)nanosleep(&pause, NULL)) {
-    struct json_object *o = get(s, r, ns, name);
-    if (test(o, want))
-      return o;
-    json_unref(o);
-  }
-  struct json_object *o = get(s, r, ns, name);
-  fail_msg("%s %s: waited in vain for %s; it is %s", r->kind, name, want, o ? json_object_to_json_string(o) : "absent");
-  return NULL;
-}
-
-static void await_done(struct stand *s, const struct kube_resource *r, const char *ns, const char *name, test_fn *test,
-                       const char *want) {
-  json_unref(await(s, r, ns, name, test, want));
-}
-
-static bool exists(struct json_object *o, const char *want) {
-  (void)want;
-  return o != NULL;
-}
-
-static bool absent(struct json_object *o, const char *want) {
-  (void)want;
-  return o == NULL;
-}
-
-/* WANT is "Type=Status" or "Type=Status/Reason". */
-static bool has_condition(struct json_object *o, const char *want) {
-  char text[256];
-  const char *eq = strchr(want, '=');
-  _cleanup_free_ char *type = str_copy(want, (size_t)(eq - want));
-  struct json_object *c = json_find(json_at(o, "status.conditions"), "type", type);
-
-  (void)snprintf(text, sizeof(text), "%s/%s", json_str(c, "status", ""), json_str(c, "reason", ""));
-  return c && strncmp(text, eq + 1, strlen(eq + 1)) == 0;
-}
-
-static bool has_image(struct json_object *o, const char *want) {
-  struct json_object *c = json_index(json_at(o, "spec.template.spec.containers"), 0);
-
-  return streq(json_str(c, "image", ""), want);
-}
-
-static bool has_state(struct json_object *o, const char *want) {
-  return streq(json_str(o, "status.state", ""), want);
-}
-
-/* ---- stand ------------------------------------------------------------------------------------------------------- */
-
-static void install_crds(struct stand *s) {
-  struct json_object *crds = api_crds();
-  struct ome_err err = ERR_INIT;
-
-  for (size_t i = 0; i < json_len(crds); i++) {
-    int32_t rc = kube_create(s->client, &KUBE_CRDS, json_index(crds, i), NULL, &err);
-    if (rc != OME_E_EXISTS)
-      ok(rc, &err);
-  }
-  json_unref(crds);
-}
+#include "stand.h"
 
 static int setup(void **state) {
-  struct stand *s = calloc(1, sizeof(*s));
-  struct ome_err err = ERR_INIT;
-
-  (void)snprintf(s->dir, sizeof(s->dir), "/tmp/ome-controller-XXXXXX");
-  assert_non_null(mkdtemp(s->dir));
-  struct apiserver_config server = {.data_dir = s->dir};
-  ok(apiserver_start(&server, &s->server, &err), &err);
-  ok(kube_client_new(apiserver_kubeconfig(s->server), NULL, &s->client, &err), &err);
-  install_crds(s);
-  create(s, &KUBE_NAMESPACES, "{apiVersion: v1, kind: Namespace, metadata: {name: ome}}");
-  ok(plugins_load(getenv("OME_TEST_PLUGINS_CONF"), NULL, 0, &s->plugins, &err), &err);
-  struct controller_config cfg = {
-      .client = s->client, .plugins = s->plugins, .gateway_url = "http://%s.%s.localhost:8080"};
-  ok(controller_start(&cfg, &s->controller, &err), &err);
-  *state = s;
-  return 0;
+  return stand_start(state, "http://%s.%s.localhost:8080");
 }
 
-static int teardown(void **state) {
-  struct stand *s = *state;
-  struct ome_err err = ERR_INIT;
-
-  controller_stop(s->controller);
-  kube_client_free(s->client);
-  apiserver_stop(s->server);
-  plugins_free(s->plugins);
-  (void)tree_remove(s->dir, &err);
-  free(s);
-  return 0;
-}
-
-#define MODEL(name)                                                                                                    \
-  "{apiVersion: ome.io/v1beta1, kind: ClusterBaseModel, metadata: {name: " name "}, spec: "                            \
-  "{modelFormat: {name: gguf}, storage: {storageUri: 'hf://example/x', path: /models/" name "}}}"
-#define RUNTIME(name, image)                                                                                           \
-  "{apiVersion: ome.io/v1beta1, kind: ClusterServingRuntime, metadata: {name: " name "}, spec: "                       \
-  "{supportedModelFormats: [{modelFormat: {name: gguf}, autoSelect: true}], engineConfig: {runner: "                   \
-  "{name: ome-container, image: '" image "', ports: [{name: http1, containerPort: 8080}]}}}}"
 #define SERVICE(name, model)                                                                                           \
   "{apiVersion: ome.io/v1beta1, kind: InferenceService, metadata: {name: " name ", namespace: "                        \
   "default}, spec: {model: {name: " model "}, engine: {minReplicas: 1, maxReplicas: 1}}}"
@@ -365,5 +199,5 @@ int main(void) {
       cmocka_unit_test(leaves_others_objects_alone),   cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, setup, stand_stop);
 }

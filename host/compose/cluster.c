@@ -9,7 +9,7 @@
 static const char default_config[] =
     "{\"deploy\":{\"defaultDeploymentMode\":\"RawDeployment\"},"
     "\"ingress\":{\"disableIngressCreation\":true,\"domainTemplate\":\"{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}\","
-    "\"enableGatewayAPI\":false,\"ingressDomain\":\"example.com\",\"urlScheme\":\"http\"}}";
+    "\"enableGatewayAPI\":false,\"ingressDomain\":\"example.com\"}}";
 
 /* Lays the ConfigMap's data, JSON text per key, over the defaults. */
 static int32_t read_config(struct json_object *map, struct json_object *config, struct ome_err *err) {
@@ -103,8 +103,13 @@ const char *cluster_ingress(struct json_object *cluster, struct json_object *ser
   bool disabled = annotation ? streq(json_object_get_string(annotation), "true")
                              : json_flag(cluster, "config.ingress.disableIngressCreation", true);
 
+  struct json_object *provider = json_get(json_at(service, "metadata.annotations"), "ome.io/ingress-provider");
+  const char *chosen = provider ? json_object_get_string(provider) : json_str(cluster, "config.ingress.provider", "");
+
   if (*json_str(cluster, "gatewayUrl", "") || disabled)
     return "service";
+  if (*chosen)
+    return chosen;
   if (streq(mode, "Serverless"))
     return "istio";
   return json_flag(cluster, "config.ingress.enableGatewayAPI", false) ? "gateway" : "kubernetes";

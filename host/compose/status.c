@@ -181,6 +181,21 @@ static void drop_absent(struct work *w) {
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
+/* From outside, then from inside the cluster; one where they are the same. */
+static bool set_address_list(struct json_object *status, const char *url, const char *address) {
+  struct json_object *list = json_object_new_array();
+  struct json_object *inside = json_object_new_object();
+  bool ok = list && json_set(status, "addresses", list);
+
+  if (ok && !streq(url, address)) {
+    struct json_object *outside = json_object_new_object();
+    ok = outside && json_set_str(outside, "name", "external") && json_set_str(outside, "url", url) &&
+         json_object_array_add(list, outside) == 0;
+  }
+  return ok && inside && json_set_str(inside, "name", "cluster-local") && json_set_str(inside, "url", address) &&
+         json_object_array_add(list, inside) == 0;
+}
+
 static bool set_addresses(struct work *w) {
   const struct plan *plan = w->in->plan;
   const char *url = w->in->ingress->url;
@@ -196,7 +211,8 @@ static bool set_addresses(struct work *w) {
   _cleanup_free_ char *address = str_printf("http://%s.%s.svc.%s:%lld", host, json_str(entry, "namespace", ""),
                                             json_str(w->in->cluster, "domain", "cluster.local"),
                                             (long long)json_i64(json_index(json_get(entry, "ports"), 0), "port", 8080));
-  return address && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", address);
+  return address && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", address) &&
+         set_address_list(w->status, url, address);
 }
 
 /* ---- modelStatus ------------------------------------------------------------------------------------------------- */

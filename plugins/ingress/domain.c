@@ -25,8 +25,7 @@ static const char *lookup(const struct request_docs *d, const char *key, const c
   return NULL;
 }
 
-/* RFC 1123 subdomain. */
-static int is_host(const char *s) {
+int domain_is_host(const char *s) {
   size_t label = 0;
 
   for (const char *p = s;; p++) {
@@ -45,14 +44,16 @@ static int is_host(const char *s) {
   }
 }
 
-int32_t domain_host(const struct request_docs *d, const char *name, char *out, size_t cap, struct ome_err *err) {
-  const char *t = domain_setting(d, "domainTemplate", "ome.io/ingress-domain-template",
-                                 "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}");
+int32_t domain_fill(const struct request_docs *d, const char *setting, const char *template, const char *name,
+                    char *out, size_t cap, struct ome_err *err) {
+  const char *t = template;
   size_t used = 0;
 
   while (*t && used + 1 < cap) {
     const char *end = strncmp(t, "{{", 2) == 0 ? strstr(t, "}}") : NULL;
     if (!end) {
+      if (strncmp(t, "{{", 2) == 0)
+        return doc_fail(err, OME_E_INVALID, "ingress: %s: \"%.80s\": \"{{\" without \"}}\"", setting, template);
       out[used++] = *t++;
       continue;
     }
@@ -62,13 +63,23 @@ int32_t domain_host(const struct request_docs *d, const char *name, char *out, s
     key[strcspn(key, " ")] = '\0';
     const char *value = lookup(d, key, name);
     if (!value)
-      return doc_fail(err, OME_E_INVALID, "ingress: domainTemplate: \"{{%.80s}}\" is not known", key);
+      return doc_fail(err, OME_E_INVALID, "ingress: %s: \"{{%.80s}}\" is not known", setting, key);
     int n = snprintf(out + used, cap - used, "%s", value);
     used += (size_t)n;
     t = end + 2;
   }
-  if (used >= cap)
-    return doc_fail(err, OME_E_INVALID, "ingress: invalid domain name: longer than %zu bytes", cap - 1);
+  if (used >= cap || *t)
+    return doc_fail(err, OME_E_INVALID, "ingress: %s: longer than %zu bytes", setting, cap - 1);
   out[used] = '\0';
-  return is_host(out) ? OME_OK : doc_fail(err, OME_E_INVALID, "ingress: invalid domain name \"%.253s\"", out);
+  return OME_OK;
+}
+
+int32_t domain_host(const struct request_docs *d, const char *name, char *out, size_t cap, struct ome_err *err) {
+  const char *template = domain_setting(d, "domainTemplate", "ome.io/ingress-domain-template",
+                                        "{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}");
+  int32_t rc = domain_fill(d, "domainTemplate", template, name, out, cap, err);
+
+  if (rc != OME_OK || domain_is_host(out))
+    return rc;
+  return doc_fail(err, OME_E_INVALID, "ingress: domainTemplate: invalid domain name \"%.253s\"", out);
 }

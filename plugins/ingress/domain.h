@@ -8,6 +8,13 @@
  * "{{ .Labels.X }}" of the domain template filled in.  OME_E_INVALID when the result is no host name. */
 int32_t domain_host(const struct request_docs *d, const char *name, char *out, size_t cap, struct ome_err *err);
 
+/* TEMPLATE filled in for NAME; KEY is for messages. */
+int32_t domain_fill(const struct request_docs *d, const char *key, const char *template, const char *name, char *out,
+                    size_t cap, struct ome_err *err);
+
+/* RFC 1123 subdomain. */
+int domain_is_host(const char *s);
+
 /* A key of the ingress configuration, or the service's annotation that goes before it. */
 const char *domain_setting(const struct request_docs *d, const char *key, const char *annotation, const char *dflt);
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define EDGES_BASE OME_SOURCE_DIR "/tests/unit/compose/edges/base.yaml"
-#define EDGES_INGRESS_CASES 0
+#define EDGES_INGRESS_CASES 35
 
 static struct plugins *edges_plugins;
 

@@ -167,7 +167,7 @@ static void check_case(const char *path) {
   ok(file_read(golden, JSON_MAX_BYTES, &want, &len, &err), &err);
   if (!streq(got, want))
     fail_msg("%s gives\n%s\ninstead of\n%s", path, got, want);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 1; i++) {
     struct json_object *other = shuffled(docs, &seed);
     _cleanup_free_ char *again = outcome(path, other);
     if (!streq(again, want))

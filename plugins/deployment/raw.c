@@ -96,7 +96,15 @@ static struct json_object *deployment(struct json_object *component) {
   return o;
 }
 
-static struct json_object *disruption_budget(struct json_object *component) {
+/* How many pods may be missing where the component does not say: the site's podDisruptionBudget.rawDeployment, 1
+ * without one; 0 or null: no budget is wanted. */
+static int64_t missing_pods(struct json_object *cluster) {
+  struct json_object *site = doc_at(cluster, "config.podDisruptionBudget");
+
+  return site ? doc_int(site, "rawDeployment", 0) : 1;
+}
+
+static struct json_object *disruption_budget(struct json_object *component, int64_t missing) {
   struct json_object *o = doc_object("policy/v1", "PodDisruptionBudget", doc_str(component, "name", ""), component);
   struct json_object *min = doc_get(component, "minAvailable");
   struct json_object *max = doc_get(component, "maxUnavailable");
@@ -107,8 +115,14 @@ static struct json_object *disruption_budget(struct json_object *component) {
   if (min)
     doc_share(o, "spec.minAvailable", min);
   else
-    doc_set(o, "spec.maxUnavailable", max ? json_object_get(max) : json_object_new_int(1));
+    doc_set(o, "spec.maxUnavailable", max ? json_object_get(max) : json_object_new_int64(missing));
   return o;
+}
+
+static int wants_budget(const struct request_docs *d) {
+  return doc_cluster_has(d->cluster, "policy/v1", "PodDisruptionBudget") &&
+         (doc_get(d->component, "minAvailable") || doc_get(d->component, "maxUnavailable") ||
+          missing_pods(d->cluster) > 0);
 }
 
 static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
@@ -125,8 +139,8 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
     rc = doc_push(out, deployment(d.component), err);
   if (rc == OME_OK)
     rc = doc_push(out, component_service(d.component, app_selector(d.component)), err);
-  if (rc == OME_OK && doc_cluster_has(d.cluster, "policy/v1", "PodDisruptionBudget"))
-    rc = doc_push(out, disruption_budget(d.component), err);
+  if (rc == OME_OK && wants_budget(&d))
+    rc = doc_push(out, disruption_budget(d.component, missing_pods(d.cluster)), err);
   docs_close(&d);
   return rc;
 }

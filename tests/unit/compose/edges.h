@@ -80,10 +80,13 @@ static inline void edges_add(struct edges *e, const struct plan_part *part, stru
     (void)json_object_array_add(to, json_object_get(json_index(e->plan->objects, part->first + i)));
 }
 
-/* The objects of the autoscalers, then of the ingress; new array. */
+/* The disruption budgets, the objects of the autoscalers, then of the ingress; new array. */
 static inline struct json_object *edges_objects(struct edges *e) {
   struct json_object *out = json_object_new_array();
 
+  for (size_t i = 0; i < json_len(e->plan->objects); i++)
+    if (streq(json_str(json_index(e->plan->objects, i), "kind", ""), "PodDisruptionBudget"))
+      (void)json_object_array_add(out, json_object_get(json_index(e->plan->objects, i)));
   for (size_t i = 0; i < e->plan->nparts; i++)
     edges_add(e, &e->plan->parts[i].autoscaler, out);
   edges_add(e, &e->plan->ingress, out);

@@ -40,6 +40,10 @@ static void brings_a_service_about(void **state) {
   service = await(s, &KUBE_INFERENCESERVICES, "default", "chat", has_condition, "Ready=True");
   assert_string_equal(json_str(service, "status.url", ""), "http://chat.default.localhost:8080");
   assert_string_equal(json_str(service, "status.address.url", ""), "http://chat.default.svc.cluster.local:8080");
+  struct json_object *addresses = json_at(service, "status.addresses");
+  assert_int_equal(json_len(addresses), 2);
+  assert_string_equal(json_str(json_index(addresses, 0), "url", ""), "http://chat.default.localhost:8080");
+  assert_string_equal(json_str(json_index(addresses, 1), "name", ""), "cluster-local");
   assert_string_equal(json_str(service, "status.modelStatus.transitionStatus", ""), "UpToDate");
   assert_string_equal(json_str(service, "status.selection.selected.runtime", ""), "engine");
   json_unref(service);

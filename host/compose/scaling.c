@@ -258,18 +258,22 @@ static struct json_object *controller_of(struct json_object *o) {
   return NULL;
 }
 
-char *scaling_rival(struct json_object *doc, struct json_object *scalers, const char *owner) {
+bool scaling_is_foreign(struct json_object *scaler) {
+  const char *kind = json_str(controller_of(scaler), "kind", "");
+
+  return !streq(kind, "InferenceService") && !streq(kind, "ScaledObject");
+}
+
+char *scaling_rival(struct json_object *doc, struct json_object *foreign) {
   struct json_object *target = json_at(doc, "scaling.target");
 
-  for (size_t i = 0; i < json_len(scalers); i++) {
-    struct json_object *o = json_index(scalers, i);
-    struct json_object *controller = controller_of(o);
+  for (size_t i = 0; i < json_len(foreign); i++) {
+    struct json_object *o = json_index(foreign, i);
     /* KEDA's default for a kind that is not given is Deployment. */
-    if (!streq(json_str(o, "spec.scaleTargetRef.name", ""), json_str(target, "name", "")) ||
-        !streq(json_str(o, "spec.scaleTargetRef.kind", "Deployment"), json_str(target, "kind", "")) ||
-        streq(json_str(controller, "uid", ""), owner) || streq(json_str(controller, "kind", ""), "ScaledObject"))
-      continue;
-    return str_printf("%s %s", json_str(o, "kind", ""), json_str(o, "metadata.name", ""));
+    if (streq(json_str(o, "metadata.namespace", ""), json_str(doc, "namespace", "")) &&
+        streq(json_str(o, "spec.scaleTargetRef.name", ""), json_str(target, "name", "")) &&
+        streq(json_str(o, "spec.scaleTargetRef.kind", "Deployment"), json_str(target, "kind", "")))
+      return str_printf("%s %s", json_str(o, "kind", ""), json_str(o, "metadata.name", ""));
   }
   return NULL;
 }

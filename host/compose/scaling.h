@@ -19,9 +19,11 @@ int32_t scaling_compose(const struct scaling_request *req, struct json_object *o
 /* Whether MERGED, of SERVICE, is scaled by KEDA, which alone can start from no replica. */
 bool scaling_can_idle(struct json_object *merged, struct json_object *service);
 
-/* Who else scales the workload of component document DOC: "HorizontalPodAutoscaler mine", new; NULL: nobody.  SCALERS
- * are the HorizontalPodAutoscalers and ScaledObjects of the namespace; what OWNER (a uid) has is no rival, nor is the
- * HorizontalPodAutoscaler that KEDA keeps for a ScaledObject. */
-char *scaling_rival(struct json_object *doc, struct json_object *scalers, const char *owner);
+/* Whether a HorizontalPodAutoscaler or ScaledObject is neither a service's nor what KEDA keeps for a ScaledObject. */
+bool scaling_is_foreign(struct json_object *scaler);
+
+/* Which of the FOREIGN scalers (array) scales the workload of component document DOC too:
+ * "HorizontalPodAutoscaler mine", new; NULL: none. */
+char *scaling_rival(struct json_object *doc, struct json_object *foreign);
 
 #endif

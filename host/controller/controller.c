@@ -82,6 +82,15 @@ static void on_config(void *arg, UNUSED const struct kube_event *e) {
   enqueue(c, QUEUE_RUNTIMES, NULL, "inferenceservice-config");
 }
 
+static void note_scaler(struct controller *c, struct json_object *o) {
+  _cleanup_free_ char *scaled = o ? scalers_service(o) : NULL;
+
+  if (!scaled)
+    return;
+  atomic_fetch_add(&c->foreign_version, 1);
+  enqueue(c, QUEUE_SERVICES, meta_namespace(o), scaled);
+}
+
 /* A child or a pod leads to its service: by owner, else by label. */
 static void on_child(void *arg, const struct kube_event *e) {
   struct controller *c = arg;
@@ -92,11 +101,11 @@ static void on_child(void *arg, const struct kube_event *e) {
     enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), json_str(owner, "name", ""));
   else if (label && *label)
     enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), label);
-  else {
-    _cleanup_free_ char *scaled = scalers_service(e->object);
-    if (scaled)
-      enqueue(c, QUEUE_SERVICES, meta_namespace(e->object), scaled);
-  }
+  /* What a scaler measures is no news; whom it scales is. */
+  if (e->type == KUBE_MODIFIED && e->old && json_equal(json_get(e->old, "spec"), json_get(e->object, "spec")))
+    return;
+  note_scaler(c, e->object);
+  note_scaler(c, e->old);
 }
 
 /* ---- caches and queues ------------------------------------------------------------------------------------------- */

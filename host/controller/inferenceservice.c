@@ -165,7 +165,7 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
     return rc;
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
-    applied = scalers_yield(c, service, plan, o.rivals, &failure);
+    applied = scalers_yield(c, plan, o.rivals, &failure);
     if (applied == OME_OK)
       applied = children_sync(c, service, plan, &o.children, &failure);
     if (applied == OME_OK)

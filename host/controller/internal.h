@@ -59,11 +59,14 @@ struct controller {
     bool open;     /* every cache has been filled once: reconcilers may begin */
     bool stopping; /* nothing is queued or begun any more */
   } gate;
-  atomic_uint_fast64_t world_version; /* moves when anything of the world below changed */
+  atomic_uint_fast64_t foreign_version; /* moves when a scaler of somebody else changed */
+  atomic_uint_fast64_t world_version;   /* moves when anything of the world below changed */
   /* Of the services queue's one worker. */
   struct plan_world world;
   uint64_t world_seen;
-  char bad_config[64];    /* resourceVersion of the configuration that was complained of */
+  char bad_config[64];         /* resourceVersion of the configuration that was complained of */
+  struct json_object *foreign; /* array: the scalers of others */
+  uint64_t foreign_seen;
   struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
@@ -102,8 +105,7 @@ bool child_is_wanted(const struct plan *plan, const char *kind, struct json_obje
 
 /* RIVALS (COMPONENT_KINDS of them, new texts or NULL) get who else scales the plan's workloads.  Where there is one,
  * our autoscaler and a fixed number of replicas are taken out of PLAN: two owners would fight. */
-int32_t scalers_yield(struct controller *c, struct json_object *service, struct plan *plan, char **rivals,
-                      struct ome_err *err);
+int32_t scalers_yield(struct controller *c, struct plan *plan, char **rivals, struct ome_err *err);
 /* Deletes the autoscalers of SERVICE that PLAN no longer has, before others of its workloads are applied: KEDA refuses
  * a workload that a HorizontalPodAutoscaler scales.  While a deleted one is still there, the plan's are withheld: their
  * entries become NULL, and its end is an event. */

@@ -11,16 +11,23 @@
 
 /* ---- rivals ------------------------------------------------------------------------------------------------------ */
 
-static struct json_object *scalers_in(struct controller *c, const char *ns) {
-  struct json_object *all = json_object_new_array();
+/* The scalers of others, read again only when one of them has changed: a namespace may hold thousands of ours. */
+static int32_t load_foreign(struct controller *c, struct ome_err *err) {
+  uint64_t version = atomic_load(&c->foreign_version);
 
-  for (size_t i = 0; all && i < CHILD_KINDS; i++) {
+  if (c->foreign && c->foreign_seen == version)
+    return OME_OK;
+  json_unref(c->foreign);
+  c->foreign = json_object_new_array();
+  for (size_t i = 0; c->foreign && i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
-    _cleanup_json_ struct json_object *some = k->scaler && k->cache ? kube_cache_list(k->cache, ns) : NULL;
+    _cleanup_json_ struct json_object *some = k->scaler && k->cache ? kube_cache_list(k->cache, NULL) : NULL;
     for (size_t j = 0; j < json_len(some); j++)
-      (void)json_object_array_add(all, json_object_get(json_index(some, j)));
+      if (scaling_is_foreign(json_index(some, j)))
+        (void)json_object_array_add(c->foreign, json_object_get(json_index(some, j)));
   }
-  return all;
+  c->foreign_seen = version;
+  return c->foreign ? OME_OK : fail_memory(err);
 }
 
 static void withhold(struct plan *plan, const struct plan_part *part) {
@@ -38,27 +45,25 @@ static void yield_one(struct plan *plan, const struct plan_component *c) {
   }
 }
 
-int32_t scalers_yield(struct controller *c, struct json_object *service, struct plan *plan, char **rivals,
-                      struct ome_err *err) {
-  _cleanup_json_ struct json_object *all = scalers_in(c, meta_namespace(service));
+int32_t scalers_yield(struct controller *c, struct plan *plan, char **rivals, struct ome_err *err) {
+  int32_t rc = load_foreign(c, err);
 
-  if (!all)
-    return fail_memory(err);
-  for (size_t i = 0; json_len(all) > 0 && i < plan->nparts; i++) {
-    rivals[i] = scaling_rival(plan->parts[i].doc, all, meta_uid(service));
+  for (size_t i = 0; rc == OME_OK && json_len(c->foreign) > 0 && i < plan->nparts; i++) {
+    rivals[i] = scaling_rival(plan->parts[i].doc, c->foreign);
     if (rivals[i])
       yield_one(plan, &plan->parts[i]);
   }
-  return OME_OK;
+  return rc;
 }
 
 char *scalers_service(struct json_object *scaler) {
   const char *target = json_str(scaler, "spec.scaleTargetRef.name", "");
 
-  for (size_t i = 0; i < COMPONENT_KINDS; i++) {
+  for (size_t i = 0; *target && scaling_is_foreign(scaler) && i < COMPONENT_KINDS; i++) {
     _cleanup_free_ char *suffix = str_printf("-%s", component_kinds[i]);
-    if (suffix && has_suffix(target, suffix))
-      return str_copy(target, strlen(target) - strlen(suffix));
+    const char *name = has_prefix(target, "lws-") ? target + 4 : target;
+    if (suffix && has_suffix(name, suffix))
+      return str_copy(name, strlen(name) - strlen(suffix));
   }
   return NULL;
 }

@@ -24,6 +24,8 @@ void world_fini(struct controller *c) {
   drop_lists(c);
   json_unref(c->world.cluster);
   c->world.cluster = NULL;
+  json_unref(c->foreign);
+  c->foreign = NULL;
 }
 
 static int32_t load_cluster(struct controller *c, struct ome_err *err) {

@@ -1,6 +1,6 @@
 #include "gcs_upload.h"
 
-#include "../common/encode.h"
+#include "../common/upload.h"
 #include "gcs_answer.h"
 
 #include <ome-sdk/error.h>
@@ -24,15 +24,6 @@ struct upload {
   int is_done;
 };
 
-/* The view of an answer that gcs_refused() reads. */
-static struct http_answer view(const struct ome_upload_answer *a) {
-  return (struct http_answer){.status = a->status,
-                              .nheaders = (uint32_t)a->nheaders,
-                              .headers = (struct ome_kv *)(uintptr_t)a->headers,
-                              .body = (char *)(uintptr_t)a->body.ptr,
-                              .len = (size_t)a->body.len};
-}
-
 typedef int32_t answer_fn(void *arg, uint32_t index, const struct ome_upload_answer *a);
 
 static int32_t send_one(struct upload *u, struct ome_upload_request *request, answer_fn *answer) {
@@ -52,7 +43,7 @@ static int is_session(const struct upload *u, const char *url) {
 
 static int32_t on_begun(void *arg, uint32_t index, const struct ome_upload_answer *a) {
   struct upload *u = arg;
-  const struct http_answer answer = view(a);
+  const struct http_answer answer = upload_answer(a);
   const char *where = http_answer_header(&answer, "location");
 
   (void)index;
@@ -93,7 +84,7 @@ static int32_t begin(struct upload *u) {
 
 static int32_t on_chunk(void *arg, uint32_t index, const struct ome_upload_answer *a) {
   struct upload *u = arg;
-  const struct http_answer answer = view(a);
+  const struct http_answer answer = upload_answer(a);
 
   (void)index;
   u->is_done = a->status / 100 == 2;

@@ -2,11 +2,10 @@
 
 #include <ome-sdk/error.h>
 
-#include "../common/encode.h"
 #include "../common/json.h"
+#include "../common/upload.h"
 #include "oci_list.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,7 @@ static int32_t no_memory(struct ome_err *err) {
 struct signed_request {
   struct oci_signed signature;
   struct ome_kv headers[8];
-  char md5[28];
+  char md5[BASE64_TEXT(16)];
 };
 
 static int32_t prepare(struct oci_session *s, struct signed_request *r, struct ome_upload_request *out,
@@ -92,31 +91,6 @@ static int32_t send_one(struct ome_uploader *to, const struct ome_upload_request
   return rc;
 }
 
-/* ---- checksums --------------------------------------------------------------------------------------------------- */
-
-/* Content-MD5 of LEN bytes at OFFSET of the file. */
-static int32_t md5_of_part(struct ome_uploader *to, uint64_t offset, uint64_t len, char out[28], struct ome_err *err) {
-  unsigned char raw[EVP_MAX_MD_SIZE];
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  char *piece = malloc(PIECE);
-  int32_t rc = ctx && piece && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1 ? OME_OK : no_memory(err);
-
-  for (uint64_t done = 0; rc == OME_OK && done < len;) {
-    uint64_t n = len - done < PIECE ? len - done : PIECE;
-    rc = to->read(to, offset + done, n, piece, err);
-    if (rc == OME_OK)
-      (void)EVP_DigestUpdate(ctx, piece, n);
-    done += n;
-  }
-  if (rc == OME_OK) {
-    (void)EVP_DigestFinal_ex(ctx, raw, NULL);
-    (void)base64_write(raw, 16, out, 28);
-  }
-  EVP_MD_CTX_free(ctx);
-  free(piece);
-  return rc;
-}
-
 /* ---- one request ------------------------------------------------------------------------------------------------- */
 
 static int32_t put_whole(struct oci_session *s, const char *name, const struct ome_upload_file *file,
@@ -164,7 +138,7 @@ struct parts {
 /* {"object", "contentType", "metadata"}; OME reads the whole file's MD5 in `md5`. */
 static char *create_body(const char *name, const struct ome_upload_file *file) {
   struct json_object *o = json_object_new_object(), *metadata = json_object_new_object();
-  char md5[28], *out = NULL;
+  char md5[BASE64_TEXT(16)], *out = NULL;
 
   (void)json_object_object_add(o, "object", json_object_new_string(name));
   (void)json_object_object_add(o, "contentType", json_object_new_string("application/octet-stream"));
@@ -233,7 +207,7 @@ static int32_t send_batch(struct parts *p, uint32_t n, struct ome_err *err) {
     if (len > p->size)
       len = p->size;
     (void)snprintf(urls[i], sizeof(urls[i]), "%s?uploadId=%s&uploadPartNum=%u", p->object, p->id, part + 1);
-    rc = md5_of_part(p->to, offset, len, r[i].md5, err);
+    rc = upload_md5(p->to, p->session->call, offset, len, r[i].md5, err);
     if (rc == OME_OK)
       rc = prepare(p->session, &r[i], &put[i], "PUT", urls[i], NULL, err);
     add_header(&put[i], &r[i], "content-md5", r[i].md5);

@@ -1,6 +1,6 @@
 #include "s3_upload.h"
 
-#include "../common/encode.h"
+#include "../common/upload.h"
 #include "../common/xml.h"
 #include "s3_answer.h"
 
@@ -18,7 +18,6 @@
 #define MAX_PARTS 10000u
 #define MAX_ETAG 128
 #define BATCH 16u /* parts handed to the host at a time */
-#define PIECE ((size_t)1 << 20)
 
 uint64_t s3_part_bytes(uint64_t size) {
   uint64_t least = (size + MAX_PARTS - 1) / MAX_PARTS;
@@ -41,49 +40,10 @@ struct upload {
   uint32_t batch;          /* first part of the batch under way */
 };
 
-/* ---- digests ----------------------------------------------------------------------------------------------------- */
-
-/* The MD5 of a part, so that the service refuses what was damaged on the way (Content-MD5, RFC 1864). */
-static int32_t md5_of(const struct upload *u, uint64_t offset, uint64_t len, char out[32]) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-  char *piece = malloc(PIECE);
-  int32_t rc = ctx && piece && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1
-                   ? OME_OK
-                   : ome_fail(u->err, OME_E_NO_MEMORY, "s3: out of memory");
-
-  while (rc == OME_OK && len) {
-    uint64_t n = len < PIECE ? len : PIECE;
-    rc = ome_check_cancelled(u->s->call, u->err);
-    if (rc == OME_OK)
-      rc = u->to->read(u->to, offset, n, piece, u->err);
-    if (rc == OME_OK)
-      (void)EVP_DigestUpdate(ctx, piece, (size_t)n);
-    offset += n;
-    len -= n;
-  }
-  if (rc == OME_OK) {
-    (void)EVP_DigestFinal_ex(ctx, digest, NULL);
-    (void)base64_write(digest, 16, out, 32);
-  }
-  EVP_MD_CTX_free(ctx);
-  free(piece);
-  return rc;
-}
-
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* The view of an answer that http_refused() and the others read. */
-static struct http_answer view(const struct ome_upload_answer *a) {
-  return (struct http_answer){.status = a->status,
-                              .nheaders = (uint32_t)a->nheaders,
-                              .headers = (struct ome_kv *)(uintptr_t)a->headers,
-                              .body = (char *)(uintptr_t)a->body.ptr,
-                              .len = (size_t)a->body.len};
-}
-
 static int32_t check(const struct upload *u, const struct ome_upload_answer *a) {
-  const struct http_answer answer = view(a);
+  const struct http_answer answer = upload_answer(a);
 
   return a->status / 100 == 2 ? OME_OK : s3_refused(u->s, &answer, u->key, u->err);
 }
@@ -161,7 +121,7 @@ static int32_t create(struct upload *u) {
 
 static int32_t on_part(void *arg, uint32_t index, const struct ome_upload_answer *a) {
   struct upload *u = arg;
-  const struct http_answer answer = view(a);
+  const struct http_answer answer = upload_answer(a);
   const char *etag = http_answer_header(&answer, "etag");
   int32_t rc = check(u, a);
 
@@ -200,7 +160,7 @@ static int32_t send_batch(struct upload *u, uint32_t n) {
                                               .nheaders = nheaders,
                                               .offset = at,
                                               .len = left < u->part_bytes ? left : u->part_bytes};
-    rc = md5_of(u, at, requests[i].len, p->md5);
+    rc = upload_md5(u->to, u->s->call, at, requests[i].len, p->md5, u->err);
   }
   if (rc == OME_OK)
     rc = u->to->send(u->to, &list, on_part, u, u->err);

@@ -52,7 +52,8 @@ class Setting:
         return plugins_conf(f"{self.folder}/{name}", "storage-gcs", gcs={k: v for k, v in settings.items() if v is not None})
 
     def bare(self, **more):
-        return self.plugins("bare.conf", credentials_file=None, **more)
+        self.count += 1
+        return self.plugins(f"bare-{self.count}.conf", credentials_file=None, **more)
 
     def command(self, verb, *args, conf=None, **environment):
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_"))}

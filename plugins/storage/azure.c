@@ -1,0 +1,249 @@
+/* storage "azure": models in Azure's Blob Storage.
+ *
+ * A folder is what begins with the URI's name and '/'; where there is none, the name is a blob.  Blobs are read with
+ * If-Match, so that what is replaced meanwhile is refused.  An account's key signs for a container and an hour (shared
+ * access signature): its other way, signing each request, would cover the Range header, which is the host's.
+ */
+#include "../common/storage.h"
+#include "azure_answer.h"
+#include "azure_session.h"
+#include "azure_upload.h"
+
+#include <ome-sdk/error.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_PAGES 10000
+#define TO_READ "r"
+#define TO_LIST "rl"
+#define TO_WRITE "cw"
+
+struct listing {
+  const struct azure_session *s;
+  struct ome_file_sink *out;
+  struct ome_err *err;
+  size_t prefix; /* length of what is in front of the files' paths */
+  uint64_t files;
+  int has_failed; /* ERR says why */
+  char next[AZURE_MARKER_TEXT];
+};
+
+/* ---- blobs ------------------------------------------------------------------------------------------------------- */
+
+static int32_t push(struct listing *l, const struct azure_blob *b) {
+  const struct azure_uri *uri = &l->s->uri;
+  char url[AZURE_MAX_URL];
+
+  if (b->is_archived)
+    return ome_fail(l->err, OME_E_INVALID, "azure: az://%s/%s/%.300s: the blob is archived; rehydrate it first",
+                    uri->account, uri->container, b->name);
+  if (azure_blob_url(l->s->endpoint, uri->container, b->name, uri->version, url, sizeof(url)) != 0)
+    return ome_fail(l->err, OME_E_INVALID, "azure: az://%s/%s/%.80s...: the name is too long", uri->account,
+                    uri->container, b->name);
+  const struct ome_model_file f = {.struct_size = sizeof(f),
+                                   .path = b->name + l->prefix,
+                                   .size = b->size,
+                                   .url = url,
+                                   .etag = *b->etag ? b->etag : NULL,
+                                   .digest_type = b->digest_type,
+                                   .digest = b->digest_type != OME_DIGEST_NONE ? b->digest : NULL};
+  l->files++;
+  int32_t rc = l->out->file(l->out, &f);
+  return rc == OME_OK ? OME_OK : ome_fail(l->err, rc, "azure: the host did not take %.300s", f.path);
+}
+
+static int32_t on_blob(void *arg, const struct azure_blob *b) {
+  struct listing *l = arg;
+  size_t len = strlen(b->name);
+
+  if (b->is_folder || b->name[len - 1] == '/' || len <= l->prefix ||
+      strncmp(b->name, l->s->uri.name, l->prefix ? l->prefix - 1 : 0) != 0)
+    return OME_OK;
+  int32_t rc = push(l, b);
+  l->has_failed = rc != OME_OK;
+  return rc;
+}
+
+/* Its version is the revision where the URI or the caller names one. */
+static int32_t push_single(struct listing *l) {
+  const struct azure_uri *uri = &l->s->uri;
+  const char *slash = strrchr(uri->name, '/'), *version = strchr(uri->version, '=');
+  struct azure_blob b = {.digest_type = OME_DIGEST_NONE};
+  struct http_answer a = {0};
+  char url[AZURE_MAX_URL];
+
+  if (azure_blob_url(l->s->endpoint, uri->container, uri->name, uri->version, url, sizeof(url)) != 0)
+    return ome_fail(l->err, OME_E_INVALID, "azure: %.200s: the name is too long", l->s->ref->uri);
+  memcpy(b.name, uri->name, sizeof(b.name));
+  l->prefix = slash ? (size_t)(slash + 1 - uri->name) : 0;
+  int32_t rc = azure_ask(l->s, "HEAD", url, &a, l->err);
+  if (rc == OME_OK && a.status != 200)
+    rc = azure_refused(l->s, &a, NULL, l->err);
+  else if (rc == OME_OK && azure_headers_read(a.headers, a.nheaders, &b) != 0)
+    rc = ome_fail(l->err, OME_E_UNAVAILABLE, "azure: %.200s: the server says no size; is this Blob Storage?",
+                  l->s->ref->uri);
+  if (rc == OME_OK && version && l->out->revision && (rc = l->out->revision(l->out, version + 1)) != OME_OK)
+    rc = ome_sink_failed(l->err, rc);
+  if (rc == OME_OK && b.is_folder)
+    rc = ome_fail(l->err, OME_E_NOT_FOUND, "azure: %.200s: there are no blobs below it", l->s->ref->uri);
+  if (rc == OME_OK)
+    rc = push(l, &b);
+  http_answer_fini(&a);
+  return rc;
+}
+
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
+
+static int page_url(const struct listing *l, char *out, size_t size) {
+  const struct azure_uri *uri = &l->s->uri;
+  char below[AZURE_NAME_TEXT + 1], prefix[3 * sizeof(below)], marker[3 * AZURE_MARKER_TEXT], base[1024];
+
+  (void)snprintf(below, sizeof(below), "%s%s", uri->name, *uri->name ? "/" : "");
+  if (uri_encode(below, 0, prefix, sizeof(prefix)) != 0 || uri_encode(l->next, 0, marker, sizeof(marker)) != 0 ||
+      azure_blob_url(l->s->endpoint, uri->container, "", "", base, sizeof(base)) != 0)
+    return -1;
+  int n = snprintf(out, size, "%s?restype=container&comp=list&include=metadata&maxresults=1000&prefix=%s%s%s", base,
+                   prefix, *marker ? "&marker=" : "", marker);
+  return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+static int32_t read_page(struct listing *l) {
+  char url[AZURE_MAX_URL + 4096];
+  struct http_answer a = {0};
+
+  if (page_url(l, url, sizeof(url)) != 0)
+    return ome_fail(l->err, OME_E_INVALID, "azure: %.200s: the name or the list's marker is too long", l->s->ref->uri);
+  int32_t rc = azure_ask(l->s, "GET", url, &a, l->err);
+  if (rc == OME_OK && a.status != 200)
+    rc = azure_refused(l->s, &a, NULL, l->err);
+  else if (rc == OME_OK)
+    rc = azure_page_read(a.body ? a.body : "", a.len, on_blob, l, l->next);
+  if (rc == OME_E_INVALID && a.status == 200 && !l->has_failed)
+    rc = ome_fail(l->err, OME_E_UNAVAILABLE, "azure: %.200s: the list cannot be read; is this Blob Storage?",
+                  l->s->ref->uri);
+  http_answer_fini(&a);
+  return rc;
+}
+
+static int32_t push_folder(struct listing *l) {
+  int32_t rc = OME_OK;
+
+  l->prefix = strlen(l->s->uri.name) + (*l->s->uri.name ? 1 : 0);
+  for (int page = 0; rc == OME_OK && (page == 0 || *l->next); page++) {
+    rc = ome_check_cancelled(l->s->call, l->err);
+    if (rc == OME_OK && page == MAX_PAGES)
+      rc = ome_fail(l->err, OME_E_INVALID, "azure: %.200s: its list does not end", l->s->ref->uri);
+    if (rc == OME_OK)
+      rc = read_page(l);
+  }
+  return rc;
+}
+
+/* A folder where there is one, else a blob.  Who may read a blob may not always list its container. */
+static int32_t list_name(struct listing *l, struct ome_err *err) {
+  const struct azure_uri *uri = &l->s->uri;
+  int may_be_blob = *uri->name && !uri->is_folder;
+
+  if (*uri->version)
+    return may_be_blob
+               ? push_single(l)
+               : ome_fail(err, OME_E_INVALID,
+                          "azure: %.200s: a version is one of a blob, not of a folder; leave it out", l->s->ref->uri);
+  int32_t rc = push_folder(l);
+  if (may_be_blob && ((rc == OME_OK && l->files == 0) || rc == OME_E_DENIED)) {
+    struct ome_err single = {0};
+    l->err = &single;
+    int32_t found = push_single(l);
+    if (found == OME_OK || rc == OME_OK) {
+      *err = single;
+      rc = found;
+    }
+  } else if (rc == OME_OK && l->files == 0) {
+    rc = ome_fail(err, OME_E_NOT_FOUND, "azure: %.200s: there are no blobs below it; check the name", l->s->ref->uri);
+  }
+  return rc;
+}
+
+static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
+                    struct ome_err *err) {
+  struct azure_session *s = NULL;
+  int32_t rc = azure_session_open(self, call, ref, TO_LIST, &s, err);
+
+  if (rc == OME_OK) {
+    struct listing l = {.s = s, .out = out, .err = err};
+    rc = list_name(&l, err);
+  }
+  azure_session_close(s);
+  return rc;
+}
+
+/* ---- requests for files ------------------------------------------------------------------------------------------ */
+
+static int32_t push_request(const struct azure_session *s, const struct ome_model_file *file, struct ome_kv_sink *out,
+                            struct ome_err *err) {
+  struct ome_kv own[AZURE_HEADERS + 3];
+  char url[2 * AZURE_MAX_URL], life[32];
+  uint64_t n = azure_headers(s, own), life_ms = azure_life_ms(s);
+  int32_t rc = OME_OK;
+
+  if (azure_with_query(file->url, s->query, url, sizeof(url)) != 0)
+    return ome_fail(err, OME_E_INVALID, "azure: %.200s: the name is too long", s->ref->uri);
+  if (*s->query)
+    own[n++] = (struct ome_kv){OME_REQUEST_URL, url};
+  (void)snprintf(life, sizeof(life), "%" PRIu64, life_ms);
+  if (life_ms)
+    own[n++] = (struct ome_kv){OME_REQUEST_EXPIRES, life};
+  if (file->etag)
+    own[n++] = (struct ome_kv){"If-Match", file->etag};
+  for (uint64_t i = 0; rc == OME_OK && i < n; i++)
+    rc = out->kv(out, own[i].key, own[i].value);
+  return rc == OME_OK ? OME_OK : ome_sink_failed(err, rc);
+}
+
+static int32_t headers(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                       const struct ome_model_file *file, struct ome_kv_sink *out, struct ome_err *err) {
+  struct azure_session *s = NULL;
+  int32_t rc = azure_session_open(self, call, ref, TO_READ, &s, err);
+
+  if (rc == OME_OK && file->url && uri_is_below(file->url, s->endpoint))
+    rc = push_request(s, file, out, err);
+  azure_session_close(s);
+  return rc;
+}
+
+static int32_t reopen(struct azure_session **s, struct ome_err *err) {
+  struct azure_session *old = *s;
+  int32_t rc = azure_session_open(old->azure, old->call, old->ref, TO_WRITE, s, err);
+
+  azure_session_close(old);
+  return rc;
+}
+
+static int32_t upload(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                      const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err) {
+  struct azure_session *s = NULL;
+  int32_t rc = azure_session_open(self, call, ref, TO_WRITE, &s, err);
+
+  if (rc == OME_OK && *s->uri.version)
+    rc = ome_fail(err, OME_E_INVALID, "azure: %.200s: what was is not written to; leave the version out", ref->uri);
+  if (rc == OME_OK)
+    rc = azure_upload(&s, file, to, reopen, err);
+  azure_session_close(s);
+  return rc;
+}
+
+/* ---- descriptor -------------------------------------------------------------------------------------------------- */
+
+static int32_t match(void *self, const char *uri) {
+  (void)self;
+  return strncmp(uri, "az://", 5) == 0 ? 100 : 0;
+}
+
+STORAGE_SCHEMES("az://");
+
+static const struct ome_storage_ops ops = {
+    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .upload = upload, .schemes = schemes};
+
+STORAGE_PLUGIN("azure", "Models in Azure's Blob Storage (az://)", azure_keys, azure_create, azure_destroy);

@@ -1,5 +1,5 @@
-/* config.json of Hugging Face models.  What the families call a thing differs, the thing does not: one table of names,
- * looked up at the top and in the part that describes the language model. */
+/* config.json of Hugging Face models: whose family it is, and what follows. */
+#include "model/families.h"
 #include "model/internal.h"
 
 #include "base/str.h"
@@ -7,107 +7,226 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Names of one number, the most specific first. */
-struct number {
-  size_t offset;
-  const char *names[5];
-};
-
-static const struct number numbers[] = {
-    {offsetof(struct model_facts, hidden), {"hidden_size", "n_embd", "d_model", "dim", NULL}},
-    {offsetof(struct model_facts, layers), {"num_hidden_layers", "n_layer", "n_layers", "num_layers", NULL}},
-    {offsetof(struct model_facts, heads), {"num_attention_heads", "n_head", "n_heads", NULL}},
-    {offsetof(struct model_facts, kv_heads), {"num_key_value_heads", "num_kv_heads", "n_head_kv", NULL}},
-    {offsetof(struct model_facts, head_size), {"head_dim", NULL}},
-    {offsetof(struct model_facts, intermediate), {"intermediate_size", "n_inner", "ffn_hidden_size", NULL}},
-    {offsetof(struct model_facts, vocabulary), {"vocab_size", "padded_vocab_size", NULL}},
-};
-
-/* Families that name things their own way, and the architecture of a config that names none. */
-struct dialect {
-  const char *type;
-  const char *architecture;
-  const char *context[3];
-};
-
-static const struct dialect dialects[] = {
-    {"llama", "LlamaForCausalLM", {"max_position_embeddings", NULL}},
-    {"smollm3", "SmolLM3ForCausalLM", {"max_position_embeddings", NULL}},
-    {"mistral", "MistralForCausalLM", {"max_position_embeddings", NULL}},
-    {"qwen2", "Qwen2ForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
-    {"qwen3", "Qwen3ForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
-    {"qwen3_moe", "Qwen3MoeForCausalLM", {"seq_length", "max_position_embeddings", NULL}},
-};
-static const struct dialect any_dialect = {"", "", {"max_position_embeddings", "max_sequence_length", NULL}};
-
-static const struct dialect *dialect_of(const char *type) {
-  for (size_t i = 0; i < ARRAY_LEN(dialects); i++)
-    if (streq(dialects[i].type, type))
-      return &dialects[i];
-  return &any_dialect;
-}
-
 static void copy_text(char *out, size_t size, const char *text) {
   if (out[0] == '\0' && text)
     (void)snprintf(out, size, "%s", text);
 }
 
-static uint64_t number_of(struct json_object *o, const char *const *names) {
-  for (; *names; names++) {
-    struct json_object *v = json_get(o, *names);
-    int64_t n = json_is(v, json_type_int) ? json_object_get_int64(v) : 0;
-    if (n > 0 && n < (int64_t)1 << 48)
-      return (uint64_t)n;
+/* What the parts of composed models leave out, because it is the default of their type. */
+static const struct {
+  const char *type, *key;
+  int64_t value;
+} omitted[] = {
+    {"llama", "hidden_size", 4096},
+    {"llama", "num_hidden_layers", 32},
+    {"llama", "num_attention_heads", 32},
+    {"llama", "intermediate_size", 11008},
+    {"llama", "vocab_size", 32000},
+    {"llama", "max_position_embeddings", 2048},
+    {"mistral", "hidden_size", 4096},
+    {"mistral", "num_hidden_layers", 32},
+    {"mistral", "num_attention_heads", 32},
+    {"mistral", "num_key_value_heads", 8},
+    {"mistral", "intermediate_size", 14336},
+    {"mistral", "vocab_size", 32000},
+    {"gemma3_text", "num_attention_heads", 8},
+    {"gemma3_text", "num_key_value_heads", 4},
+    {"gemma3_text", "head_dim", 256},
+    {"gemma3_text", "vocab_size", 262208},
+    {"gemma3_text", "max_position_embeddings", 131072},
+};
+
+/* The part that describes the language model, with what it leaves to the whole; new. */
+static struct json_object *language_part(struct json_object *config) {
+  static const char *const parts[] = {"text_config", "llm_config", "language_config", "thinker_config.text_config"};
+  struct json_object *part = NULL;
+
+  for (size_t i = 0; i < ARRAY_LEN(parts) && !json_is(part, json_type_object); i++)
+    part = json_at(config, parts[i]);
+  if (!json_is(part, json_type_object))
+    return json_copy(config);
+  struct json_object *text = json_copy(part);
+  const char *type = json_str(text, "model_type", "");
+  json_object_object_foreach (config, key, value) {
+    if (!json_object_object_get_ex(text, key, NULL) && !json_is(value, json_type_object))
+      (void)json_object_object_add(text, key, json_copy(value));
   }
-  return 0;
+  if (*type == '\0' || streq(json_str(config, "model_type", ""), "gemma3"))
+    type = streq(json_str(config, "model_type", ""), "gemma3") ? "gemma3_text" : type;
+  for (size_t i = 0; i < ARRAY_LEN(omitted); i++)
+    if (streq(type, omitted[i].type) && !json_get(text, omitted[i].key))
+      (void)json_object_object_add(text, omitted[i].key, json_object_new_int64(omitted[i].value));
+  return text;
 }
 
-static void read_part(struct json_object *o, const struct dialect *d, struct model_facts *f) {
-  for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-    uint64_t *to = (uint64_t *)(void *)((char *)f + numbers[i].offset);
-    if (*to == 0)
-      *to = number_of(o, numbers[i].names);
-  }
+/* ---- context ----------------------------------------------------------------------------------------------------- */
+
+/* YaRN stretches the context that the model was first trained for; other kinds are in max_position_embeddings. */
+static void read_context(struct json_object *text, const struct family *family, struct model_facts *f) {
+  struct json_object *rope = json_get(text, "rope_scaling");
+  const char *kind = json_str(rope, "rope_type", json_str(rope, "type", ""));
+  struct json_object *v = json_get(rope, "factor");
+  double factor = json_is(v, json_type_int) || json_is(v, json_type_double) ? json_object_get_double(v) : 0;
+  uint64_t original = config_number(rope, "original_max_position_embeddings", NULL);
+
+  f->context_length = family->context ? config_number(text, family->context, NULL) : 0;
   if (f->context_length == 0)
-    f->context_length = number_of(o, d->context);
-  copy_text(f->dtype, sizeof(f->dtype), json_str(o, "torch_dtype", json_str(o, "dtype", "")));
-  f->tied = f->tied || json_flag(o, "tie_word_embeddings", false);
+    f->context_length =
+        config_number(text, "max_position_embeddings", "max_sequence_length", "max_seq_len", "seq_length",
+                      "n_positions", "n_ctx", "max_target_positions", "model_max_length", NULL);
+  if (original == 0)
+    original = config_number(text, "original_max_position_embeddings", NULL);
+  if (streq(kind, "yarn") && factor > 1 && factor < 4096) {
+    uint64_t from = original ? original : f->context_length, to = (uint64_t)((double)from * factor);
+    if (to > f->context_length)
+      f->context_length = to;
+  }
+  if (original && original < f->context_length)
+    f->native_context = original;
+}
+
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
+
+/* Families in which each so-manieth layer sees everything and the others have a window. */
+static const struct {
+  const char *family;
+  uint64_t period;
+} windowed[] = {
+    {"gemma2", 2},  {"gpt_oss", 2}, {"gemma3", 6}, {"gemma3_text", 6},
+    {"gemma3n", 5}, {"cohere2", 4}, {"olmo3", 4},  {"exaone4", 4},
+};
+
+static uint64_t windowed_layers(struct json_object *text, const struct family *family, uint64_t layers) {
+  size_t listed = config_layers_of_type(text, "sliding_attention");
+  uint64_t period = config_number(text, "sliding_window_pattern", NULL);
+
+  if (listed != SIZE_MAX)
+    return listed;
+  for (size_t i = 0; period == 0 && i < ARRAY_LEN(windowed); i++)
+    if (streq(family->name, windowed[i].family))
+      period = windowed[i].period;
+  if (period)
+    return layers - layers / period;
+  return (family->traits & WINDOWED) || json_flag(text, "use_sliding_window", false) ? layers : 0;
+}
+
+static void read_windows(struct json_object *text, const struct family *family, struct model_facts *f) {
+  uint64_t window = config_number(text, "sliding_window", NULL), keep = windowed_layers(text, family, f->layers);
+
+  if (window == 0 || keep == 0 || (f->context_length && window >= f->context_length))
+    return;
+  f->sliding_layers = keep < f->layers ? keep : f->layers;
+  f->sliding_window = window;
+}
+
+/* Layers that keep keys and values, of a model in which not all do. */
+static uint64_t cached_layers(struct json_object *text, const struct family *family, uint64_t layers) {
+  const char *pattern = json_str(text, "hybrid_override_pattern", NULL);
+  size_t full = config_layers_of_type(text, "full_attention"), n = 0;
+  uint64_t period = config_number(text, "attn_layer_period", NULL);
+
+  if (family->traits & ENCODER)
+    return 0;
+  if (pattern) {
+    for (; *pattern; pattern++)
+      n += *pattern == '*';
+    return n;
+  }
+  if (full != SIZE_MAX)
+    return full + config_layers_of_type(text, "sliding_attention") + config_layers_of_type(text, "attention") +
+           config_layers_of_type(text, "chunked_attention");
+  if (period)
+    return layers / period;
+  n = json_len(json_get(text, "cross_attention_layers"));
+  return n < layers ? layers - n : 0;
+}
+
+static void read_caches(struct json_object *text, const struct shape *s, struct model_facts *f) {
+  uint64_t cached = s->linear_layers ? s->layers - s->linear_layers : cached_layers(text, s->family, s->layers);
+
+  f->uncached_layers = cached < f->layers ? f->layers - cached : 0;
+  read_windows(text, s->family, f);
+  if (s->linear_layers > 4096 || s->linear_value_heads > 4096 || s->linear_key_size > 4096 ||
+      s->linear_value_size > 4096 || s->linear_key_heads > 4096 || s->convolution == 0 || s->convolution > 64)
+    return;
+  /* a matrix of 32-bit numbers a head, and what the short convolution looks back to */
+  uint64_t matrix = s->linear_value_heads * s->linear_key_size * s->linear_value_size * 4;
+  uint64_t back = 2 * s->linear_key_heads * s->linear_key_size + s->linear_value_heads * s->linear_value_size;
+  f->state_bytes = s->linear_layers * (matrix + back * (s->convolution - 1) * 2);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static void copy_shape(const struct shape *s, struct model_facts *f) {
+  f->hidden = s->hidden;
+  f->intermediate = s->intermediate;
+  f->layers = s->layers;
+  f->heads = s->heads;
+  f->kv_heads = s->kv_heads;
+  f->head_size = s->head_size;
+  f->vocabulary = s->vocabulary;
+  f->experts = s->experts;
+  f->experts_per_token = s->experts_per_token;
+  f->expert_intermediate = s->experts ? s->expert_intermediate : 0;
+  f->shared_experts = s->shared_intermediate && s->expert_intermediate
+                          ? (s->shared_intermediate + s->expert_intermediate - 1) / s->expert_intermediate
+                          : 0;
+  f->q_latent = s->q_latent;
+  f->kv_latent = s->kv_latent;
+  f->rope_head_size = s->rope_head_size;
+  f->nope_head_size = s->nope_head_size;
+  f->value_size = s->kv_latent ? s->value_size : 0;
+  f->tied = s->tied;
+}
+
+static void count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
+                             struct model_facts *f) {
+  uint64_t seen = f->vision ? vision_count(config, whole, s->hidden) : 0;
+
+  f->estimated = ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0);
+  s->extra += seen;
+  if (streq(whole->name, "whisper")) {
+    f->config_parameters = f->config_active = whisper_count(config);
+    return;
+  }
+  if (!shape_count(s, &f->config_parameters, &f->config_active))
+    f->config_parameters = f->config_active = 0;
+}
+
+static bool sees(struct json_object *config, const struct family *family, const char *type) {
+  return json_is(json_get(config, "vision_config"), json_type_object) ||
+         json_is(json_get(config, "img_processor"), json_type_object) ||
+         ((family->traits & VISION) && !has_suffix(type, "_text"));
 }
 
 int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err) {
-  static const char *const parts[] = {"text_config", "llm_config", "language_config"};
+  struct shape s;
 
   if (!json_is(config, json_type_object))
     return fail(err, OME_E_CORRUPT, "model: config.json: is no object");
+  _cleanup_json_ struct json_object *text = language_part(config);
+  if (!text)
+    return fail_memory(err);
   copy_text(f->type, sizeof(f->type), json_str(config, "model_type", ""));
-  const struct dialect *d = dialect_of(f->type);
+  const struct family *whole = family_of(f->type), *family = family_of(json_str(text, "model_type", ""));
+  if (streq(family->name, "unknown"))
+    family = whole;
   struct json_object *first = json_index(json_get(config, "architectures"), 0);
+  copy_text(f->family, sizeof(f->family), whole->name);
   copy_text(f->architecture, sizeof(f->architecture),
-            json_is(first, json_type_string) ? json_object_get_string(first) : d->architecture);
-  read_part(config, d, f);
-  for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-    if (json_is(json_get(config, parts[i]), json_type_object))
-      read_part(json_get(config, parts[i]), d, f);
-  f->vision = json_is(json_get(config, "vision_config"), json_type_object);
-  copy_text(f->quantization, sizeof(f->quantization), json_str(config, "quantization_config.quant_method", ""));
+            json_is(first, json_type_string) ? json_object_get_string(first) : whole->architecture);
+  shape_read(config, text, family, f->architecture, &s);
+  copy_shape(&s, f);
+  copy_text(f->dtype, sizeof(f->dtype), json_str(text, "torch_dtype", json_str(text, "dtype", "")));
+  f->vision = sees(config, whole, f->type);
+  f->audio = (whole->traits & AUDIO) || json_is(json_get(config, "audio_config"), json_type_object);
+  f->rerank = (family->traits & ENCODER) && strstr(f->architecture, "SequenceClassification");
+  f->embedding = !f->rerank && ((family->traits & ENCODER) || (s.headless && !f->vision && !f->audio));
+  read_context(text, family, f);
+  read_caches(text, &s, f);
+  quantization_read(config, f);
+  count_parameters(config, whole, &s, f);
   copy_text(f->framework, sizeof(f->framework), "transformers");
-  copy_text(f->framework_version, sizeof(f->framework_version), json_str(config, "transformers_version", ""));
-  if (f->kv_heads == 0)
-    f->kv_heads = f->heads;
-  if (f->head_size == 0 && f->heads)
-    f->head_size = f->hidden / f->heads;
+  copy_text(f->framework_version, sizeof(f->framework_version), json_str(text, "transformers_version", ""));
   return OME_OK;
-}
-
-uint64_t config_parameters(const struct model_facts *f) {
-  /* Far beyond any model, and products stay below 2^64. */
-  const uint64_t wide = (uint64_t)1 << 20, deep = 4096;
-
-  if (!f->hidden || !f->layers || !f->vocabulary || !f->intermediate || f->hidden > wide || f->layers > deep ||
-      f->intermediate > wide || f->vocabulary > (wide << 4) || f->heads > wide || f->head_size > wide)
-    return 0;
-  uint64_t q = f->heads && f->heads * f->head_size <= wide ? f->heads * f->head_size : f->hidden;
-  uint64_t kv = f->kv_heads && f->kv_heads <= f->heads ? f->kv_heads * f->head_size : q;
-  uint64_t layer = 2 * f->hidden * q + 2 * f->hidden * kv + 3 * f->hidden * f->intermediate + 2 * f->hidden;
-  return (f->tied ? 1 : 2) * f->vocabulary * f->hidden + f->layers * layer + f->hidden;
 }

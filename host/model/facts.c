@@ -65,7 +65,7 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
   *bits = tensors_bits(doc);
   (void)snprintf(path, sizeof(path), "%.*sconfig_sentence_transformers.json", (int)folder, config->path);
   if (source_json(src, path, MAX_CONFIG, &sentence, err) == OME_OK && sentence)
-    f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
+    f->embedding = f->embedding || *json_str(sentence, "similarity_fn_name", "") != '\0';
   err_clear(err);
   return OME_OK;
 }
@@ -90,6 +90,16 @@ static int32_t read_weights(const struct model_source *src, const char *folder, 
   return rc;
 }
 
+static void use_config(struct model_facts *f) {
+  f->parameters = f->config_parameters;
+  f->active_parameters = f->config_active;
+  f->parameter_source = "config";
+  if (f->weight_bytes == 0)
+    f->weight_bytes = (uint64_t)((double)f->parameters * f->weight_bits / 8);
+  facts_warn(f, f->estimated ? "the number of parameters is estimated from config.json: the architecture is not known"
+                             : "the number of parameters is worked out from config.json");
+}
+
 static int32_t read_model(const struct model_source *src, const struct model_file *config, const char *folder,
                           struct model_facts *f, struct ome_err *err) {
   unsigned bits = 0;
@@ -100,10 +110,8 @@ static int32_t read_model(const struct model_source *src, const struct model_fil
   if (rc == OME_OK && !config && f->format[0] == '\0')
     rc = fail(err, OME_E_NOT_FOUND,
               "model: no config.json, model_index.json, adapter_config.json, safetensors or GGUF file says what it is");
-  if (rc == OME_OK && f->parameters == 0 && (f->parameters = config_parameters(f)) != 0) {
-    f->parameter_source = "config";
-    facts_warn(f, "the number of parameters is worked out from config.json");
-  }
+  if (rc == OME_OK && f->parameters == 0 && f->config_parameters != 0)
+    use_config(f);
   if (rc == OME_OK && f->format[0] == '\0')
     facts_warn(f, "there are no weights in safetensors, PyTorch's or GGUF form");
   return rc;

@@ -62,11 +62,12 @@ struct model_facts {
   bool tied;      /* the output matrix is the embedding's */
   bool estimated; /* parameters worked out by a rule of thumb, not from the architecture */
 
-  uint64_t parameters, active_parameters; /* active: those that one token uses, of a mixture of experts */
-  uint64_t context_length;                /* tokens, RoPE scaling applied */
-  uint64_t native_context;                /* tokens before RoPE scaling, where it differs */
-  uint64_t weight_bytes;                  /* from the files; without them what parameters and weight_bits make */
-  double weight_bits;                     /* bits a parameter takes, scales included: 16, 8, 4.25 */
+  uint64_t parameters, active_parameters;    /* active: those that one token uses, of a mixture of experts */
+  uint64_t config_parameters, config_active; /* the same from config.json alone */
+  uint64_t context_length;                   /* tokens, RoPE scaling applied */
+  uint64_t native_context;                   /* tokens before RoPE scaling, where it differs */
+  uint64_t weight_bytes;                     /* from the files; without them what parameters and weight_bits make */
+  double weight_bits;                        /* bits a parameter takes, scales included: 16, 8, 4.25 */
 
   /* the decoder, or the encoder where there is just that */
   uint64_t hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;

@@ -46,7 +46,7 @@ int32_t adapter_read(const struct model_source *src, const char *path, struct mo
 /* Says which small files will be read; reads those that say nothing of the weights. */
 int32_t beside_prepare(const struct model_source *src, struct ome_err *err);
 int32_t beside_read(const struct model_source *src, const char *folder, struct model_facts *f, struct ome_err *err);
-/* The parameters that a decoder of the shape in F has; 0: the shape is not known. */
-uint64_t config_parameters(const struct model_facts *f);
+/* The packing of the weights, and what it makes of a parameter's size; after dtype. */
+void quantization_read(struct json_object *config, struct model_facts *f);
 
 #endif

@@ -27,7 +27,7 @@ struct http_fetch {
   struct ome_err err; /* set where a callback ended the transfer */
   bool head_told;
   bool refused; /* a callback said no */
-  atomic_bool cancelled;
+  atomic_bool cancelled, resumed;
   char *method, *url, *body, *ca_pem, *cert_pem, *key_pem, *server_name, *proxy;
   uint64_t body_len, body_at; /* of a body that is read as it is sent */
   char curl_error[CURL_ERROR_SIZE];
@@ -43,7 +43,7 @@ struct http_client {
     struct http_fetch *waiting;
     CURL *idle[MAX_IDLE];
     size_t nidle;
-    bool stop, cancels;
+    bool stop, orders; /* ORDERS: some fetches are to be cancelled or to go on */
   } shared;
 };
 
@@ -157,6 +157,8 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg) {
   tell_head(f);
   if (f->refused || !f->ops->on_body)
     return f->refused ? 0 : len;
+  if (f->ops->has_room && !f->ops->has_room(f->arg))
+    return CURL_WRITEFUNC_PAUSE; /* it comes again */
   if (!f->ops->on_body(f->arg, data, len)) {
     f->refused = true;
     return 0;
@@ -291,14 +293,20 @@ static bool has_waiting(struct http_client *c) {
   return waiting;
 }
 
+static void go_on(struct http_client *c) {
+  for (struct http_fetch *f = c->running; f; f = f->next)
+    if (atomic_exchange(&f->resumed, false))
+      (void)curl_easy_pause(f->easy, CURLPAUSE_CONT);
+}
+
 /* Takes what other threads asked for; whether to go on. */
-static bool take_orders(struct http_client *c, bool *cancels) {
+static bool take_orders(struct http_client *c, bool *orders) {
   bool go_on;
 
   (void)pthread_mutex_lock(&c->shared.lock);
   go_on = !c->shared.stop;
-  *cancels = c->shared.cancels;
-  c->shared.cancels = false;
+  *orders = c->shared.orders;
+  c->shared.orders = false;
   (void)pthread_mutex_unlock(&c->shared.lock);
   return go_on;
 }
@@ -306,13 +314,15 @@ static bool take_orders(struct http_client *c, bool *cancels) {
 static void *drive(void *arg) {
   struct http_client *c = arg;
   int running = 0;
-  bool cancels;
+  bool orders;
 
   (void)pthread_setname_np(pthread_self(), "http-client");
-  while (take_orders(c, &cancels)) {
+  while (take_orders(c, &orders)) {
     start_waiting(c);
-    if (cancels)
+    if (orders) {
       end_cancelled(c, false);
+      go_on(c);
+    }
     (void)curl_multi_perform(c->multi, &running);
     end_complete(c);
     /* Without transfers nothing but a wake-up can happen; libcurl shortens the wait to its own timers. */
@@ -607,14 +617,21 @@ struct http_fetch *http_fetch_start(struct http_client *c, const struct http_req
   return f;
 }
 
-void http_fetch_cancel(struct http_fetch *f) {
-  struct http_client *c = f->client;
-
-  atomic_store(&f->cancelled, true);
+static void order(struct http_client *c) {
   (void)pthread_mutex_lock(&c->shared.lock);
-  c->shared.cancels = true;
+  c->shared.orders = true;
   (void)pthread_mutex_unlock(&c->shared.lock);
   (void)curl_multi_wakeup(c->multi);
+}
+
+void http_fetch_cancel(struct http_fetch *f) {
+  atomic_store(&f->cancelled, true);
+  order(f->client);
+}
+
+void http_fetch_resume(struct http_fetch *f) {
+  atomic_store(&f->resumed, true);
+  order(f->client);
 }
 
 /* ---- the blocking form ---------------------------------------------------------------------------------------- */
@@ -695,9 +712,10 @@ int32_t http_do(struct http_client *c, const struct http_request *req, bool (*ca
   if (!f)
     return fail_memory(err);
   wait_until_done(&w, f, cancelled, arg);
+  int shown = (int)strcspn(req->url, "?"); /* signatures are secrets */
   if (w.too_long)
-    w.rc = fail(err, OME_E_INVALID, "%s %s: the answer is longer than the %zu bytes allowed",
-                req->method ? req->method : "GET", req->url, req->max_body ? req->max_body : BUF_DEFAULT_MAX);
+    w.rc = fail(err, OME_E_INVALID, "%s %.*s: the answer is longer than the %zu bytes allowed",
+                req->method ? req->method : "GET", shown, req->url, req->max_body ? req->max_body : BUF_DEFAULT_MAX);
   if (w.rc != OME_OK)
     http_response_fini(out);
   return w.rc;

@@ -73,6 +73,8 @@ struct http_fetch_ops {
   /* Head of the final answer (after redirects); HEADERS as in struct http_response.  False ends the fetch. */
   bool (*on_head)(void *arg, int status, const char *headers, const char *url);
   bool (*on_body)(void *arg, const void *data, size_t len); /* false ends the fetch */
+  /* Asked before on_body; false: nothing more until http_fetch_resume().  NULL: there always is. */
+  bool (*has_room)(void *arg);
   /* The request's body, asked for as it is sent: up to LEN bytes from OFFSET into TO; again from an earlier OFFSET when
    * a connection that was closed has to be made anew.  Answers how many, at least one; -1 ends the fetch. */
   int64_t (*read_body)(void *arg, uint64_t offset, void *to, size_t len);
@@ -86,6 +88,8 @@ struct http_fetch *http_fetch_start(struct http_client *c, const struct http_req
 /* on_done follows with OME_E_CANCELLED unless it was on its way already.  Call it only where on_done cannot have run
  * yet: from a callback, or under the lock that on_done takes.  [any-thread] */
 void http_fetch_cancel(struct http_fetch *f);
+/* Goes on with one that had no room; where http_fetch_cancel() may be called.  [any-thread] */
+void http_fetch_resume(struct http_fetch *f);
 
 /* Value of NAME in a "name: value\n" block; as http_response_header(). */
 bool http_headers_get(const char *headers, const char *name, char *out, size_t size);

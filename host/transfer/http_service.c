@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
-#include "net/http_client.h"
+#include "net/http_stream.h"
 #include "os/file.h"
 #include "transfer/headers.h"
 
@@ -39,23 +39,31 @@ static uint32_t timeout_of(const struct ome_call *call) {
 
 /* ---- answer ------------------------------------------------------------------------------------------------------ */
 
-static int32_t push(struct ome_http_sink *out, struct http_response *r, struct ome_err *err) {
+static int32_t push_head(void *arg, int status, const char *text, struct ome_err *err) {
+  _cleanup_free_ char *lines = strdup(text); /* it is cut into names and values */
   struct answer_headers headers = {0};
-  int32_t rc = answer_headers_split(&headers, r->headers.data) ? OME_OK : fail_memory(err);
+  struct ome_http_sink *out = arg;
+  int32_t rc = lines && answer_headers_split(&headers, lines) ? OME_OK : fail_memory(err);
 
   if (rc == OME_OK && out->head &&
-      (rc = out->head(out, r->status, headers.pairs.items, (uint32_t)headers.pairs.len)) != OME_OK)
+      (rc = out->head(out, status, headers.pairs.items, (uint32_t)headers.pairs.len)) != OME_OK)
     (void)fail(err, rc, "http: the caller did not take the answer");
-  if (rc == OME_OK && out->body && r->body.len && (rc = out->body(out, r->body.data, r->body.len)) != OME_OK)
-    (void)fail(err, rc, "http: the caller did not take the body");
   VEC_FREE(&headers.pairs);
   return rc;
 }
 
+static int32_t push_body(void *arg, const void *data, size_t len, struct ome_err *err) {
+  struct ome_http_sink *out = arg;
+  int32_t rc = out->body ? out->body(out, data, len) : OME_OK;
+
+  return rc == OME_OK ? OME_OK : fail(err, rc, "http: the caller did not take the body");
+}
+
+static const struct http_stream_ops push = {.head = push_head, .body = push_body};
+
 static int32_t perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                        struct ome_http_sink *out, struct ome_err *err) {
   _cleanup_request_headers_ struct request_headers headers = {.n = 0};
-  _cleanup_http_response_ struct http_response answer = {0};
   _cleanup_free_ char *ca = NULL;
   struct http_service *s = atomic_load(&current);
   union { /* the callback's argument is not const */
@@ -91,8 +99,7 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
                                  .max_redirects = req->flags & OME_HTTP_NO_REDIRECT ? 0 : 10,
                                  .max_body = (size_t)req->max_body};
   bool cancellable = call && OME_HAS(ome_call, call, cancelled);
-  rc = http_do(s->client, &r, cancellable ? is_cancelled : NULL, arg.out, &answer, err);
-  return rc == OME_OK ? push(out, &answer, err) : rc;
+  return http_stream(s->client, &r, cancellable ? is_cancelled : NULL, arg.out, &push, out, err);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

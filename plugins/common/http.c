@@ -79,6 +79,48 @@ int32_t http_perform(const struct ome_host *host, const struct ome_call *call, c
   return http->perform(host, call, req, &sink, err);
 }
 
+struct taking {
+  struct http_answer *a;
+  http_take *take;
+  void *arg;
+  int32_t rc; /* of TAKE, and its ERR */
+  struct ome_err err;
+};
+
+static int32_t take_head(struct ome_http_sink *s, int32_t status, const struct ome_kv *headers, uint32_t nheaders) {
+  struct ome_http_sink plain = {.ctx = ((struct taking *)s->ctx)->a};
+
+  return on_head(&plain, status, headers, nheaders);
+}
+
+static int32_t take_body(struct ome_http_sink *s, const void *data, uint64_t len) {
+  struct taking *t = s->ctx;
+  struct ome_http_sink plain = {.ctx = t->a};
+
+  if (t->a->status != 200 && t->a->status != 206)
+    return on_body(&plain, data, len);
+  t->rc = t->take(t->arg, data, (size_t)len, &t->err);
+  return t->rc;
+}
+
+int32_t http_perform_to(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
+                        struct http_answer *a, http_take *take, void *arg, struct ome_err *err) {
+  const struct ome_http_service *http = http_service_of(host);
+  struct taking t = {.a = a, .take = take, .arg = arg};
+  struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = &t, .head = take_head, .body = take_body};
+
+  http_answer_fini(a);
+  a->max_body = req->max_body ? req->max_body : HTTP_MAX_ANSWER;
+  if (!http)
+    return ome_fail(err, OME_E_UNSUPPORTED, "this host offers no %s", OME_SERVICE_HTTP);
+  int32_t rc = http->perform(host, call, req, &sink, err);
+  if (t.rc != OME_OK) {
+    *err = t.err;
+    rc = t.rc;
+  }
+  return rc;
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static const struct {

@@ -31,6 +31,12 @@ const struct ome_http_service *http_service_of(const struct ome_host *host);
 int32_t http_perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                      struct http_answer *a, struct ome_err *err);
 
+/* The same, but the body of a 200 or 206 goes to TAKE as it comes, and A has none of it; a code that is not OME_OK ends
+ * the request and is what is answered, TAKE has filled in ERR. */
+typedef int32_t http_take(void *arg, const void *data, size_t len, struct ome_err *err);
+int32_t http_perform_to(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
+                        struct http_answer *a, http_take *take, void *arg, struct ome_err *err);
+
 /* The error for a status that is none of success: WHAT is "s3: s3://bucket/prefix"; ADVICE (may be NULL) replaces what
  * the class of the status suggests.  WHY (may be NULL) is the server's own word. */
 int32_t http_refused(const struct http_answer *a, const char *what, const char *why, const char *advice,

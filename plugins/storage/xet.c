@@ -8,9 +8,13 @@
 #include <ome-sdk/error.h>
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define WRONG_LENGTH "they are not as long as the file needs them"
+#define STREAMED ((uint64_t)256 << 10) /* ranges from here on are not kept as a whole */
 
 struct xet {
   const struct ome_host *host;
@@ -49,6 +53,13 @@ struct reading {
   const struct xet_range *range; /* that BYTES is of; NULL: none.  Terms of one xorb follow each other: fetched once */
   struct http_answer bytes;
   struct xet_decoder *decoder;
+  uint64_t skip; /* bytes before what was asked for that are still to come */
+  /* A range that goes by: the terms from TERM up to END are made of it, and the next chunk is CHUNK. */
+  const struct xet_term *term, *end;
+  uint32_t chunk;
+  uint64_t unpacked, passed; /* bytes of TERM, of the range */
+  uint8_t *piece;            /* a chunk that is not whole yet */
+  size_t piece_len, piece_cap;
 };
 
 static int32_t corrupt(const struct reading *r, const struct xet_range *range, const char *why, struct ome_err *err) {
@@ -103,20 +114,24 @@ static int32_t get_plan(struct reading *r, struct ome_err *err) {
 
 /* ---- xorbs ------------------------------------------------------------------------------------------------------- */
 
-/* *EXPIRED is set where the address was signed too long ago. */
-static int32_t fetch(struct reading *r, const struct xet_range *range, int *expired, struct ome_err *err) {
+static uint64_t range_bytes(const struct xet_range *range) {
+  return range->last - range->first + 1;
+}
+
+/* Asks for RANGE, to TAKE where there is one and else into r->bytes.  *EXPIRED is set where the address was signed too
+ * long ago. */
+static int32_t ask(struct reading *r, const struct xet_range *range, http_take *take, int *expired,
+                   struct ome_err *err) {
   char bytes[64], what[300];
   const struct ome_kv headers[] = {{"range", bytes}};
-  uint64_t size = range->last - range->first + 1;
   const struct ome_http_req req = {
-      .struct_size = sizeof(req), .url = range->url, .headers = headers, .nheaders = 1, .max_body = size};
+      .struct_size = sizeof(req), .url = range->url, .headers = headers, .nheaders = 1, .max_body = range_bytes(range)};
 
   *expired = 0;
-  if (r->range == range)
-    return OME_OK;
   r->range = NULL;
   (void)snprintf(bytes, sizeof(bytes), "bytes=%" PRIu64 "-%" PRIu64, range->first, range->last);
-  int32_t rc = http_perform(r->x->host, r->call, &req, &r->bytes, err);
+  int32_t rc = take ? http_perform_to(r->x->host, r->call, &req, &r->bytes, take, r, err)
+                    : http_perform(r->x->host, r->call, &req, &r->bytes, err);
   if (rc != OME_OK)
     return rc;
   if (r->bytes.status != 206 && !(r->bytes.status == 200 && range->first == 0)) {
@@ -124,19 +139,28 @@ static int32_t fetch(struct reading *r, const struct xet_range *range, int *expi
     (void)snprintf(what, sizeof(what), "hf: %.200s: xorb %.16s...", r->f->name, range->hash);
     return http_refused(&r->bytes, what, NULL, "its signed address does not do; try again later", err);
   }
-  if (r->bytes.len != size)
+  return OME_OK;
+}
+
+static int32_t fetch(struct reading *r, const struct xet_range *range, int *expired, struct ome_err *err) {
+  if (r->range == range)
+    return OME_OK;
+  int32_t rc = ask(r, range, NULL, expired, err);
+  if (rc != OME_OK)
+    return rc;
+  if (r->bytes.len != range_bytes(range))
     return corrupt(r, range, "not all of them came", err);
   r->range = range;
   return OME_OK;
 }
 
-/* Hands over what was asked for of LEN bytes of content, of which *SKIP more lie before it. */
-static int32_t hand_over(struct reading *r, const uint8_t *content, size_t len, uint64_t *skip, struct ome_err *err) {
-  size_t before = *skip < len ? (size_t)*skip : len;
+/* Hands over what was asked for of LEN bytes of content. */
+static int32_t hand_over(struct reading *r, const uint8_t *content, size_t len, struct ome_err *err) {
+  size_t before = r->skip < len ? (size_t)r->skip : len;
   uint64_t left = r->len - r->done;
   uint64_t n = len - before < left ? len - before : left;
 
-  *skip -= before;
+  r->skip -= before;
   int32_t rc = n ? r->out->write(r->out, content + before, n) : OME_OK;
   if (rc != OME_OK)
     return ome_fail(err, rc, "hf: %.200s: the host did not take the bytes", r->f->name);
@@ -145,7 +169,7 @@ static int32_t hand_over(struct reading *r, const uint8_t *content, size_t len, 
 }
 
 /* Chunks of the range in r->bytes that T is made of. */
-static int32_t unpack(struct reading *r, const struct xet_term *t, uint64_t *skip, struct ome_err *err) {
+static int32_t unpack(struct reading *r, const struct xet_term *t, struct ome_err *err) {
   const uint8_t *at = (const uint8_t *)r->bytes.body;
   size_t left = r->bytes.len, size = 0;
   uint64_t unpacked = 0;
@@ -161,25 +185,120 @@ static int32_t unpack(struct reading *r, const struct xet_term *t, uint64_t *ski
     if (i < t->start)
       continue;
     unpacked += chunk.unpacked;
-    int32_t rc = hand_over(r, content, chunk.unpacked, skip, err);
+    int32_t rc = hand_over(r, content, chunk.unpacked, err);
     if (rc != OME_OK)
       return rc;
   }
-  return unpacked == t->unpacked ? OME_OK : corrupt(r, t->range, "they are not as long as the file needs them", err);
+  return unpacked == t->unpacked ? OME_OK : corrupt(r, t->range, WRONG_LENGTH, err);
+}
+
+/* ---- xorbs that go by -------------------------------------------------------------------------------------------- */
+
+/* One whole chunk of the range. */
+static int32_t pass_chunk(struct reading *r, const struct xet_chunk *chunk, struct ome_err *err) {
+  const uint8_t *content = NULL;
+  uint32_t i = r->chunk++;
+
+  if (r->term == r->end || i < r->term->start)
+    return OME_OK;
+  const char *why = xet_decode(r->decoder, chunk, &content);
+  if (why)
+    return corrupt(r, r->term->range, why, err);
+  int32_t rc = hand_over(r, content, chunk->unpacked, err);
+  r->unpacked += chunk->unpacked;
+  if (rc != OME_OK || r->chunk < r->term->end)
+    return rc;
+  bool right = r->unpacked == r->term->unpacked;
+  r->unpacked = 0;
+  return right ? (r->term++, OME_OK) : corrupt(r, r->term->range, WRONG_LENGTH, err);
+}
+
+/* The chunks that LEN bytes hold as a whole; *USED are theirs. */
+static int32_t pass_chunks(struct reading *r, const uint8_t *data, size_t len, size_t *used, struct ome_err *err) {
+  const struct xet_range *range = r->end[-1].range;
+  int32_t rc = OME_OK;
+
+  for (*used = 0; rc == OME_OK && r->chunk < range->end;) {
+    struct xet_chunk chunk;
+    size_t size = 0;
+    const char *why = xet_chunk_parse(data + *used, len - *used, &chunk, &size);
+    if (why && xet_chunk_is_cut(data + *used, len - *used))
+      return OME_OK;
+    rc = why ? corrupt(r, range, why, err) : pass_chunk(r, &chunk, err);
+    *used += size;
+  }
+  return rc;
+}
+
+static int32_t keep_piece(struct reading *r, const uint8_t *data, size_t len, struct ome_err *err) {
+  if (r->piece_len + len > r->piece_cap) {
+    uint8_t *grown = realloc(r->piece, r->piece_len + len);
+    if (!grown)
+      return ome_fail(err, OME_E_NO_MEMORY, "hf: out of memory");
+    r->piece = grown;
+    r->piece_cap = r->piece_len + len;
+  }
+  memcpy(r->piece + r->piece_len, data, len);
+  r->piece_len += len;
+  return OME_OK;
+}
+
+/* What has come of a range: whole chunks go on, the rest is kept until there is more. */
+static int32_t pass(void *arg, const void *data, size_t len, struct ome_err *err) {
+  struct reading *r = arg;
+  size_t used = 0;
+
+  r->passed += len;
+  int32_t rc = keep_piece(r, data, len, err);
+  if (rc == OME_OK)
+    rc = pass_chunks(r, r->piece, r->piece_len, &used, err);
+  if (rc != OME_OK)
+    return rc;
+  r->piece_len -= used;
+  memmove(r->piece, r->piece + used, r->piece_len);
+  return OME_OK;
+}
+
+/* Terms from FIRST to before END, of one range and in its order: nothing of it is kept. */
+static int32_t stream(struct reading *r, const struct xet_term *first, const struct xet_term *end, int *expired,
+                      struct ome_err *err) {
+  r->term = first;
+  r->end = end;
+  r->chunk = first->range->start;
+  r->unpacked = r->passed = r->piece_len = 0;
+  int32_t rc = ask(r, first->range, pass, expired, err);
+  if (rc == OME_OK && (r->passed != range_bytes(first->range) || r->term != end))
+    rc = corrupt(r, first->range, "not all of them came", err);
+  return rc;
+}
+
+/* Where the terms end that are of T's range and follow each other in it; T where they go back and forth. */
+static const struct xet_term *in_order(const struct xet_term *t, const struct xet_term *last) {
+  const struct xet_term *end = t + 1;
+
+  while (end < last && end->range == t->range && end->start >= end[-1].end)
+    end++;
+  return end < last && end->range == t->range ? t : end;
 }
 
 /* Every term of the plan.  *EXPIRED: another plan is needed for what is left. */
 static int32_t read_terms(struct reading *r, int *expired, struct ome_err *err) {
-  uint64_t skip = r->plan.skip;
+  const struct xet_term *t = r->plan.terms, *last = t + r->plan.nterms;
+  int32_t rc = OME_OK;
 
-  for (size_t i = 0; i < r->plan.nterms && r->done < r->len; i++) {
-    int32_t rc = fetch(r, r->plan.terms[i].range, expired, err);
+  r->skip = r->plan.skip;
+  while (rc == OME_OK && t < last && r->done < r->len) {
+    const struct xet_term *end = r->range == t->range || range_bytes(t->range) < STREAMED ? t : in_order(t, last);
+    if (end > t) {
+      rc = stream(r, t, end, expired, err);
+      t = end;
+      continue;
+    }
+    rc = fetch(r, t->range, expired, err);
     if (rc == OME_OK)
-      rc = unpack(r, &r->plan.terms[i], &skip, err);
-    if (rc != OME_OK)
-      return rc;
+      rc = unpack(r, t++, err);
   }
-  return OME_OK;
+  return rc;
 }
 
 int32_t xet_read(struct xet *x, const struct ome_call *call, const struct xet_file *f, uint64_t offset, uint64_t len,
@@ -207,5 +326,6 @@ int32_t xet_read(struct xet *x, const struct ome_call *call, const struct xet_fi
   xet_plan_fini(&r.plan);
   http_answer_fini(&r.bytes);
   xet_decoder_free(r.decoder);
+  free(r.piece);
   return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define HEADER 8u
+#define PACKED_MAX (2 * XET_CHUNK_MAX) /* far above what LZ4 makes of the longest */
 
 enum { SCHEME_NONE = 0, SCHEME_LZ4 = 1, SCHEME_BG4_LZ4 = 2 };
 
@@ -34,6 +35,11 @@ const char *xet_chunk_parse(const uint8_t *in, size_t len, struct xet_chunk *out
   *out = c;
   *size = HEADER + c.packed;
   return NULL;
+}
+
+int xet_chunk_is_cut(const uint8_t *in, size_t len) {
+  return len < HEADER || (read_24(in + 1) <= PACKED_MAX && read_24(in + 1) > len - HEADER && in[0] == 0 &&
+                          in[4] <= SCHEME_BG4_LZ4 && read_24(in + 5) <= XET_CHUNK_MAX);
 }
 
 struct xet_decoder *xet_decoder_new(void) {

@@ -19,6 +19,9 @@ struct xet_chunk {
 /* The chunk that begins at IN; *SIZE is its length with the header.  NULL: there is one; else why not. */
 const char *xet_chunk_parse(const uint8_t *in, size_t len, struct xet_chunk *out, size_t *size);
 
+/* Whether what xet_chunk_parse() misses of IN may still come. */
+int xet_chunk_is_cut(const uint8_t *in, size_t len);
+
 struct xet_decoder;
 struct xet_decoder *xet_decoder_new(void); /* NULL: out of memory.  One thread at a time. */
 void xet_decoder_free(struct xet_decoder *d);

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "net/http_stream.h"
 #include "net/tls.h"
 
 #include <arpa/inet.h>
@@ -15,6 +16,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+
+#define LONG_BYTES ((size_t)8 << 20)
 
 struct fixture {
   struct loop *loop;
@@ -70,6 +73,9 @@ static void serve(void *arg, struct http_exchange *x) {
     http_respond_start(x, 200, "text/plain", -1);
     http_on_drain(x, more_chunks, NULL);
     more_chunks(NULL, x);
+  } else if (streq(path, "/long")) {
+    static const char text[LONG_BYTES] = "long";
+    http_respond(x, 200, "text/plain", text, sizeof(text));
   } else if (streq(path, "/hang")) {
     http_on_close(x, on_gone, NULL);
   } else if (streq(path, "/redirect")) {
@@ -220,6 +226,63 @@ static void a_cancelled_request_ends_on_both_sides(void **state) {
   assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &err), OME_E_DEADLINE);
   while (atomic_load(&fx.closed) < 2)
     (void)sched_yield();
+}
+
+/* A caller that looks at what it gets before it takes more. */
+struct slow {
+  size_t heads, bytes, longest;
+  size_t most; /* bytes that it takes; then it fails */
+};
+
+static int32_t slow_head(void *arg, int status, const char *headers, struct ome_err *err) {
+  (void)headers;
+  ((struct slow *)arg)->heads++;
+  return status == 200 ? OME_OK : fail(err, OME_E_CONFLICT, "no such head");
+}
+
+static int32_t slow_body(void *arg, const void *data, size_t len, struct ome_err *err) {
+  struct slow *s = arg;
+  struct http_response r;
+  struct ome_err ignored = ERR_INIT;
+  char url[80];
+
+  assert_non_null(data);
+  s->bytes += len;
+  s->longest = len > s->longest ? len : s->longest;
+  (void)snprintf(url, sizeof(url), "%s/query", fx.url); /* the client's thread has a turn meanwhile */
+  const struct http_request req = {.url = url};
+  assert_int_equal(http_do(fx.client, &req, NULL, NULL, &r, &ignored), OME_OK);
+  http_response_fini(&r);
+  return s->bytes < s->most ? OME_OK : fail(err, OME_E_NO_SPACE, "full");
+}
+
+static int32_t stream_to(struct slow *s, const char *path, size_t max_body, struct ome_err *err) {
+  static const struct http_stream_ops ops = {.head = slow_head, .body = slow_body};
+  char url[80];
+
+  (void)snprintf(url, sizeof(url), "%s%s", fx.url, path);
+  const struct http_request req = {.url = url, .max_body = max_body};
+  return http_stream(fx.client, &req, NULL, NULL, &ops, s, err);
+}
+
+static void an_answer_waits_for_who_takes_it(void **state) {
+  struct slow s = {.most = SIZE_MAX};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(stream_to(&s, "/long", 0, &err), OME_OK);
+  assert_int_equal(s.heads, 1);
+  assert_int_equal(s.bytes, LONG_BYTES);
+  assert_true(s.longest <= (size_t)512 << 10); /* what waits is bounded */
+  s = (struct slow){.most = 1};
+  assert_int_equal(stream_to(&s, "/long", 0, &err), OME_E_NO_SPACE);
+  assert_string_equal(err.msg, "full");
+  s = (struct slow){.most = SIZE_MAX};
+  assert_int_equal(stream_to(&s, "/absent", 0, &err), OME_E_CONFLICT);
+  assert_int_equal(s.bytes, 0);
+  assert_int_equal(stream_to(&s, "/long?secret", 1000, &err), OME_E_INVALID);
+  assert_non_null(strstr(err.msg, "1000 bytes"));
+  assert_null(strstr(err.msg, "secret"));
 }
 
 static void a_dead_server_is_named(void **state) {
@@ -381,6 +444,7 @@ int main(void) {
       cmocka_unit_test(large_bodies_go_through_or_are_refused),
       cmocka_unit_test(pieces_arrive_as_they_are_written),
       cmocka_unit_test(a_cancelled_request_ends_on_both_sides),
+      cmocka_unit_test(an_answer_waits_for_who_takes_it),
       cmocka_unit_test(a_dead_server_is_named),
       cmocka_unit_test(bad_requests_are_refused),
       cmocka_unit_test(long_heads_are_refused),

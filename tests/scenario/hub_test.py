@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import peers
-from scenario import DEADLINE, Hub, digests_below, scratch, wait_for
+from scenario import DEADLINE, OME, Hub, digests_below, scratch, wait_for
 
 MIB = 1 << 20
 TOKEN = "hf_secret"
@@ -158,6 +158,52 @@ def check_digests_are_kept(folder, hub, model):
     hub.stop()
 
 
+def check_store(folder, hub, model):
+    """What `ome pull` has laid out of a store, links to read-only blobs that are all of one time, is served on."""
+    environment = dict(os.environ, HOME=folder, HF_TOKEN=TOKEN)
+    def pull(source, target, *options):
+        done = subprocess.run([OME, "pull", "hf://acme/tiny", target, *options], capture_output=True, text=True,
+                              timeout=DEADLINE, env=dict(environment, HF_ENDPOINT=source.url))
+        assert done.returncode == 0, done.stderr
+        return digests_below(target)
+    laid_out = os.path.join(folder, "served/acme/tiny")
+    wanted = pull(hub, laid_out, "--store", os.path.join(folder, "store"))
+    assert wanted == without_marks(model)
+    assert all(os.stat(os.path.join(laid_out, name)).st_nlink == 2 for name in wanted), "no links into the store"
+    second = Hub(os.path.join(folder, "served"), "--digests", os.path.join(folder, "digests-2"))
+    try:
+        assert pull(second, os.path.join(folder, "again"), "--store", os.path.join(folder, "store-2")) == wanted
+    finally:
+        second.stop()
+
+
+def check_readers(folder):
+    """Readers of a large file who stop reading in the middle of it cost the hub next to nothing."""
+    large = 512 << 20
+    os.makedirs(os.path.join(folder, "large/acme/large"))
+    with open(os.path.join(folder, "large/acme/large/model.bin"), "wb") as out:
+        out.truncate(large)
+    hub = Hub(os.path.join(folder, "large"), "--digests", os.path.join(folder, "digests-3"))
+
+    def resident():
+        with open(f"/proc/{hub.process.pid}/status") as of:
+            return next(int(line.split()[1]) for line in of if line.startswith("VmRSS:")) << 10
+    try:
+        readers = [http.client.HTTPConnection("127.0.0.1", hub.port, timeout=DEADLINE) for _ in range(16)]
+        readers[0].request("HEAD", "/acme/large/resolve/main/model.bin")  # the file is read for its digest
+        assert readers[0].getresponse().read() == b""
+        before = resident()
+        for reader in readers:
+            reader.request("GET", "/acme/large/resolve/main/model.bin")
+            answer = reader.getresponse()
+            assert answer.status == 200 and len(answer.read(4 << 20)) == 4 << 20
+        assert resident() - before < 32 << 20, resident() - before
+        for reader in readers:
+            reader.close()
+    finally:
+        hub.stop()
+
+
 def main():
     with scratch() as folder:
         models = os.path.join(folder, "models")
@@ -170,6 +216,8 @@ def main():
         python_client(folder, hub, model)
         python_client(folder, hub, model, HF_HUB_DISABLE_XET="1")
         node_client(folder, hub, model)
+        check_store(folder, hub, model)
+        check_readers(folder)
         wait_for("files that count as settled", lambda: time.time() > settled + 1)
         ask(hub, "GET", "/api/models/acme/tiny")
         ask(hub, "GET", "/api/models/acme/many")

@@ -25,7 +25,8 @@ def main():
     with scenario.scratch() as folder:
         server = ApiServer(folder)
         server.start()
-        apply(server, "crds")
+        crds = sorted(name for name in os.listdir(os.path.join(MANIFESTS, "crds")) if name != "kustomization.yaml")
+        apply(server, *(os.path.join("crds", name) for name in crds))
         scenario.wait_for("the kinds", lambda: server.find("/apis/ome.io/v1beta1/acceleratorclasses") is not None)
         kinds = [line.split(".")[0] for line in apply(server, "models", "accelerators")]
         models, accelerators = kinds.count("clusterbasemodel"), kinds.count("acceleratorclass")

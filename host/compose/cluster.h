@@ -21,8 +21,8 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
 
 bool cluster_has(struct json_object *cluster, const char *api_version, const char *kind);
 
-/* The name of the ingress plugin (borrowed from CLUSTER or SERVICE, or constant) for a service whose entry component runs
- * in MODE. */
+/* The name of the ingress plugin (borrowed from CLUSTER or SERVICE, or constant) for a service whose entry component
+ * runs in MODE. */
 const char *cluster_ingress(struct json_object *cluster, struct json_object *service, const char *mode);
 
 #endif

@@ -77,7 +77,7 @@ static int32_t explain_matrix(const struct offline *o, struct json_object *recor
     if (!row || json_object_array_add(records, row) != 0 ||
         !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
         json_object_object_add(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) != 0 ||
-        !json_set_i64(row, "score", s->chosen ? s->chosen->score : 0) || !json_set_str(row, "reason", s->reason))
+        !json_set_i64(row, "score", s->chosen ? s->chosen->score.points : 0) || !json_set_str(row, "reason", s->reason))
       return fail_memory(err);
   }
   return OME_OK;

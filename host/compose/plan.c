@@ -85,6 +85,17 @@ static const char *selection_reason(const struct selection *s) {
   return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
 }
 
+/* A component whose class is named and not there would run on whatever comes. */
+static void check_accelerators(struct plan *p) {
+  const struct accelerator_choice *engine = &p->selection->engine;
+  const struct accelerator_choice *decoder = &p->selection->decoder;
+
+  if (engine->named && engine->code != OME_OK)
+    problem(p, "EngineReady", "AcceleratorClassError", "%s", engine->reason);
+  if (decoder->named && decoder->code != OME_OK)
+    problem(p, "DecoderReady", "AcceleratorClassError", "%s", decoder->reason);
+}
+
 static int32_t select_for(const struct plan_world *world, struct plan *p, struct ome_err *err) {
   struct select_request req = {
       .service = p->service,
@@ -107,6 +118,7 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
     problem(p, "RuntimeReady", selection_reason(p->selection), "%s", p->selection->reason);
     return OME_OK;
   }
+  check_accelerators(p);
   rc = fold_runtime(p->selection->chosen->runtime->doc, &p->runtime, err);
   if (rc != OME_E_INVALID)
     return rc;
@@ -196,8 +208,8 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .service = p->service,
         .model = p->model,
         .runtime = p->runtime,
-        .entry = p->selection->chosen->entry ? p->selection->chosen->entry->doc : NULL,
-        .accelerator = p->selection->accelerator,
+        .entry = p->selection->chosen->score.entry ? p->selection->chosen->score.entry->doc : NULL,
+        .accelerator = selection_accelerator(p->selection, kind),
         .cluster = world->cluster,
     };
     struct plan_component *c = &p->parts[p->nparts];

@@ -1,7 +1,7 @@
 #include "select/facts.h"
 
-#include "base/quantity.h"
 #include "base/str.h"
+#include "select/accelerator.h"
 #include "select/size.h"
 
 #include <stdio.h>
@@ -67,6 +67,8 @@ int32_t select_model_init(struct select_model *m, struct json_object *doc, struc
 
   memset(m, 0, sizeof(*m));
   m->doc = doc;
+  m->pipeline = json_get(spec, "diffusionPipeline");
+  m->quantization = json_str(spec, "quantization", "");
   m->capabilities = strings_of(json_get(spec, "modelCapabilities"));
   if (!m->capabilities)
     return fail_memory(err);
@@ -130,6 +132,8 @@ static void read_entry(struct select_entry *e, struct json_object *doc, struct j
   struct json_object *priority = json_get(doc, "priority");
 
   e->doc = doc;
+  e->pipeline = json_get(doc, "diffusionPipeline");
+  e->quantization = json_str(doc, "quantization", "");
   if (json_is(automatic, json_type_boolean))
     e->auto_select = json_object_get_boolean(automatic) ? ENTRY_AUTO_TRUE : ENTRY_AUTO_FALSE;
   e->facts = (struct ome_supported_format){
@@ -189,16 +193,18 @@ const char *select_scope(const struct select_runtime *r) {
   return r->ns ? "Namespaced" : "Cluster";
 }
 
+bool select_by_intent(const struct select_entry *entry, const struct select_model *model) {
+  const struct ome_supported_format *e = &entry->facts;
+  const struct ome_model_facts *m = &model->facts;
+
+  return !streq(entry->quantization, model->quantization) || (!*e->framework && *m->framework) ||
+         (!*e->format_version && *m->format_version);
+}
+
 /* ---- accelerators ------------------------------------------------------------------------------------------------ */
 
 void select_accelerator_facts(struct json_object *doc, struct ome_accelerator_facts *out) {
   struct json_object *spec = json_get(doc, "spec");
-  struct json_object *memory = json_at(spec, "capabilities.memoryGB");
-  int64_t bytes = 0;
-
-  /* "80Gi" is a quantity of bytes; a plain number is meant as the field's name says, in GB. */
-  if (memory && quantity_value(json_object_get_string(memory), &bytes) && bytes > 0 && bytes < 1 << 20)
-    bytes *= 1000000000;
   int64_t available = json_i64(doc, "status.availableAccelerators", 0);
   *out = (struct ome_accelerator_facts){
       .struct_size = sizeof(*out),
@@ -208,7 +214,7 @@ void select_accelerator_facts(struct json_object *doc, struct ome_accelerator_fa
       .model = json_str(spec, "model", ""),
       .compute_capability = json_str(spec, "capabilities.computeCapability", ""),
       .resource = json_str(json_index(json_get(spec, "resources"), 0), "name", ""),
-      .memory_bytes = bytes > 0 ? (uint64_t)bytes : 0,
+      .memory_bytes = accelerator_memory(doc),
       .devices_free = available > 0 && available < UINT32_MAX ? (uint32_t)available : 0,
   };
 }

@@ -9,10 +9,14 @@
 
 #include <ome/scorer.h>
 
+#include <stdbool.h>
+
 /* A model: BaseModel or ClusterBaseModel. */
 struct select_model {
   struct ome_model_facts facts;
-  struct json_object *doc; /* borrowed */
+  struct json_object *doc;      /* borrowed */
+  struct json_object *pipeline; /* spec.diffusionPipeline, borrowed; NULL: none */
+  const char *quantization;     /* as written; the facts have "" for what is not quantized at all */
   const char **capabilities;
   const char *assumed; /* NULL, or what was concluded without the model's files: a clause for people */
   char problem[256];   /* "" or why nothing can be selected for this model yet: a sentence for people */
@@ -24,7 +28,9 @@ void select_model_fini(struct select_model *m);
 /* One entry of supportedModelFormats: what is scored is a runtime together with one of these. */
 struct select_entry {
   struct ome_supported_format facts;
-  struct json_object *doc; /* borrowed */
+  struct json_object *doc;      /* borrowed */
+  struct json_object *pipeline; /* diffusionPipeline, borrowed; NULL: none */
+  const char *quantization;     /* as written */
   enum { ENTRY_AUTO_UNSET, ENTRY_AUTO_FALSE, ENTRY_AUTO_TRUE } auto_select;
   uint64_t size_min; /* parameters; the entry's range, else the runtime's; 0: open */
   uint64_t size_max;
@@ -47,6 +53,11 @@ void select_runtime_fini(struct select_runtime *r);
 
 /* "Namespaced" or "Cluster". */
 const char *select_scope(const struct select_runtime *r);
+
+/* Whether ENTRY takes MODEL only by what both mean, where OME compares what is written and refuses: "fp16" against no
+ * quantization, an entry that names no framework or format version, a GGUF that carries its quantization.  Such an
+ * entry comes after all that OME takes.  Only for pairs that the scorers took. */
+bool select_by_intent(const struct select_entry *entry, const struct select_model *model);
 
 /* An AcceleratorClass. */
 void select_accelerator_facts(struct json_object *doc, struct ome_accelerator_facts *out);

@@ -41,12 +41,54 @@ static bool gate_accelerator(struct json_object *runtime, struct json_object *se
   return true;
 }
 
+/* A mode that somebody states and that exists; a misspelt one states nothing. */
+static const char *known_mode(const char *mode) {
+  static const char *const modes[] = {"RawDeployment", "OMENative",         "MultiNode",      "MultiNodeRayVLLM",
+                                      "Serverless",    "VirtualDeployment", "PDDisaggregated"};
+
+  for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+    if (streq(mode, modes[i]))
+      return modes[i];
+  return "";
+}
+
+static const char *annotated_mode(struct json_object *section) {
+  struct json_object *mode = json_get(json_get(section, "annotations"), "ome.io/deploymentMode");
+
+  return known_mode(json_is(mode, json_type_string) ? json_object_get_string(mode) : "");
+}
+
+/* Where service and runtime both state a component's mode, it must be the same (OME 1.3). */
+static bool gate_mode(struct json_object *runtime, struct json_object *service, char *why, size_t cap) {
+  static const struct {
+    const char *component;
+    const char *config;
+  } sides[] = {{"engine", "engineConfig"}, {"decoder", "decoderConfig"}};
+  struct json_object *spec = json_get(service, "spec");
+
+  for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+    struct json_object *component = json_get(spec, sides[i].component);
+    const char *wanted = annotated_mode(component);
+    const char *has = annotated_mode(json_get(json_get(runtime, "spec"), sides[i].config));
+    if (!component)
+      continue;
+    if (!*wanted)
+      wanted = known_mode(json_str(spec, "deploymentMode", ""));
+    if (*wanted && *has && !streq(wanted, has))
+      return refuse(why, cap, "runtime %s deployment mode %s does not match requested %s deployment mode %s",
+                    sides[i].component, has, sides[i].component, wanted);
+  }
+  return true;
+}
+
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap) {
   if (runtime->facts.flags & OME_RUNTIME_DISABLED)
     return refuse(why, cap, "runtime is disabled");
+  if (!service)
+    return true;
   if (!gate_accelerator(runtime->doc, service))
     return refuse(why, cap, "runtime does not support the required accelerator class");
-  return true;
+  return gate_mode(runtime->doc, service, why, cap);
 }
 
 /* WANT {library, type} against what the model HAS; an empty wish matches anything. */
@@ -68,8 +110,8 @@ static bool gate_component(const char *name, struct json_object *want, struct js
 
 bool gate_pipeline(const struct select_entry *entry, const struct select_model *model, char *why, size_t cap) {
   static const char *const components[] = {"scheduler", "textEncoder", "tokenizer", "transformer", "vae"};
-  struct json_object *want = json_get(entry->doc, "diffusionPipeline");
-  struct json_object *has = json_at(model->doc, "spec.diffusionPipeline");
+  struct json_object *want = entry->pipeline;
+  struct json_object *has = model->pipeline;
 
   if (!want)
     return true;

@@ -11,7 +11,7 @@ static struct json_object *candidate_record(const struct select_candidate *c) {
   struct json_object *terms = c->terms ? json_object_get(c->terms) : json_object_new_array();
 
   if (!o || !json_set_str(o, "runtime", c->runtime->facts.name) ||
-      !json_set_str(o, "scope", select_scope(c->runtime)) || !json_set_i64(o, "score", c->score) ||
+      !json_set_str(o, "scope", select_scope(c->runtime)) || !json_set_i64(o, "score", c->score.points) ||
       !json_set(o, "terms", terms) || !put_or_null(o, "rejected", c->rejected))
     return NULL;
   return TAKE_PTR(o);
@@ -23,8 +23,8 @@ static struct json_object *selected_record(const struct selection *s, const char
 
   if (!o || !json_set_str(o, "runtime", c->runtime->facts.name) ||
       !json_set_str(o, "scope", select_scope(c->runtime)) ||
-      !put_or_null(o, "accelerator", json_str(s->accelerator, "metadata.name", "")) || !put_or_null(o, "mode", mode) ||
-      !json_set_i64(o, "score", c->score))
+      !put_or_null(o, "accelerator", json_str(s->engine.class, "metadata.name", "")) || !put_or_null(o, "mode", mode) ||
+      !json_set_i64(o, "score", c->score.points))
     return NULL;
   return TAKE_PTR(o);
 }

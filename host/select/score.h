@@ -7,13 +7,19 @@
 struct score_context {
   const struct select_request *req;
   const struct select_model *model;
-  const struct ome_accelerator_facts *accelerator; /* NULL: none */
-  struct ome_bytes service;                        /* text of req->service */
-  bool automatic;                                  /* autoSelect counts: the runtime was not named */
+  struct ome_bytes service; /* text of req->service */
+  bool automatic;           /* autoSelect counts: the runtime was not named */
 };
 
-/* Fills OUT (zeroed by the caller): entry, score, terms, or rejected. */
+/* Fills OUT (zeroed by the caller): score, terms, or rejected. */
 int32_t score_runtime(const struct score_context *ctx, const struct select_runtime *runtime,
                       struct select_candidate *out, struct ome_err *err);
+
+/* The same score without a word why, and without an allocation; entry is NULL when it is rejected. */
+int32_t score_quickly(const struct score_context *ctx, const struct select_runtime *runtime, struct score *out,
+                      struct ome_err *err);
+
+/* Points, then distance; below 0: A goes first. */
+int score_compare(const struct score *a, const struct score *b);
 
 #endif

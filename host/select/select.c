@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "select/score.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,67 +33,116 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
 
 /* ---- order ------------------------------------------------------------------------------------------------------- */
 
-static int compare_scope_and_name(const struct select_candidate *a, const struct select_candidate *b) {
+/* The total order of select.h between two that suit. */
+static int compare_accepted(const struct select_runtime *a, const struct score *as, const struct select_runtime *b,
+                            const struct score *bs) {
+  if (as->intent != bs->intent)
+    return as->intent ? 1 : -1;
+  if (!a->ns != !b->ns)
+    return a->ns ? -1 : 1;
+  int c = score_compare(as, bs);
+  return c ? c : strcmp(a->facts.name, b->facts.name);
+}
+
+/* Rejected candidates come last, the nearest first. */
+static int compare(const void *x, const void *y) {
+  const struct select_candidate *a = x;
+  const struct select_candidate *b = y;
+
+  if (a->score.entry && b->score.entry)
+    return compare_accepted(a->runtime, &a->score, b->runtime, &b->score);
+  if (!a->score.entry != !b->score.entry)
+    return a->score.entry ? -1 : 1;
+  if (a->misses != b->misses)
+    return a->misses < b->misses ? -1 : 1;
   if (!a->runtime->ns != !b->runtime->ns)
     return a->runtime->ns ? -1 : 1;
   return strcmp(a->runtime->facts.name, b->runtime->facts.name);
 }
 
-/* The total order of select.h; rejected candidates come last. */
-static int compare(const void *x, const void *y) {
-  const struct select_candidate *a = x;
-  const struct select_candidate *b = y;
-
-  if (!a->entry != !b->entry)
-    return a->entry ? -1 : 1;
-  if (!a->entry && a->misses != b->misses)
-    return a->misses < b->misses ? -1 : 1;
-  if (!a->entry || !a->runtime->ns != !b->runtime->ns)
-    return compare_scope_and_name(a, b);
-  if (a->score != b->score)
-    return a->score > b->score ? -1 : 1;
-  if (a->distance != b->distance)
-    return a->distance < b->distance ? -1 : 1;
-  return strcmp(a->runtime->facts.name, b->runtime->facts.name);
-}
-
 /* ---- candidates -------------------------------------------------------------------------------------------------- */
 
-static bool is_candidate(struct json_object *runtime, const char *ns) {
-  const char *kind = json_str(runtime, "kind", "");
+int32_t select_field_init(struct select_field *f, struct json_object *runtimes, struct ome_err *err) {
+  size_t n = json_len(runtimes);
 
-  return streq(kind, "ClusterServingRuntime") ||
-         (streq(kind, "ServingRuntime") && streq(json_str(runtime, "metadata.namespace", "default"), ns));
-}
-
-static int32_t read_runtimes(struct selection *s, const struct select_request *req, struct ome_err *err) {
-  size_t n = json_len(req->runtimes);
-
-  s->runtimes = calloc(n + 1, sizeof(*s->runtimes));
-  s->candidates = calloc(n + 1, sizeof(*s->candidates));
-  if (!s->runtimes || !s->candidates)
+  *f = (struct select_field){.runtimes = calloc(n + 1, sizeof(*f->runtimes))};
+  if (!f->runtimes)
     return fail_memory(err);
   for (size_t i = 0; i < n; i++) {
-    struct json_object *doc = json_index(req->runtimes, i);
-    if (!is_candidate(doc, req->ns))
+    struct json_object *doc = json_index(runtimes, i);
+    const char *kind = json_str(doc, "kind", "");
+    if (!streq(kind, "ClusterServingRuntime") && !streq(kind, "ServingRuntime"))
       continue;
-    int32_t rc = select_runtime_init(&s->runtimes[s->nruntimes], doc, err);
-    if (rc != OME_OK)
+    int32_t rc = select_runtime_init(&f->runtimes[f->n], doc, err);
+    if (rc != OME_OK) {
+      select_field_fini(f);
       return rc;
-    s->nruntimes++;
+    }
+    f->n++;
   }
+  return OME_OK;
+}
+
+void select_field_fini(struct select_field *f) {
+  for (size_t i = 0; i < f->n; i++)
+    select_runtime_fini(&f->runtimes[i]);
+  free(f->runtimes);
+  *f = (struct select_field){0};
+}
+
+static bool is_candidate(const struct select_runtime *r, const char *ns) {
+  return !r->ns || streq(r->ns, ns);
+}
+
+/* The namespace's candidates in the order of the documents, not yet scored. */
+static int32_t enter_candidates(struct selection *s, const struct select_request *req, struct ome_err *err) {
+  const struct select_field *f = req->field ? req->field : &s->own;
+  int32_t rc = req->field ? OME_OK : select_field_init(&s->own, req->runtimes, err);
+
+  if (rc != OME_OK)
+    return rc;
+  s->candidates = calloc(f->n + 1, sizeof(*s->candidates));
+  if (!s->candidates)
+    return fail_memory(err);
+  for (size_t i = 0; i < f->n; i++)
+    if (is_candidate(&f->runtimes[i], req->ns))
+      s->candidates[s->nruntimes++].runtime = &f->runtimes[i];
   return OME_OK;
 }
 
 static int32_t score_all(struct selection *s, const struct score_context *ctx, struct ome_err *err) {
   for (size_t i = 0; i < s->nruntimes; i++) {
-    int32_t rc = score_runtime(ctx, &s->runtimes[i], &s->candidates[s->ncandidates++], err);
+    int32_t rc = score_runtime(ctx, s->candidates[i].runtime, &s->candidates[i], err);
+    s->ncandidates++;
     if (rc != OME_OK)
       return rc;
-    s->naccepted += s->candidates[i].entry != NULL;
+    s->naccepted += s->candidates[i].score.entry != NULL;
   }
   if (s->ncandidates)
     qsort(s->candidates, s->ncandidates, sizeof(*s->candidates), compare);
+  return OME_OK;
+}
+
+int32_t select_winner(const struct select_request *req, const struct select_model *model,
+                      const struct select_runtime **out, struct ome_err *err) {
+  struct score_context ctx = {.req = req, .model = model, .service = {"", 0}, .automatic = true};
+  const struct select_runtime *best = NULL;
+  struct score top = {0};
+
+  for (size_t i = 0; i < req->field->n && !*model->problem; i++) {
+    const struct select_runtime *r = &req->field->runtimes[i];
+    struct score score;
+    if (!is_candidate(r, req->ns))
+      continue;
+    int32_t rc = score_quickly(&ctx, r, &score, err);
+    if (rc != OME_OK)
+      return rc;
+    if (score.entry && (!best || compare_accepted(r, &score, best, &top) < 0)) {
+      best = r;
+      top = score;
+    }
+  }
+  *out = best;
   return OME_OK;
 }
 
@@ -109,7 +159,7 @@ static int32_t none_suits(struct selection *s, const char *ns, struct ome_err *e
   size_t namespaced = 0;
 
   for (size_t i = 0; i < s->nruntimes; i++)
-    namespaced += s->runtimes[i].ns != NULL;
+    namespaced += s->candidates[i].runtime->ns != NULL;
   buf_addf(&text, "no runtime found to support model %s with format %s in namespace %s", s->model.facts.name,
            s->model.facts.format, ns);
   if (s->nruntimes == 0)
@@ -127,6 +177,18 @@ static int32_t none_suits(struct selection *s, const char *ns, struct ome_err *e
   return none(s, OME_E_NOT_FOUND, buf_str(&text));
 }
 
+/* Which rule of the order put A before B. */
+static const char *deciding_rule(const struct select_candidate *a, const struct select_candidate *b) {
+  if (a->score.intent != b->score.intent)
+    return "states what the model states, rather";
+  if (!a->runtime->ns != !b->runtime->ns)
+    return "namespaced, so it goes before cluster scope and is nearer";
+  if (a->score.points != b->score.points)
+    return "a higher score";
+  return a->score.distance != b->score.distance ? "the same score and a closer size range"
+                                                : "the same score and an earlier name";
+}
+
 static int32_t choose(struct selection *s, const struct select_request *req, struct ome_err *err) {
   const char *assumed = s->model.assumed;
 
@@ -139,12 +201,8 @@ static int32_t choose(struct selection *s, const struct select_request *req, str
                    s->nruntimes, assumed ? "; " : "", assumed ? assumed : "");
   else
     (void)snprintf(s->reason, sizeof(s->reason), "%s than %s, the next of %zu that support the model%s%s",
-                   !s->chosen->runtime->ns != !second->runtime->ns ? "namespaced, so it goes before cluster scope and"
-                                                                     " is nearer"
-                   : s->chosen->score != second->score             ? "a higher score"
-                   : s->chosen->distance != second->distance       ? "the same score and a closer size range"
-                                                                   : "the same score and an earlier name",
-                   second->runtime->facts.name, s->naccepted, assumed ? "; " : "", assumed ? assumed : "");
+                   deciding_rule(s->chosen, second), second->runtime->facts.name, s->naccepted, assumed ? "; " : "",
+                   assumed ? assumed : "");
   return OME_OK;
 }
 
@@ -152,38 +210,73 @@ static int32_t choose(struct selection *s, const struct select_request *req, str
 
 /* spec.runtime.kind is honoured: ServingRuntime looks in the namespace only, ClusterServingRuntime (the default) at
  * cluster scope first. */
-static struct select_runtime *find_named(struct selection *s, struct json_object *service, const char *name) {
+static const struct select_runtime *find_named(const struct selection *s, struct json_object *service, const char *name,
+                                               bool *clash) {
   bool namespaced_only = streq(json_str(service, "spec.runtime.kind", ""), "ServingRuntime");
-  struct select_runtime *found = NULL;
+  const struct select_runtime *found = NULL;
 
+  *clash = false;
   for (size_t i = 0; i < s->nruntimes; i++) {
-    struct select_runtime *r = &s->runtimes[i];
-    if (!streq(r->facts.name, name) || (namespaced_only && !r->ns))
+    const struct select_runtime *r = s->candidates[i].runtime;
+    if (!streq(r->facts.name, name))
       continue;
-    if (!found || !r->ns)
+    *clash |= found != NULL;
+    if (namespaced_only && !r->ns)
+      *clash = false;
+    else if (!found || !r->ns)
       found = r;
   }
   return found;
 }
 
+__attribute__((format(printf, 2, 3))) static void warn(struct selection *s, const char *fmt, ...) {
+  size_t used = strlen(s->warning);
+  va_list ap;
+
+  if (used && used + 3 < sizeof(s->warning)) {
+    (void)strcpy(s->warning + used, "; ");
+    used += 2;
+  }
+  va_start(ap, fmt);
+  (void)vsnprintf(s->warning + used, sizeof(s->warning) - used, fmt, ap);
+  va_end(ap);
+}
+
+/* What is known to live elsewhere is worth a hint. */
+static int32_t named_is_missing(struct selection *s, const struct select_request *req, const char *name) {
+  const struct select_field *f = req->field ? req->field : &s->own;
+  const char *elsewhere = NULL;
+
+  for (size_t i = 0; i < f->n && !elsewhere; i++)
+    if (streq(f->runtimes[i].facts.name, name))
+      elsewhere = f->runtimes[i].ns ? f->runtimes[i].ns : "";
+  int n =
+      snprintf(s->reason, sizeof(s->reason), "runtime %s not found in namespace %s%s", name, req->ns,
+               streq(json_str(req->service, "spec.runtime.kind", ""), "ServingRuntime") ? "" : " or at cluster scope");
+  if (elsewhere && *elsewhere)
+    n += snprintf(s->reason + n, sizeof(s->reason) - (size_t)n, " (namespace %s has one of that name)", elsewhere);
+  else if (elsewhere)
+    n += snprintf(s->reason + n, sizeof(s->reason) - (size_t)n, " (a ClusterServingRuntime has that name)");
+  (void)snprintf(s->reason + n, sizeof(s->reason) - (size_t)n,
+                 "; apply it, or leave spec.runtime out to have one selected");
+  s->code = OME_E_NOT_FOUND;
+  return OME_OK;
+}
+
 static int32_t use_named(struct selection *s, const struct score_context *ctx, const char *name, struct ome_err *err) {
-  struct select_runtime *r = find_named(s, ctx->req->service, name);
+  bool clash = false;
+  const struct select_runtime *r = find_named(s, ctx->req->service, name, &clash);
   struct select_candidate *c = &s->candidates[0];
 
   s->named = true;
-  if (!r) {
-    (void)snprintf(s->reason, sizeof(s->reason),
-                   "runtime %s not found in namespace %s or at cluster scope; apply it, or leave spec.runtime out to "
-                   "have one selected",
-                   name, ctx->req->ns);
-    s->code = OME_E_NOT_FOUND;
-    return OME_OK;
-  }
+  if (!r)
+    return named_is_missing(s, ctx->req, name);
+  *c = (struct select_candidate){0};
   int32_t rc = score_runtime(ctx, r, c, err);
+  s->ncandidates = 1;
   if (rc != OME_OK)
     return rc;
-  s->ncandidates = 1;
-  s->naccepted = c->entry != NULL;
+  s->naccepted = c->score.entry != NULL;
   if (r->facts.flags & OME_RUNTIME_DISABLED) {
     (void)snprintf(s->reason, sizeof(s->reason), "%s runtime %s is disabled",
                    r->ns ? "namespace-scoped" : "cluster-scoped", name);
@@ -193,58 +286,64 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
   s->chosen = c;
   (void)snprintf(s->reason, sizeof(s->reason), "the service names it");
   if (*s->model.problem)
-    (void)snprintf(s->warning, sizeof(s->warning), "runtime %s was not checked against model %s: %s", name,
-                   s->model.facts.name, s->model.problem);
-  else if (!c->entry)
-    (void)snprintf(s->warning, sizeof(s->warning),
-                   "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime "
-                   "was named explicitly",
-                   name, s->model.facts.name, c->rejected);
+    warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
+  else if (!c->score.entry)
+    warn(s,
+         "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
+         "explicitly",
+         name, s->model.facts.name, c->rejected);
+  if (clash)
+    warn(s,
+         "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
+         "spec.runtime.kind to ServingRuntime for the other",
+         name);
   return OME_OK;
 }
 
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
-/* The class that the service names: its engine's, else its own.  Policies come with the accelerator plugins. */
-static struct json_object *named_accelerator(const struct select_request *req) {
-  const char *name = json_str(req->service, "spec.engine.acceleratorOverride.acceleratorClass", "");
+struct json_object *selection_accelerator(const struct selection *s, const char *component) {
+  return streq(component, "engine") ? s->engine.class : streq(component, "decoder") ? s->decoder.class : NULL;
+}
 
-  if (!*name)
-    name = json_str(req->service, "spec.acceleratorSelector.acceleratorClass", "");
-  for (size_t i = 0; *name && i < json_len(req->accelerators); i++) {
-    struct json_object *a = json_index(req->accelerators, i);
-    if (streq(json_str(a, "metadata.name", ""), name))
-      return a;
-  }
-  return NULL;
+/* A policy that finds nothing leaves the component to the runtime's own resources, and says so. */
+static void choose_accelerators(struct selection *s, const struct select_request *req) {
+  struct json_object *spec = json_get(req->service, "spec");
+  struct json_object *runtime = s->chosen ? s->chosen->runtime->doc : NULL;
+
+  accelerator_choose(req->service, "engine", runtime, req->accelerators, &s->engine);
+  if (json_get(spec, "decoder"))
+    accelerator_choose(req->service, "decoder", runtime, req->accelerators, &s->decoder);
+  if (s->engine.code != OME_OK && !s->engine.named)
+    warn(s, "engine: %s", s->engine.reason);
+  if (s->decoder.code != OME_OK && !s->decoder.named && !streq(s->decoder.reason, s->engine.reason))
+    warn(s, "decoder: %s", s->decoder.reason);
 }
 
 static int32_t run(struct selection *s, const struct select_request *req, struct ome_err *err) {
   const char *named = json_str(req->service, "spec.runtime.name", "");
-  struct ome_accelerator_facts accelerator;
   int32_t rc = select_model_init(&s->model, req->model, err);
 
   if (rc == OME_OK)
-    rc = read_runtimes(s, req, err);
+    rc = enter_candidates(s, req, err);
   if (rc != OME_OK)
     return rc;
-  s->accelerator = named_accelerator(req);
-  if (s->accelerator)
-    select_accelerator_facts(s->accelerator, &accelerator);
   const char *text = req->service ? json_object_to_json_string_ext(req->service, JSON_C_TO_STRING_PLAIN) : "";
   struct score_context ctx = {
       .req = req,
       .model = &s->model,
-      .accelerator = s->accelerator ? &accelerator : NULL,
       .service = {text, strlen(text)},
       .automatic = !*named,
   };
   if (*named)
-    return use_named(s, &ctx, named, err);
-  if (*s->model.problem)
+    rc = use_named(s, &ctx, named, err);
+  else if (*s->model.problem)
     return none(s, OME_E_INVALID, s->model.problem);
-  rc = score_all(s, &ctx, err);
-  return rc == OME_OK ? choose(s, req, err) : rc;
+  else if ((rc = score_all(s, &ctx, err)) == OME_OK)
+    rc = choose(s, req, err);
+  if (rc == OME_OK && req->service)
+    choose_accelerators(s, req);
+  return rc;
 }
 
 int32_t select_runtime(const struct select_request *req, struct selection **out, struct ome_err *err) {
@@ -264,11 +363,9 @@ int32_t select_runtime(const struct select_request *req, struct selection **out,
 void selection_free(struct selection *s) {
   if (!s)
     return;
-  for (size_t i = 0; s->runtimes && i < s->nruntimes; i++)
-    select_runtime_fini(&s->runtimes[i]);
-  for (size_t i = 0; s->candidates && i < s->ncandidates; i++)
+  for (size_t i = 0; i < s->ncandidates; i++)
     json_unref(s->candidates[i].terms);
-  free(s->runtimes);
+  select_field_fini(&s->own);
   free(s->candidates);
   select_model_fini(&s->model);
   free(s);

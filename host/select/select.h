@@ -5,16 +5,18 @@
  * A candidate is a runtime with the one of its supportedModelFormats that suits the model best.  Gates (gates.h) and
  * scorers (ome/scorer.h) reject it with a reason or give it points; the order of what is left is total:
  *
- *   1. namespaced runtimes before cluster-scoped ones
- *   2. the higher score
- *   3. where the model's size is known: the narrower size range, then ranges open at one end by the distance to the
+ *   1. what OME takes before what only suits by intent (select_by_intent)
+ *   2. namespaced runtimes before cluster-scoped ones
+ *   3. the higher score
+ *   4. where the model's size is known: the narrower size range, then ranges open at one end by the distance to the
  *      other, then no range
- *   4. the name, by bytes
+ *   5. the name, by bytes
  */
 #ifndef HOST_SELECT_SELECT_H
 #define HOST_SELECT_SELECT_H
 
 #include "plugin/plugin.h"
+#include "select/accelerator.h"
 #include "select/facts.h"
 
 /* One scorer instance, or anything that scores like one. */
@@ -27,21 +29,39 @@ struct select_scorer {
 /* All scorers of P in name order; fills OUT up to MAX, returns how many it filled. */
 size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
 
+/* Runtimes that are ready to be compared: read once for many selections. */
+struct select_field {
+  struct select_runtime *runtimes;
+  size_t n;
+};
+
+/* RUNTIMES, an array of ServingRuntimes and ClusterServingRuntimes, must outlive the field.  On failure OUT is
+ * empty. */
+int32_t select_field_init(struct select_field *f, struct json_object *runtimes, struct ome_err *err);
+void select_field_fini(struct select_field *f);
+
 struct select_request {
   struct json_object *service;  /* InferenceService; NULL: what would serve this model */
   const char *ns;               /* the service's namespace */
   struct json_object *model;    /* BaseModel or ClusterBaseModel */
   struct json_object *runtimes; /* array of ServingRuntimes and ClusterServingRuntimes; other namespaces are skipped */
+  const struct select_field *field; /* instead of runtimes; outlives the selection; NULL: read runtimes */
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
   const struct select_scorer *scorers;
   size_t nscorers;
 };
 
+/* What the order looks at. */
+struct score {
+  const struct select_entry *entry; /* NULL: rejected */
+  int64_t points;
+  uint64_t distance; /* rule 4, smaller is better */
+  bool intent;       /* rule 1 */
+};
+
 struct select_candidate {
   const struct select_runtime *runtime;
-  const struct select_entry *entry; /* the best one; NULL when rejected */
-  int64_t score;
-  uint64_t distance;         /* rule 3, smaller is better */
+  struct score score;        /* of the best entry */
   struct json_object *terms; /* array of {scorer, points, reason}; of the best entry */
   uint32_t misses;           /* of a rejected one: reasons against its nearest entry */
   char rejected[512];        /* "" or why, one sentence */
@@ -49,17 +69,18 @@ struct select_candidate {
 
 struct selection {
   struct select_model model;
-  struct select_runtime *runtimes;
-  size_t nruntimes;
+  struct select_field own;             /* what was read for this selection alone */
+  size_t nruntimes;                    /* that the namespace sees */
   struct select_candidate *candidates; /* ranked; rejected ones follow, nearest first */
   size_t ncandidates;
   size_t naccepted;
   const struct select_candidate *chosen; /* NULL: none */
-  struct json_object *accelerator;       /* AcceleratorClass document, borrowed; NULL: none */
-  bool named;                            /* the service named the runtime */
-  int32_t code;                          /* OME_OK, or why nothing is chosen */
-  char reason[1024];                     /* why this one, or why none; for people */
-  char warning[640];                     /* a named runtime that does not declare the model; "" */
+  struct accelerator_choice engine;      /* on the chosen runtime */
+  struct accelerator_choice decoder;
+  bool named;         /* the service named the runtime */
+  int32_t code;       /* OME_OK, or why nothing is chosen */
+  char reason[1024];  /* why this one, or why none; for people */
+  char warning[1152]; /* what is done although it looks wrong; "" */
 };
 
 /* Fails only when memory runs out or a scorer breaks; that nothing suits is an answer: chosen is NULL and reason says
@@ -67,6 +88,14 @@ struct selection {
 int32_t select_runtime(const struct select_request *req, struct selection **out, struct ome_err *err);
 void selection_free(struct selection *s);
 DEFINE_CLEANUP(struct selection *, selection_free)
+
+/* The runtime that select_runtime() would choose for MODEL without a service: NULL when none suits.  No reasons and no
+ * allocation: for asking about many models. */
+int32_t select_winner(const struct select_request *req, const struct select_model *model,
+                      const struct select_runtime **out, struct ome_err *err);
+
+/* The AcceleratorClass of COMPONENT ("engine", "decoder"; a router has none), borrowed; NULL: none. */
+struct json_object *selection_accelerator(const struct selection *s, const char *component);
 
 /* The decision record, as `ome explain -o json` prints one service: {namespace, name, model, selected{runtime, scope,
  * accelerator, mode, score} | null, reason, candidates[{runtime, scope, score, terms, rejected}]}; new.  MODE may be

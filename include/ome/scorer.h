@@ -88,9 +88,13 @@ struct ome_accelerator_facts { /* growable; host-owned */
   uint32_t devices_free;
 };
 
+/* ABI 1.1.  The host only counts: the sink ends the call at the first rejection and takes NULL for a reason.  A scorer
+ * may ignore this; one that obeys it saves the time to write sentences that nobody reads. */
+enum { OME_SCORE_NO_REASONS = 1u };
+
 struct ome_score_req { /* growable; host-owned */
   uint32_t struct_size;
-  uint32_t flags;
+  uint32_t flags; /* OME_SCORE_* */
   const struct ome_model_facts *model;
   const struct ome_runtime_facts *runtime;
   const struct ome_accelerator_facts *accelerator; /* NULL: none */

@@ -11,12 +11,12 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
 
   (void)self, (void)call, (void)err;
   if (strcmp(wants, has) == 0)
-    return *has ? points(out, 0, "architecture %.80s matches", has) : OME_OK;
+    return *has ? points(req, out, 0, "architecture %.80s matches", has) : OME_OK;
   if (!*has)
-    return reject(out, "model has no architecture but runtime requires %.80s", wants);
+    return reject(req, out, "model has no architecture but runtime requires %.80s", wants);
   if (!*wants)
-    return reject(out, "model has architecture %.80s but runtime has no architecture requirement", has);
-  return reject(out, "architecture mismatch (model=%.80s, runtime=%.80s)", has, wants);
+    return reject(req, out, "model has architecture %.80s but runtime has no architecture requirement", has);
+  return reject(req, out, "architecture mismatch (model=%.80s, runtime=%.80s)", has, wants);
 }
 
 SCORER_FACTORY(architecture, "architecture");

@@ -17,20 +17,24 @@ int64_t framework_points(const struct ome_supported_format *e) {
   return e->framework_weight ? e->framework_weight : DEFAULT_FRAMEWORK_WEIGHT;
 }
 
-int32_t reject(struct ome_term_sink *out, const char *fmt, ...) {
+int32_t reject(const struct ome_score_req *req, struct ome_term_sink *out, const char *fmt, ...) {
   char reason[256];
   va_list ap;
 
+  if (req->flags & OME_SCORE_NO_REASONS)
+    return out->reject(out, NULL);
   va_start(ap, fmt);
   (void)vsnprintf(reason, sizeof(reason), fmt, ap);
   va_end(ap);
   return out->reject(out, reason);
 }
 
-int32_t points(struct ome_term_sink *out, int64_t n, const char *fmt, ...) {
+int32_t points(const struct ome_score_req *req, struct ome_term_sink *out, int64_t n, const char *fmt, ...) {
   char reason[256];
   va_list ap;
 
+  if (req->flags & OME_SCORE_NO_REASONS)
+    return out->points(out, n, NULL);
   va_start(ap, fmt);
   (void)vsnprintf(reason, sizeof(reason), fmt, ap);
   va_end(ap);

@@ -38,8 +38,10 @@ const struct ome_supported_format *entry_of(const struct ome_score_req *req);
 int64_t format_points(const struct ome_supported_format *e);
 int64_t framework_points(const struct ome_supported_format *e);
 
-/* Rejects with a printf-formatted reason. */
-int32_t reject(struct ome_term_sink *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int32_t points(struct ome_term_sink *out, int64_t n, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Push a rejection or points with a printf-formatted reason, which is not written when nobody reads it. */
+int32_t reject(const struct ome_score_req *req, struct ome_term_sink *out, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int32_t points(const struct ome_score_req *req, struct ome_term_sink *out, int64_t n, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

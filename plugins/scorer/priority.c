@@ -14,7 +14,7 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   if (*e->framework && strcmp(e->framework, req->model->framework) == 0)
     base += framework_points(e);
   /* The host bounds weights and priorities: no overflow. */
-  return points(out, base * (e->priority - 1), "priority %lld times the %lld points of format and framework",
+  return points(req, out, base * (e->priority - 1), "priority %lld times the %lld points of format and framework",
                 (long long)e->priority, (long long)base);
 }
 

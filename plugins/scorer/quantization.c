@@ -12,14 +12,14 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
 
   (void)self, (void)call, (void)err;
   if (strcmp(wants, has) == 0)
-    return *has ? points(out, 0, "quantization %.60s matches", has) : OME_OK;
+    return *has ? points(req, out, 0, "quantization %.60s matches", has) : OME_OK;
   if (!*has)
-    return reject(out, "model has no quantization but runtime requires %.60s", wants);
+    return reject(req, out, "model has no quantization but runtime requires %.60s", wants);
   if (*wants)
-    return reject(out, "quantization mismatch (model=%.60s, runtime=%.60s)", has, wants);
+    return reject(req, out, "quantization mismatch (model=%.60s, runtime=%.60s)", has, wants);
   if (e && strcmp(e->format, "gguf") == 0)
-    return points(out, 0, "quantization %.60s is in the GGUF file", has);
-  return reject(out, "model has quantization %.60s but runtime has no quantization requirement", has);
+    return points(req, out, 0, "quantization %.60s is in the GGUF file", has);
+  return reject(req, out, "model has quantization %.60s but runtime has no quantization requirement", has);
 }
 
 SCORER_FACTORY(quantization, "quantization");

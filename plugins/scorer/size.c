@@ -1,6 +1,7 @@
 /* The model's parameter count must lie in the runtime's range, ends included. */
 #include "match.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /* "70B", "7.11B", "135M": as people write it, at most three decimals. */
@@ -37,11 +38,14 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   (void)self, (void)call, (void)err;
   if (n == 0 || (min == 0 && max == 0))
     return OME_OK;
+  bool outside = n < min || (max && n > max);
+  if (req->flags & OME_SCORE_NO_REASONS)
+    return outside ? out->reject(out, NULL) : OME_OK;
   text_of(n, size);
-  if (n < min || (max && n > max))
-    return reject(out, "model size %s is outside supported range %s%s, %s%s", size, min ? "[" : "(",
+  if (outside)
+    return reject(req, out, "model size %s is outside supported range %s%s, %s%s", size, min ? "[" : "(",
                   min ? text_of(min, low) : "-inf", max ? text_of(max, high) : "inf", max ? "]" : ")");
-  return points(out, 0, "size %s is in range", size);
+  return points(req, out, 0, "size %s is in range", size);
 }
 
 SCORER_FACTORY(size, "size");

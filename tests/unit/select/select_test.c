@@ -115,6 +115,15 @@ static const struct choice choices[] = {
     {"a GGUF says its quantization itself",
      MODEL("\"modelFormat\":{\"name\":\"gguf\",\"version\":\"3\"},\"quantization\":\"Q4_1\""),
      "[" CSR("a", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")) "]", "a", 1},
+    {"what states the model's framework goes before what is silent about it",
+     MODEL(LLAMA ",\"modelFramework\":{\"name\":\"transformers\"}"),
+     "[" SR("a", "team", FORMATS("{" LLAMA "," AUTO ",\"priority\":9}")) "," CSR(
+         "b", FORMATS("{" LLAMA ",\"modelFramework\":{\"name\":\"transformers\"}," AUTO "}")) "]",
+     "b", 2},
+    {"fp16 is no quantization, but what states none either goes first", MODEL(LLAMA ",\"quantization\":\"fp16\""),
+     "[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":9}")) "," CSR(
+         "b", FORMATS("{" LLAMA ",\"quantization\":\"fp16\"," AUTO "}")) "]",
+     "b", 1},
     {"only the entry that matches scores", MODEL(LLAMA),
      "[" CSR("a", FORMATS("{" LLAMA "," AUTO "},{\"modelFormat\":{\"name\":\"safetensors\"},\"modelArchitecture\":"
                           "\"X\"," AUTO ",\"priority\":9}")) "]",
@@ -127,9 +136,9 @@ static void chooses(void **state) {
     struct json_object *model = parse(choices[i].model);
     struct json_object *runtimes = parse(choices[i].runtimes);
     struct selection *s = choose(NULL, model, runtimes);
-    if (!streq(winner(s), choices[i].winner) || s->chosen->score != choices[i].score)
-      fail_msg("%s: \"%s\" with %lld (%s)", choices[i].what, winner(s), s->chosen ? (long long)s->chosen->score : 0LL,
-               s->reason);
+    if (!streq(winner(s), choices[i].winner) || s->chosen->score.points != choices[i].score)
+      fail_msg("%s: \"%s\" with %lld (%s)", choices[i].what, winner(s),
+               s->chosen ? (long long)s->chosen->score.points : 0LL, s->reason);
     selection_free(s);
     json_unref(model);
     json_unref(runtimes);
@@ -217,10 +226,10 @@ static void honours_a_named_runtime(void **state) {
     const char *text; /* in the reason, or in the warning */
   } cases[] = {
       {"{\"name\":\"a\"}", "a", "Cluster", "does not declare support for model"},
-      {"{\"name\":\"b\"}", "", "", "runtime b not found in namespace team or at cluster scope"},
-      {"{\"name\":\"c\"}", "c", "Cluster", "names it"},
+      {"{\"name\":\"b\"}", "", "", "in namespace team or at cluster scope (namespace other has one of that name)"},
+      {"{\"name\":\"c\"}", "c", "Cluster", "the cluster's is used, set spec.runtime.kind"},
       {"{\"name\":\"c\",\"kind\":\"ServingRuntime\"}", "c", "Namespaced", "names it"},
-      {"{\"name\":\"a\",\"kind\":\"ServingRuntime\"}", "", "", "not found"},
+      {"{\"name\":\"a\",\"kind\":\"ServingRuntime\"}", "", "", "(a ClusterServingRuntime has that name)"},
       {"{\"name\":\"d\"}", "", "", "cluster-scoped runtime d is disabled"},
   };
 
@@ -262,6 +271,39 @@ static void wants_every_named_accelerator(void **state) {
   assert_string_equal(winner(s), "b");
   selection_free(s);
   json_unref(service);
+  json_unref(model);
+  json_unref(runtimes);
+}
+
+/* Modes count where both sides state one that exists. */
+static void compares_stated_modes(void **state) {
+  static const struct {
+    const char *service;
+    const char *winner;
+  } cases[] = {
+      {"{\"spec\":{\"engine\":{}}}", "a"},
+      {"{\"spec\":{\"engine\":{},\"deploymentMode\":\"MultiNode\"}}", "a"},
+      {"{\"spec\":{\"engine\":{},\"deploymentMode\":\"RawDeployment\"}}", "b"},
+      {"{\"spec\":{\"deploymentMode\":\"RawDeployment\"}}", "a"},
+      {"{\"spec\":{\"engine\":{\"annotations\":{\"ome.io/deploymentMode\":\"RawDeployment\"}}}}", "b"},
+      {"{\"spec\":{\"engine\":{},\"deploymentMode\":\"rawdeployment\"}}", "a"},
+  };
+  struct json_object *model = parse(MODEL(LLAMA));
+  struct json_object *runtimes = parse("[" CSR(
+      "a", FORMATS("{" LLAMA "," AUTO
+                   ",\"priority\":2}") ",\"engineConfig\":{\"annotations\":{\"ome.io/"
+                                       "deploymentMode\":\"MultiNode\"}}") "," CSR("b", FORMATS("{" LLAMA "," AUTO
+                                                                                                "}")) "]");
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct json_object *service = parse(cases[i].service);
+    struct selection *s = choose(service, model, runtimes);
+    if (!streq(winner(s), cases[i].winner))
+      fail_msg("%s: \"%s\": %s", cases[i].service, winner(s), s->reason);
+    selection_free(s);
+    json_unref(service);
+  }
   json_unref(model);
   json_unref(runtimes);
 }
@@ -337,6 +379,39 @@ static void does_not_depend_on_order(void **state) {
   json_unref(model);
 }
 
+/* Asked in short, the answer is the same. */
+static void winner_is_the_chosen(void **state) {
+  struct select_scorer scorers[16];
+  struct select_request req = {.ns = "team", .scorers = scorers, .nscorers = all_scorers(scorers)};
+  struct json_object *model = parse(MODEL(LLAMA ",\"modelParameterSize\":\"7B\""));
+  struct ome_err err = ERR_INIT;
+  struct select_model facts;
+  unsigned seed = 20260202;
+  unsigned found = 0;
+
+  (void)state;
+  assert_int_equal(select_model_init(&facts, model, &err), OME_OK);
+  for (int round = 0; round < 200; round++) {
+    struct json_object *runtimes = json_object_new_array();
+    const struct select_runtime *r = NULL;
+    struct select_field field;
+    for (size_t i = 0, n = (size_t)rand_r(&seed) % 12; i < n; i++)
+      (void)json_object_array_add(runtimes, random_runtime(&seed, i));
+    assert_int_equal(select_field_init(&field, runtimes, &err), OME_OK);
+    req.field = &field;
+    assert_int_equal(select_winner(&req, &facts, &r, &err), OME_OK);
+    struct selection *s = choose(NULL, model, runtimes);
+    assert_string_equal(r ? r->facts.name : "", winner(s));
+    found += r != NULL;
+    selection_free(s);
+    select_field_fini(&field);
+    json_unref(runtimes);
+  }
+  assert_in_range(found, 50, 200);
+  select_model_fini(&facts);
+  json_unref(model);
+}
+
 /* ---- the record -------------------------------------------------------------------------------------------------- */
 
 static void records_the_decision(void **state) {
@@ -381,7 +456,9 @@ int main(void) {
       cmocka_unit_test(says_why_not),
       cmocka_unit_test(honours_a_named_runtime),
       cmocka_unit_test(wants_every_named_accelerator),
+      cmocka_unit_test(compares_stated_modes),
       cmocka_unit_test(does_not_depend_on_order),
+      cmocka_unit_test(winner_is_the_chosen),
       cmocka_unit_test(records_the_decision),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,8 @@ int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, s
   r->ns = streq(json_str(doc, "kind", ""), "ServingRuntime") ? json_str(doc, "metadata.namespace", "default") : NULL;
   r->nentries = json_len(formats);
   r->entries = calloc(r->nentries + 1, sizeof(*r->entries));
+  struct json_object *capabilities = json_get(json_at(doc, "metadata.annotations"), "ome.io/model-capabilities");
+  r->capabilities = json_is(capabilities, json_type_string) ? json_object_get_string(capabilities) : "";
   r->protocols = strings_of(json_get(spec, "protocolVersions"));
   if (!r->entries || !r->protocols) {
     select_runtime_fini(r);

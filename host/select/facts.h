@@ -46,6 +46,7 @@ struct select_runtime {
   size_t nentries;
   bool any_auto; /* an entry says autoSelect: true */
   const char **protocols;
+  const char *capabilities; /* annotation ome.io/model-capabilities, comma-separated; "": serves any */
 };
 
 int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct ome_err *err);

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t cap, const char *fmt, ...) {
   va_list ap;
@@ -89,6 +90,30 @@ bool gate_runtime(const struct select_runtime *runtime, struct json_object *serv
   if (!gate_accelerator(runtime->doc, service))
     return refuse(why, cap, "runtime does not support the required accelerator class");
   return gate_mode(runtime->doc, service, why, cap);
+}
+
+/* Whether NAME is an item of the comma-separated LIST. */
+static bool is_item(const char *list, const char *name) {
+  size_t len = strlen(name);
+
+  for (const char *at = list; *at;) {
+    const char *end = strchrnul(at, ',');
+    if ((size_t)(end - at) == len && strncmp(at, name, len) == 0)
+      return true;
+    at = *end ? end + 1 : end;
+  }
+  return false;
+}
+
+bool gate_capabilities(const struct select_runtime *runtime, const struct select_model *model, char *why, size_t cap) {
+  const char *const *has = model->facts.capabilities;
+
+  if (!*runtime->capabilities || !has[0])
+    return true;
+  for (size_t i = 0; has[i]; i++)
+    if (is_item(runtime->capabilities, has[i]))
+      return true;
+  return refuse(why, cap, "model has capability %.40s but runtime serves %.90s", has[0], runtime->capabilities);
 }
 
 /* WANT {library, type} against what the model HAS; an empty wish matches anything. */

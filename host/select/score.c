@@ -169,7 +169,8 @@ int32_t score_quickly(const struct score_context *ctx, const struct select_runti
   char why[160];
 
   out->entry = NULL;
-  if (!gate_runtime(runtime, ctx->req->service, why, sizeof(why)))
+  if (!gate_runtime(runtime, ctx->req->service, why, sizeof(why)) ||
+      !gate_capabilities(runtime, ctx->model, why, sizeof(why)))
     return OME_OK;
   v.terms = NULL;
   for (size_t i = 0; i < runtime->nentries; i++) {
@@ -217,7 +218,8 @@ int32_t score_runtime(const struct score_context *ctx, const struct select_runti
 
   out->runtime = runtime;
   out->misses = UINT32_MAX;
-  if (!gate_runtime(runtime, ctx->req->service, out->rejected, sizeof(out->rejected)))
+  if (!gate_runtime(runtime, ctx->req->service, out->rejected, sizeof(out->rejected)) ||
+      !gate_capabilities(runtime, ctx->model, out->rejected, sizeof(out->rejected)))
     return OME_OK;
   for (size_t i = 0; i < runtime->nentries; i++) {
     int32_t rc = score_entry(ctx, runtime, &runtime->entries[i], out, rejected, sizeof(rejected), err);

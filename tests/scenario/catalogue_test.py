@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""manifests/models and manifests/accelerators: what their tables say, and taken by the API server without a warning."""
+"""manifests/models, accelerators and runtimes: what their tables say, and taken by the API server without a warning."""
 
 import os
 import subprocess
@@ -28,8 +28,9 @@ def main():
         crds = sorted(name for name in os.listdir(os.path.join(MANIFESTS, "crds")) if name != "kustomization.yaml")
         apply(server, *(os.path.join("crds", name) for name in crds))
         scenario.wait_for("the kinds", lambda: server.find("/apis/ome.io/v1beta1/acceleratorclasses") is not None)
-        kinds = [line.split(".")[0] for line in apply(server, "models", "accelerators")]
+        kinds = [line.split(".")[0] for line in apply(server, "models", "accelerators", "runtimes")]
         models, accelerators = kinds.count("clusterbasemodel"), kinds.count("acceleratorclass")
+        assert kinds.count("clusterservingruntime") >= 37, kinds
         assert models >= 150 and accelerators >= 19, (models, accelerators)
         assert all("unchanged" in line for line in apply(server, "models", "accelerators"))
         server.stop()

@@ -124,6 +124,10 @@ static const struct choice choices[] = {
      "[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":9}")) "," CSR(
          "b", FORMATS("{" LLAMA ",\"quantization\":\"fp16\"," AUTO "}")) "]",
      "b", 1},
+    {"one capability of many is enough", MODEL(LLAMA ",\"modelCapabilities\":[\"CHAT\",\"RERANK\"]"),
+     "[{\"kind\":\"ClusterServingRuntime\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"ome.io/model-capabilities\":"
+     "\"TEXT_TO_TEXT,RERANK\"}},\"spec\":{" FORMATS("{" LLAMA "," AUTO "}") "}}]",
+     "a", 1},
     {"only the entry that matches scores", MODEL(LLAMA),
      "[" CSR("a", FORMATS("{" LLAMA "," AUTO "},{\"modelFormat\":{\"name\":\"safetensors\"},\"modelArchitecture\":"
                           "\"X\"," AUTO ",\"priority\":9}")) "]",
@@ -190,6 +194,10 @@ static const struct {
      "framework version mismatch (model=4.43.0, runtime=4.42.0"},
     {MODEL(LLAMA), CSR("a", FORMATS("{" LLAMA "," AUTO ",\"diffusionPipeline\":{\"className\":\"FluxPipeline\"}}")),
      "diffusion pipeline required by runtime but not specified in model"},
+    {MODEL(LLAMA ",\"modelCapabilities\":[\"EMBEDDING\"]"),
+     "{\"kind\":\"ClusterServingRuntime\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"ome.io/model-capabilities\":"
+     "\"TEXT_TO_TEXT,RERANK\"}},\"spec\":{" FORMATS("{" LLAMA "," AUTO "}") "}}",
+     "model has capability EMBEDDING but runtime serves TEXT_TO_TEXT,RERANK"},
 };
 
 static void says_why_not(void **state) {

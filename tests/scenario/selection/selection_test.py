@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""What is chosen for the whole catalogue and for manifests of every age, and that only plugins.conf changes it.
+
+OME_SAMPLES may name a folder of other manifests (models, runtimes, services below it), which must be taken as they are.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import scenario
+from scenario import HOME, OME
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MANIFESTS = [os.path.join(HOME, "manifests", folder) for folder in ("models", "runtimes", "accelerators")]
+
+
+def ome(*words):
+    done = subprocess.run([OME, *words], capture_output=True, text=True, timeout=scenario.DEADLINE, check=False)
+    assert done.returncode == 0, f"{words}: {done.returncode}: {done.stderr}"
+    assert not done.stderr, f"{words}: {done.stderr}"
+    return done.stdout
+
+
+def explain(paths, *more):
+    return json.loads(ome("explain", *[w for p in paths for w in ("-f", p)], "-o", "json", *more))
+
+
+def rows(name):
+    return [line.rstrip("\n").split("\t") for line in open(os.path.join(HERE, name), encoding="utf-8")]
+
+
+def catalogue():
+    """Every model has the runtime of the table, or the reason."""
+    subprocess.run([sys.executable, "-B", os.path.join(HOME, "manifests/runtimes.py"), "--check"], check=True)
+    matrix = explain(MANIFESTS, "--matrix")
+    got = "".join(f"{r['model']}\t{r['runtime'] or '-'}\n" for r in sorted(matrix, key=lambda r: r["model"]))
+    if "--write" in sys.argv:
+        open(os.path.join(HERE, "matrix.expected"), "w", encoding="utf-8").write(got)
+    assert got == open(os.path.join(HERE, "matrix.expected"), encoding="utf-8").read(), "matrix.expected: --write"
+    for r in matrix:
+        assert r["reason"] and (r["runtime"] or "Excluded runtimes: " in r["reason"]), r
+    assert explain(list(reversed(MANIFESTS)), "--matrix") == matrix
+    return len(matrix), sum(r["runtime"] is not None for r in matrix)
+
+
+def announcement():
+    [record] = explain([os.path.join(HERE, "announcement.yaml")])
+    assert record["selected"]["runtime"] == "large" and record["selected"]["score"] == 100, record
+    assert [c["runtime"] for c in record["candidates"]] == ["large", "small"], record
+    assert "outside supported range [1B, 20B]" in record["candidates"][1]["rejected"], record
+
+
+def bad_input():
+    records = {r["name"]: r for r in explain([os.path.join(HERE, "bad.yaml")])}
+    for name, key, words in rows("bad.expected"):
+        assert words in (records[name].get(key) or ""), f"{name}: {records[name].get(key)!r} does not say {words!r}"
+    assert records["no-memory"]["selected"]["accelerator"] is None, records["no-memory"]
+
+
+def disaggregated(folder):
+    """The prefill-decode runtimes are taken by name and give objects for engine, decoder and router."""
+    for runtime, model in (("sglang-llama-4-maverick-fp8-pd", "llama-4-maverick-17b-128e-instruct-fp8"),
+                           ("sglang-deepseek-ep-pd-rdma", "deepseek-v3"), ("sglang-pd-8gpu", "llama-3-3-70b-instruct")):
+        path = os.path.join(folder, runtime + ".json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"apiVersion": "ome.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "pd"},
+                       "spec": {"model": {"name": model}, "runtime": {"name": runtime}, "engine": {}, "decoder": {},
+                                "router": {}, "acceleratorSelector": {"policy": "MostCapable"}}}, out)
+        [record] = explain([*MANIFESTS, path])
+        assert record["selected"]["runtime"] == runtime and not record.get("warning"), record
+        assert record["selected"]["accelerator"] in ("h200-141g", "gb200-186g"), record["selected"]
+
+
+def vendor(folder):
+    """A scorer built elsewhere changes the choice, and only where plugins.conf names it."""
+    plugin = os.path.join(folder, "scorer-vendor.so")
+    exports = os.path.join(HOME, "sdk/cmake/plugin.map")
+    subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
+                    "-I", os.path.join(HOME, "include"), os.path.join(HERE, "vendor.c"), "-o", plugin, "-Wl,-z,defs,-z,now",
+                    f"-Wl,--version-script={exports}"], check=True)
+    own = os.path.realpath(os.path.join(os.path.dirname(OME), "../lib/ome/plugins"))
+    conf = os.path.join(folder, "plugins.conf")
+
+    def chosen(settings):
+        with open(conf, "w", encoding="utf-8") as out:
+            out.write(f"path: [ {own} ]\nplugins: {settings}\n")
+        [record] = explain(MANIFESTS, "--model", "llama-3-1-8b-instruct", "--plugins", conf)
+        return record
+
+    assert chosen("[]")["selected"]["runtime"] == "sglang-small"
+    with_vendor = chosen('[{ file: scorer-vendor.so, required: true, settings: { vendor: { prefix: "vllm-" } } }]')
+    assert with_vendor["selected"]["runtime"] == "vllm-small", with_vendor["selected"]
+    terms = with_vendor["candidates"][0]["terms"]
+    assert {"scorer": "vendor", "points": 1000, "reason": "the site prefers this engine"} in terms, terms
+
+
+def samples(root):
+    taken = 0
+    for folder in sorted(os.listdir(root)):
+        records = explain([os.path.join(root, folder)])
+        assert records and all(r["reason"] for r in records), folder
+        taken += len(records)
+    return taken
+
+
+def main():
+    models, served = catalogue()
+    announcement()
+    bad_input()
+    with scenario.scratch() as folder:
+        os.chmod(folder, 0o755)
+        disaggregated(folder)
+        vendor(folder)
+    print(f"{served} of {models} models have a runtime")
+    if os.environ.get("OME_SAMPLES"):
+        print(f"{samples(os.environ['OME_SAMPLES'])} services of the samples have an answer")
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main()

@@ -35,9 +35,11 @@ static int32_t explain_service(const struct offline *o, struct json_object *serv
 }
 
 /* What would serve MODEL; new. */
-static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns, struct selection **out,
-                            struct ome_err *err) {
+static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns,
+                            const struct select_field *field, struct selection **out, struct ome_err *err) {
   struct select_request req = {
+      .field = field,
+      .brief = field != NULL,
       .ns = ns,
       .model = model,
       .runtimes = o->world.runtimes,
@@ -58,29 +60,38 @@ static int32_t explain_model(const struct offline *o, const struct options *opt,
   if (!model)
     return fail(err, OME_E_NOT_FOUND, "explain: model %s: not found in namespace %s or at cluster scope", opt->model,
                 ns);
-  int32_t rc = select_model(o, model, ns, &s, err);
+  int32_t rc = select_model(o, model, ns, NULL, &s, err);
   if (rc != OME_OK)
     return rc;
   struct json_object *record = select_record(s, NULL, ns, NULL, 0);
   return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
 }
 
-static int32_t explain_matrix(const struct offline *o, struct json_object *records, struct ome_err *err) {
-  for (size_t i = 0; i < json_len(o->world.models); i++) {
-    struct json_object *model = json_index(o->world.models, i);
-    _cleanup_(selection_freep) struct selection *s = NULL;
-    int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), &s, err);
-    if (rc != OME_OK)
-      return rc;
-    struct json_object *row = json_object_new_object();
-    const char *runtime = s->chosen ? s->chosen->runtime->facts.name : NULL;
-    if (!row || json_object_array_add(records, row) != 0 ||
-        !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
-        json_object_object_add(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) != 0 ||
-        !json_set_i64(row, "score", s->chosen ? s->chosen->score.points : 0) || !json_set_str(row, "reason", s->reason))
-      return fail_memory(err);
-  }
+static int32_t explain_row(const struct offline *o, struct json_object *model, const struct select_field *field,
+                           struct json_object *records, struct ome_err *err) {
+  _cleanup_(selection_freep) struct selection *s = NULL;
+  int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), field, &s, err);
+
+  if (rc != OME_OK)
+    return rc;
+  struct json_object *row = json_object_new_object();
+  const char *runtime = s->chosen ? s->chosen->runtime->facts.name : NULL;
+  if (!row || json_object_array_add(records, row) != 0 ||
+      !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
+      json_object_object_add(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) != 0 ||
+      !json_set_i64(row, "score", s->chosen ? s->chosen->score.points : 0) || !json_set_str(row, "reason", s->reason))
+    return fail_memory(err);
   return OME_OK;
+}
+
+static int32_t explain_matrix(const struct offline *o, struct json_object *records, struct ome_err *err) {
+  struct select_field field;
+  int32_t rc = select_field_init(&field, o->world.runtimes, err);
+
+  for (size_t i = 0; rc == OME_OK && i < json_len(o->world.models); i++)
+    rc = explain_row(o, json_index(o->world.models, i), &field, records, err);
+  select_field_fini(&field);
+  return rc;
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */

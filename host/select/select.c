@@ -110,7 +110,26 @@ static int32_t enter_candidates(struct selection *s, const struct select_request
   return OME_OK;
 }
 
+static int32_t score_briefly(struct selection *s, const struct score_context *ctx, struct ome_err *err) {
+  for (size_t i = 0; i < s->nruntimes; i++) {
+    int32_t rc = score_quickly(ctx, s->candidates[i].runtime, &s->candidates[i].score, err);
+    if (rc != OME_OK)
+      return rc;
+    s->naccepted += s->candidates[i].score.entry != NULL;
+  }
+  if (s->naccepted == 0)
+    return OME_OK;
+  s->ncandidates = s->nruntimes;
+  qsort(s->candidates, s->ncandidates, sizeof(*s->candidates), compare);
+  return OME_OK;
+}
+
 static int32_t score_all(struct selection *s, const struct score_context *ctx, struct ome_err *err) {
+  if (ctx->req->brief) {
+    int32_t rc = score_briefly(s, ctx, err);
+    if (rc != OME_OK || s->naccepted)
+      return rc;
+  }
   for (size_t i = 0; i < s->nruntimes; i++) {
     int32_t rc = score_runtime(ctx, s->candidates[i].runtime, &s->candidates[i], err);
     s->ncandidates++;

@@ -49,6 +49,7 @@ struct select_request {
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
   const struct select_scorer *scorers;
   size_t nscorers;
+  bool brief; /* candidates without terms and reasons, unless none suits: for asking about many models */
 };
 
 /* What the order looks at. */

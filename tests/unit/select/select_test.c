@@ -411,6 +411,12 @@ static void winner_is_the_chosen(void **state) {
     struct selection *s = choose(NULL, model, runtimes);
     assert_string_equal(r ? r->facts.name : "", winner(s));
     found += r != NULL;
+    struct selection *brief = NULL;
+    req.model = model;
+    req.brief = true;
+    assert_int_equal(select_runtime(&req, &brief, &err), OME_OK);
+    assert_string_equal(brief->reason, s->reason);
+    selection_free(brief);
     selection_free(s);
     select_field_fini(&field);
     json_unref(runtimes);

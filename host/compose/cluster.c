@@ -74,7 +74,6 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
                                      "gateway.networking.k8s.io/v1/HTTPRoute",
                                      "inference.networking.k8s.io/v1/InferencePool",
                                      "networking.istio.io/v1beta1/VirtualService",
-                                     "networking.istio.io/v1beta1/DestinationRule",
                                      "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy"};
   struct cluster_facts facts = {
       .gateway_url = embedded ? "http://%s.%s.localhost:8080" : NULL,

@@ -27,7 +27,6 @@ static const struct {
     {"gateway.networking.k8s.io/v1", "HTTPRoute", false, false},
     {"inference.networking.k8s.io/v1", "InferencePool", false, false},
     {"networking.istio.io/v1beta1", "VirtualService", false, false},
-    {"networking.istio.io/v1beta1", "DestinationRule", false, false},
     {"gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", false, false},
 };
 

@@ -34,7 +34,7 @@ enum watch_id {
 enum queue_id { QUEUE_SERVICES, QUEUE_MODELS, QUEUE_RUNTIMES, QUEUE_ACCELERATORS, QUEUE_BENCHMARKS, QUEUE_COUNT };
 
 /* The kinds that services are made of; what the cluster does not have is absent. */
-#define CHILD_KINDS 15
+#define CHILD_KINDS 14
 
 struct child_kind {
   const char *api_version;

@@ -1,39 +1,149 @@
 /* ome inspect: what a model's files say about it. */
+#include "cli/backends.h"
 #include "cli/cli.h"
+#include "cli/inspect_memory.h"
 #include "model/facts.h"
+#include "transfer/remote_model.h"
 
 #include "base/str.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+
+/* ---- for people -------------------------------------------------------------------------------------------------- */
+
+static const char *or_dash(const char *text) {
+  return *text ? text : "-";
+}
+
+static void print_row(const char *what, const char *value) {
+  (void)printf("%-15s %s\n", what, value);
+}
+
+static void print_named(struct json_object *doc, const char *what, const char *key) {
+  struct json_object *pair = json_get(doc, key);
+
+  (void)printf("%-15s %s %s\n", what, or_dash(json_str(pair, "name", "")), json_str(pair, "version", ""));
+}
+
+static void print_list(struct json_object *list, const char *what) {
+  for (size_t i = 0; i < json_len(list); i++)
+    print_row(i ? "" : what, json_object_get_string(json_index(list, i)));
+}
+
+static void print_parts(struct json_object *doc) {
+  struct json_object *parts = json_get(doc, "components"), *adapter = json_get(doc, "adapter");
+  char bytes[32];
+
+  for (size_t i = 0; i < json_len(parts); i++) {
+    struct json_object *c = json_index(parts, i);
+    format_bytes((uint64_t)json_i64(c, "weightBytes", 0), bytes);
+    (void)printf("%-15s %s: %s, %" PRId64 " parameters, %s\n", i ? "" : "components", json_str(c, "name", ""),
+                 json_str(c, "type", ""), json_i64(c, "parameterCount", 0), bytes);
+  }
+  if (adapter)
+    (void)printf("%-15s %s of rank %" PRId64 " for %s, on %s\n", "adapter", json_str(adapter, "type", ""),
+                 json_i64(adapter, "rank", 0), or_dash(json_str(adapter, "baseModel", "")),
+                 or_dash(json_str(adapter, "targetModules", "")));
+}
+
+static void print_facts(struct json_object *doc) {
+  char bytes[32], cache[32];
+
+  format_bytes((uint64_t)json_i64(doc, "weightBytes", 0), bytes);
+  format_bytes((uint64_t)json_i64(doc, "kvBytesPerToken", 0), cache);
+  print_row("type", or_dash(json_str(doc, "modelType", "")));
+  print_row("architecture", or_dash(json_str(doc, "modelArchitecture", "")));
+  print_named(doc, "format", "modelFormat");
+  print_named(doc, "framework", "modelFramework");
+  (void)printf("%-15s %" PRId64 " (%s), from %s\n", "parameters", json_i64(doc, "parameterCount", 0),
+               json_str(doc, "modelParameterSize", ""), json_str(doc, "parameterCountSource", ""));
+  if (json_i64(doc, "activeParameterCount", 0) != json_i64(doc, "parameterCount", 0))
+    (void)printf("%-15s %" PRId64 " a token\n", "active", json_i64(doc, "activeParameterCount", 0));
+  (void)printf("%-15s %" PRId64 " tokens\n", "context", json_i64(doc, "contextLength", 0));
+  print_row("dtype", or_dash(json_str(doc, "dtype", "")));
+  print_row("quantization", or_dash(json_str(doc, "quantization", "")));
+  print_row("weights", bytes);
+  (void)printf("%-15s %s a token\n", "KV cache", cache);
+  print_row("licence", or_dash(json_str(doc, "license", "")));
+  print_parts(doc);
+  print_list(json_get(doc, "modelCapabilities"), "capabilities");
+  print_list(json_get(doc, "warnings"), "warnings");
+  if (json_get(doc, "memory"))
+    inspect_memory_print(json_get(doc, "memory"));
+}
+
+/* ---- where it is ------------------------------------------------------------------------------------------------- */
+
+static bool stopped(UNUSED void *arg) {
+  return cli_stopping();
+}
+
+static int32_t of_uri(const char *uri, const char *revision, const char *plugins, struct model_facts *out,
+                      struct ome_err *err) {
+  _cleanup_backends_ struct backends backends = {0};
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .uri = uri, .revision = revision};
+  const struct plugin_call call = {.timeout_ms = 300000, .cancelled = stopped};
+  struct plugin_instance *storage = NULL;
+  int32_t rc = backends_open(&backends, plugins, err);
+
+  if (rc == OME_OK)
+    rc = plugins_storage_for(backends.plugins, uri, &storage, err);
+  return rc == OME_OK ? remote_model_facts(storage, &call, &ref, out, err) : rc;
+}
+
+static int32_t look(const char *what, const char *revision, const char *plugins, struct model_facts *out,
+                    struct ome_err *err) {
+  const char *path = has_prefix(what, "file://") ? what + 7 : what;
+
+  path = has_prefix(path, "local://") ? path + 8 : path;
+  return strstr(path, "://") ? of_uri(what, revision, plugins, out, err) : model_facts_of_path(path, out, err);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static int run(const struct cli_command *self, int argc, char **argv) {
   _cleanup_model_facts_ struct model_facts facts = {0};
   _cleanup_json_ struct json_object *doc = NULL;
-  const char *format = "yaml";
+  const char *format = "yaml", *revision = NULL, *plugins = NULL;
+  struct inspect_memory memory = {.concurrency = 1};
+  bool wants_memory = false;
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
-      {'o', "output", "FORMAT", "json or yaml", CLI_STRING, &format},
+      {'o', "output", "FORMAT", "json, yaml or table", CLI_STRING, &format},
+      {0, "memory", NULL, "say what fits on --accelerator, and why", CLI_FLAG, &wants_memory},
+      {0, "accelerator", "NAME|FILE", "an AcceleratorClass: h100-80g, or a manifest", CLI_STRING, &memory.accelerator},
+      {0, "context", "TOKENS", "of a sequence: 8192, 32k; the model's own length", CLI_STRING, &memory.context},
+      {0, "concurrency", "N", "sequences at a time, 1", CLI_UINT, &memory.concurrency},
+      {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &revision},
+      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &plugins},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
 
   if (cli_parse(self, options, argc, argv) != 1)
-    return cli_usage(self, "one folder or file is needed");
-  const char *path = has_prefix(argv[1], "file://") ? argv[1] + 7 : argv[1];
-  path = has_prefix(path, "local://") ? path + 8 : path;
-  if (strstr(path, "://"))
-    return cli_usage(self, "%s is not on this machine; `ome pull` it first", path);
-  if (model_facts_of_path(path, &facts, &err) != OME_OK)
+    return cli_usage(self, "one folder, file or address is needed");
+  if (wants_memory != (memory.accelerator != NULL))
+    return cli_usage(self, "--memory and --accelerator go together");
+  if (memory.concurrency == 0 || memory.concurrency > 1000000)
+    return cli_usage(self, "--concurrency is 1 to 1000000");
+  if (look(argv[1], revision, plugins, &facts, &err) != OME_OK)
     return cli_fail(&err);
   doc = model_facts_json(&facts);
-  return cli_print(doc, format, NULL);
+  if (wants_memory && inspect_memory(&memory, &facts, doc, &err) != OME_OK)
+    return cli_fail(&err);
+  return cli_print(doc, format, print_facts);
 }
 
 const struct cli_command cli_inspect = {
     .name = "inspect",
-    .args = "PATH",
+    .args = "PATH|URI",
     .summary = "say what a model is, from its own files",
-    .help = "Reads config.json, safetensors headers and GGUF metadata of a folder or file: architecture, parameters,\n"
-            "context, quantization, memory.\n\n"
-            "  ome inspect ./SmolLM2-135M-Instruct -o json\n",
+    .help =
+        "Reads config.json, safetensors headers, GGUF metadata and the indexes of PyTorch archives of a folder, a\n"
+        "file or an address that a storage plugin knows: architecture, parameters, context, quantization, memory.\n"
+        "Of a remote model only the first bytes of each file are fetched, no weights.\n\n"
+        "  ome inspect ./SmolLM2-135M-Instruct -o json\n"
+        "  ome inspect hf://meta-llama/Llama-3.1-8B --memory --accelerator h100-80g --context 32k --concurrency 64\n",
     .run = run,
 };

@@ -53,8 +53,10 @@ void reader_close(struct reader *r) {
   r->window = NULL;
 }
 
-static int32_t fill(struct reader *r, struct ome_err *err) {
-  size_t len = r->size - r->at < WINDOW ? (size_t)(r->size - r->at) : WINDOW;
+/* Sources that can prepare have at hand what was prepared, and no more is asked of them than is NEEDED. */
+static int32_t fill(struct reader *r, size_t needed, struct ome_err *err) {
+  size_t most = r->src->prepare && needed < WINDOW ? needed : WINDOW;
+  size_t len = r->size - r->at < most ? (size_t)(r->size - r->at) : most;
   int32_t rc = r->src->read(r->src->arg, r->path, r->at, r->window, len, err);
 
   r->window_at = r->at;
@@ -74,7 +76,7 @@ int32_t reader_get(struct reader *r, void *out, size_t len, struct ome_err *err)
 
   while (rc == OME_OK && len) {
     if (r->at < r->window_at || r->at >= r->window_at + r->window_len) {
-      rc = fill(r, err);
+      rc = fill(r, len, err);
       continue;
     }
     size_t from = (size_t)(r->at - r->window_at);

@@ -156,7 +156,7 @@ static void start(const struct peek_source *s, struct flight *f) {
                                    .headers = headers,
                                    .sigv4 = f->headers.sigv4,
                                    .credentials = f->headers.credentials,
-                                   .multiplex = true,
+                                   .multiplex = has_prefix(p->file->url, "https:"),
                                    .stall_timeout_ms = STALL_MS,
                                    .max_redirects = 10};
   (void)pthread_mutex_lock(&f->round->lock);

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Our counts against independent readers of the same files: Python's safetensors and gguf, Hugging Face's JavaScript."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+
+import peers
+import scenario
+from scenario import OME, Hub
+
+WRITE = r"""
+import json, math, os, sys
+import gguf, numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+root, found = sys.argv[1], {}
+
+def count(folder):
+    total = 0
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".safetensors"):
+            with safe_open(os.path.join(folder, name), "numpy") as f:
+                total += sum(math.prod(f.get_slice(k).get_shape()) for k in f.keys())
+    return total
+
+def folder(name):
+    path = os.path.join(root, "test", name)
+    os.makedirs(path)
+    open(os.path.join(path, "config.json"), "w").write('{"model_type":"llama"}')
+    return path
+
+for dtype in "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint16 uint8 bool".split():
+    path = folder("one-" + dtype)
+    save_file({"a.weight": np.zeros((7, 5), dtype), "b.weight": np.zeros((3,), dtype),
+               "none": np.zeros((0, 4), dtype)}, path + "/model.safetensors", metadata={"format": "np"})
+    found["one-" + dtype] = count(path)
+path = folder("scalar")  # the JavaScript readers count these as nothing
+save_file({"a.weight": np.zeros((7, 5), "float16"), "logit_scale": np.zeros((), "float32")}, path + "/model.safetensors")
+found["scalar"] = count(path)
+path, weight_map = folder("shards"), {}
+for i in range(5):
+    tensors = {f"layers.{i}.{k}.weight": np.zeros((16, 8 + k), "float16") for k in range(9)}
+    name = f"model-{i + 1:05}-of-00005.safetensors"
+    save_file(tensors, os.path.join(path, name))
+    weight_map.update(dict.fromkeys(tensors, name))
+json.dump({"metadata": {}, "weight_map": weight_map}, open(path + "/model.safetensors.index.json", "w"))
+found["shards"] = count(path)
+
+def table(path):
+    return sum(int(t.n_elements) for t in gguf.GGUFReader(path).tensors)
+
+for kind, (block, size) in gguf.GGML_QUANT_SIZES.items():
+    if kind.name == "Q8_1":  # never in files; the library has another size for it than ggml
+        continue
+    path = folder("gguf-" + kind.name.lower())
+    os.remove(path + "/config.json")
+    writer = gguf.GGUFWriter(path + "/model.gguf", "llama")
+    writer.add_context_length(2048)
+    writer.add_array("tokenizer.ggml.tokens", ["a", "b"])
+    columns = block * 4
+    for name, rows in ("token_embd.weight", 6), ("blk.0.attn_q.weight", 3):
+        writer.add_tensor(name, np.zeros((rows, columns // block * size), np.uint8), raw_dtype=kind)
+    writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file(); writer.close()
+    found["gguf-" + kind.name.lower()] = table(path + "/model.gguf")
+for path in sys.argv[2:]:
+    found[path] = table(path)
+print(json.dumps(found))
+"""
+
+ASK = r"""
+import { parseSafetensorsMetadata } from "@huggingface/hub";
+import { gguf } from "@huggingface/gguf";
+const [, , hubUrl, root, ...names] = process.argv;
+const found = {};
+const sum = (counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+for (const name of names) {
+  if (name.endsWith(".gguf")) {
+    const r = await gguf(name, { allowLocalFile: true, computeParametersCount: true });
+    found[name] = Number(r.parameterCount);
+  } else {
+    const r = await parseSafetensorsMetadata({ repo: "test/" + name, hubUrl, computeParametersCount: true });
+    found[name] = sum(r.parameterCount);
+  }
+}
+console.log(JSON.stringify(found));
+"""
+
+
+def ours(path):
+    done = subprocess.run([OME, "inspect", path, "-o", "json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (path, done.stderr)
+    return json.loads(done.stdout)["parameterCount"]
+
+
+def run(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=scenario.DEADLINE, check=False, **options)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def main():
+    python, environment = peers.python("safetensors", "gguf"), peers.node("@huggingface/hub", "@huggingface/gguf")
+    real = sorted(glob.glob(os.path.join(scenario.HOME, ".ome/hub/*/*/*.gguf")))
+    with scenario.scratch() as folder:
+        root = os.path.join(folder, "models")
+        expected = run([python, "-c", WRITE, root, *real])
+        for name, count in expected.items():
+            path = name if name.startswith("/") else os.path.join(root, "test", name)
+            assert ours(path) == count, (name, ours(path), count)
+        print(f"{len(expected)} models as Python's safetensors and gguf count them")
+        script = os.path.join(folder, "ask.mjs")
+        open(script, "w").write(ASK)
+        os.symlink(peers.NODE_MODULES, os.path.join(folder, "node_modules"))
+        hub = Hub(root)
+        names = [n for n in expected if n.startswith(("one-", "shards"))] + real
+        names += [os.path.join(root, "test", "gguf-" + k, "model.gguf") for k in ("f32", "q4_k", "q8_0", "iq4_xs", "bf16")]
+        found = run(["node", script, hub.url, root, *names], env=environment)
+        hub.stop()
+        for name, count in found.items():
+            path = name if name.startswith("/") else os.path.join(root, "test", name)
+            assert ours(path) == count, (name, ours(path), count)
+        print(f"{len(found)} models as @huggingface/hub and @huggingface/gguf count them: {found.get(real[0]) if real else ''}")
+
+
+main()

@@ -1,4 +1,4 @@
-/* The readers of model files: the first byte says which file the rest is. */
+/* The readers of model files.  FUZZ_PATH names the file that the input is; without it the first byte does. */
 #include "base/str.h"
 #include "model/facts.h"
 
@@ -22,14 +22,24 @@ static int32_t read_bytes(void *arg, const char *path, uint64_t offset, void *ou
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const char *const paths[] = {"config.json", "model.safetensors", "model.gguf", "model.safetensors.index.json"};
+#ifndef FUZZ_PATH
+  static const char *const paths[] = {
+      "config.json",      "model.safetensors",   "model.gguf", "model.safetensors.index.json", "pytorch_model.bin",
+      "model_index.json", "adapter_config.json", "README.md",  "tokenizer_config.json"};
+#endif
   struct model_facts f = {0};
   struct ome_err err = ERR_INIT;
 
   if (size == 0)
     return 0;
+#ifdef FUZZ_PATH
+  struct bytes rest = {data, size};
+  const char *path = FUZZ_PATH;
+#else
   struct bytes rest = {data + 1, size - 1};
-  const struct model_file file = {paths[data[0] % ARRAY_LEN(paths)], rest.len};
+  const char *path = paths[data[0] % ARRAY_LEN(paths)];
+#endif
+  const struct model_file file = {path, rest.len};
   const struct model_source src = {.files = &file, .nfiles = 1, .read = read_bytes, .arg = &rest};
   if (model_facts_read(&src, &f, &err) == OME_OK) {
     json_unref(model_facts_json(&f));

@@ -74,14 +74,19 @@ static void make_plan(const struct model_facts *f, const struct model_fit_reques
   give_reason(f, p, fit->concurrency);
 }
 
+/* Bytes of the weights; 0: not known. */
+static uint64_t weights_of(const struct model_facts *f) {
+  if (f->weight_bytes || f->parameters >= UINT64_MAX / 64)
+    return f->weight_bytes;
+  return (uint64_t)((double)f->parameters * (f->weight_bits > 0 ? f->weight_bits : 16) / 8);
+}
+
 int32_t model_fit(const struct model_facts *f, const struct model_fit_request *req, struct model_fit *out,
                   struct ome_err *err) {
   struct model_fit fit = {.context = req->context ? req->context : f->context_length,
                           .concurrency = req->concurrency ? req->concurrency : 1};
-  uint64_t weights = f->weight_bytes;
+  uint64_t weights = weights_of(f);
 
-  if (weights == 0 && f->parameters < UINT64_MAX / 64)
-    weights = (uint64_t)((double)f->parameters * (f->weight_bits > 0 ? f->weight_bits : 16) / 8);
   if (weights == 0)
     return fail(err, OME_E_INVALID, "memory: neither weights nor a number of parameters are known");
   if (req->device_bytes == 0)

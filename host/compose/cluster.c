@@ -74,7 +74,10 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
                                      "gateway.networking.k8s.io/v1/HTTPRoute",
                                      "inference.networking.k8s.io/v1/InferencePool",
                                      "networking.istio.io/v1beta1/VirtualService",
-                                     "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy"};
+                                     "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy",
+                                     "leaderworkerset.x-k8s.io/v1/LeaderWorkerSet",
+                                     "serving.knative.dev/v1/Service",
+                                     "ray.io/v1/RayCluster"};
   struct cluster_facts facts = {
       .gateway_url = embedded ? "http://%s.%s.localhost:8080" : NULL,
       .apis = apis,

@@ -123,6 +123,19 @@ static int32_t check_replicas(const char *kind, struct json_object *merged, stru
   return OME_OK;
 }
 
+/* A group is a leader and its workers; OME v0.1.5 ended at a leader alone. */
+static int32_t check_group(const char *kind, const struct mode *mode, struct json_object *merged, struct ome_err *err) {
+  bool grouped = streq(mode->plugin, "multinode");
+
+  if (grouped && json_get(merged, "leader") && !json_get(merged, "worker"))
+    return fail(err, OME_E_INVALID,
+                "spec.%s.worker: a leader needs workers; add them, or leave the leader out and say the rest in spec.%s",
+                kind, kind);
+  if (json_i64(merged, "worker.size", 0) < 0)
+    return fail(err, OME_E_INVALID, "spec.%s.worker.size must not be negative", kind);
+  return OME_OK;
+}
+
 static int32_t check_shapes(const struct component_request *req, const char *config, struct json_object *template,
                             struct json_object *own, struct ome_err *err) {
   char where[160];
@@ -135,13 +148,39 @@ static int32_t check_shapes(const struct component_request *req, const char *con
   return rc == OME_OK ? shape_check_component(own, where, err) : rc;
 }
 
+static int32_t compose_document(const struct component_request *req, const struct mode *m, struct json_object *merged,
+                                struct json_object *doc, struct ome_err *err) {
+  _cleanup_(pod_result_fini) struct pod_result pods = {0};
+  struct pod_request pod = {
+      .service = req->service,
+      .component = merged,
+      .kind = req->kind,
+      .model = req->model,
+      .runtime = req->runtime,
+      .entry = req->entry,
+      .accelerator = req->accelerator,
+      .grouped = streq(m->plugin, "multinode") || streq(m->plugin, "ray"),
+  };
+  int32_t rc = compose_pods(&pod, &pods, err);
+  if (rc == OME_OK && streq(req->kind, "router")) {
+    _cleanup_free_ char *account = component_name(json_str(req->service, "metadata.name", ""), req->kind);
+    if (!account || !json_set_str(pods.main, "serviceAccountName", account))
+      rc = fail_memory(err);
+  }
+  if (rc == OME_OK)
+    rc = fill(req, m, merged, &pods, doc, err);
+  /* Knative scales without a bound unless the service sets one. */
+  if (rc == OME_OK && streq(m->plugin, "serverless") && !json_get(merged, "maxReplicas"))
+    json_del(doc, "maxReplicas");
+  return rc;
+}
+
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
                           struct ome_err *err) {
   static const char *const configs[] = {"engineConfig", "decoderConfig", "routerConfig"};
   struct json_object *own = json_get(json_get(req->service, "spec"), req->kind);
   _cleanup_json_ struct json_object *merged = NULL;
   _cleanup_json_ struct json_object *doc = json_object_new_object();
-  _cleanup_(pod_result_fini) struct pod_result pods = {0};
   const char *config = configs[0];
 
   for (size_t i = 0; i < COMPONENT_KINDS; i++)
@@ -158,24 +197,10 @@ int32_t component_compose(const struct component_request *req, struct json_objec
   if (rc != OME_OK)
     return rc;
   const struct mode *m = mode_of(req->kind, merged, req->service);
-  struct pod_request pod = {
-      .service = req->service,
-      .component = merged,
-      .kind = req->kind,
-      .model = req->model,
-      .runtime = req->runtime,
-      .entry = req->entry,
-      .accelerator = req->accelerator,
-      .grouped = streq(m->plugin, "multinode") || streq(m->plugin, "ray"),
-  };
-  rc = compose_pods(&pod, &pods, err);
-  if (rc == OME_OK && streq(req->kind, "router")) {
-    _cleanup_free_ char *account = component_name(json_str(req->service, "metadata.name", ""), req->kind);
-    if (!account || !json_set_str(pods.main, "serviceAccountName", account))
-      rc = fail_memory(err);
-  }
-  if (rc == OME_OK)
-    rc = fill(req, m, merged, &pods, doc, err);
+  rc = check_group(req->kind, m, merged, err);
+  if (rc != OME_OK)
+    return rc;
+  rc = compose_document(req, m, merged, doc, err);
   if (rc != OME_OK)
     return rc;
   *out = TAKE_PTR(doc);

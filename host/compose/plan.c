@@ -174,6 +174,50 @@ static struct ome_render_req render_request(const struct plan_world *world, cons
   };
 }
 
+/* ---- APIs -------------------------------------------------------------------------------------------------------- */
+
+struct missing {
+  struct ome_object_sink sink;
+  struct json_object *cluster;
+  char api[192]; /* the first that the cluster does not have; "": none */
+};
+
+static int32_t on_need(struct ome_object_sink *s, struct ome_bytes text) {
+  struct missing *m = s->ctx;
+  _cleanup_json_ struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+  char version[128];
+
+  int32_t rc = json_parse(text.ptr, text.len, 0, &o, &err);
+  if (rc != OME_OK)
+    return rc;
+  const char *group = json_str(o, "group", "");
+  const char *kind = json_str(o, "kind", "");
+  (void)snprintf(version, sizeof(version), "%s%s%s", group, *group ? "/" : "", json_str(o, "version", ""));
+  if (!*m->api && !cluster_has(m->cluster, version, kind))
+    (void)snprintf(m->api, sizeof(m->api), "%s (%s)", kind, version);
+  return OME_OK;
+}
+
+/* Whether the cluster has what the plugin is going to render. */
+static bool check_apis(const struct plan_world *world, struct plan *p, const char *condition,
+                       struct plugin_instance *plugin, const struct ome_render_req *req) {
+  struct missing m = {.cluster = world->cluster};
+  struct ome_err err = ERR_INIT;
+
+  m.sink = (struct ome_object_sink){.struct_size = sizeof(m.sink), .ctx = &m, .object = on_need};
+  int32_t rc = plugin_needs(plugin, req, &m.sink, &err);
+  if (rc != OME_OK && rc != OME_E_UNSUPPORTED) {
+    problem(p, condition, "PluginError", "%s: %s", plugin_instance_name(plugin), err.msg);
+    return false;
+  }
+  if (*m.api)
+    problem(p, condition, PLAN_API_MISSING,
+            "%s renders %s, which the cluster does not have; install its CRD, the service follows by itself",
+            plugin_instance_name(plugin), m.api);
+  return !*m.api;
+}
+
 static void render_part(const struct plan_world *world, struct plan *p, const char *kind, const char *name,
                         const char *condition, struct json_object *component, struct plan_part *out) {
   struct plugin_call call = {0};
@@ -188,6 +232,9 @@ static void render_part(const struct plan_world *world, struct plan *p, const ch
   }
   out->first = json_len(p->objects);
   struct ome_render_req req = render_request(world, p, component);
+  /* What cannot be scaled can still run: the controller says what is missing when it comes to it. */
+  if (!streq(kind, OME_KIND_AUTOSCALER) && !check_apis(world, p, condition, out->plugin, &req))
+    return;
   int32_t rc = plugin_render(out->plugin, &call, &req, &c.sink, &err);
   out->count = c.count;
   if (c.err.code != OME_OK)
@@ -291,6 +338,13 @@ static int32_t finish(struct plan *p, struct ome_err *err) {
   return OME_OK;
 }
 
+/* Served elsewhere, as the service itself says: neither model nor runtime are looked at, and nothing is rendered. */
+static bool is_virtual(const struct plan *p) {
+  struct json_object *mode = json_get(json_at(p->service, "metadata.annotations"), "ome.io/deploymentMode");
+
+  return mode && streq(json_object_get_string(mode), "VirtualDeployment");
+}
+
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static int32_t run(const struct plan_world *world, struct json_object *service, struct plan *p, struct ome_err *err) {
@@ -307,6 +361,9 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   p->objects = json_object_new_array();
   if (!p->components || !p->objects)
     return fail_memory(err);
+  p->is_virtual = is_virtual(p);
+  if (p->is_virtual)
+    return OME_OK;
   find_model(world, p);
   if (p->model)
     rc = select_for(world, p, err);
@@ -324,6 +381,13 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
     return rc;
   render_all(world, p);
   return finish(p, err);
+}
+
+bool plan_lacks_api(const struct plan *p) {
+  for (size_t i = 0; i < p->nproblems; i++)
+    if (streq(p->problems[i].reason, PLAN_API_MISSING))
+      return true;
+  return false;
 }
 
 int32_t plan_service(const struct plan_world *world, struct json_object *service, struct plan **out,

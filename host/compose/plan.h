@@ -22,6 +22,9 @@ struct plan_world {
   size_t nscorers;
 };
 
+/* The reason of a problem that ends when somebody installs a CRD. */
+#define PLAN_API_MISSING "APIMissing"
+
 /* What stands in the way: a condition's reason and a sentence. */
 struct plan_problem {
   const char *condition; /* the condition that says it: "RuntimeReady", "EngineReady", ... */
@@ -52,6 +55,7 @@ struct plan {
   struct plan_component parts[COMPONENT_KINDS];
   size_t nparts;
   struct plan_part ingress;
+  bool is_virtual; /* annotation ome.io/deploymentMode: VirtualDeployment on the service: nothing is rendered */
   struct json_object *objects; /* array, in apply order; keys sorted, owner references set when the service has a uid */
   struct plan_problem problems[8];
   size_t nproblems; /* > 0: objects is not to be applied */
@@ -62,6 +66,9 @@ int32_t plan_service(const struct plan_world *world, struct json_object *service
                      struct ome_err *err);
 void plan_free(struct plan *p);
 DEFINE_CLEANUP(struct plan *, plan_free)
+
+/* Whether one of its problems is PLAN_API_MISSING. */
+bool plan_lacks_api(const struct plan *p);
 
 /* The model that a service in NS means by NAME: a BaseModel of the namespace, else a ClusterBaseModel; borrowed. */
 struct json_object *plan_find_model(struct json_object *models, const char *ns, const char *name);

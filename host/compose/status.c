@@ -336,6 +336,27 @@ static bool set_selection(struct work *w) {
   return json_set(w->status, "selection", record);
 }
 
+/* ---- virtual ----------------------------------------------------------------------------------------------------- */
+
+/* All there is to say of a service that is served elsewhere, behind a Service of its name. */
+static bool set_virtual(struct work *w) {
+  static const char *const gone[] = {"selection", "modelStatus", "components", "addresses"};
+  struct json_object *list = json_get(w->status, "conditions");
+  struct json_object *service = w->in->plan->service;
+  _cleanup_free_ char *url = str_printf("http://%s.%s.svc.%s", meta_name(service), meta_namespace(service),
+                                        json_str(w->in->cluster, "domain", "cluster.local"));
+
+  for (size_t i = json_len(list); i-- > 0;)
+    if (!streq(json_str(json_index(list, i), "type", ""), "Ready"))
+      (void)json_object_array_del_idx(list, i, 1);
+  for (size_t i = 0; i < ARRAY_LEN(gone); i++)
+    json_del(w->status, gone[i]);
+  set_condition(w, "Ready", "True", "VirtualDeployment", "InferenceService is in VirtualDeployment mode");
+  return url && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", url) &&
+         json_set_str(w->status, "components.predictor.url", url) &&
+         json_set_i64(w->status, "observedGeneration", meta_generation(w->in->service));
+}
+
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 int32_t status_compose(const struct status_input *in, struct json_object **out, struct ome_err *err) {
@@ -348,6 +369,12 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   struct work w = {in, holder, status};
   if (!json_is(json_get(status, "conditions"), json_type_array))
     json_del(status, "conditions");
+  if (in->plan->is_virtual) {
+    if (!set_virtual(&w))
+      return fail_memory(err);
+    *out = json_object_get(status);
+    return OME_OK;
+  }
   set_model_condition(&w);
   bool ok = true;
   if (in->plan->nproblems)

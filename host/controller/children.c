@@ -1,4 +1,6 @@
 /* The objects that a service is made of: applied where they differ, deleted where they are wanted no more. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/diff.h"
@@ -13,41 +15,81 @@ static const struct {
   const char *kind;
   bool embedded; /* also where there is a gateway instead of a cluster's controllers */
   bool scaler;   /* of others too: they may own what ours would */
+  bool workload; /* it goes when what takes its place is ready */
 } kinds[CHILD_KINDS] = {
-    {"v1", "Service", true, false},
-    {"v1", "ConfigMap", true, false},
-    {"apps/v1", "Deployment", true, false},
-    {"v1", "ServiceAccount", false, false},
-    {"rbac.authorization.k8s.io/v1", "Role", false, false},
-    {"rbac.authorization.k8s.io/v1", "RoleBinding", false, false},
-    {"autoscaling/v2", "HorizontalPodAutoscaler", false, true},
-    {"keda.sh/v1alpha1", "ScaledObject", false, true},
-    {"policy/v1", "PodDisruptionBudget", false, false},
-    {"networking.k8s.io/v1", "Ingress", false, false},
-    {"gateway.networking.k8s.io/v1", "HTTPRoute", false, false},
-    {"inference.networking.k8s.io/v1", "InferencePool", false, false},
-    {"networking.istio.io/v1beta1", "VirtualService", false, false},
-    {"gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", false, false},
+    {"v1", "Service", true, false, false},
+    {"v1", "ConfigMap", true, false, false},
+    {"apps/v1", "Deployment", true, false, true},
+    {"v1", "ServiceAccount", false, false, false},
+    {"rbac.authorization.k8s.io/v1", "Role", false, false, false},
+    {"rbac.authorization.k8s.io/v1", "RoleBinding", false, false, false},
+    {"autoscaling/v2", "HorizontalPodAutoscaler", false, true, false},
+    {"keda.sh/v1alpha1", "ScaledObject", false, true, false},
+    {"policy/v1", "PodDisruptionBudget", false, false, false},
+    {"networking.k8s.io/v1", "Ingress", false, false, false},
+    {"gateway.networking.k8s.io/v1", "HTTPRoute", false, false, false},
+    {"inference.networking.k8s.io/v1", "InferencePool", false, false, false},
+    {"networking.istio.io/v1beta1", "VirtualService", false, false, false},
+    {"gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", false, false, false},
+    {"leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", false, false, true},
+    {"serving.knative.dev/v1", "Service", false, false, true},
+    {"ray.io/v1", "RayCluster", false, false, true},
 };
 
+/* The cluster may come to have more kinds at any time. */
+#define LOOK_PAUSE_MS 3000u
+#define FILL_WAIT_MS 10000u
+
+/* Starts the cache of one kind where the cluster has it. */
+static int32_t start_kind(struct controller *c, size_t i, struct ome_err *err) {
+  struct kube_cache_opts opts = {.labels = kinds[i].scaler ? NULL : LABEL_SERVICE, .on_event = c->on_child, .arg = c};
+  struct child_kind *k = &c->children[i];
+  const struct kube_resource *resource = NULL;
+
+  if (k->cache || (c->gateway_url && !kinds[i].embedded))
+    return OME_OK;
+  int32_t rc = kube_discover(c->client, k->api_version, k->kind, &resource, err);
+  if (rc == OME_E_NOT_FOUND)
+    return OME_OK;
+  if (rc == OME_OK)
+    rc = kube_cache_new(c->client, resource, &opts, &k->cache, err);
+  if (rc != OME_OK)
+    return fail_prefix(err, "%s %s", k->api_version, k->kind);
+  k->resource = resource;
+  return OME_OK;
+}
+
 int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err) {
+  c->on_child = on_event;
   for (size_t i = 0; i < CHILD_KINDS; i++) {
-    struct child_kind *k = &c->children[i];
-    struct kube_cache_opts opts = {.labels = kinds[i].scaler ? NULL : LABEL_SERVICE, .on_event = on_event, .arg = c};
-    k->scaler = kinds[i].scaler;
-    k->api_version = kinds[i].api_version;
-    k->kind = kinds[i].kind;
-    if (c->gateway_url && !kinds[i].embedded)
-      continue;
-    int32_t rc = kube_discover(c->client, k->api_version, k->kind, &k->resource, err);
-    if (rc == OME_E_NOT_FOUND)
-      continue;
-    if (rc == OME_OK)
-      rc = kube_cache_new(c->client, k->resource, &opts, &k->cache, err);
+    c->children[i].api_version = kinds[i].api_version;
+    c->children[i].kind = kinds[i].kind;
+    c->children[i].scaler = kinds[i].scaler;
+    c->children[i].workload = kinds[i].workload;
+    int32_t rc = start_kind(c, i, err);
     if (rc != OME_OK)
-      return fail_prefix(err, "%s %s", k->api_version, k->kind);
+      return rc;
   }
   return OME_OK;
+}
+
+bool children_look_again(struct controller *c) {
+  uint64_t now = mono_ms();
+  bool found = false;
+
+  if (c->looked_ms && now - c->looked_ms < LOOK_PAUSE_MS)
+    return false;
+  c->looked_ms = now;
+  for (size_t i = 0; i < CHILD_KINDS; i++) {
+    struct ome_err err = ERR_INIT;
+    if (c->children[i].cache)
+      continue;
+    if (start_kind(c, i, &err) != OME_OK)
+      log_warning("controller", "%s", err.msg);
+    else if (c->children[i].cache && kube_cache_wait(c->children[i].cache, FILL_WAIT_MS))
+      found = true;
+  }
+  return found;
 }
 
 void children_stop(struct controller *c) {
@@ -73,7 +115,8 @@ static struct child_kind *kind_of(struct controller *c, struct json_object *o) {
 /* ---- applying ---------------------------------------------------------------------------------------------------- */
 
 static char *memo_key(struct json_object *o) {
-  return str_printf("%s/%s/%s", json_str(o, "kind", ""), meta_namespace(o), meta_name(o));
+  return str_printf("%s/%s/%s/%s", json_str(o, "apiVersion", ""), json_str(o, "kind", ""), meta_namespace(o),
+                    meta_name(o));
 }
 
 /* What WANT was when LIVE had this version. */
@@ -151,22 +194,35 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
 
 /* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
-bool child_is_wanted(const struct plan *plan, const char *kind, struct json_object *o) {
+bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o) {
   for (size_t i = 0; i < json_len(plan->objects); i++) {
     struct json_object *w = json_index(plan->objects, i);
-    if (streq(json_str(w, "kind", ""), kind) && streq(meta_name(w), meta_name(o)))
+    if (streq(json_str(w, "kind", ""), k->kind) && streq(json_str(w, "apiVersion", ""), k->api_version) &&
+        streq(meta_name(w), meta_name(o)))
       return true;
   }
   return false;
 }
 
-static int32_t prune(struct controller *c, struct json_object *service, const struct plan *plan, struct ome_err *err) {
+/* Whether O serves until what takes its place does. */
+static bool holds_the_fort(const struct plan *plan, const struct child_kind *k, struct json_object *o,
+                           const bool *ready) {
+  const char *component = meta_label(o, LABEL_COMPONENT);
+
+  for (size_t i = 0; k->workload && component && i < plan->nparts; i++)
+    if (streq(plan->parts[i].kind, component))
+      return !ready[i];
+  return false;
+}
+
+int32_t children_prune(struct controller *c, struct json_object *service, const struct plan *plan, const bool *ready,
+                       struct ome_err *err) {
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
     _cleanup_json_ struct json_object *owned = k->cache ? kube_cache_owned(k->cache, meta_uid(service)) : NULL;
     for (size_t j = 0; j < json_len(owned); j++) {
       struct json_object *o = json_index(owned, j);
-      if (meta_deleting(o) || child_is_wanted(plan, k->kind, o))
+      if (meta_deleting(o) || child_is_wanted(plan, k, o) || holds_the_fort(plan, k, o, ready))
         continue;
       int32_t rc =
           kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, err);
@@ -219,8 +275,6 @@ int32_t children_sync(struct controller *c, struct json_object *service, struct 
       rc = fail_memory(err);
     }
   }
-  if (rc == OME_OK)
-    rc = prune(c, service, plan, err);
   if (rc == OME_OK)
     report->live = TAKE_PTR(all);
   return rc;

@@ -13,6 +13,7 @@
 #define OME_FINALIZER "inferenceservice.finalizers"
 
 #define LOOK_AGAIN_MS 60000u
+#define LOOK_FOR_API_MS 5000u
 
 static int32_t drop_finalizer(struct controller *c, struct json_object *service, struct ome_err *err) {
   if (!meta_remove_finalizer(service, OME_FINALIZER))
@@ -68,11 +69,11 @@ static int32_t observe(struct controller *c, const struct plan *plan, struct jso
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++) {
     const struct plan_component *p = &plan->parts[i];
     rc = observe_part(c, plan, &p->deployment, p->doc, live, &o->components[i], err);
-    o->workloads[i] = json_index(live, p->deployment.first);
+    o->workloads[i] = p->deployment.count ? json_index(live, p->deployment.first) : NULL;
     if (rc == OME_OK && p->autoscaler.plugin)
       rc = observe_part(c, plan, &p->autoscaler, p->doc, live, &o->autoscalers[i], err);
   }
-  if (rc == OME_OK)
+  if (rc == OME_OK && plan->ingress.plugin)
     rc = observe_part(c, plan, &plan->ingress, NULL, live, &o->ingress, err);
   return rc;
 }
@@ -150,6 +151,34 @@ static void note_failure(struct plan *plan, const char *condition, const struct 
   (void)snprintf(p->message, sizeof(p->message), "%s", err->msg);
 }
 
+/* All of the plan is applied and observed; what it no longer has goes. */
+static int32_t realize(struct controller *c, struct json_object *service, struct plan *plan, struct observation *o,
+                       struct ome_err *err) {
+  bool ready[COMPONENT_KINDS] = {false};
+  int32_t rc = scalers_yield(c, plan, o->rivals, err);
+
+  if (rc == OME_OK)
+    rc = children_sync(c, service, plan, &o->children, err);
+  if (rc == OME_OK)
+    rc = observe(c, plan, o->children.live, o, err);
+  for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++)
+    ready[i] = o->components[i].phase == OME_PHASE_READY;
+  return rc == OME_OK ? children_prune(c, service, plan, ready, err) : rc;
+}
+
+/* A plan that lacks an API is made anew when the cluster has it. */
+static void await_apis(struct controller *c, struct json_object *service, const struct plan *plan,
+                       const struct observation *o, uint64_t *requeue_ms) {
+  if (!plan_lacks_api(plan) && o->children.scaler.code != OME_E_UNSUPPORTED)
+    return;
+  *requeue_ms = LOOK_FOR_API_MS;
+  if (!children_look_again(c))
+    return;
+  atomic_fetch_add(&c->world_version, 1);
+  *requeue_ms = 1;
+  log_info("controller", "%s/%s: an API that was missing is there now", meta_namespace(service), meta_name(service));
+}
+
 static int32_t bring_about(struct controller *c, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
@@ -165,17 +194,14 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
     return rc;
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
-    applied = scalers_yield(c, plan, o.rivals, &failure);
-    if (applied == OME_OK)
-      applied = children_sync(c, service, plan, &o.children, &failure);
-    if (applied == OME_OK)
-      applied = observe(c, plan, o.children.live, &o, &failure);
+    applied = realize(c, service, plan, &o, &failure);
     /* Passing trouble is retried in silence; what lasts is shown. */
     if (applied != OME_OK && !err_retryable(applied))
       note_failure(plan, o.children.condition, &failure);
   }
   if (applied == OME_OK || plan->nproblems)
     rc = write_status(c, service, plan, &o, err);
+  await_apis(c, service, plan, &o, requeue_ms);
   plan_free(plan);
   c->world.models = NULL;
   if (applied == OME_OK && o.children.scaler.code != OME_OK) {
@@ -185,7 +211,8 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
   if (rc != OME_OK || applied == OME_OK)
     return rc;
   /* What is in the way may be no object that is watched. */
-  *requeue_ms = LOOK_AGAIN_MS;
+  if (*requeue_ms == 0)
+    *requeue_ms = LOOK_AGAIN_MS;
   if (!err_retryable(applied))
     return OME_OK;
   *err = failure;

@@ -34,12 +34,13 @@ enum watch_id {
 enum queue_id { QUEUE_SERVICES, QUEUE_MODELS, QUEUE_RUNTIMES, QUEUE_ACCELERATORS, QUEUE_BENCHMARKS, QUEUE_COUNT };
 
 /* The kinds that services are made of; what the cluster does not have is absent. */
-#define CHILD_KINDS 14
+#define CHILD_KINDS 17
 
 struct child_kind {
   const char *api_version;
   const char *kind;
   bool scaler;                          /* the cache has those of others too */
+  bool workload;                        /* it goes when what takes its place is ready */
   const struct kube_resource *resource; /* NULL: the cluster does not have it */
   struct kube_cache *cache;
 };
@@ -52,6 +53,7 @@ struct controller {
   struct kube_recorder *recorder;
   struct kube_cache *watches[WATCH_COUNT];
   struct child_kind children[CHILD_KINDS];
+  kube_event_fn *on_child;
   struct kube_queue *queues[QUEUE_COUNT];
   struct {
     pthread_mutex_t lock;
@@ -67,6 +69,7 @@ struct controller {
   char bad_config[64];         /* resourceVersion of the configuration that was complained of */
   struct json_object *foreign; /* array: the scalers of others */
   uint64_t foreign_seen;
+  uint64_t looked_ms;     /* when children_look_again() last asked */
   struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
@@ -89,17 +92,24 @@ struct json_object *world_models(struct controller *c, const char *ns, const cha
 int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err);
 void children_stop(struct controller *c);
 bool children_wait(struct controller *c, uint64_t timeout_ms);
+/* Whether a kind that was missing is there now; its cache is running then.  Asks the server at most every few seconds.
+ */
+bool children_look_again(struct controller *c);
 struct children_report {
   struct json_object
       *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */
   const char *condition; /* that is to tell what failed */
   struct ome_err scaler; /* why an autoscaler could not be applied; the rest was */
 };
-/* Applies what is missing or different of PLAN, and deletes what SERVICE owns and PLAN has no more. */
+/* Applies what is missing or different of PLAN. */
 int32_t children_sync(struct controller *c, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err);
-/* Whether PLAN has an object of KIND named like O. */
-bool child_is_wanted(const struct plan *plan, const char *kind, struct json_object *o);
+/* Deletes what SERVICE owns and PLAN has no more.  A workload whose component is still wanted stays until READY, by
+ * part of the plan, says that what takes its place serves: a change of mode interrupts nothing. */
+int32_t children_prune(struct controller *c, struct json_object *service, const struct plan *plan, const bool *ready,
+                       struct ome_err *err);
+/* Whether PLAN has an object of kind K named like O. */
+bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o);
 
 /* ---- scalers.c --------------------------------------------------------------------------------------------------- */
 

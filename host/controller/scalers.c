@@ -96,7 +96,7 @@ int32_t scalers_clear(struct controller *c, struct json_object *service, struct 
     _cleanup_json_ struct json_object *owned = kube_cache_owned(k->cache, meta_uid(service));
     for (size_t j = 0; j < json_len(owned); j++) {
       bool gone = true;
-      if (child_is_wanted(plan, k->kind, json_index(owned, j)))
+      if (child_is_wanted(plan, k, json_index(owned, j)))
         continue;
       int32_t rc = delete_scaler(c, k, json_index(owned, j), &gone, err);
       if (rc != OME_OK)

@@ -1,6 +1,7 @@
 """`ome render` and `ome explain` against golden files, and against the announcement's and OME's own manifests.
 
 Each folder beside this file is a case: input.yaml goes in; render.yaml, explain.json and problems.txt are what comes out.
+The samples of each deployment mode are in manifests/samples, what comes out of them in samples/.
 `golden_test.py --update` writes them anew: read the difference before you commit it.
 
 OME_SHARED_DIR (or ../shared beside the checkout) may hold samples/seed and samples/ome; without it that part is skipped.
@@ -44,6 +45,19 @@ def check_case(folder):
     compare(os.path.join(folder, "explain.json"), ome("explain", *source, "-o", "json")[1])
 
 
+def check_modes(folder):
+    """One sample a deployment mode, and the objects it becomes."""
+    names = sorted(os.listdir(folder))
+    assert len(names) >= 7, names
+    for name in names:
+        source = ["-f", os.path.join(folder, name)]
+        code, rendered, complaints = ome("render", *source)
+        assert code == 0 and not complaints, (name, complaints)
+        assert ome("render", *source)[1] == rendered, "two runs differ"
+        compare(os.path.join(HERE, "samples", name), rendered)
+        print("mode", name)
+
+
 def check_seed(folder):
     """The manifests of the announcement: the service gets the runtime that its author had in mind."""
     code, out, complaints = ome("explain", "-f", folder, "-o", "json")
@@ -83,6 +97,7 @@ def main():
     for case in cases:
         check_case(os.path.join(HERE, case))
         print("case", case)
+    check_modes(os.path.join(HOME, "manifests/samples"))
     if not os.path.isdir(os.path.join(SHARED, "samples")):
         print("SKIPPED: the samples are not here (OME_SHARED_DIR); the golden cases passed")
         sys.exit(77)

@@ -173,7 +173,46 @@ static void owns_what_it_renders(void **state) {
   json_unref(docs);
 }
 
-static void names_a_missing_plugin(void **state) {
+static void a_leader_needs_workers(void **state) {
+  struct json_object *docs = documents();
+  struct offline o;
+  struct plan *plan = NULL;
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  json_set_str(json_index(docs, 3), "spec.engine.leader.runner.name", "c");
+  ok(offline_init(&o, docs, false, plugins, &err), &err);
+  ok(plan_service(&o.world, json_index(o.services, 0), &plan, &err), &err);
+  assert_int_equal(plan->nproblems, 1);
+  assert_string_equal(plan->problems[0].reason, "InvalidSpec");
+  assert_non_null(strstr(plan->problems[0].message, "spec.engine.worker: a leader needs workers"));
+  assert_int_equal(json_len(plan->objects), 0);
+  plan_free(plan);
+  offline_fini(&o);
+  json_unref(docs);
+}
+
+static void a_virtual_service_has_nothing(void **state) {
+  struct json_object *docs = documents();
+  struct offline o;
+  struct plan *plan = NULL;
+  struct ome_err err = ERR_INIT;
+  struct json_object *mode = json_object_new_string("VirtualDeployment");
+
+  (void)state;
+  (void)json_object_object_add(json_at(json_index(docs, 3), "metadata.annotations"), "ome.io/deploymentMode", mode);
+  json_set_str(json_index(docs, 3), "spec.model.name", "not-there");
+  ok(offline_init(&o, docs, false, plugins, &err), &err);
+  ok(plan_service(&o.world, json_index(o.services, 0), &plan, &err), &err);
+  assert_true(plan->is_virtual);
+  assert_int_equal(plan->nproblems, 0);
+  assert_int_equal(json_len(plan->objects), 0);
+  plan_free(plan);
+  offline_fini(&o);
+  json_unref(docs);
+}
+
+static void names_a_missing_api(void **state) {
   struct json_object *docs = documents();
   struct offline o;
   struct plan *plan = NULL;
@@ -181,12 +220,13 @@ static void names_a_missing_plugin(void **state) {
 
   (void)state;
   json_set_i64(json_index(docs, 3), "spec.engine.minReplicas", 0);
-  ok(offline_init(&o, docs, false, plugins, &err), &err);
+  ok(offline_init(&o, docs, true, plugins, &err), &err);
   ok(plan_service(&o.world, json_index(o.services, 0), &plan, &err), &err);
   assert_int_equal(plan->nproblems, 1);
   assert_string_equal(plan->problems[0].condition, "EngineReady");
-  assert_string_equal(plan->problems[0].reason, "PluginMissing");
-  assert_non_null(strstr(plan->problems[0].message, "serverless"));
+  assert_string_equal(plan->problems[0].reason, "APIMissing");
+  assert_non_null(strstr(plan->problems[0].message, "serverless renders Service (serving.knative.dev/v1)"));
+  assert_true(plan_lacks_api(plan));
   plan_free(plan);
   offline_fini(&o);
   json_unref(docs);
@@ -271,7 +311,8 @@ static void survives_any_shape(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(does_not_depend_on_order), cmocka_unit_test(renders_for_the_place),
-      cmocka_unit_test(owns_what_it_renders),     cmocka_unit_test(names_a_missing_plugin),
+      cmocka_unit_test(owns_what_it_renders),     cmocka_unit_test(names_a_missing_api),
+      cmocka_unit_test(a_leader_needs_workers),   cmocka_unit_test(a_virtual_service_has_nothing),
       cmocka_unit_test(survives_any_shape),
   };
   return cmocka_run_group_tests(tests, load, unload);

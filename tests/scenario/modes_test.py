@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""What `ome render` prints is what `ome controller` writes, for a sample of each deployment mode; the CRDs of other
+projects take all of it, strictly; one that comes late is noticed without a restart; a change of mode interrupts nothing.
+
+OME_SHARED_DIR (or ../shared beside the checkout) holds the CRDs in crds/; without it this is skipped.
+"""
+
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+
+import scenario
+from scenario import DEADLINE, HOME, OME, ApiServer, Refused, free_port, wait_for
+
+SHARED = os.environ.get("OME_SHARED_DIR", os.path.join(os.path.dirname(HOME), "shared"))
+SAMPLES = os.path.join(HOME, "manifests/samples")
+PLURALS = {"Service": "services", "ConfigMap": "configmaps", "Deployment": "deployments", "Role": "roles",
+           "RoleBinding": "rolebindings", "ServiceAccount": "serviceaccounts", "Ingress": "ingresses",
+           "HorizontalPodAutoscaler": "horizontalpodautoscalers", "PodDisruptionBudget": "poddisruptionbudgets",
+           "LeaderWorkerSet": "leaderworkersets", "RayCluster": "rayclusters"}
+LATE = ("lws", "knative", "kuberay")
+
+
+def run(*args):
+    done = subprocess.run([OME, *args], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 0, (args, done.stderr)
+    return done.stdout
+
+
+def path_of(o):
+    version = o["apiVersion"]
+    root = "/api/" if "/" not in version else "/apis/"
+    return f"{root}{version}/namespaces/{o['metadata']['namespace']}/{PLURALS[o['kind']]}/{o['metadata']['name']}"
+
+
+def rendered(name):
+    return json.loads(run("render", "-f", os.path.join(SAMPLES, name), "-o", "json"))["items"]
+
+
+def conditions(server, name):
+    found = server.find(f"/apis/ome.io/v1beta1/namespaces/default/inferenceservices/{name}") or {}
+    return {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
+
+
+def differences(want, have, where=""):
+    """Where HAVE lacks something of WANT. Lists must be the same length: nobody adds to ours. Without a map is without
+    its entries."""
+    if want == {} and have is None:
+        return []
+    if isinstance(want, dict):
+        if not isinstance(have, dict):
+            return [where]
+        return [d for key, value in want.items() for d in differences(value, have.get(key), f"{where}.{key}")]
+    if isinstance(want, list):
+        if not isinstance(have, list) or len(want) != len(have):
+            return [where]
+        return [d for i, value in enumerate(want) for d in differences(value, have[i], f"{where}[{i}]")]
+    return [] if str(want) == str(have) else [f"{where}: {want!r} is {have!r}"]
+
+
+def start_controller(server):
+    port = free_port()
+    process = scenario.end_with_us(subprocess.Popen(
+        [OME, "controller", "--kubeconfig", server.kubeconfig, "--health-address", "127.0.0.1", "--health-port",
+         str(port)], stderr=subprocess.DEVNULL))
+
+    def ready():
+        assert process.poll() is None
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    wait_for("the controller to be ready", ready)
+
+
+def check_strict(server, items):
+    for o in items:
+        try:
+            server.api("PATCH", path_of(o) + "?fieldManager=strict&force=true&fieldValidation=Strict&dryRun=All", o,
+                       "application/apply-patch+yaml")
+        except Refused as refused:
+            raise AssertionError(f"{o['kind']} {o['metadata']['name']}: {refused}") from refused
+
+
+def owned(server, name):
+    """Everything that an InferenceService owns, by kind and name."""
+    found = set()
+    for kind, plural in PLURALS.items():
+        for version in ("v1", "apps/v1", "rbac.authorization.k8s.io/v1", "autoscaling/v2", "policy/v1",
+                        "networking.k8s.io/v1", "leaderworkerset.x-k8s.io/v1", "ray.io/v1", "serving.knative.dev/v1"):
+            root = "/api/" if "/" not in version else "/apis/"
+            listed = server.find(f"{root}{version}/namespaces/default/{plural}")
+            for o in (listed or {}).get("items", []):
+                owners = [w["name"] for w in o["metadata"].get("ownerReferences", [])]
+                if name in owners:
+                    found.add((version, kind, o["metadata"]["name"]))
+    return found
+
+
+def check_written(server, name, items):
+    for o in items:
+        live = wait_for(f"{o['kind']} {o['metadata']['name']}", lambda o=o: server.find(path_of(o)))
+        assert not differences(o, live), (o["kind"], o["metadata"]["name"], differences(o, live))
+    wanted = {(o["apiVersion"], o["kind"], o["metadata"]["name"]) for o in items}
+    assert owned(server, name) == wanted, owned(server, name) ^ wanted
+
+
+def check_change(server):
+    """From one mode to another: what runs goes when the new one is ready, not before."""
+    deployment = "/apis/apps/v1/namespaces/default/deployments/raw-engine"
+    knative = "/apis/serving.knative.dev/v1/namespaces/default/services/raw-engine"
+    merge = "application/merge-patch+json"
+    server.api("PATCH", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw",
+               {"spec": {"engine": {"annotations": {"ome.io/deploymentMode": "Serverless"}}}}, merge)
+    wait_for("the Knative Service", lambda: server.find(knative))
+    wait_for("the status to be Knative's", lambda: "Knative" in conditions(server, "raw")["EngineReady"]["message"])
+    assert server.find(deployment), "it went before its successor was ready"
+    server.api("PATCH", knative + "/status",
+               {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, merge)
+    wait_for("the Deployment to go", lambda: not server.find(deployment))
+    assert server.find(knative)
+
+
+def main():
+    if not os.path.isdir(os.path.join(SHARED, "crds")):
+        scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
+    with scenario.scratch() as folder:
+        server = ApiServer(folder)
+        server.start()
+        run("crds", "--write", os.path.join(folder, "crds"))
+        run("apply", "--kubeconfig", server.kubeconfig, "-f", os.path.join(folder, "crds"))
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
+        start_controller(server)
+        run("apply", "--kubeconfig", server.kubeconfig, "-f", SAMPLES)
+        for name, kind in (("multinode", "LeaderWorkerSet"), ("serverless", "Service (serving.knative.dev/v1)"),
+                           ("ray", "RayCluster")):
+            wait_for(f"{name} to say what it lacks", lambda name=name, kind=kind: kind in conditions(server, name).get(
+                "EngineReady", {}).get("message", "") and conditions(server, name)["EngineReady"]["reason"] == "APIMissing")
+            assert owned(server, name) == set(), "nothing is half applied"
+        for project in LATE:
+            run("apply", "--kubeconfig", server.kubeconfig, "-f", os.path.join(SHARED, "crds", project))
+        count = 0
+        for sample in sorted(os.listdir(SAMPLES)):
+            items = rendered(sample)
+            check_strict(server, items)
+            check_written(server, sample.removesuffix(".yaml"), items)
+            count += len(items)
+        assert conditions(server, "virtual")["Ready"]["status"] == "True"
+        check_change(server)
+        print(f"{count} objects: taken strictly, written as rendered")
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+/* What deployment "ray" makes of a component and of its RayClusters' status.  The plugin is compiled in. */
+#include "../unit.h"
+
+#include <ome/render.h>
+
+struct run {
+  struct ome_status status;
+  struct ome_err err;
+};
+
+static struct ome_bytes bytes(const char *s) {
+  return (struct ome_bytes){s, strlen(s)};
+}
+
+static const struct ome_render_ops *ops(void) {
+  return ome_plugin_v1()->factories[0]->ops;
+}
+
+static struct ome_render_req request(const char *component) {
+  return (struct ome_render_req){
+      .struct_size = sizeof(struct ome_render_req),
+      .service = bytes("{}"),
+      .component = bytes(component),
+      .cluster = bytes("{\"domain\":\"cluster.local\"}"),
+  };
+}
+
+static struct run observe(const char *component, const char *observed) {
+  struct run r = {.status = {.struct_size = sizeof(struct ome_status)}};
+  struct ome_render_req req = request(component);
+
+  assert_int_equal(ops()->observe(NULL, NULL, &req, bytes(observed), &r.status, &r.err), OME_OK);
+  return r;
+}
+
+/* The first 32 KiB of all objects, one after another. */
+struct text {
+  char s[32768];
+  size_t len;
+  int32_t rc;
+  struct ome_err err;
+};
+
+static int32_t add_text(struct ome_object_sink *s, struct ome_bytes json) {
+  struct text *t = s->ctx;
+
+  assert_true(t->len + json.len < sizeof(t->s));
+  memcpy(t->s + t->len, json.ptr, json.len);
+  t->len += json.len;
+  t->s[t->len] = '\0';
+  return OME_OK;
+}
+
+static struct text render(const char *component) {
+  struct text t = {.rc = 0};
+  struct ome_object_sink sink = {.struct_size = sizeof(sink), .ctx = &t, .object = add_text};
+  struct ome_render_req req = request(component);
+
+  t.rc = ops()->render(NULL, NULL, &req, &sink, &t.err);
+  return t;
+}
+
+#define COMPONENT                                                                                                      \
+  "{\"name\":\"s-engine\",\"app\":\"s-engine\",\"namespace\":\"n\",\"replicas\":2,\"component\":\"engine\",\"podSpec\":{\"containers\":[{\"name\":\"c\"}]}}"
+
+static const struct {
+  const char *observed;
+  int32_t phase;
+  const char *reason;
+  uint32_t ready, desired;
+  const char *message;
+} cases[] = {
+    {"[null,null,null]", OME_PHASE_PROGRESSING, "Initializing", 0, 2, "0 of 2"},
+    {"[{\"status\":{\"state\":\"failed\",\"reason\":\"no quota\"}}]", OME_PHASE_PROGRESSING, "Initializing", 0, 2,
+     "0 of 2 Ray clusters are ready: no quota"},
+    {"[{\"status\":{\"state\":\"ready\"}},null,null]", OME_PHASE_READY, "RayClustersReady", 1, 2, "1 of 2"},
+    {"[{\"status\":{\"state\":\"ready\"}},{\"status\":{\"state\":\"ready\"}},{}]", OME_PHASE_READY, "RayClustersReady",
+     2, 2, "2 of 2"},
+};
+
+static void judges(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+    struct run r = observe(COMPONENT, cases[i].observed);
+    if (r.status.phase != cases[i].phase || strcmp(r.status.reason, cases[i].reason) != 0 ||
+        r.status.ready != cases[i].ready || r.status.desired != cases[i].desired ||
+        !strstr(r.status.message, cases[i].message))
+      fail_msg("%zu: phase %d, %s, %u of %u: %s", i, r.status.phase, r.status.reason, r.status.ready, r.status.desired,
+               r.status.message);
+  }
+}
+
+static void makes_a_cluster_a_replica(void **state) {
+  struct text t = render(COMPONENT);
+
+  (void)state;
+  assert_int_equal(t.rc, OME_OK);
+  static const char *const there[] = {"\"name\":\"s-engine-0\"", "\"name\":\"s-engine-1\"", "KUBERAY_GEN_RAY_START_CMD",
+                                      "ray stop", "\"name\":\"dashboard\""};
+  for (size_t i = 0; i < sizeof(there) / sizeof(*there); i++)
+    if (!strstr(t.s, there[i]))
+      fail_msg("%s is not in %s", there[i], t.s);
+  assert_null(strstr(t.s, "s-engine-2"));
+}
+
+static void long_names_begin_with_a_letter(void **state) {
+  struct text t = render("{\"name\":\"a23456789-123456789-123456789-123456789-1234567890-engine\",\"podSpec\":{}}");
+
+  (void)state;
+  assert_int_equal(t.rc, OME_OK);
+  assert_non_null(strstr(t.s, "\"r123456789-123456789-123456789-1234567890-engine-0\""));
+}
+
+static void refuses(void **state) {
+  (void)state;
+  assert_int_equal(render("{}").rc, OME_E_INVALID);
+  assert_int_equal(render("{\"podSpec\":{},\"replicas\":0}").rc, OME_E_INVALID);
+  assert_int_equal(render("{\"podSpec\":{},\"replicas\":61}").rc, OME_E_INVALID);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(judges),
+      cmocka_unit_test(makes_a_cluster_a_replica),
+      cmocka_unit_test(long_names_begin_with_a_letter),
+      cmocka_unit_test(refuses),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,224 @@
+#include "bench/request.h"
+
+#include "base/str.h"
+#include "bench/image.h"
+
+#include <string.h>
+
+#define WORDS 16384u /* random ones, of which prompts are cut */
+#define FRESH 8u     /* words at random before the cut: no two prompts begin alike */
+
+static const char *const vocabulary[] = {
+    "the",    "time",  "people", "way",    "water", "day",    "part",  "place",  "work",   "week",    "case",
+    "point",  "hand",  "home",   "world",  "house", "number", "night", "area",   "money",  "story",   "fact",
+    "month",  "book",  "eye",    "job",    "word",  "side",   "kind",  "head",   "line",   "end",     "member",
+    "law",    "car",   "city",   "name",   "team",  "minute", "idea",  "body",   "back",   "face",    "level",
+    "office", "door",  "health", "person", "art",   "war",    "party", "result", "change", "morning", "reason",
+    "moment", "air",   "force",  "light",  "table", "green",  "high",  "large",  "small",  "early",   "young",
+    "clear",  "white", "open",   "simple", "local", "strong",
+};
+
+/* ---- made ahead -------------------------------------------------------------------------------------------------- */
+
+static bool make_words(struct request_source *s) {
+  _cleanup_buf_ struct buf text = BUF_INIT;
+
+  s->offsets = calloc(WORDS + 1, sizeof(*s->offsets));
+  for (uint32_t i = 0; s->offsets && i < WORDS; i++) {
+    s->offsets[i] = (uint32_t)text.len;
+    buf_addc(&text, ' ');
+    buf_adds(&text, vocabulary[random_next(&s->random) % ARRAY_LEN(vocabulary)]);
+  }
+  if (!s->offsets)
+    return false;
+  s->offsets[WORDS] = (uint32_t)text.len;
+  s->words = buf_take(&text);
+  return s->words != NULL;
+}
+
+/* What a body has beside model, prompt and length.  Servers that generate are told not to stop early, as genai-bench
+ * does, and to count tokens in the stream. */
+static char *render_params(const struct request_source *s, struct json_object *params) {
+  _cleanup_json_ struct json_object *all = json_object_new_object();
+  _cleanup_buf_ struct buf out = BUF_INIT;
+
+  if (!all)
+    return NULL;
+  if (task_facts(s->task)->generates) {
+    (void)json_set_bool(all, "ignore_eos", true);
+    (void)json_set_bool(all, "stream", s->stream);
+    if (s->stream)
+      (void)json_set_bool(all, "stream_options.include_usage", true);
+  }
+  if (params) {
+    json_object_object_foreach (params, key, value) {
+      json_object_object_del(all, key);
+      if (value)
+        (void)json_object_object_add(all, key, json_object_get(value));
+    }
+  }
+  _cleanup_free_ char *text = json_text(all);
+  if (text && strlen(text) > 2) {
+    buf_addc(&out, ',');
+    buf_add(&out, text + 1, strlen(text) - 2);
+  }
+  return text ? str_copy(buf_str(&out), out.len) : NULL;
+}
+
+int32_t request_source_init(struct request_source *s, enum bench_task task, bool stream, const char *model,
+                            struct json_object *params, uint64_t seed, struct ome_err *err) {
+  _cleanup_json_ struct json_object *name = json_object_new_string(model);
+
+  memset(s, 0, sizeof(*s));
+  s->task = task;
+  s->stream = stream;
+  s->random.state = seed;
+  s->model = name ? json_text(name) : NULL;
+  s->own_length = params && (json_get(params, "max_tokens") || json_get(params, "max_completion_tokens"));
+  s->params = render_params(s, params);
+  if (s->model && s->params && make_words(s))
+    return OME_OK;
+  request_source_fini(s);
+  return fail_memory(err);
+}
+
+void request_source_fini(struct request_source *s) {
+  free(s->model);
+  free(s->params);
+  free(s->words);
+  free(s->offsets);
+  for (size_t i = 0; i < REQUEST_IMAGES; i++)
+    free(s->images[i]);
+  memset(s, 0, sizeof(*s));
+}
+
+/* ---- prompts ----------------------------------------------------------------------------------------------------- */
+
+/* COUNT words from word AT on, around the end. */
+static void add_slice(const struct request_source *s, size_t at, size_t count, struct buf *out) {
+  while (count) {
+    size_t n = count < WORDS - at ? count : WORDS - at;
+    buf_add(out, s->words + s->offsets[at], s->offsets[at + n] - s->offsets[at]);
+    count -= n;
+    at = 0;
+  }
+}
+
+/* A JSON string: PREFIX words that are always the same, then others that never are; COUNT in all. */
+static void add_prompt(struct request_source *s, size_t count, size_t prefix, struct buf *out) {
+  size_t shared = prefix < count ? prefix : count;
+  size_t own = count - shared;
+
+  buf_addc(out, '"');
+  add_slice(s, 0, shared, out);
+  for (size_t i = 0; own && i < FRESH; i++, own--)
+    add_slice(s, random_next(&s->random) % WORDS, 1, out);
+  add_slice(s, random_next(&s->random) % WORDS, own, out);
+  buf_addc(out, '"');
+}
+
+static const struct dataset_row *next_row(struct request_source *s) {
+  if (!s->dataset || !s->dataset->rows.len)
+    return NULL;
+  return &s->dataset->rows.items[s->next_row++ % s->dataset->rows.len];
+}
+
+/* The prompt as a JSON string, from the dataset where there is one. */
+static void add_text(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                     struct buf *out) {
+  if (row && !row->messages)
+    buf_adds(out, row->json);
+  else
+    add_prompt(s, sample->input_tokens, sample->prefix_tokens, out);
+}
+
+static const char *next_image(struct request_source *s, const struct sample *sample) {
+  if (s->image_width != sample->width || s->image_height != sample->height)
+    for (size_t i = 0; i < REQUEST_IMAGES; i++) {
+      free(s->images[i]);
+      s->images[i] = image_url(&s->random, sample->width, sample->height);
+    }
+  s->image_width = sample->width;
+  s->image_height = sample->height;
+  const char *url = s->images[random_next(&s->random) % REQUEST_IMAGES];
+  return url ? url : "";
+}
+
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
+
+static void add_documents(struct request_source *s, const struct sample *sample, struct buf *out) {
+  uint32_t count = s->documents ? s->documents : sample->count ? sample->count : 1;
+
+  buf_addc(out, '[');
+  for (uint32_t i = 0; i < count; i++) {
+    if (i)
+      buf_addc(out, ',');
+    add_text(s, next_row(s), sample, out);
+  }
+  buf_addc(out, ']');
+}
+
+static void add_image_parts(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                            struct buf *out) {
+  buf_adds(out, "[{\"type\":\"text\",\"text\":");
+  add_text(s, row, sample, out);
+  buf_addc(out, '}');
+  for (uint32_t i = 0; i < (sample->count ? sample->count : 1); i++) {
+    buf_adds(out, ",{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+    buf_adds(out, next_image(s, sample));
+    buf_adds(out, "\"}}");
+  }
+  buf_addc(out, ']');
+}
+
+static void add_messages(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                         struct buf *out) {
+  buf_adds(out, ",\"messages\":");
+  if (row && row->messages) {
+    buf_adds(out, row->json);
+    return;
+  }
+  buf_adds(out, "[{\"role\":\"user\",\"content\":");
+  if (sample->width)
+    add_image_parts(s, row, sample, out);
+  else
+    add_text(s, row, sample, out);
+  buf_adds(out, "}]");
+}
+
+/* The part that differs from request to request. */
+static void add_input(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                      struct buf *out) {
+  switch (s->task) {
+  case TASK_COMPLETIONS:
+    buf_adds(out, ",\"prompt\":");
+    add_text(s, row, sample, out);
+    break;
+  case TASK_EMBEDDINGS:
+    buf_adds(out, ",\"input\":");
+    add_documents(s, sample, out);
+    break;
+  case TASK_RERANK:
+    buf_adds(out, ",\"query\":");
+    add_prompt(s, sample->query_tokens ? sample->query_tokens : 1, 0, out);
+    buf_adds(out, ",\"documents\":");
+    add_documents(s, sample, out);
+    break;
+  default: /* chat, also about images; image embeddings are asked for by messages too */
+    add_messages(s, row, sample, out);
+  }
+}
+
+void request_body(struct request_source *s, const struct sample *sample, struct buf *out) {
+  bool documents = s->task == TASK_EMBEDDINGS || s->task == TASK_RERANK;
+  const struct dataset_row *row = documents ? NULL : next_row(s);
+  uint32_t tokens = row && row->output_tokens ? row->output_tokens : sample->output_tokens;
+
+  buf_adds(out, "{\"model\":");
+  buf_adds(out, s->model);
+  if (tokens && !s->own_length && task_facts(s->task)->generates)
+    buf_addf(out, ",\"max_tokens\":%u", tokens);
+  buf_adds(out, s->params);
+  add_input(s, row, sample, out);
+  buf_addc(out, '}');
+}

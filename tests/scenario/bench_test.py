@@ -1,0 +1,195 @@
+"""`ome bench` against an engine with fixed times that says afterwards what it did: counts are equal, times agree, every
+way to go wrong has its class, and what was measured before survives.
+
+Times are compared with the engine's own, so that a slow machine moves both.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+from scenario import DEADLINE, OME, wait_for
+
+STUB = sys.argv[1]
+
+
+class Engine:
+    """The stub, its address, and what it has done since it started."""
+
+    def __init__(self, folder, ttft, itl):
+        port_file = os.path.join(folder, "port")
+        if os.path.exists(port_file):
+            os.remove(port_file)
+        self.process = subprocess.Popen([STUB, port_file, str(ttft), str(itl)])
+        wait_for("the engine answers", lambda: os.path.exists(port_file))
+        with open(port_file, encoding="utf-8") as port:
+            self.url = f"http://127.0.0.1:{port.read().strip()}"
+
+    def stats(self):
+        with urllib.request.urlopen(self.url + "/stats", timeout=DEADLINE) as answer:
+            return json.load(answer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(DEADLINE)
+
+
+def bench(url, *args, code=0):
+    """Exit code, report (None: none was printed), standard error."""
+    done = subprocess.run([OME, "bench", url, "-o", "json", *args], capture_output=True, text=True, timeout=2 * DEADLINE,
+                          check=False)
+    assert done.returncode == code, (done.returncode, done.stderr)
+    return json.loads(done.stdout) if done.stdout else None, done.stderr
+
+
+def near(measured, told, tolerance):
+    assert abs(measured - told) <= tolerance, f"measured {measured}, the engine says {told}"
+
+
+def measures_what_the_engine_did(folder):
+    with Engine(folder, 80, 20) as engine:
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(100,20)", "-c", "500", "-n", "1000")
+        run, told = report["runs"][0], engine.stats()
+        assert run["requests"] == run["completed"] == told["answered"] == 1000, run
+        assert run["errors"] == {} and not run["partial"] and run["tokenSource"] == "usage"
+        assert run["outputTokens"] == told["tokens"] == 20000
+        assert run["inputTokens"] == told["promptTokens"] == 100000
+        assert told["peak"] == 500
+        assert run["ttftMs"]["count"] == 1000 and run["itlMs"]["count"] == 19000
+        near(run["itlMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])
+        near(run["tpotMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])
+        assert run["ttftMs"]["min"] >= 80 * 0.99
+        assert run["e2eMs"]["p50"] >= run["ttftMs"]["p50"] + 19 * run["tpotMs"]["p50"] * 0.9
+        assert sum(slot["outputTokens"] for slot in run["timeline"]) == 20000
+        assert sum(slot["completed"] for slot in run["timeline"]) == 1000
+    with Engine(folder, 80, 20) as engine:
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(100,3)", "-n", "10")
+        run, told = report["runs"][0], engine.stats()
+        near(run["ttftMs"]["mean"], told["ttftMs"], 0.3 * told["ttftMs"])
+        near(run["itlMs"]["mean"], told["gapMs"], 0.2 * told["gapMs"])
+
+
+def sweeps(folder):
+    with Engine(folder, 5, 1) as engine:
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "-s", "U(5,9)/(3,6)", "-c", "1,2", "-c", "4", "-n", "12",
+                          "--warmup", "3")
+        runs = report["runs"]
+        assert [(r["scenario"], r["concurrency"]) for r in runs] == [
+            (s, c) for s in ("D(10,4)", "U(5,9)/(3,6)") for c in (1, 2, 4)], runs
+        assert all(r["completed"] == 12 for r in runs)
+        assert engine.stats()["requests"] == 6 * (12 + 3)
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "-c", "2", "-n", "10", "--repeat", "3")
+        assert len(report["runs"][0]["repeats"]) == 3 and report["runs"][0]["completed"] == 30
+
+
+def has_every_task(folder):
+    with Engine(folder, 2, 1) as engine:
+        for task, scenario, more in (("completions", "D(10,3)", ()), ("chat", "D(10,3)", ("--no-stream",)),
+                                     ("embeddings", "E(20,3)", ()), ("rerank", "R(20)", ("--batch", "4")),
+                                     ("image", "I(64,32,2)", ()), ("text-to-embeddings", "E(7)", ())):
+            before = engine.stats()
+            report, _ = bench(engine.url, "-m", "m", "--task", task, "-s", scenario, "-c", "3", "-n", "9", *more)
+            run, told = report["runs"][0], engine.stats()
+            assert run["completed"] == 9 and run["errors"] == {}, (task, run)
+            assert run["inputTokens"] == told["promptTokens"] - before["promptTokens"], (task, run)
+        key = os.path.join(folder, "key")
+        with open(key, "w", encoding="utf-8") as out:
+            out.write("s3same\n")
+        before = engine.stats()["auth"]
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,3)", "-n", "5", "--api-key-file", key)
+        assert engine.stats()["auth"] == before + 5
+        assert "s3same" not in json.dumps(report)
+
+
+def open_loops_charge_what_waits(folder):
+    """Two streams cannot carry what arrives: the wait counts."""
+    with Engine(folder, 50, 1) as engine:
+        report, err = bench(engine.url, "-m", "m", "-s", "D(10,3)", "--rate", "200", "--arrival", "constant", "-c", "2", "-n",
+                            "60")
+        run = report["runs"][0]
+        assert run["completed"] == 60 and run["rate"] == 200
+        near(run["ttftMs"]["min"], engine.stats()["ttftMs"], 40)
+        # 60 requests at two a time take 30 times 50 ms, of which the arrivals take 0.3 s.
+        assert run["ttftMs"]["max"] >= 1000, run["ttftMs"]
+        assert run["startDelayMs"]["max"] >= 900, run["startDelayMs"]
+        report, err = bench(engine.url, "-m", "m", "-s", "D(10,3)", "--rate", "400", "-c", "1", "-d", "400ms")
+        assert report["runs"][0]["unsent"] > 50 and "raise --concurrency" in err
+        replay = os.path.join(folder, "replay")
+        with open(replay, "w", encoding="utf-8") as out:
+            out.write("0\n0.01\n0.02\n0.3\n")
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,3)", "--replay", replay)
+        assert report["runs"][0]["completed"] == 4 and report["runs"][0]["seconds"] >= 0.3
+
+
+def failures_have_their_class(folder):
+    classes = {"never": "timeout", "stall": "stall", "malformed": "malformed", "noise": "malformed", "close": "closed",
+               "short": "closed", "limit": "rate-limited", "broken": "server", "refuse": "client", "inside": "api",
+               "silent": "empty"}
+    with Engine(folder, 5, 1) as engine:
+        for model, name in classes.items():
+            report, err = bench(engine.url, "-m", model, "-s", "D(10,6)", "-c", "4", "-n", "4", "--timeout",
+                                "1s" if model == "never" else "60s", "--stall-timeout", "300ms", code=1)
+            run = report["runs"][0]
+            assert run["requests"] == 4 and run["completed"] == 0 and run["errors"] == {name: 4}, (model, run["errors"])
+            assert run["ttftMs"] is None and name in err and run["errorExamples"][name], (model, err)
+        report, _ = bench(engine.url, "-m", "half", "-s", "D(10,6)", "-c", "2", "-n", "20")
+        run = report["runs"][0]
+        assert run["completed"] == 10 and run["errors"] == {"server": 10} and run["outputTokens"] == 60, run
+        report, _ = bench(engine.url, "-m", "nousage", "-s", "D(10,6)", "-n", "4")
+        assert report["runs"][0]["outputTokens"] == 24 and report["runs"][0]["tokenSource"] == "pieces"
+    report, err = bench("http://127.0.0.1:1", "-m", "m", "-s", "D(1,2)", "-n", "3", code=1)
+    assert report["runs"][0]["errors"] == {"connection": 3}
+
+
+def bad_input_is_named(folder):
+    dataset = os.path.join(folder, "rows")
+    with Engine(folder, 2, 1) as engine:
+        for args, word in ((("-s", "D(5"), "D(5"), (("-c", "0", "-s", "D(1,2)"), "--concurrency: 0"),
+                           (("-s", "E(5)"), "task chat"), (("--task", "sing"), "sing"), (("--rate", "-1"), "-1"),
+                           (("--timeout", "soon"), "soon"), (("--param", "x"), "NAME=VALUE"),
+                           (("--dataset", "/nonexistent"), "/nonexistent"), (("--arrival", "ramp"), "ramp")):
+            report, err = bench(engine.url, "-m", "m", "-n", "2", *args, code=1)
+            assert report is None and word in err, (args, err)
+        assert "never end" in bench(engine.url, "-m", "m", "-s", "D(1,2)", code=1)[1]
+        bench(engine.url, "-n", "1", code=2)
+        with open(dataset, "w", encoding="utf-8") as out:
+            out.write('first prompt\n{"prompt": 5}\n{"broken\n{"prompt": "second one", "max_tokens": 3}\n')
+        report, err = bench(engine.url, "-m", "m", "-n", "4", "--dataset", dataset)
+        assert report["config"]["dataset"]["rows"] == 2 and report["config"]["dataset"]["badRows"] == 2, report["config"]
+        assert "line 2" in report["config"]["dataset"]["firstBadRow"] and "line 2" in err
+        assert report["runs"][0]["completed"] == 4 and report["runs"][0]["scenario"] == "dataset"
+        assert report["runs"][0]["outputTokens"] == 2 * (16 + 3)  # 16 is the engine's own
+        with open(dataset, "w", encoding="utf-8") as out:
+            out.write("{\n")
+        assert "no row" in bench(engine.url, "-m", "m", "-n", "4", "--dataset", dataset, code=1)[1]
+        assert engine.stats()["requests"] == 4
+
+
+def ctrl_c_keeps_what_there_is(folder):
+    with Engine(folder, 5, 1) as engine:
+        process = subprocess.Popen([OME, "bench", engine.url, "-m", "m", "-s", "D(10,5)", "-c", "4", "-d", "1h", "-o", "json"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for("requests are answered", lambda: engine.stats()["answered"] >= 20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE)
+        report = json.loads(out)
+        assert process.returncode == 0 and report["partial"] and "ended early" in err
+        assert report["runs"][0]["completed"] >= 20 and report["runs"][0]["errors"] == {}
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
+        for check in (measures_what_the_engine_did, sweeps, has_every_task, open_loops_charge_what_waits,
+                      failures_have_their_class, bad_input_is_named, ctrl_c_keeps_what_there_is):
+            check(folder)
+            print("ok", check.__name__.replace("_", " "))
+
+
+main()

@@ -1,0 +1,176 @@
+#include "../unit.h"
+
+#include "base/str.h"
+#include "bench/request.h"
+#include "bench/sweep.h"
+
+static struct json_object *body_of(struct request_source *s, const struct sample *sample) {
+  _cleanup_buf_ struct buf out = BUF_INIT;
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  request_body(s, sample, &out);
+  assert_int_equal(json_parse(buf_str(&out), out.len, (size_t)32 << 20, &o, &err), OME_OK);
+  return o;
+}
+
+static size_t words(const char *text) {
+  size_t n = 0;
+
+  for (; *text; text++)
+    n += *text == ' ';
+  return n;
+}
+
+static const char *prompt_of(struct json_object *body) {
+  return json_str(json_index(json_at(body, "messages"), 0), "content", "");
+}
+
+static void a_prompt_is_as_long_as_the_scenario_says(void **state) {
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+  static const uint32_t lengths[] = {1, 5, 8, 9, 1000, 40000}; /* the last is longer than what is made ahead */
+
+  (void)state;
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m \"1\"", NULL, 1, &err), OME_OK);
+  for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+    const struct sample sample = {.input_tokens = lengths[i], .output_tokens = 20};
+    _cleanup_json_ struct json_object *body = body_of(&s, &sample);
+    assert_int_equal(words(prompt_of(body)), lengths[i]);
+    assert_string_equal(json_str(body, "model", ""), "m \"1\"");
+    assert_int_equal(json_i64(body, "max_tokens", 0), 20);
+    assert_true(json_flag(body, "stream_options.include_usage", false));
+    assert_true(json_flag(body, "ignore_eos", false));
+  }
+  request_source_fini(&s);
+}
+
+static void prompts_share_the_prefix_and_no_more(void **state) {
+  const struct sample sample = {.input_tokens = 60, .prefix_tokens = 40};
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  _cleanup_json_ struct json_object *a = body_of(&s, &sample);
+  _cleanup_json_ struct json_object *b = body_of(&s, &sample);
+  size_t same = 0, spaces = 0;
+  const char *x = prompt_of(a), *y = prompt_of(b);
+  for (; x[same] && x[same] == y[same]; same++)
+    spaces += x[same] == ' ';
+  assert_in_range(spaces, 40, 45);
+  assert_int_equal(words(x), 60);
+  request_source_fini(&s);
+}
+
+static void parameters_are_added_and_taken_out(void **state) {
+  _cleanup_json_ struct json_object *params = json_object_new_object();
+  const struct sample sample = {.input_tokens = 3, .output_tokens = 20};
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  (void)json_set(params, "temperature", json_object_new_double(0.5));
+  (void)json_set(params, "ignore_eos", NULL);
+  (void)json_set_i64(params, "max_tokens", 4);
+  assert_int_equal(request_source_init(&s, TASK_COMPLETIONS, false, "m", params, 1, &err), OME_OK);
+  _cleanup_json_ struct json_object *body = body_of(&s, &sample);
+  assert_null(json_get(body, "ignore_eos"));
+  assert_null(json_get(body, "stream_options"));
+  assert_int_equal(json_i64(body, "max_tokens", 0), 4);
+  assert_non_null(json_get(body, "temperature"));
+  assert_int_equal(words(json_str(body, "prompt", "")), 3);
+  request_source_fini(&s);
+}
+
+static void documents_and_pictures_are_counted(void **state) {
+  const struct sample documents = {.input_tokens = 6, .query_tokens = 4, .count = 3};
+  const struct sample pictures = {.input_tokens = 6, .width = 40, .height = 33, .count = 2};
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(request_source_init(&s, TASK_RERANK, true, "m", NULL, 1, &err), OME_OK);
+  _cleanup_json_ struct json_object *rank = body_of(&s, &documents);
+  assert_int_equal(json_len(json_get(rank, "documents")), 3);
+  assert_int_equal(words(json_str(rank, "query", "")), 4);
+  assert_null(json_get(rank, "stream"));
+  request_source_fini(&s);
+  assert_int_equal(request_source_init(&s, TASK_IMAGE_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  _cleanup_json_ struct json_object *image = body_of(&s, &pictures);
+  struct json_object *parts = json_at(json_index(json_get(image, "messages"), 0), "content");
+  assert_int_equal(json_len(parts), 3);
+  assert_true(has_prefix(json_str(json_index(parts, 2), "image_url.url", ""), "data:image/png;base64,iVBORw0KGgo"));
+  request_source_fini(&s);
+}
+
+static void a_dataset_leaves_bad_rows_out_and_says_so(void **state) {
+  static const char text[] =
+      "plain words\n\n{\"prompt\":\"a \\\"b\\\"\",\"max_tokens\":7}\n{\"broken\n{\"other\":1}\n"
+      "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n{\"messages\":[{\"role\":\"user\"}]}\n"
+      "{\"prompt\":\"x\",\"max_tokens\":-1}\n\xff\xfe\n";
+  struct dataset d = {0};
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+  const struct sample sample = {.output_tokens = 20};
+
+  (void)state;
+  assert_int_equal(dataset_read("f", text, sizeof(text) - 1, &d, &err), OME_OK);
+  assert_int_equal(d.rows.len, 3);
+  assert_int_equal(d.bad, 5);
+  assert_string_equal(d.first_bad, "line 4: is no JSON object");
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  s.dataset = &d;
+  for (int round = 0; round < 2; round++) {
+    _cleanup_json_ struct json_object *first = body_of(&s, &sample);
+    _cleanup_json_ struct json_object *second = body_of(&s, &sample);
+    _cleanup_json_ struct json_object *third = body_of(&s, &sample);
+    assert_string_equal(prompt_of(first), "plain words");
+    assert_string_equal(prompt_of(second), "a \"b\"");
+    assert_int_equal(json_i64(second, "max_tokens", 0), 7);
+    assert_string_equal(prompt_of(third), "hi");
+    assert_int_equal(json_i64(third, "max_tokens", 0), 20);
+  }
+  request_source_fini(&s);
+  dataset_fini(&d);
+  assert_int_equal(dataset_read("f", "{\n{}\n", 5, &d, &err), OME_E_INVALID);
+  assert_non_null(strstr(err.msg, "line 1"));
+  dataset_fini(&d);
+}
+
+static void addresses_lead_to_the_endpoint(void **state) {
+  static const struct {
+    const char *given, *url;
+  } good[] = {{"http://h:1", "http://h:1/v1/chat/completions"},
+              {"http://h:1/", "http://h:1/v1/chat/completions"},
+              {"http://h:1/v1", "http://h:1/v1/chat/completions"},
+              {"https://h/serve/m/v1/", "https://h/serve/m/v1/chat/completions"},
+              {"http://h/v1/chat/completions", "http://h/v1/chat/completions"}};
+  static const char *const bad[] = {"h:1", "ftp://h", "http://", "http:///v1", "http://user:secret@h/"};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+    _cleanup_free_ char *url = NULL;
+    assert_int_equal(bench_url(good[i].given, TASK_CHAT, &url, &err), OME_OK);
+    assert_string_equal(url, good[i].url);
+  }
+  for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+    char *url = NULL;
+    assert_int_equal(bench_url(bad[i], TASK_CHAT, &url, &err), OME_E_INVALID);
+    assert_null(strstr(err.msg, "secret"));
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_prompt_is_as_long_as_the_scenario_says),
+      cmocka_unit_test(prompts_share_the_prefix_and_no_more),
+      cmocka_unit_test(parameters_are_added_and_taken_out),
+      cmocka_unit_test(documents_and_pictures_are_counted),
+      cmocka_unit_test(a_dataset_leaves_bad_rows_out_and_says_so),
+      cmocka_unit_test(addresses_lead_to_the_endpoint),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

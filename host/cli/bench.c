@@ -16,6 +16,7 @@ struct bench_options {
   struct cli_list scenarios, concurrency, rates, params, headers, metadata;
   uint64_t requests, warmup, repeat, stable, batch, seed;
   bool no_stream;
+  const char *threshold;
   struct bench_outputs outputs;
 };
 
@@ -267,6 +268,15 @@ static int measure(const struct bench_options *o, const char *url) {
   return code;
 }
 
+static int compare(const struct cli_command *self, const struct bench_options *o, const char *a, const char *b) {
+  char *end = NULL;
+  double percent = o->threshold ? strtod(o->threshold, &end) : 3;
+
+  if (!(percent >= 0 && percent <= 1000) || (end && (*end || end == o->threshold)))
+    return cli_usage(self, "--threshold: \"%s\" is no percentage", o->threshold);
+  return bench_compare(a, b, percent, o->outputs.format);
+}
+
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct bench_options o = {.seed = 1};
   const struct cli_option options[] = {
@@ -295,17 +305,20 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "dataset", "FILE", "prompts from FILE, a line each, text or JSON", CLI_STRING, &o.dataset},
       {0, "metadata", "NAME=VALUE", "a fact about the service, kept in the report", CLI_LIST, &o.metadata},
       {0, "seed", "N", "of everything random, 1", CLI_UINT, &o.seed},
+      {0, "threshold", "PERCENT", "compare: a smaller change is none, 3", CLI_STRING, &o.threshold},
       BENCH_OUTPUT_OPTIONS(&o.outputs),
       {0},
   };
   int operands = cli_parse(self, options, argc, argv);
 
+  if (!bench_outputs_valid(&o.outputs))
+    return cli_usage(self, "--output: \"%s\" is none of table, json, yaml", o.outputs.format);
+  if (operands == 3 && streq(argv[1], "compare"))
+    return compare(self, &o, argv[2], argv[3]);
   if (operands != 1)
     return cli_usage(self, "one address is needed");
   if (!o.model)
     return cli_usage(self, "--model is needed");
-  if (!bench_outputs_valid(&o.outputs))
-    return cli_usage(self, "--output: \"%s\" is none of table, json, yaml", o.outputs.format);
   if (o.repeat > BENCH_MAX_REPEATS || o.stable > 100 || o.batch > SCENARIO_MAX_COUNT)
     return cli_usage(self, "--repeat is at most %u, --stable 100, --batch %u", BENCH_MAX_REPEATS, SCENARIO_MAX_COUNT);
   if (o.stable && !o.repeat)
@@ -315,7 +328,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
 
 const struct cli_command cli_bench = {
     .name = "bench",
-    .args = "URL",
+    .args = "URL | compare A B",
     .summary = "measure an inference server: latencies, throughput, errors",
     .help =
         "Sends requests to the OpenAI-compatible server at URL and reports time to first token, time per output\n"
@@ -323,9 +336,11 @@ const struct cli_command cli_bench = {
         "concurrency; with --rate requests come at their own times, and latencies count from those.\n\n"
         "Scenarios: D(in,out) fixed, N(mean,sd)/(mean,sd) normal, U(min,max)/(min,max) uniform,\n"
         "P(prefix,suffix)/out with a shared prefix, E(tokens[,documents]), R(tokens[,query]),\n"
-        "I(width,height[,images]). Ctrl-C ends the benchmark and keeps what there is.\n\n"
+        "I(width,height[,images]). Ctrl-C ends the benchmark and keeps what there is.\n"
+        "compare says what two reports (files, or folders of --report) differ in beyond noise; status 1: B is worse.\n\n"
         "  ome bench http://localhost:8080 -m llama -s 'D(100,200)' -c 1,4,16 -d 60s\n"
         "  ome bench http://localhost:8080 -m llama -s 'N(480,240)/(300,150)' --rate 5 -d 5m -o json\n"
-        "  ome bench http://localhost:8080 -m bge --task embeddings -s 'E(256)' -c 8 -n 1000\n",
+        "  ome bench http://localhost:8080 -m bge --task embeddings -s 'E(256)' -c 8 -n 1000\n"
+        "  ome bench compare before after --threshold 5\n",
     .run = run,
 };

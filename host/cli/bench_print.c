@@ -1,6 +1,7 @@
 #include "cli/bench.h"
 
 #include "base/str.h"
+#include "bench/report.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 struct bench_printer {
   const struct bench_outputs *out;
+  const struct bench_config *cfg;
   bool terminal; /* standard error is one */
   bool drawn;
 };
@@ -51,6 +53,17 @@ static bool on_progress(void *arg, const struct bench_progress *b) {
   return !cli_signal_within(0);
 }
 
+/* genai-bench's file of a run, while its records are there. */
+static int32_t on_point(void *arg, const struct run *r, UNUSED struct json_object *figures, struct ome_err *err) {
+  struct bench_printer *p = arg;
+
+  if (!p->out->report)
+    return OME_OK;
+  _cleanup_free_ char *name = report_genai_name(r, p->cfg->task);
+  _cleanup_json_ struct json_object *o = report_genai_run(r);
+  return name ? report_write_json(p->out->report, name, o, err) : fail_memory(err);
+}
+
 int32_t bench_printer_new(const struct bench_outputs *out, struct bench_config *cfg, struct bench_printer **printer,
                           struct ome_err *err) {
   struct bench_printer *p = calloc(1, sizeof(*p));
@@ -59,7 +72,9 @@ int32_t bench_printer_new(const struct bench_outputs *out, struct bench_config *
     return fail_memory(err);
   p->out = out;
   p->terminal = isatty(STDERR_FILENO) == 1;
+  p->cfg = cfg;
   cfg->progress = on_progress;
+  cfg->point = on_point;
   cfg->arg = p;
   *printer = p;
   return OME_OK;
@@ -74,12 +89,6 @@ void bench_printer_free(struct bench_printer *p) {
 
 #define COLUMNS 11
 
-static double number(struct json_object *run, const char *path) {
-  struct json_object *o = json_at(run, path);
-
-  return o ? json_object_get_double(o) : 0;
-}
-
 /* One cell, new; "-" where the run has no such figure. */
 static char *cell(struct json_object *run, const char *path, const char *format) {
   char text[64];
@@ -90,7 +99,7 @@ static char *cell(struct json_object *run, const char *path, const char *format)
                  streq(format, "0")   ? "%.0f"
                  : streq(format, "1") ? "%.1f"
                                       : "%.2f",
-                 number(run, path));
+                 report_number(run, path));
   return strdup(text);
 }
 
@@ -108,7 +117,7 @@ static void fill_row(struct json_object *run, char *cells[COLUMNS + 1]) {
                  {"outputTokensPerSecond", "1"}};
 
   cells[0] = strdup(json_str(run, "scenario", ""));
-  cells[1] = json_at(run, "rate") ? str_printf("%g/s", number(run, "rate"))
+  cells[1] = json_at(run, "rate") ? str_printf("%g/s", report_number(run, "rate"))
                                   : str_printf("%lld", (long long)json_i64(run, "concurrency", 0));
   for (size_t i = 0; i < ARRAY_LEN(columns); i++)
     cells[2 + i] = *columns[i].path
@@ -171,8 +180,19 @@ static bool any_completed(struct json_object *report) {
   return n > 0;
 }
 
-int bench_printer_end(struct bench_printer *p, struct json_object *report, UNUSED struct ome_err *err) {
+static int32_t write_files(struct bench_printer *p, struct json_object *report, struct ome_err *err) {
+  const char *slash = strrchr(p->out->report, '/');
+  _cleanup_json_ struct json_object *metadata =
+      report_genai_metadata(p->cfg, slash && slash[1] ? slash + 1 : p->out->report);
+  int32_t rc = report_write(p->out->report, report, err);
+
+  return rc == OME_OK ? report_write_json(p->out->report, "experiment_metadata.json", metadata, err) : rc;
+}
+
+int bench_printer_end(struct bench_printer *p, struct json_object *report, struct ome_err *err) {
   clear(p);
+  if (p->out->report && write_files(p, report, err) != OME_OK)
+    return cli_fail(err);
   int code = cli_print(report, p->out->format, print_table);
   (void)fflush(stdout);
   print_failures(report);

@@ -225,13 +225,23 @@ static int32_t work_locked(struct engine *e, struct ome_err *err) {
 
 /* ---- landing ----------------------------------------------------------------------------------------------------- */
 
+static const char *advice_on_denial(int status) {
+  switch (status) {
+  case 0:
+    return "; check the server's name, its certificate and this machine's CA certificates";
+  case 401:
+    return "; give a token or key that may read it, or check the one given";
+  default:
+    return "; the credentials may not read it: ask for access, or accept its terms where it has some";
+  }
+}
+
 static const char *advice(const struct flight *f) {
   if (f->disk)
     return f->rc == OME_E_NO_SPACE ? "; free some space and try again" : "; check the disk and its file system";
   switch (f->rc) {
   case OME_E_DENIED:
-    return f->status ? "; check the credentials and what they may read"
-                     : "; check the server's name, its certificate and this machine's CA certificates";
+    return advice_on_denial(f->status);
   case OME_E_NOT_FOUND:
     return "; check the name, the revision and whether the file was removed";
   case OME_E_BUSY:

@@ -75,10 +75,10 @@ def second_platform(platform):
 
 
 def bad_hubs(folder):
-    """A hub that refuses, throttles, breaks or hangs up: the model says so and is never Ready; nothing crashes."""
+    """A hub that refuses, throttles or breaks: the model says so and is never Ready; nothing crashes."""
     scenario.make_tiny(folder + "/hub", "test/tiny", "Hello there .")
     for fault, words in (("status=401", ("401",)), ("status=404", ("not found", "404")), ("status=429", ("429",)),
-                         ("status=500", ("500",)), ("cut=1000", ("",))):
+                         ("status=500", ("500",))):
         hub = Hub(folder + "/hub", "--fault", fault)
         platform = Platform(folder + "/" + fault.replace("=", "-"), hub).start()
         platform.apply(scenario.model("tiny", "hf://test/tiny"))
@@ -97,6 +97,17 @@ def bad_hubs(folder):
         hub.stop()
 
 
+def hub_that_hangs_up(folder):
+    """A hub that hangs up after every thousand bytes costs time, not the model."""
+    hub = Hub(folder + "/hub", "--fault", "cut=1000")
+    platform = Platform(folder + "/cut", hub).start()
+    platform.apply(scenario.model("tiny", "hf://test/tiny"))
+    wait_for("the model in spite of the hub",
+             lambda: (platform.find(MODEL + "tiny") or {}).get("status", {}).get("state") == "Ready")
+    platform.stop()
+    hub.stop()
+
+
 def main():
     with scenario.scratch() as folder:
         occupied_port(folder)
@@ -106,6 +117,7 @@ def main():
         platform.stop()
         corrupt_database(folder, platform)
         bad_hubs(folder)
+        hub_that_hangs_up(folder)
     print("every bad input was refused with a reason")
 
 

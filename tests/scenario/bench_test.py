@@ -184,10 +184,29 @@ def ctrl_c_keeps_what_there_is(folder):
         assert report["runs"][0]["completed"] >= 20 and report["runs"][0]["errors"] == {}
 
 
+def reports_and_compares(folder):
+    """A report in every form; a slower engine is worse, and the exit status says so."""
+    for name, ttft in (("before", 20), ("after", 90)):
+        with Engine(folder, ttft, 2) as engine:
+            bench(engine.url, "-m", "m", "-s", "D(10,5)", "-c", "4", "-n", "60", "--report", os.path.join(folder, name))
+    before = os.path.join(folder, "before")
+    names = set(os.listdir(before))
+    assert {"report.json", "report.md", "report.html", "experiment_metadata.json"} <= names and len(names) == 5, names
+    page = open(os.path.join(before, "report.html"), encoding="utf-8").read()
+    assert page.count("<svg") >= 3 and "<script" not in page and "http" not in page.replace("http://127.0.0.1", "").replace(
+        "http://www.w3.org", ""), "a page that needs nothing but itself"
+    for other, code, verdict in ((before, 0, "same"), (os.path.join(folder, "after"), 1, "worse")):
+        done = subprocess.run([OME, "bench", "compare", before, other, "-o", "json"], capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == code, done.stderr
+        figures = json.loads(done.stdout)["figures"]
+        assert verdict in [f["verdict"] for f in figures if f["figure"] == "ttftMs"], figures
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
         for check in (measures_what_the_engine_did, sweeps, has_every_task, open_loops_charge_what_waits,
-                      failures_have_their_class, bad_input_is_named, ctrl_c_keeps_what_there_is):
+                      failures_have_their_class, bad_input_is_named, reports_and_compares, ctrl_c_keeps_what_there_is):
             check(folder)
             print("ok", check.__name__.replace("_", " "))
 

@@ -230,7 +230,7 @@ static const char *advice_on_denial(int status) {
   case 0:
     return "; check the server's name, its certificate and this machine's CA certificates";
   case 401:
-    return "; give a token or key that may read it, or check the one given";
+    return "; give credentials that may read it (a token or key), or check those given";
   default:
     return "; the credentials may not read it: ask for access, or accept its terms where it has some";
   }

@@ -279,8 +279,8 @@ static void test_never_accepts_corrupt_bytes(void **state) {
 }
 
 static void test_classifies_refusals(void **state) {
-  refuse(*state, 401, OME_E_DENIED, "credentials");
-  refuse(*state, 403, OME_E_DENIED, "credentials");
+  refuse(*state, 401, OME_E_DENIED, "token or key");
+  refuse(*state, 403, OME_E_DENIED, "ask for access");
   refuse(*state, 404, OME_E_NOT_FOUND, "revision");
   refuse(*state, 429, OME_E_BUSY, "rate");
   refuse(*state, 500, OME_E_UNAVAILABLE, "later");

@@ -144,9 +144,9 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
 static void judge(struct json_object *hpa, struct ome_status *out) {
-  struct json_object *able = scaler_condition(hpa, "AbleToScale");
-  struct json_object *active = scaler_condition(hpa, "ScalingActive");
-  struct json_object *limited = scaler_condition(hpa, "ScalingLimited");
+  struct json_object *able = doc_condition(hpa, "AbleToScale");
+  struct json_object *active = doc_condition(hpa, "ScalingActive");
+  struct json_object *limited = doc_condition(hpa, "ScalingLimited");
 
   scaler_count(hpa, out);
   if (scaler_condition_is(hpa, "AbleToScale", "False"))
@@ -168,24 +168,13 @@ static void judge(struct json_object *hpa, struct ome_status *out) {
 
 static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
                        struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  int32_t rc = doc_parse(observed, &list, err);
-
   (void)self, (void)call, (void)req;
-  if (rc == OME_OK && doc_item(list, 0))
-    judge(doc_item(list, 0), out);
-  else if (rc == OME_OK)
-    scaler_say(out, OME_PHASE_PENDING, "Initializing", "the HorizontalPodAutoscaler does not exist yet");
-  (void)json_object_put(list);
-  return rc;
+  return scaler_observe(observed, "HorizontalPodAutoscaler", judge, out, err);
 }
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  static const char api[] = "{\"group\":\"autoscaling\",\"version\":\"v2\",\"kind\":\"HorizontalPodAutoscaler\"}";
-
   (void)self, (void)req;
-  int32_t rc = out->object(out, (struct ome_bytes){api, sizeof(api) - 1});
-  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
+  return doc_need(out, "autoscaling", "v2", "HorizontalPodAutoscaler", err);
 }
 
 RENDER_PLUGIN(OME_KIND_AUTOSCALER, "autoscaler-hpa", "hpa", "Scales a component with a HorizontalPodAutoscaler");

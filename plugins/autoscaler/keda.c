@@ -83,8 +83,8 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
 static void judge(struct json_object *o, struct ome_status *out) {
-  struct json_object *ready = scaler_condition(o, "Ready");
-  struct json_object *active = scaler_condition(o, "Active");
+  struct json_object *ready = doc_condition(o, "Ready");
+  struct json_object *active = doc_condition(o, "Active");
 
   if (scaler_condition_is(o, "Paused", "True"))
     scaler_say(out, OME_PHASE_READY, "Paused", "scaling is paused by annotation; the replicas stay as they are");
@@ -92,7 +92,7 @@ static void judge(struct json_object *o, struct ome_status *out) {
     scaler_say(out, OME_PHASE_FAILED, doc_str(ready, "reason", "ScaledObjectNotReady"), "%s",
                doc_str(ready, "message", "the ScaledObject is not ready"));
   else if (scaler_condition_is(o, "Fallback", "True"))
-    scaler_say(out, OME_PHASE_FAILED, doc_str(scaler_condition(o, "Fallback"), "reason", "FallbackExists"),
+    scaler_say(out, OME_PHASE_FAILED, doc_str(doc_condition(o, "Fallback"), "reason", "FallbackExists"),
                "the metrics cannot be read; the fallback of %lld replicas holds",
                (long long)doc_int(o, "spec.fallback.replicas", 0));
   else if (!scaler_condition_is(o, "Ready", "True"))
@@ -105,24 +105,13 @@ static void judge(struct json_object *o, struct ome_status *out) {
 
 static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
                        struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  int32_t rc = doc_parse(observed, &list, err);
-
   (void)self, (void)call, (void)req;
-  if (rc == OME_OK && doc_item(list, 0))
-    judge(doc_item(list, 0), out);
-  else if (rc == OME_OK)
-    scaler_say(out, OME_PHASE_PENDING, "Initializing", "the ScaledObject does not exist yet");
-  (void)json_object_put(list);
-  return rc;
+  return scaler_observe(observed, "ScaledObject", judge, out, err);
 }
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  static const char api[] = "{\"group\":\"keda.sh\",\"version\":\"v1alpha1\",\"kind\":\"ScaledObject\"}";
-
   (void)self, (void)req;
-  int32_t rc = out->object(out, (struct ome_bytes){api, sizeof(api) - 1});
-  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
+  return doc_need(out, "keda.sh", "v1alpha1", "ScaledObject", err);
 }
 
 RENDER_PLUGIN(OME_KIND_AUTOSCALER, "autoscaler-keda", "keda", "Scales a component with a ScaledObject of KEDA");

@@ -48,17 +48,8 @@ int scaler_is_positive(const char *text) {
   return end != text && !*end && n > 0 && n < 1e15;
 }
 
-struct json_object *scaler_condition(struct json_object *o, const char *type) {
-  struct json_object *list = doc_at(o, "status.conditions");
-
-  for (size_t i = 0; i < doc_len(list); i++)
-    if (strcmp(doc_str(doc_item(list, i), "type", ""), type) == 0)
-      return doc_item(list, i);
-  return NULL;
-}
-
 int scaler_condition_is(struct json_object *o, const char *type, const char *status) {
-  return strcmp(doc_str(scaler_condition(o, type), "status", ""), status) == 0;
+  return strcmp(doc_str(doc_condition(o, type), "status", ""), status) == 0;
 }
 
 void scaler_say(struct ome_status *out, int32_t phase, const char *reason, const char *fmt, ...) {
@@ -80,4 +71,17 @@ static uint32_t count(struct json_object *o, const char *path) {
 void scaler_count(struct json_object *hpa, struct ome_status *out) {
   out->ready = count(hpa, "status.currentReplicas");
   out->desired = count(hpa, "status.desiredReplicas");
+}
+
+int32_t scaler_observe(struct ome_bytes observed, const char *kind, scaler_judge *judge, struct ome_status *out,
+                       struct ome_err *err) {
+  struct json_object *list = NULL;
+  int32_t rc = doc_parse(observed, &list, err);
+
+  if (rc == OME_OK && doc_item(list, 0))
+    judge(doc_item(list, 0), out);
+  else if (rc == OME_OK)
+    scaler_say(out, OME_PHASE_PENDING, "Initializing", "the %s does not exist yet", kind);
+  (void)json_object_put(list);
+  return rc;
 }

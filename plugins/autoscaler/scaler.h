@@ -20,14 +20,18 @@ int32_t scaler_utilization(struct json_object *component, int64_t *out, struct o
 /* A number above 0, as Prometheus triggers take for thresholds. */
 int scaler_is_positive(const char *text);
 
-/* Condition TYPE in O's status; NULL: absent. */
-struct json_object *scaler_condition(struct json_object *o, const char *type);
 /* Whether condition TYPE has STATUS. */
 int scaler_condition_is(struct json_object *o, const char *type, const char *status);
 
 /* Fills OUT. */
 void scaler_say(struct ome_status *out, int32_t phase, const char *reason, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* Reads the scaler, the one object rendered, as it is now. */
+typedef void scaler_judge(struct json_object *live, struct ome_status *out);
+/* The observe() of a plugin that renders one KIND: JUDGE's word, or that it is not there yet. */
+int32_t scaler_observe(struct ome_bytes observed, const char *kind, scaler_judge *judge, struct ome_status *out,
+                       struct ome_err *err);
 
 /* How many replicas there are and should be, of a HorizontalPodAutoscaler's status. */
 void scaler_count(struct json_object *hpa, struct ome_status *out);

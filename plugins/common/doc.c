@@ -192,6 +192,15 @@ struct json_object *doc_object(const char *api_version, const char *kind, const 
   return o;
 }
 
+struct json_object *doc_condition(struct json_object *o, const char *type) {
+  struct json_object *list = doc_at(o, "status.conditions");
+
+  for (size_t i = 0; i < doc_len(list); i++)
+    if (strcmp(doc_str(doc_item(list, i), "type", ""), type) == 0)
+      return doc_item(list, i);
+  return NULL;
+}
+
 int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_err *err) {
   size_t len = 0;
   const char *text =
@@ -200,6 +209,15 @@ int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_
 
   (void)json_object_put(o);
   return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an object");
+}
+
+int32_t doc_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
+                 struct ome_err *err) {
+  char text[256];
+  int n = snprintf(text, sizeof(text), "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"}", group, version, kind);
+  int32_t rc = out->object(out, (struct ome_bytes){text, (size_t)n});
+
+  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
 }
 
 void doc_service_url(char *out, size_t cap, const char *name, const char *ns, struct json_object *cluster,

@@ -28,6 +28,9 @@ int64_t doc_int(struct json_object *o, const char *path, int64_t dflt);
 struct json_object *doc_item(struct json_object *array, size_t i);
 size_t doc_len(struct json_object *array);
 
+/* Condition TYPE in O's status; NULL: absent. */
+struct json_object *doc_condition(struct json_object *o, const char *type);
+
 /* Builders: take V; objects on the way are made.  Memory running out ends the process' use of the plugin: json-c then
  * yields NULL, which is left out and which the API server refuses. */
 void doc_set(struct json_object *o, const char *path, struct json_object *v);
@@ -42,6 +45,10 @@ struct json_object *doc_object(const char *api_version, const char *kind, const 
 
 /* Pushes O into the sink and drops it. */
 int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_err *err);
+
+/* Pushes one API kind from needs(). */
+int32_t doc_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
+                 struct ome_err *err);
 
 /* Whether the cluster has KIND of API_VERSION. */
 int doc_cluster_has(struct json_object *cluster, const char *api_version, const char *kind);

@@ -3,15 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct json_object *live_condition(struct json_object *o, const char *type) {
-  struct json_object *list = doc_at(o, "status.conditions");
-
-  for (size_t i = 0; i < doc_len(list); i++)
-    if (strcmp(doc_str(doc_item(list, i), "type", ""), type) == 0)
-      return doc_item(list, i);
-  return NULL;
-}
-
 uint32_t live_count(struct json_object *o, const char *path, int64_t dflt) {
   int64_t n = doc_int(o, path, dflt);
 
@@ -42,13 +33,4 @@ int32_t live_observe(const struct ome_render_req *req, struct ome_bytes observed
   (void)json_object_put(list);
   docs_close(&d);
   return rc;
-}
-
-int32_t live_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
-                  struct ome_err *err) {
-  char text[256];
-  int n = snprintf(text, sizeof(text), "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"}", group, version, kind);
-  int32_t rc = out->object(out, (struct ome_bytes){text, (size_t)n});
-
-  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
 }

@@ -4,9 +4,6 @@
 
 #include "../common/doc.h"
 
-/* The entry of status.conditions; NULL: none. */
-struct json_object *live_condition(struct json_object *o, const char *type);
-
 /* A number of pods at PATH; 0 for what cannot be one. */
 uint32_t live_count(struct json_object *o, const char *path, int64_t dflt);
 
@@ -17,9 +14,5 @@ typedef void live_judge(struct json_object *live, struct ome_status *out);
  * not there yet. */
 int32_t live_observe(const struct ome_render_req *req, struct ome_bytes observed, const char *kind, live_judge *judge,
                      struct ome_status *out, struct ome_err *err);
-
-/* Pushes one API kind from needs(). */
-int32_t live_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
-                  struct ome_err *err);
 
 #endif

@@ -80,7 +80,7 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
 
 /* One whole group serves; Available asks for all of them. */
 static void judge(struct json_object *live, struct ome_status *out) {
-  struct json_object *available = live_condition(live, "Available");
+  struct json_object *available = doc_condition(live, "Available");
 
   out->desired = live_count(live, "spec.replicas", 1);
   out->ready = live_count(live, "status.readyReplicas", 0);
@@ -100,7 +100,7 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
   (void)self, (void)req;
-  return live_need(out, "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", err);
+  return doc_need(out, "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", err);
 }
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-multinode", "multinode",

@@ -93,9 +93,9 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
 static void judge(struct json_object *live, struct ome_status *out) {
-  struct json_object *available = live_condition(live, "Available");
-  struct json_object *progressing = live_condition(live, "Progressing");
-  struct json_object *failure = live_condition(live, "ReplicaFailure");
+  struct json_object *available = doc_condition(live, "Available");
+  struct json_object *progressing = doc_condition(live, "Progressing");
+  struct json_object *failure = doc_condition(live, "ReplicaFailure");
 
   out->desired = live_count(live, "spec.replicas", 1);
   out->ready = live_count(live, "status.readyReplicas", 0);
@@ -123,7 +123,7 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
   (void)self, (void)req;
-  return live_need(out, "apps", "v1", "Deployment", err);
+  return doc_need(out, "apps", "v1", "Deployment", err);
 }
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-raw", "raw", "A component as a Deployment and its Service");

@@ -207,7 +207,7 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
   (void)self, (void)req;
-  return live_need(out, "ray.io", "v1", "RayCluster", err);
+  return doc_need(out, "ray.io", "v1", "RayCluster", err);
 }
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-ray", "ray", "vLLM over Ray, one RayCluster a replica");

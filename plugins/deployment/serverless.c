@@ -203,7 +203,7 @@ static int32_t render(void *self, const struct ome_call *call, const struct ome_
 
 /* Without a replica it is ready too: Knative holds the requests until one is there. */
 static void judge(struct json_object *live, struct ome_status *out) {
-  struct json_object *ready = live_condition(live, "Ready");
+  struct json_object *ready = doc_condition(live, "Ready");
   const char *status = doc_str(ready, "status", "");
   const char *url = doc_str(live, "status.url", "");
 
@@ -226,7 +226,7 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
   (void)self, (void)req;
-  return live_need(out, "serving.knative.dev", "v1", "Service", err);
+  return doc_need(out, "serving.knative.dev", "v1", "Service", err);
 }
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-serverless", "serverless",

@@ -276,11 +276,8 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 }
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  static const char api[] = "{\"group\":\"networking.istio.io\",\"version\":\"v1beta1\",\"kind\":\"VirtualService\"}";
-
   (void)self, (void)req;
-  int32_t rc = out->object(out, (struct ome_bytes){api, sizeof(api) - 1});
-  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
+  return doc_need(out, "networking.istio.io", "v1beta1", "VirtualService", err);
 }
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-istio", "istio", "Reaches a service through Istio's gateways");

@@ -178,11 +178,8 @@ static int32_t observe(void *self, const struct ome_call *call, const struct ome
 }
 
 static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  static const char api[] = "{\"group\":\"networking.k8s.io\",\"version\":\"v1\",\"kind\":\"Ingress\"}";
-
   (void)self, (void)req;
-  int32_t rc = out->object(out, (struct ome_bytes){api, sizeof(api) - 1});
-  return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
+  return doc_need(out, "networking.k8s.io", "v1", "Ingress", err);
 }
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-kubernetes", "kubernetes", "Reaches a service through an Ingress");

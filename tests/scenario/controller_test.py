@@ -4,47 +4,13 @@
 import json
 import signal
 import subprocess
-import urllib.error
-import urllib.request
 
 import scenario
-from scenario import DEADLINE, OME, ApiServer, Refused, free_port, wait_for
+from scenario import DEADLINE, OME, ApiServer, Controller, install, wait_for
 
 SERVICE = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/chat"
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/chat-engine"
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
-
-
-class Controller:
-    def __init__(self, server):
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [OME, "controller", "--kubeconfig", server.kubeconfig, "--leader-elect", "--health-address", "127.0.0.1",
-             "--health-port", str(self.port)], stderr=subprocess.PIPE, text=True)
-
-    def ready(self):
-        assert self.process.poll() is None, self.process.stderr.read()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=DEADLINE) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(DEADLINE / 3) == 0, self.process.stderr.read()
-        self.process.stderr.close()
-
-
-def install(server):
-    listed = subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout
-    crds = json.loads(listed)
-    for crd in crds if isinstance(crds, list) else crds["items"]:
-        try:
-            server.api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-        except Refused as refused:
-            assert refused.status == 409, refused
-    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
 
 
 def documents(image):
@@ -83,24 +49,24 @@ def main():
         server = ApiServer(folder).start()
         try:
             install(server)
-            first = Controller(server)
+            first = Controller(server, "--leader-elect")
             wait_for("a leader", lambda: holder(server))
             wait_for("the leader to be ready", first.ready)
-            second = Controller(server)
+            second = Controller(server, "--leader-elect")
             wait_for("the second to be ready", second.ready)
             led = holder(server)
             for document in documents("server:1"):
                 server.apply(document)
             wait_for("the Deployment", lambda: image(server) == "server:1")
             check_explain(server)
-            first.stop()
+            first.stop(DEADLINE / 3)
             wait_for("the other to lead", lambda: holder(server) not in (None, "", led))
             for document in documents("server:2"):
                 server.apply(document)
             wait_for("the change", lambda: image(server) == "server:2")
             server.process.send_signal(signal.SIGSTOP)
             try:
-                second.stop()  # a server that does not answer holds nobody up
+                second.stop(DEADLINE / 3)  # a server that does not answer holds nobody up
             finally:
                 server.process.send_signal(signal.SIGCONT)
         finally:

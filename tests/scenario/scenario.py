@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
+import urllib.request
 
 HOME = os.environ.get("OME_HOME", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 OME = os.environ.get("OME_BIN", os.path.join(HOME, "build/bin/ome"))
@@ -402,6 +404,37 @@ class ApiServer(Platform):
 
     def command(self, *more):
         return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
+
+
+class Controller:
+    """One `ome controller` against SERVER, with its health on a port of its own."""
+
+    def __init__(self, server, *options):
+        self.port = free_port()
+        self.process = end_with_us(subprocess.Popen(
+            [OME, "controller", "--kubeconfig", server.kubeconfig, "--health-address", "127.0.0.1", "--health-port",
+             str(self.port), *options], stderr=subprocess.PIPE, text=True))
+
+    def ready(self):
+        assert self.process.poll() is None, self.process.stderr.read()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=DEADLINE) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self, seconds=DEADLINE):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(seconds) == 0, self.process.stderr.read()
+        self.process.stderr.close()
+
+
+def install(server):
+    """What a controller needs: the CRDs, and OME's namespace."""
+    crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
+    for crd in crds if isinstance(crds, list) else crds["items"]:
+        server.api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
 
 
 def is_ready(service):

@@ -3,13 +3,9 @@
 
 import base64
 import json
-import signal
-import subprocess
-import urllib.error
-import urllib.request
 
 import scenario
-from scenario import DEADLINE, ISVC, OME, ApiServer, Refused, free_port, wait_for
+from scenario import ISVC, ApiServer, Controller, Refused, free_port, install, wait_for
 
 RUNTIMES = "/apis/ome.io/v1beta1/namespaces/default/servingruntimes"
 PODS = "/api/v1/namespaces/default/pods"
@@ -17,34 +13,11 @@ SECRET = "/api/v1/namespaces/ome/secrets/ome-webhook-server-cert"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/"
 
 
-class Controller:
-    def __init__(self, server, port):
-        self.health = free_port()
-        self.process = scenario.end_with_us(subprocess.Popen(
-            [OME, "controller", "--kubeconfig", server.kubeconfig, "--health-address", "127.0.0.1", "--health-port",
-             str(self.health), "--webhook-address", "127.0.0.1", "--webhook-port", str(port), "--webhook-url",
-             f"https://127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True))
-        wait_for("the controller to be ready", self.ready)
-
-    def ready(self):
-        assert self.process.poll() is None, self.process.stderr.read()
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/readyz", timeout=DEADLINE) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(DEADLINE) == 0, self.process.stderr.read()
-        self.process.stderr.close()
-
-
-def install(server):
-    crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
-    for crd in crds if isinstance(crds, list) else crds["items"]:
-        server.api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
+def start(server, port):
+    controller = Controller(server, "--webhook-address", "127.0.0.1", "--webhook-port", str(port), "--webhook-url",
+                            f"https://127.0.0.1:{port}")
+    wait_for("the controller to be ready", controller.ready)
+    return controller
 
 
 def service(name, **spec):
@@ -105,7 +78,7 @@ def renewal(server, port):
     before = bundles(server)
     assert len(before) == 1
     server.api("DELETE", SECRET)
-    controller = Controller(server, port)
+    controller = start(server, port)
     (after,) = bundles(server)
     assert after not in before
     secret = server.find(SECRET)
@@ -113,7 +86,7 @@ def renewal(server, port):
     status, _ = refusal(server, ISVC, service("none", model={"name": "absent"}))
     assert status == 403
     controller.stop()
-    kept = Controller(server, port)  # and one that is there is kept
+    kept = start(server, port)  # and one that is there is kept
     assert server.find(SECRET)["metadata"]["resourceVersion"] == secret["metadata"]["resourceVersion"]
     kept.stop()
 
@@ -124,7 +97,7 @@ def main():
         install(server)
         server.apply(scenario.model("tiny", "hf://example/tiny"))
         port = free_port()
-        controller = Controller(server, port)
+        controller = start(server, port)
         reviews(server)
         pods(server)
         controller.stop()

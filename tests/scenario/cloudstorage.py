@@ -55,7 +55,7 @@ class Server:
     def __init__(self, token_life=3600):
         self.lock = threading.Lock()
         self.key, self.tokens, self.token_life = new_key(), {}, token_life
-        self.objects, self.old, self.uploads = {}, {}, {}
+        self.objects, self.old, self.uploads, self.sessions = {}, {}, {}, 0
         self.buckets, self.public, self.versioned, self.paid_by_caller = {"models"}, set(), set(), set()
         self.requests, self.ranges, self.faults = [], [], []
         self.page, self.generation, self.slowness, self.keep = 1000, 1700000000000000, 0, None
@@ -263,7 +263,8 @@ class Requests(http.server.BaseHTTPRequestHandler):
             return self.commit(bucket, {"name": self.query.get("name"), **resource}, data)
         resource = json.loads(self.body or b"{}")
         with self.double.lock:
-            session = f"upload-{len(self.double.uploads)}"
+            self.double.sessions += 1
+            session = f"upload-{self.double.sessions}"
             self.double.uploads[session] = [bucket, {"name": self.query.get("name"), **resource}, b""]
         self.answer(200, headers={"Location": f"{self.double.url}/session/{session}"})
 

@@ -100,7 +100,7 @@ void stability_add(struct stability *s, const struct run *r) {
 }
 
 bool stability_is_known(const struct stability *s, double percent) {
-  double values[STABILITY_MAX];
+  double values[STABILITY_MAX] = {0};
 
   for (size_t i = 0; i < s->n; i++)
     values[i] = s->runs[i].tokens_per_second > 0 ? s->runs[i].tokens_per_second : s->runs[i].requests_per_second;

@@ -4,6 +4,7 @@
  * If-Match, so that what is replaced meanwhile is refused.  An account's key signs for a container and an hour (shared
  * access signature): its other way, signing each request, would cover the Range header, which is the host's.
  */
+#include "../common/bucket.h"
 #include "../common/storage.h"
 #include "azure_answer.h"
 #include "azure_session.h"
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_PAGES 10000
 #define TO_READ "r"
 #define TO_LIST "rl"
 #define TO_WRITE "cw"
@@ -23,16 +23,15 @@
 struct listing {
   const struct azure_session *s;
   struct ome_file_sink *out;
-  struct ome_err *err;
-  size_t prefix; /* length of what is in front of the files' paths */
-  uint64_t files;
+  struct ome_err *err; /* of the call that is under way */
+  uint64_t *files;
   int has_failed; /* ERR says why */
   char next[AZURE_MARKER_TEXT];
 };
 
 /* ---- blobs ------------------------------------------------------------------------------------------------------- */
 
-static int32_t push(struct listing *l, const struct azure_blob *b) {
+static int32_t push(struct listing *l, const struct azure_blob *b, const char *path) {
   const struct azure_uri *uri = &l->s->uri;
   char url[AZURE_MAX_URL];
 
@@ -43,53 +42,53 @@ static int32_t push(struct listing *l, const struct azure_blob *b) {
     return ome_fail(l->err, OME_E_INVALID, "azure: az://%s/%s/%.80s...: the name is too long", uri->account,
                     uri->container, b->name);
   const struct ome_model_file f = {.struct_size = sizeof(f),
-                                   .path = b->name + l->prefix,
+                                   .path = path,
                                    .size = b->size,
                                    .url = url,
                                    .etag = *b->etag ? b->etag : NULL,
                                    .digest_type = b->digest_type,
                                    .digest = b->digest_type != OME_DIGEST_NONE ? b->digest : NULL};
-  l->files++;
   int32_t rc = l->out->file(l->out, &f);
   return rc == OME_OK ? OME_OK : ome_fail(l->err, rc, "azure: the host did not take %.300s", f.path);
 }
 
 static int32_t on_blob(void *arg, const struct azure_blob *b) {
   struct listing *l = arg;
-  size_t len = strlen(b->name);
+  const char *path = b->is_folder ? NULL : bucket_path(b->name, b->size, l->s->uri.name);
 
-  if (b->is_folder || b->name[len - 1] == '/' || len <= l->prefix ||
-      strncmp(b->name, l->s->uri.name, l->prefix ? l->prefix - 1 : 0) != 0)
+  if (!path)
     return OME_OK;
-  int32_t rc = push(l, b);
+  ++*l->files;
+  int32_t rc = push(l, b, path);
   l->has_failed = rc != OME_OK;
   return rc;
 }
 
 /* Its version is the revision where the URI or the caller names one. */
-static int32_t push_single(struct listing *l) {
+static int32_t push_single(void *arg, struct ome_err *err) {
+  struct listing *l = arg;
   const struct azure_uri *uri = &l->s->uri;
-  const char *slash = strrchr(uri->name, '/'), *version = strchr(uri->version, '=');
+  const char *version = strchr(uri->version, '=');
   struct azure_blob b = {.digest_type = OME_DIGEST_NONE};
   struct http_answer a = {0};
   char url[AZURE_MAX_URL];
 
+  l->err = err;
   if (azure_blob_url(l->s->endpoint, uri->container, uri->name, uri->version, url, sizeof(url)) != 0)
-    return ome_fail(l->err, OME_E_INVALID, "azure: %.200s: the name is too long", l->s->ref->uri);
+    return ome_fail(err, OME_E_INVALID, "azure: %.200s: the name is too long", l->s->ref->uri);
   memcpy(b.name, uri->name, sizeof(b.name));
-  l->prefix = slash ? (size_t)(slash + 1 - uri->name) : 0;
-  int32_t rc = azure_ask(l->s, "HEAD", url, &a, l->err);
+  int32_t rc = azure_ask(l->s, "HEAD", url, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = azure_refused(l->s, &a, NULL, l->err);
+    rc = azure_refused(l->s, &a, NULL, err);
   else if (rc == OME_OK && azure_headers_read(a.headers, a.nheaders, &b) != 0)
-    rc = ome_fail(l->err, OME_E_UNAVAILABLE, "azure: %.200s: the server says no size; is this Blob Storage?",
+    rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.200s: the server says no size; is this Blob Storage?",
                   l->s->ref->uri);
   if (rc == OME_OK && version && l->out->revision && (rc = l->out->revision(l->out, version + 1)) != OME_OK)
-    rc = ome_sink_failed(l->err, rc);
+    rc = ome_sink_failed(err, rc);
   if (rc == OME_OK && b.is_folder)
-    rc = ome_fail(l->err, OME_E_NOT_FOUND, "azure: %.200s: there are no blobs below it", l->s->ref->uri);
+    rc = ome_fail(err, OME_E_NOT_FOUND, "azure: %.200s: there are no blobs below it", l->s->ref->uri);
   if (rc == OME_OK)
-    rc = push(l, &b);
+    rc = push(l, &b, bucket_base_name(b.name));
   http_answer_fini(&a);
   return rc;
 }
@@ -109,61 +108,44 @@ static int page_url(const struct listing *l, char *out, size_t size) {
   return n > 0 && (size_t)n < size ? 0 : -1;
 }
 
-static int32_t read_page(struct listing *l) {
+static int32_t read_page(void *arg, uint64_t *files, int *is_last, struct ome_err *err) {
+  struct listing *l = arg;
   char url[AZURE_MAX_URL + 4096];
   struct http_answer a = {0};
 
+  l->err = err;
+  l->files = files;
   if (page_url(l, url, sizeof(url)) != 0)
-    return ome_fail(l->err, OME_E_INVALID, "azure: %.200s: the name or the list's marker is too long", l->s->ref->uri);
-  int32_t rc = azure_ask(l->s, "GET", url, &a, l->err);
+    return ome_fail(err, OME_E_INVALID, "azure: %.200s: the name or the list's marker is too long", l->s->ref->uri);
+  int32_t rc = azure_ask(l->s, "GET", url, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = azure_refused(l->s, &a, NULL, l->err);
+    rc = azure_refused(l->s, &a, NULL, err);
   else if (rc == OME_OK)
     rc = azure_page_read(a.body ? a.body : "", a.len, on_blob, l, l->next);
   if (rc == OME_E_INVALID && a.status == 200 && !l->has_failed)
-    rc = ome_fail(l->err, OME_E_UNAVAILABLE, "azure: %.200s: the list cannot be read; is this Blob Storage?",
+    rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.200s: the list cannot be read; is this Blob Storage?",
                   l->s->ref->uri);
   http_answer_fini(&a);
+  *is_last = !*l->next;
   return rc;
 }
 
-static int32_t push_folder(struct listing *l) {
-  int32_t rc = OME_OK;
-
-  l->prefix = strlen(l->s->uri.name) + (*l->s->uri.name ? 1 : 0);
-  for (int page = 0; rc == OME_OK && (page == 0 || *l->next); page++) {
-    rc = ome_check_cancelled(l->s->call, l->err);
-    if (rc == OME_OK && page == MAX_PAGES)
-      rc = ome_fail(l->err, OME_E_INVALID, "azure: %.200s: its list does not end", l->s->ref->uri);
-    if (rc == OME_OK)
-      rc = read_page(l);
-  }
-  return rc;
-}
-
-/* A folder where there is one, else a blob.  Who may read a blob may not always list its container. */
 static int32_t list_name(struct listing *l, struct ome_err *err) {
   const struct azure_uri *uri = &l->s->uri;
-  int may_be_blob = *uri->name && !uri->is_folder;
+  const struct bucket b = {.plugin = "azure",
+                           .things = "blobs",
+                           .uri = l->s->ref->uri,
+                           .may_be_object = *uri->name && !uri->is_folder,
+                           .call = l->s->call,
+                           .arg = l,
+                           .page = read_page,
+                           .object = push_single};
 
-  if (*uri->version)
-    return may_be_blob
-               ? push_single(l)
-               : ome_fail(err, OME_E_INVALID,
-                          "azure: %.200s: a version is one of a blob, not of a folder; leave it out", l->s->ref->uri);
-  int32_t rc = push_folder(l);
-  if (may_be_blob && ((rc == OME_OK && l->files == 0) || rc == OME_E_DENIED)) {
-    struct ome_err single = {0};
-    l->err = &single;
-    int32_t found = push_single(l);
-    if (found == OME_OK || rc == OME_OK) {
-      *err = single;
-      rc = found;
-    }
-  } else if (rc == OME_OK && l->files == 0) {
-    rc = ome_fail(err, OME_E_NOT_FOUND, "azure: %.200s: there are no blobs below it; check the name", l->s->ref->uri);
-  }
-  return rc;
+  if (!*uri->version)
+    return bucket_list(&b, err);
+  return b.may_be_object ? push_single(l, err)
+                         : ome_fail(err, OME_E_INVALID,
+                                    "azure: %.200s: a version is one of a blob, not of a folder; leave it out", b.uri);
 }
 
 static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
@@ -172,7 +154,7 @@ static int32_t list(void *self, const struct ome_call *call, const struct ome_mo
   int32_t rc = azure_session_open(self, call, ref, TO_LIST, &s, err);
 
   if (rc == OME_OK) {
-    struct listing l = {.s = s, .out = out, .err = err};
+    struct listing l = {.s = s, .out = out};
     rc = list_name(&l, err);
   }
   azure_session_close(s);

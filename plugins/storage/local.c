@@ -314,7 +314,8 @@ static int32_t place(struct ome_uploader *from, const struct ome_upload_file *fi
   uint64_t random = 0;
   int32_t rc;
 
-  (void)getrandom(&random, sizeof(random), 0);
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+    return local_fail(err, "name a temporary file for", file->path);
   (void)snprintf(temporary, sizeof(temporary), ".ome-push-%016llx", (unsigned long long)random);
   int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (fd < 0)

@@ -1,5 +1,6 @@
 /* storage "oci": models in Oracle Cloud's Object Storage, pulled and pushed: oci://n/NAMESPACE/b/BUCKET/o/PREFIX and
  * the other forms of oci_uri.h. */
+#include "../common/bucket.h"
 #include "../common/encode.h"
 #include "../common/storage.h"
 #include "oci_config.h"
@@ -14,16 +15,15 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_PAGES 10000
-
 /* ---- listing ----------------------------------------------------------------------------------------------------- */
 
 struct listing {
   struct oci_session *session;
   struct ome_file_sink *out;
   const char *shape; /* only objects below a folder of this name; NULL: all */
-  uint64_t files;
-  struct ome_err *err;
+  uint64_t *files;
+  struct ome_err *err; /* of the call that is under way */
+  char next[OCI_NAME_TEXT];
 };
 
 /* The digest of the whole object, as HEAD has it: the service's own, then what the uploader left in its metadata. */
@@ -68,7 +68,6 @@ static int32_t look(struct oci_session *s, struct ome_model_file *f, char digest
 static int32_t push(struct listing *l, const struct ome_model_file *f) {
   int32_t rc = l->out->file(l->out, f);
 
-  l->files++;
   return rc == OME_OK ? OME_OK
                       : ome_fail(l->err, rc, "oci: %s: the host did not take %.200s", l->session->name, f->path);
 }
@@ -89,7 +88,7 @@ static int32_t on_object(void *arg, const struct oci_object *o) {
   char url[OCI_URL_MAX], etag[260], digest[OCI_HEX_TEXT], folder[200];
   struct ome_model_file f = {.struct_size = sizeof(f), .size = o->size, .url = url};
 
-  f.path = oci_path_below(o->name, l->session->at.prefix);
+  f.path = bucket_path(o->name, o->size, l->session->at.prefix);
   if (!f.path)
     return OME_OK;
   if (l->shape) {
@@ -112,59 +111,58 @@ static int32_t on_object(void *arg, const struct oci_object *o) {
       return rc;
   }
   f.etag = *etag ? etag : NULL;
+  ++*l->files;
   return push(l, &f);
 }
 
-static int32_t list_pages(struct listing *l, struct ome_err *err) {
-  struct oci_session *s = l->session;
-  char url[OCI_URL_MAX], prefix[3 * OCI_NAME_TEXT], start[3 * OCI_NAME_TEXT] = "", next[OCI_NAME_TEXT];
-  char below[OCI_NAME_TEXT + 1];
-  int32_t rc = OME_OK;
+static int page_url(const struct listing *l, char *out, size_t size) {
+  const struct oci_session *s = l->session;
+  char below[OCI_NAME_TEXT + 1], prefix[3 * sizeof(below)], start[3 * OCI_NAME_TEXT];
 
   (void)snprintf(below, sizeof(below), "%s%s", s->at.prefix, *s->at.prefix ? "/" : "");
-  if (uri_encode(below, 0, prefix, sizeof(prefix)) != 0)
-    return ome_fail(err, OME_E_INVALID, "oci: %s: the prefix is too long", s->name);
-  for (int page = 0; rc == OME_OK; page++) {
-    struct http_answer a = {0};
-    if (page == MAX_PAGES)
-      return ome_fail(err, OME_E_INVALID, "oci: %s: its list of objects does not end", s->name);
-    (void)snprintf(url, sizeof(url), "%s/o?fields=name%%2Csize%%2Cmd5%%2Cetag%%2CarchivalState&limit=1000%s%s%s%s",
-                   s->bucket, *prefix ? "&prefix=" : "", prefix, *start ? "&start=" : "", start);
-    rc = oci_ask(s, "GET", url, &a, err);
-    if (rc == OME_OK && a.status != 200)
-      rc = oci_refused(s, &a, "list of objects", err);
-    if (rc == OME_OK)
-      rc = oci_page_read(a.body, a.len, s->name, on_object, l, next, err);
-    http_answer_fini(&a);
-    if (rc != OME_OK || !*next)
-      return rc;
-    if (uri_encode(next, 0, start, sizeof(start)) != 0)
-      rc = ome_fail(err, OME_E_INVALID, "oci: %s: the start of the next page is too long", s->name);
-  }
+  if (uri_encode(below, 0, prefix, sizeof(prefix)) != 0 || uri_encode(l->next, 0, start, sizeof(start)) != 0)
+    return -1;
+  int n = snprintf(out, size, "%s/o?fields=name%%2Csize%%2Cmd5%%2Cetag%%2CarchivalState&limit=1000%s%s%s%s", s->bucket,
+                   *prefix ? "&prefix=" : "", prefix, *start ? "&start=" : "", start);
+  return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+static int32_t read_page(void *arg, uint64_t *files, int *is_last, struct ome_err *err) {
+  struct listing *l = arg;
+  struct oci_session *s = l->session;
+  struct http_answer a = {0};
+  char url[OCI_URL_MAX];
+
+  l->err = err;
+  l->files = files;
+  if (page_url(l, url, sizeof(url)) != 0)
+    return ome_fail(err, OME_E_INVALID, "oci: %s: the prefix or the start of the next page is too long", s->name);
+  int32_t rc = oci_ask(s, "GET", url, &a, err);
+  if (rc == OME_OK && a.status != 200)
+    rc = oci_refused(s, &a, "list of objects", err);
+  if (rc == OME_OK)
+    rc = oci_page_read(a.body, a.len, s->name, on_object, l, l->next, err);
+  http_answer_fini(&a);
+  *is_last = !*l->next;
   return rc;
 }
 
-static int32_t nothing_there(const struct listing *l) {
-  const struct oci_session *s = l->session;
-
-  return ome_fail(l->err, OME_E_NOT_FOUND, "oci: %s: there is no object %s%.300s%s%.100s; check the prefix", s->name,
-                  *s->at.prefix ? "below " : "in the bucket", s->at.prefix, l->shape ? " for the shape " : "",
-                  l->shape ? l->shape : "");
-}
-
 /* The prefix may be one object's name. */
-static int32_t list_one(struct listing *l, struct ome_err *err) {
+static int32_t push_single(void *arg, struct ome_err *err) {
+  struct listing *l = arg;
   struct oci_session *s = l->session;
-  const char *slash = strrchr(s->at.prefix, '/'), *size;
+  const char *size;
   struct http_answer a = {0};
   char url[OCI_URL_MAX], digest[OCI_HEX_TEXT], etag[260] = "";
-  struct ome_model_file f = {.struct_size = sizeof(f), .path = slash ? slash + 1 : s->at.prefix, .url = url};
+  struct ome_model_file f = {.struct_size = sizeof(f), .path = bucket_base_name(s->at.prefix), .url = url};
 
-  if (!*s->at.prefix || l->shape || oci_object_url(s, "o", s->at.prefix, url, sizeof(url)) != 0)
-    return nothing_there(l);
+  l->err = err;
+  if (oci_object_url(s, "o", s->at.prefix, url, sizeof(url)) != 0)
+    return ome_fail(err, OME_E_INVALID, "oci: %s: the name %.80s... is too long", s->name, s->at.prefix);
   int32_t rc = look(s, &f, digest, etag, &a, err);
   if (rc == OME_OK && a.status == 404) {
-    rc = nothing_there(l);
+    rc = ome_fail(err, OME_E_NOT_FOUND, "oci: %s: there is no object %.300s, and none below it; check the name",
+                  s->name, s->at.prefix);
   } else if (rc == OME_OK && (a.status != 200 || !(size = http_answer_header(&a, "content-length")))) {
     rc = oci_refused(s, &a, s->at.prefix, err);
   } else if (rc == OME_OK) {
@@ -181,18 +179,32 @@ static const char *shape_of(const struct ome_model_ref *ref) {
   return kv_text(ref->params, ref->nparams, "shapeAlias");
 }
 
+static int32_t list_prefix(struct listing *l, struct ome_err *err) {
+  char things[160];
+  const struct bucket b = {.plugin = "oci",
+                           .things = things,
+                           .uri = l->session->ref->uri,
+                           .may_be_object = *l->session->at.prefix && !l->shape,
+                           .call = l->session->call,
+                           .arg = l,
+                           .page = read_page,
+                           .object = push_single};
+
+  (void)snprintf(things, sizeof(things), "objects%s%.100s", l->shape ? " for the shape " : "",
+                 l->shape ? l->shape : "");
+  return bucket_list(&b, err);
+}
+
 static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
                     struct ome_err *err) {
   struct oci_session s = {.oci = self, .call = call, .ref = ref};
-  struct listing l = {.session = &s, .out = out, .shape = shape_of(ref), .err = err};
+  struct listing l = {.session = &s, .out = out, .shape = shape_of(ref)};
   int32_t rc = oci_session_init(&s, err);
 
   if (rc == OME_OK)
     rc = oci_session_find(&s, err);
   if (rc == OME_OK)
-    rc = list_pages(&l, err);
-  if (rc == OME_OK && l.files == 0)
-    rc = list_one(&l, err);
+    rc = list_prefix(&l, err);
   oci_session_fini(&s);
   return rc;
 }

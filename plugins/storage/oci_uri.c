@@ -149,13 +149,3 @@ const char *oci_domain_of(const char *region, const char *otherwise) {
 }
 
 /* ---- objects ----------------------------------------------------------------------------------------------------- */
-
-const char *oci_path_below(const char *name, const char *prefix) {
-  size_t n = strlen(prefix), len = strlen(name);
-
-  if (len == 0 || name[len - 1] == '/')
-    return NULL;
-  if (n == 0)
-    return name;
-  return strncmp(name, prefix, n) == 0 && name[n] == '/' && name[n + 1] ? name + n + 1 : NULL;
-}

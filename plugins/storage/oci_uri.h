@@ -26,8 +26,4 @@ const char *oci_region_of(const char *region);
 /* The domain of the realm that REGION is in ("oraclecloud.com"); OTHERWISE (may be NULL) for regions not known here. */
 const char *oci_domain_of(const char *region, const char *otherwise);
 
-/* The name of an object below PREFIX ("" or without '/' at its end) as a path of the model; NULL: it is not below it,
- * or a marker of a folder. */
-const char *oci_path_below(const char *name, const char *prefix);
-
 #endif

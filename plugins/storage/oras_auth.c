@@ -11,9 +11,12 @@
 
 /* -1: does not fit. */
 static int copy(char *out, size_t size, const char *from) {
-  int n = snprintf(out, size, "%s", from);
+  size_t len = strlen(from);
 
-  return n < 0 || (size_t)n >= size ? -1 : 0;
+  if (len >= size)
+    return -1;
+  memcpy(out, from, len + 1);
+  return 0;
 }
 
 /* ---- challenges -------------------------------------------------------------------------------------------------- */
@@ -53,10 +56,10 @@ int oras_challenge_parse(const char *value, struct oras_challenge *out) {
     return -1;
   out->is_bearer = 1;
   for (const char *p = value + 7; next_parameter(&p, name, sizeof(name), text, sizeof(text));) {
-    if (strcasecmp(name, "realm") == 0)
-      (void)copy(out->realm, sizeof(out->realm), text);
-    else if (strcasecmp(name, "service") == 0)
-      (void)copy(out->service, sizeof(out->service), text);
+    if (strcasecmp(name, "realm") == 0 && copy(out->realm, sizeof(out->realm), text) != 0)
+      return -1;
+    if (strcasecmp(name, "service") == 0 && copy(out->service, sizeof(out->service), text) != 0)
+      return -1;
   }
   return *out->realm ? 0 : -1;
 }

@@ -3,6 +3,7 @@
  * A folder is what begins with the URI's key and '/'; where there is none, the key is an object.  Each object is looked
  * at (HEAD) for the digest that the service, or who uploaded it, left there.  Requests are signed by the host (SigV4).
  */
+#include "../common/bucket.h"
 #include "../common/storage.h"
 #include "s3_answer.h"
 #include "s3_session.h"
@@ -25,6 +26,7 @@
 struct listing {
   struct s3_session *s;
   struct ome_file_sink *out;
+  struct s3_listing objects; /* of the folder */
   uint32_t looks;
   int etags_are_md5; /* of all that were looked at */
 };
@@ -118,8 +120,9 @@ static int32_t push(struct listing *l, struct s3_object *o, const char *path, st
   return rc == OME_OK ? OME_OK : ome_fail(err, rc, "s3: the host did not take %.300s", path);
 }
 
-static int32_t push_single(struct listing *l, struct ome_err *err) {
-  const char *key = l->s->uri.key, *slash = strrchr(key, '/');
+static int32_t push_single(void *arg, struct ome_err *err) {
+  struct listing *l = arg;
+  const char *key = l->s->uri.key;
   struct s3_object o = {.key = strdup(key)};
   int32_t rc = OME_OK;
 
@@ -128,7 +131,7 @@ static int32_t push_single(struct listing *l, struct ome_err *err) {
   if (*l->s->uri.version && l->out->revision)
     rc = l->out->revision(l->out, l->s->uri.version);
   if (rc == OME_OK)
-    rc = push(l, &o, slash ? slash + 1 : key, err);
+    rc = push(l, &o, bucket_base_name(key), err);
   free(o.key);
   free(o.etag);
   return rc;
@@ -159,13 +162,17 @@ static int is_moved(struct s3_session *s, const struct http_answer *a) {
          strcmp(region, s->region) != 0 && s3_session_move(s, region, &ignored) == OME_OK;
 }
 
-static int32_t read_page(struct s3_session *s, struct s3_listing *objects, struct ome_err *err) {
+/* Only the list: what the objects are is asked when all are known. */
+static int32_t read_page(void *arg, uint64_t *files, int *is_last, struct ome_err *err) {
+  struct listing *l = arg;
+  struct s3_session *s = l->s;
+  size_t known = l->objects.n;
   char url[S3_MAX_URL + 4096];
   struct http_answer a = {0};
   int32_t rc = OME_OK;
 
   for (int moves = 0; moves < 2; moves++) {
-    if (page_url(s, objects->next, url, sizeof(url)) != 0)
+    if (page_url(s, l->objects.next, url, sizeof(url)) != 0)
       rc = ome_fail(err, OME_E_INVALID, "s3: %.200s: the key or the list's token is too long", s->ref->uri);
     else
       rc = s3_ask(s, "GET", url, NULL, &a, err);
@@ -174,72 +181,50 @@ static int32_t read_page(struct s3_session *s, struct s3_listing *objects, struc
   }
   if (rc == OME_OK && a.status != 200)
     rc = s3_refused(s, &a, NULL, err);
-  if (rc == OME_OK && s3_listing_add(objects, a.body ? a.body : "", a.len, MAX_OBJECTS) != OME_OK)
+  if (rc == OME_OK && s3_listing_add(&l->objects, a.body ? a.body : "", a.len, MAX_OBJECTS) != OME_OK)
     rc = ome_fail(err, OME_E_UNAVAILABLE,
                   "s3: %.200s: the list cannot be read, or has more than %zu objects; is %.200s S3?", s->ref->uri,
                   MAX_OBJECTS, s->base);
   http_answer_fini(&a);
+  for (; rc == OME_OK && known < l->objects.n; known++)
+    *files += bucket_path(l->objects.objects[known].key, l->objects.objects[known].size, s->uri.key) != NULL;
+  *is_last = !l->objects.next;
   return rc;
 }
 
-static int32_t read_pages(struct s3_session *s, struct s3_listing *objects, struct ome_err *err) {
-  int32_t rc = OME_OK;
-  size_t pages = 0;
-
-  do {
-    rc = ome_check_cancelled(s->call, err);
-    if (rc == OME_OK && pages++ > MAX_OBJECTS / 100)
-      rc = ome_fail(err, OME_E_INVALID, "s3: %.200s: its list does not end", s->ref->uri);
-    if (rc == OME_OK)
-      rc = read_page(s, objects, err);
-  } while (rc == OME_OK && objects->next);
-  return rc;
-}
-
-/* Some tools make empty objects so that folders can be seen. */
-static int is_marker(const struct s3_object *o) {
-  static const char hadoop[] = "_$folder$";
-  size_t len = strlen(o->key), n = sizeof(hadoop) - 1;
-
-  return o->key[len - 1] == '/' || (o->size == 0 && len >= n && strcmp(o->key + len - n, hadoop) == 0);
-}
-
-static int32_t push_folder(struct listing *l, struct s3_listing *objects, struct ome_err *err) {
-  size_t prefix = strlen(l->s->uri.key) + (*l->s->uri.key ? 1 : 0);
+static int32_t push_folder(struct listing *l, struct ome_err *err) {
   int32_t rc = OME_OK;
 
-  for (size_t i = 0; rc == OME_OK && i < objects->n; i++) {
-    struct s3_object *o = &objects->objects[i];
-    if (strlen(o->key) <= prefix || strncmp(o->key, l->s->uri.key, prefix ? prefix - 1 : 0) != 0 || is_marker(o))
+  for (size_t i = 0; rc == OME_OK && i < l->objects.n; i++) {
+    struct s3_object *o = &l->objects.objects[i];
+    const char *path = bucket_path(o->key, o->size, l->s->uri.key);
+    if (!path)
       continue;
     rc = ome_check_cancelled(l->s->call, err);
     if (rc == OME_OK)
-      rc = push(l, o, o->key + prefix, err);
+      rc = push(l, o, path, err);
   }
   return rc;
 }
 
-/* A folder where there is one, else an object.  Who may read an object may not always list its bucket. */
 static int32_t list_key(struct listing *l, struct ome_err *err) {
-  struct s3_listing objects = {0};
   const struct s3_uri *uri = &l->s->uri;
-  int may_be_object = *uri->key && !uri->is_folder;
-  int32_t rc = read_pages(l->s, &objects, err);
+  const struct bucket b = {.plugin = "s3",
+                           .things = "objects",
+                           .uri = l->s->ref->uri,
+                           .may_be_object = *uri->key && !uri->is_folder,
+                           .call = l->s->call,
+                           .arg = l,
+                           .page = read_page,
+                           .object = push_single};
 
-  if (may_be_object && ((rc == OME_OK && objects.n == 0) || rc == OME_E_DENIED)) {
-    struct ome_err single = {0};
-    int32_t found = push_single(l, &single);
-    if (found == OME_OK || rc == OME_OK) {
-      *err = single;
-      rc = found;
-    }
-  } else if (rc == OME_OK && objects.n == 0) {
-    rc = ome_fail(err, OME_E_NOT_FOUND, "s3: %.200s: there are no objects below it; check the name", l->s->ref->uri);
-  } else if (rc == OME_OK) {
-    rc = push_folder(l, &objects, err);
-  }
-  s3_listing_fini(&objects);
-  return rc;
+  if (*uri->version)
+    return b.may_be_object
+               ? push_single(l, err)
+               : ome_fail(err, OME_E_INVALID,
+                          "s3: %.200s: a version is one of an object, not of a folder; leave it out", b.uri);
+  int32_t rc = bucket_list(&b, err);
+  return rc == OME_OK ? push_folder(l, err) : rc;
 }
 
 static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
@@ -247,11 +232,9 @@ static int32_t list(void *self, const struct ome_call *call, const struct ome_mo
   struct listing l = {.out = out, .etags_are_md5 = 1};
   int32_t rc = s3_session_open(self, call, ref, &l.s, err);
 
-  if (rc == OME_OK && *l.s->uri.version && (!*l.s->uri.key || l.s->uri.is_folder))
-    rc = ome_fail(err, OME_E_INVALID, "s3: %.200s: a version is one of an object, not of a folder; leave it out",
-                  ref->uri);
-  else if (rc == OME_OK)
-    rc = *l.s->uri.version ? push_single(&l, err) : list_key(&l, err);
+  if (rc == OME_OK)
+    rc = list_key(&l, err);
+  s3_listing_fini(&l.objects);
   s3_session_close(l.s);
   return rc;
 }

@@ -119,7 +119,7 @@ def addresses(s):
     s.refused("objectstorage.mars-north-1.oraclecloud.com", uri="oci://ns@mars-north-1/models/x", conf=bare)
     for wrong in ("oci://", "oci://n/ns/b/bucket", "oci://n/ns/x/bucket/o/p", "oci://ns@/bucket/p", "oci://ns@UP/b/p"):
         s.refused("oci://n/NAMESPACE/b/BUCKET/o/PREFIX", uri=wrong)
-    s.refused("there is no object below llama/9b", uri="oci://models/llama/9b")
+    s.refused("there is no object llama/9b, and none below it", uri="oci://models/llama/9b")
     s.refused("BucketNotFound", "no such bucket", uri="oci://absent/llama")
     s.refused("NamespaceNotFound", uri="oci://n/elsewhere/b/models/o/llama")
 

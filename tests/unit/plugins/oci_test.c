@@ -69,16 +69,6 @@ static void test_regions(void **state) {
   assert_false(oci_region_is_name("-x"));
 }
 
-static void test_paths(void **state) {
-  (void)state;
-  assert_string_equal(oci_path_below("llama/8b/a/b", "llama/8b"), "a/b");
-  assert_string_equal(oci_path_below("a/b", ""), "a/b");
-  assert_null(oci_path_below("llama/8b/", "llama/8b"));
-  assert_null(oci_path_below("llama/8b/dir/", "llama/8b"));
-  assert_null(oci_path_below("llama/8b2/a", "llama/8b"));
-  assert_null(oci_path_below("", ""));
-}
-
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
 static int read_config(const char *text, const char *profile, struct oci_profile *p) {
@@ -253,9 +243,9 @@ static void test_commit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_addresses),  cmocka_unit_test(test_regions), cmocka_unit_test(test_paths),
-      cmocka_unit_test(test_config),     cmocka_unit_test(test_tokens),  cmocka_unit_test(test_signing_strings),
-      cmocka_unit_test(test_signatures), cmocka_unit_test(test_pages),   cmocka_unit_test(test_commit),
+      cmocka_unit_test(test_addresses), cmocka_unit_test(test_regions),         cmocka_unit_test(test_config),
+      cmocka_unit_test(test_tokens),    cmocka_unit_test(test_signing_strings), cmocka_unit_test(test_signatures),
+      cmocka_unit_test(test_pages),     cmocka_unit_test(test_commit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

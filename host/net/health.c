@@ -1,0 +1,198 @@
+#include "net/health.h"
+
+#include "base/buf.h"
+#include "base/metrics.h"
+#include "base/str.h"
+#include "os/file.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct check {
+  const char *name;
+  enum health_scope scope;
+  char *why; /* NULL: fine */
+};
+
+struct health {
+  struct loop *loop;          /* NULL: no server of its own */
+  struct http_server *server; /* the same */
+  struct {
+    pthread_mutex_t lock;
+    struct check checks[HEALTH_CHECKS_MAX];
+    size_t count;
+  } shared;
+};
+
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
+static struct check *find_or_add_locked(struct health *h, const char *name) {
+  size_t i = 0;
+
+  while (i < h->shared.count && !streq(h->shared.checks[i].name, name))
+    i++;
+  if (i == HEALTH_CHECKS_MAX)
+    return NULL;
+  h->shared.count += i == h->shared.count;
+  return &h->shared.checks[i];
+}
+
+void health_report(struct health *h, enum health_scope scope, const char *check, const char *why) {
+  if (!h)
+    return;
+  (void)pthread_mutex_lock(&h->shared.lock);
+  struct check *c = find_or_add_locked(h, check);
+  if (c) {
+    free(c->why);
+    /* Out of memory is no reason to be healthy. */
+    *c = (struct check){check, scope, why ? strdup(why) : NULL};
+    if (why && !c->why)
+      c->why = str_printf("%s", "out of memory");
+  }
+  (void)pthread_mutex_unlock(&h->shared.lock);
+}
+
+/* Every check of SCOPE and above as a line in OUT; whether all are fine. */
+static bool describe(struct health *h, enum health_scope scope, struct buf *out) {
+  bool fine = true;
+
+  (void)pthread_mutex_lock(&h->shared.lock);
+  for (size_t i = 0; i < h->shared.count; i++) {
+    const struct check *c = &h->shared.checks[i];
+    if (c->scope < scope)
+      continue;
+    buf_addf(out, c->why ? "[-]%s failed: %s\n" : "[+]%s ok\n", c->name, c->why);
+    fine = fine && !c->why;
+  }
+  (void)pthread_mutex_unlock(&h->shared.lock);
+  return fine;
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------------- */
+
+METRIC_GAUGE(process_memory, "process_resident_memory_bytes", "Resident memory size in bytes.");
+METRIC_COUNTER(process_cpu, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
+METRIC_GAUGE(process_fds, "process_open_fds", "Number of open file descriptors.");
+
+static double seconds_of(const struct timeval *t) {
+  return (double)t->tv_sec + (double)t->tv_usec / 1e6;
+}
+
+static void measure_memory(void) {
+  struct ome_err err = ERR_INIT;
+  _cleanup_free_ char *text = NULL;
+  size_t len;
+  unsigned long pages;
+
+  /* "size resident shared ..." in pages: proc(5) */
+  if (file_read("/proc/self/statm", 4096, &text, &len, &err) == OME_OK && sscanf(text, "%*u %lu", &pages) == 1)
+    metric_set(METRIC(&process_memory), (double)pages * (double)sysconf(_SC_PAGESIZE));
+}
+
+static void measure_fds(void) {
+  DIR *d = opendir("/proc/self/fd");
+  int n = -3; /* ".", ".." and the one that reads */
+
+  if (!d)
+    return;
+  while (readdir(d))
+    n++;
+  (void)closedir(d);
+  metric_set(METRIC(&process_fds), n);
+}
+
+static void measure_process(void) {
+  struct rusage used;
+
+  if (getrusage(RUSAGE_SELF, &used) == 0)
+    metric_set(METRIC(&process_cpu), seconds_of(&used.ru_utime) + seconds_of(&used.ru_stime));
+  measure_memory();
+  measure_fds();
+}
+
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
+
+static void answer_metrics(struct http_exchange *x) {
+  _cleanup_buf_ struct buf text = BUF_INIT;
+
+  measure_process();
+  metrics_render(&text);
+  if (buf_ok(&text))
+    http_respond(x, 200, METRICS_CONTENT_TYPE, buf_str(&text), text.len);
+  else
+    http_respond(x, 500, "text/plain", "out of memory\n", strlen("out of memory\n"));
+}
+
+static void answer_probe(struct health *h, struct http_exchange *x, enum health_scope scope) {
+  _cleanup_buf_ struct buf text = BUF_INIT;
+  bool fine = describe(h, scope, &text);
+
+  buf_addf(&text, "%s\n", fine ? "ok" : "failed");
+  http_respond(x, fine ? 200 : 503, "text/plain", buf_str(&text), text.len);
+}
+
+bool health_answer(struct health *h, struct http_exchange *x) {
+  const char *path = http_path(x);
+  bool probe = streq(path, "/healthz") || streq(path, "/readyz");
+
+  if (!probe && !streq(path, "/metrics"))
+    return false;
+  if (!streq(http_method(x), "GET") && !streq(http_method(x), "HEAD")) {
+    http_add_header(x, "Allow", "GET, HEAD");
+    http_respond(x, 405, "text/plain", "only GET and HEAD\n", strlen("only GET and HEAD\n"));
+  } else if (probe) {
+    answer_probe(h, x, streq(path, "/healthz") ? HEALTH_LIVE : HEALTH_READY);
+  } else {
+    answer_metrics(x);
+  }
+  return true;
+}
+
+/* ---- a server of its own ----------------------------------------------------------------------------------------- */
+
+static void on_request(void *arg, struct http_exchange *x) {
+  static const char unknown[] = "there are /metrics, /healthz and /readyz\n";
+
+  if (!health_answer(arg, x))
+    http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);
+}
+
+struct health *health_new(void) {
+  struct health *h = calloc(1, sizeof(*h));
+
+  if (h)
+    (void)pthread_mutex_init(&h->shared.lock, NULL);
+  return h;
+}
+
+int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err) {
+  _cleanup_(health_freep) struct health *h = health_new();
+  struct http_server_config cfg = {.address = address, .port = port, .handler = on_request, .arg = h};
+
+  if (!h)
+    return fail_memory(err);
+  int32_t rc = loop_new("health", &h->loop, err);
+  if (rc == OME_OK)
+    rc = http_server_new(h->loop, &cfg, &h->server, err);
+  if (rc == OME_OK)
+    *out = TAKE_PTR(h);
+  return rc;
+}
+
+void health_free(struct health *h) {
+  if (!h)
+    return;
+  http_server_free(h->server);
+  loop_free(h->loop);
+  for (size_t i = 0; i < h->shared.count; i++)
+    free(h->shared.checks[i].why);
+  (void)pthread_mutex_destroy(&h->shared.lock);
+  free(h);
+}
+
+uint16_t health_port(const struct health *h) {
+  return h->server ? http_server_port(h->server) : 0;
+}

@@ -122,7 +122,7 @@ static bool is_beyond_review(struct json_object *request) {
 }
 
 int32_t review_answer(const struct webhook_entry *entry, const struct admission_lookup *lookup, const char *text,
-                      size_t len, char **out, struct ome_err *err) {
+                      size_t len, bool *allowed, char **out, struct ome_err *err) {
   _cleanup_json_ struct json_object *doc = NULL;
   _cleanup_(verdict_fini) struct verdict verdict = {.denials = BUF_INIT};
   int32_t rc = json_parse(text, len, REVIEW_MAX, &doc, err);
@@ -147,6 +147,7 @@ int32_t review_answer(const struct webhook_entry *entry, const struct admission_
   (void)json_set_str(answer, "kind", "AdmissionReview");
   (void)json_set_str(answer, "apiVersion", json_str(doc, "apiVersion", "admission.k8s.io/v1"));
   (void)json_set(answer, "response", response_of(&verdict, r.object, uid));
+  *allowed = verdict.denials.len == 0;
   *out = json_text(answer);
   return *out ? OME_OK : fail_memory(err);
 }

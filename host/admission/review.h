@@ -64,8 +64,8 @@ struct webhook_entry {
 const struct webhook_entry *webhook_entry_at(size_t i);
 
 /* Answers the AdmissionReview TEXT (admission.k8s.io/v1 or v1beta1) that came for ENTRY: *OUT is the review with its
- * response, new.  OME_E_INVALID: TEXT is none. */
+ * response, new, and *ALLOWED what it says.  OME_E_INVALID: TEXT is none. */
 int32_t review_answer(const struct webhook_entry *entry, const struct admission_lookup *lookup, const char *text,
-                      size_t len, char **out, struct ome_err *err);
+                      size_t len, bool *allowed, char **out, struct ome_err *err);
 
 #endif

@@ -2,10 +2,13 @@
 #include "admission/internal.h"
 
 #include "admission/review.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "net/http_server.h"
 #include "net/loop.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,6 +20,14 @@
 #define LOOK_AGAIN_S 10 /* after one that failed */
 #define AT_ONCE 32      /* reviews; more are told to come again */
 #define BODY_MAX ((size_t)8 << 20)
+
+METRIC_HISTOGRAM(review_seconds, "ome_webhook_duration_seconds", "Time from an admission review to its answer.",
+                 METRIC_SECONDS, "webhook");
+METRIC_COUNTER(reviews, "ome_webhook_reviews_total",
+               "Admission reviews by outcome: allowed, denied, failed, or busy (told to come again).", "webhook",
+               "outcome");
+METRIC_GAUGE(expiry, "ome_certificate_expiry_timestamp_seconds",
+             "When a certificate of the webhooks expires, in seconds since 1970.", "certificate");
 
 struct admission_server {
   struct admission_config cfg;
@@ -45,6 +56,8 @@ struct job {
   size_t len;
   char *answer;
   struct ome_err err;
+  uint64_t began_ns;
+  char trace[LOG_TRACE_DIGITS + 1];
 };
 
 static int32_t look_up(void *arg, const struct kube_resource *r, const char *ns, const char *name,
@@ -107,8 +120,13 @@ static void *review_thread(void *arg) {
   const struct admission_lookup lookup = {
       .get = look_up, .list = look_through, .arg = s, .plugins = s->cfg.plugins, .ome_namespace = s->ome_namespace};
 
-  if (review_answer(j->entry, &lookup, j->body, j->len, &j->answer, &j->err) != OME_OK)
+  bool allowed = false;
+
+  log_set_trace(j->trace);
+  if (review_answer(j->entry, &lookup, j->body, j->len, &allowed, &j->answer, &j->err) != OME_OK)
     log_warning("admission", "%s: %s", j->entry->name, j->err.msg);
+  metric_observe(METRIC(&review_seconds, j->entry->name), (double)(mono_ns() - j->began_ns) / 1e9);
+  metric_add(METRIC(&reviews, j->entry->name, !j->answer ? "failed" : allowed ? "allowed" : "denied"), 1);
   loop_post(s->loop, answer, j);
   (void)pthread_mutex_lock(&s->lock);
   s->reviewing--;
@@ -131,6 +149,18 @@ static void give_back(struct admission_server *s) {
   (void)pthread_mutex_unlock(&s->lock);
 }
 
+/* Who called may have begun a trace (W3C Trace Context: "00-TRACE-SPAN-FLAGS"); else it begins here. */
+static void take_trace(struct job *j, const struct http_exchange *x) {
+  const char *parent = http_header(x, "traceparent");
+  uint8_t id[LOG_TRACE_DIGITS / 2];
+
+  if (parent && has_prefix(parent, "00-") && strlen(parent) >= 3 + LOG_TRACE_DIGITS &&
+      hex_decode(parent + 3, id, sizeof(id)))
+    hex_encode(id, sizeof(id), j->trace);
+  else
+    random_hex(j->trace, LOG_TRACE_DIGITS);
+}
+
 static void start_review(struct admission_server *s, struct http_exchange *x, const struct webhook_entry *entry) {
   static const char busy[] = "too many reviews at once; try again\n";
   struct job *j = calloc(1, sizeof(*j));
@@ -144,6 +174,8 @@ static void start_review(struct admission_server *s, struct http_exchange *x, co
     j->server = s;
     j->x = x;
     j->entry = entry;
+    j->began_ns = mono_ns();
+    take_trace(j, x);
     j->err = (struct ome_err)ERR_INIT;
     http_on_close(x, on_gone, j);
     (void)pthread_attr_init(&attr);
@@ -159,6 +191,7 @@ static void start_review(struct admission_server *s, struct http_exchange *x, co
   }
   if (j)
     job_free(j);
+  metric_add(METRIC(&reviews, entry->name, "busy"), 1);
   http_respond(x, 503, "text/plain", busy, sizeof(busy) - 1);
 }
 
@@ -189,6 +222,19 @@ static void swap_certificate(void *arg) {
   w->rc = tls_server_replace(w->server->tls, &w->server->certificate.pair, &w->err);
 }
 
+static void measure_expiry(const char *which, const char *cert_pem) {
+  struct ome_err err = ERR_INIT;
+  int64_t left;
+
+  if (tls_expires_in(cert_pem, &left, &err) == OME_OK)
+    metric_set(METRIC(&expiry, which), (double)(wall_ms() / 1000 + left));
+}
+
+static void measure_certificates(const struct serving_certificate *c) {
+  measure_expiry("serving", c->pair.cert_pem);
+  measure_expiry("ca", c->ca_bundle); /* the present one comes first */
+}
+
 /* One look: what the Secret holds now is served and registered. */
 static int32_t look(struct admission_server *s, struct ome_err *err) {
   struct serving_certificate now = {{NULL, NULL}, NULL};
@@ -204,6 +250,8 @@ static int32_t look(struct admission_server *s, struct ome_err *err) {
     rc = w.rc;
   } else
     certificate_fini(&now);
+  if (rc == OME_OK)
+    measure_certificates(&s->certificate);
   return rc == OME_OK ? register_webhooks(&s->cfg, s->certificate.ca_bundle, err) : rc;
 }
 
@@ -303,6 +351,8 @@ int32_t admission_server_start(const struct admission_config *cfg, struct admiss
     rc = certificate_load(cfg->client, s->ome_namespace, s->names, &s->certificate, err);
   if (rc == OME_OK)
     rc = serve(s, err);
+  if (rc == OME_OK)
+    measure_certificates(&s->certificate);
   if (rc == OME_OK)
     rc = register_webhooks(&s->cfg, s->certificate.ca_bundle, err);
   if (rc != OME_OK)

@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "kube/lease.h"
-#include "net/http_server.h"
+#include "net/health.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -25,51 +25,6 @@ struct options {
 
 /* The name that OME's manager uses, so that the two never lead at once. */
 #define LEASE_NAME "ome-controller-manager-leader-lock"
-
-/* ---- health ------------------------------------------------------------------------------------------------------ */
-
-struct health {
-  struct loop *loop;
-  struct http_server *server;
-  atomic_bool ready; /* every cache is filled and the reconcilers run */
-};
-
-/* /healthz: the process answers; /readyz: it reconciles. */
-static void on_request(void *arg, struct http_exchange *x) {
-  static const char ok[] = "ok\n";
-  static const char starting[] = "the caches are not filled yet\n";
-  static const char unknown[] = "not found\n";
-  struct health *h = arg;
-  const char *path = http_path(x);
-
-  if (streq(path, "/healthz") || (streq(path, "/readyz") && atomic_load(&h->ready)))
-    http_respond(x, 200, "text/plain", ok, sizeof(ok) - 1);
-  else if (streq(path, "/readyz"))
-    http_respond(x, 503, "text/plain", starting, sizeof(starting) - 1);
-  else
-    http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);
-}
-
-static int32_t health_start(struct health *h, const struct options *opt, struct ome_err *err) {
-  struct http_server_config cfg = {
-      .address = opt->health_address,
-      .port = (uint16_t)opt->health_port,
-      .handler = on_request,
-      .arg = h,
-  };
-
-  if (opt->health_port == 0)
-    return OME_OK;
-  int32_t rc = loop_new("health", &h->loop, err);
-  return rc == OME_OK ? http_server_new(h->loop, &cfg, &h->server, err) : rc;
-}
-
-static void health_stop(struct health *h) {
-  if (h->server)
-    http_server_free(h->server);
-  if (h->loop)
-    loop_free(h->loop);
-}
 
 /* ---- leadership -------------------------------------------------------------------------------------------------- */
 
@@ -130,8 +85,11 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   }
   if (rc == OME_OK)
     rc = serve_webhooks(opt, client, plugins, &webhooks, err);
+  if (rc == OME_OK && webhooks)
+    health_report(health, HEALTH_READY, "webhooks", NULL);
   /* One that waits for its turn is as ready as it can be. */
-  atomic_store(&health->ready, opt->leader_elect);
+  if (rc == OME_OK && opt->leader_elect)
+    health_report(health, HEALTH_READY, "controller", NULL);
   if (rc == OME_OK)
     rc = lead(opt, client, ome_namespace(opt), &lease, err);
   struct controller_config cfg = {.client = client, .plugins = plugins, .ome_namespace = ome_namespace(opt)};
@@ -139,10 +97,10 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
     rc = controller_start(&cfg, &controller, err);
   if (rc != OME_OK)
     return rc == OME_E_CANCELLED ? OME_OK : rc;
-  atomic_store(&health->ready, true);
+  health_report(health, HEALTH_READY, "controller", NULL);
   log_info("controller", "reconciling against %s", kube_client_server(client));
   (void)cli_signal_wait();
-  atomic_store(&health->ready, false);
+  health_report(health, HEALTH_READY, "controller", "it has been told to stop");
   return atomic_load(&lost) ? fail(err, OME_E_CANCELLED, "controller: the lease was lost; start again to wait for it")
                             : OME_OK;
 }
@@ -158,7 +116,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
       {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
        &opt.leader_elect},
-      {0, "health-address", "IP", "where /healthz and /readyz are answered; 0.0.0.0", CLI_STRING, &opt.health_address},
+      {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered; 0.0.0.0", CLI_STRING,
+       &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
       {0, "webhook-port", "PORT",
        "serve the admission webhooks on this port and register them; without it they are left alone", CLI_UINT,
@@ -170,7 +129,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_STRING, &opt.webhook_url},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
-  struct health health = {0};
+  _cleanup_(health_freep) struct health *health = NULL;
   struct ome_err err = ERR_INIT;
 
   if (cli_parse(self, options, argc, argv) > 0)
@@ -180,10 +139,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   if (opt.webhook_port > UINT16_MAX)
     return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt.webhook_port);
   cli_signals_block();
-  int32_t rc = health_start(&health, &opt, &err);
+  int32_t rc = opt.health_port ? health_serve(opt.health_address, (uint16_t)opt.health_port, &health, &err) : OME_OK;
+  if (opt.webhook_port)
+    health_report(health, HEALTH_READY, "webhooks", "they are not served and registered yet");
+  health_report(health, HEALTH_READY, "controller", "the watch caches are not filled yet");
   if (rc == OME_OK)
-    rc = serve(&opt, &health, &err);
-  health_stop(&health);
+    rc = serve(&opt, health, &err);
   return rc == OME_OK ? 0 : cli_fail(&err);
 }
 

@@ -11,15 +11,22 @@
 
 /* ---- events become keys ------------------------------------------------------------------------------------------ */
 
-void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
+typedef void add_fn(struct kube_queue *q, const char *ns, const char *name);
+
+static void add_behind_gate(struct controller *c, add_fn *add, enum queue_id queue, const char *ns, const char *name) {
   (void)pthread_mutex_lock(&c->gate.lock);
   if (!c->gate.stopping)
-    kube_queue_add(c->queues[queue], ns, name);
+    add(c->queues[queue], ns, name);
   (void)pthread_mutex_unlock(&c->gate.lock);
 }
 
+void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
+  add_behind_gate(c, kube_queue_add, queue, ns, name);
+}
+
+/* Who waits for an object to go does not wait behind a thousand that stay. */
 static void enqueue_object(struct controller *c, enum queue_id queue, struct json_object *o) {
-  enqueue(c, queue, meta_namespace(o), meta_name(o));
+  add_behind_gate(c, meta_deleting(o) ? kube_queue_add_urgent : kube_queue_add, queue, meta_namespace(o), meta_name(o));
 }
 
 /* A change of labels, spec or deletion of a Node matters; its heartbeat does not. */

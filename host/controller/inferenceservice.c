@@ -1,6 +1,7 @@
 /* InferenceService: plan, apply, observe, say. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "compose/status.h"
@@ -14,6 +15,17 @@
 
 #define LOOK_AGAIN_MS 60000u
 #define LOOK_FOR_API_MS 5000u
+
+METRIC_COUNTER(selections, "ome_selections_total",
+               "Runtime selections for services, by outcome: selected, named (by the service), or why none was.",
+               "outcome");
+
+static void count_selection(const struct plan *plan) {
+  const struct selection *s = plan->selection;
+
+  if (s)
+    metric_add(METRIC(&selections, !s->chosen ? err_name(s->code) : s->named ? "named" : "selected"), 1);
+}
 
 static int32_t drop_finalizer(struct controller *c, struct json_object *service, struct ome_err *err) {
   if (!meta_remove_finalizer(service, OME_FINALIZER))
@@ -192,6 +204,7 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
   int32_t rc = models ? plan_service(&c->world, service, &plan, err) : fail_memory(err);
   if (rc != OME_OK)
     return rc;
+  count_selection(plan);
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
     applied = realize(c, service, plan, &o, &failure);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "base/strmap.h"
 #include "kube/client_internal.h"
@@ -17,6 +18,14 @@
 #define BACKOFF_MAX_MS 10000u
 #define WATCH_SECONDS 290u /* below the five minutes that proxies like to cut at */
 
+METRIC_COUNTER(
+    restarts, "ome_watch_restarts_total",
+    "Watches begun again: the server ended one (ended), could not go on from our version (expired), sent half "
+    "an event (broken), or refused (refused).",
+    "resource", "reason");
+METRIC_COUNTER(lists, "ome_watch_lists_total", "Full lists that filled a watch cache.", "resource");
+METRIC_GAUGE(cached, "ome_watch_objects", "Objects in the watch caches.", "resource");
+
 struct entry {
   char *text;
   char *version;   /* metadata.resourceVersion */
@@ -31,8 +40,9 @@ struct kube_cache {
   void *arg;
   pthread_t thread;
   char api_version[128];
-  struct buf line; /* watch bytes not yet ended by a newline; the fetch's thread */
-  bool relist;     /* the server cannot go on from our version; the fetch's thread, read after it ended */
+  struct buf line;   /* watch bytes not yet ended by a newline; the fetch's thread */
+  bool relist;       /* the server cannot go on from our version; the fetch's thread, read after it ended */
+  const char *ended; /* why the watch does; as relist */
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -109,6 +119,8 @@ static void store(struct kube_cache *c, struct json_object *o) {
   if (same || !strmap_put(c->shared.entries, key, e))
     entry_free(e);
   (void)pthread_mutex_unlock(&c->shared.lock);
+  if (!known)
+    metric_add(METRIC(&cached, c->resource->resource), 1);
   if (!same)
     tell(c, known ? KUBE_MODIFIED : KUBE_ADDED, o, old);
 }
@@ -122,6 +134,7 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!e)
     return;
+  metric_add(METRIC(&cached, c->resource->resource), -1);
   if (!last)
     last = seen = parse_text(e->text);
   tell(c, KUBE_DELETED, last, NULL);
@@ -180,6 +193,7 @@ static int32_t list(struct kube_cache *c, struct ome_err *err) {
     store(c, o);
   }
   drop_unseen(c, seen);
+  metric_add(METRIC(&lists, c->resource->resource), 1);
   set_version(c, json_str(all, "metadata.resourceVersion", ""));
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.synced = true;
@@ -190,6 +204,11 @@ static int32_t list(struct kube_cache *c, struct ome_err *err) {
 
 /* ---- watch ----------------------------------------------------------------------------------------------------- */
 
+static void start_over(struct kube_cache *c, const char *why) {
+  c->relist = true;
+  c->ended = why;
+}
+
 static void on_line(struct kube_cache *c, const char *text, size_t len) {
   struct ome_err err = ERR_INIT;
   _cleanup_json_ struct json_object *event = NULL;
@@ -197,13 +216,13 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
   if (len == 0)
     return;
   if (json_parse(text, len, LINE_MAX, &event, &err) != OME_OK) {
-    c->relist = true; /* half an event: start over */
+    start_over(c, "broken"); /* half an event */
     return;
   }
   const char *type = json_str(event, "type", "");
   struct json_object *o = json_at(event, "object");
   if (streq(type, "ERROR")) {
-    c->relist = true;
+    start_over(c, "expired");
     return;
   }
   set_version(c, json_str(o, "metadata.resourceVersion", ""));
@@ -225,7 +244,8 @@ static bool watch_head(void *arg, int status, const char *headers, const char *u
   (void)headers;
   (void)url;
   if (status != 200)
-    c->relist = true;
+    start_over(c, status == 410 ? "expired" : "refused");
+  kube_count_request("WATCH", OME_OK, status);
   return status == 200;
 }
 
@@ -242,7 +262,7 @@ static bool watch_body(void *arg, const void *data, size_t len) {
     } else {
       buf_add(&c->line, p, n);
       if (!buf_ok(&c->line))
-        c->relist = true;
+        start_over(c, "broken");
       else if (newline) {
         on_line(c, buf_str(&c->line), c->line.len);
         buf_clear(&c->line);
@@ -292,6 +312,7 @@ static int32_t watch(struct kube_cache *c, struct ome_err *err) {
     return rc;
   buf_clear(&c->line);
   c->relist = false;
+  c->ended = "ended";
   req.http.timeout_ms = 0;
   req.http.stall_timeout_ms = UINT32_MAX;
   (void)pthread_mutex_lock(&c->shared.lock);
@@ -344,6 +365,7 @@ static void *run(void *arg) {
     if (rc == OME_OK) {
       rc = watch(c, &err);
       need_list = c->relist;
+      metric_add(METRIC(&restarts, c->resource->resource, c->ended), 1);
     }
     if (rc != OME_OK)
       log_debug("watch", "%s: %s", c->resource->resource, err.msg);

@@ -1,4 +1,6 @@
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "kube/client_internal.h"
 #include "kube/meta.h"
@@ -11,6 +13,11 @@
 #define REQUEST_TIMEOUT_MS 60000
 #define LAST_REQUEST_MS 2000 /* for a request when we are stopping */
 #define ANSWER_MAX ((size_t)256 << 20)
+
+METRIC_COUNTER(requests, "ome_kube_requests_total",
+               "Requests to the API server, by HTTP method and status; without an answer the reason.", "verb", "code");
+METRIC_HISTOGRAM(request_seconds, "ome_kube_request_duration_seconds",
+                 "Time from request to answer of the API server; without watches.", METRIC_SECONDS, "verb");
 
 int32_t kube_client_new(const char *path, const char *context, struct kube_client **out, struct ome_err *err) {
   struct kube_client *c = calloc(1, sizeof(*c));
@@ -130,6 +137,17 @@ static int32_t authorize(struct kube_client *c, struct kube_request *r, struct o
 
 /* ---- one request ----------------------------------------------------------------------------------------------- */
 
+/* W3C Trace Context: what the server does for us can be found by the id in our log. */
+static bool add_trace(struct kube_request *r) {
+  char span[17];
+
+  if (!log_trace())
+    return false;
+  random_hex(span, sizeof(span) - 1);
+  (void)snprintf(r->trace, sizeof(r->trace), "traceparent: 00-%s-%s-01", log_trace(), span);
+  return true;
+}
+
 int32_t kube_request_init(struct kube_client *c, const char *method, const char *path, const char *accept,
                           const char *content_type, struct kube_request *out, struct ome_err *err) {
   size_t n = 0;
@@ -150,6 +168,8 @@ int32_t kube_request_init(struct kube_client *c, const char *method, const char 
     out->headers[n++] = out->authorization;
   if (out->content_type)
     out->headers[n++] = out->content_type;
+  if (add_trace(out))
+    out->headers[n++] = out->trace;
   out->tls = (struct http_tls){.ca_pem = c->config.ca_pem,
                                .cert_pem = out->cert_pem ? out->cert_pem : c->config.cert_pem,
                                .key_pem = out->key_pem ? out->key_pem : c->config.key_pem,
@@ -216,6 +236,13 @@ static bool is_over(void *arg) {
   return p->until_ms && mono_ms() >= p->until_ms;
 }
 
+void kube_count_request(const char *method, int32_t rc, int status) {
+  char code[16];
+
+  (void)snprintf(code, sizeof(code), "%d", status);
+  metric_add(METRIC(&requests, method, rc == OME_OK ? code : err_name(rc)), 1);
+}
+
 /* Sends BODY (may be NULL) to PATH; the parsed answer is *OUT unless OUT is NULL. */
 static int32_t send_json(struct kube_client *c, const char *method, const char *path, const char *content_type,
                          struct json_object *body, struct json_object **out, struct ome_err *err) {
@@ -229,7 +256,10 @@ static int32_t send_json(struct kube_client *c, const char *method, const char *
     return rc;
   req.http.body = text;
   req.http.body_len = text ? strlen(text) : 0;
+  uint64_t began = mono_ns();
   rc = http_do(c->http, &req.http, c->stopping ? is_over : NULL, &patience, &answer, err);
+  metric_observe(METRIC(&request_seconds, method), (double)(mono_ns() - began) / 1e9);
+  kube_count_request(method, rc, answer.status);
   kube_request_fini(&req);
   if (rc != OME_OK)
     return rc;

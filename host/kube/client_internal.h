@@ -30,11 +30,15 @@ struct kube_request {
   struct http_request http;
   struct http_tls tls;
   char *url, *authorization, *accept, *content_type, *cert_pem, *key_pem;
+  char trace[80]; /* header traceparent */
   const char *headers[5];
 };
 int32_t kube_request_init(struct kube_client *c, const char *method, const char *path, const char *accept,
                           const char *content_type, struct kube_request *out, struct ome_err *err);
 void kube_request_fini(struct kube_request *r);
+
+/* Counts a request that ended: with STATUS, or without an answer because of RC. */
+void kube_count_request(const char *method, int32_t rc, int status);
 
 /* The error that a non-2xx answer with BODY (a Status, or anything) stands for. */
 int32_t kube_fail_answer(struct ome_err *err, const char *method, const char *path, int status, const char *headers,

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "base/strmap.h"
 #include "base/vec.h"
@@ -14,13 +15,33 @@
 #define BACKOFF_MIN_MS 5u
 #define BACKOFF_MAX_MS 60000u
 
+METRIC_HISTOGRAM(reconcile_seconds, "ome_reconcile_duration_seconds", "Time that one reconcile of an object took.",
+                 METRIC_SECONDS, "controller");
+METRIC_COUNTER(reconcile_errors, "ome_reconcile_errors_total", "Reconciles that failed and are tried again, by reason.",
+               "controller", "reason");
+METRIC_HISTOGRAM(waited_seconds, "ome_queue_wait_seconds", "Time from when an object was due until a worker took it.",
+                 METRIC_SECONDS, "controller");
+METRIC_GAUGE(depth, "ome_queue_depth", "Objects that wait for a worker, those that are not due yet included.",
+             "controller");
+
+/* Where items wait: those of the urgent heap that are due go before all of the other. */
+enum heap_id { HEAP_URGENT, HEAP_ORDINARY, HEAPS };
+
 struct item {
   char *key;
   uint64_t due_ms; /* monotonic; when it is waiting */
+  uint64_t turn;   /* first come, first served among those of one millisecond */
   uint32_t failures;
   bool waiting, running;
-  bool again; /* added while it ran */
+  bool urgent; /* since it was last taken */
+  bool again;  /* added while it ran */
   uint64_t again_ms;
+  size_t place; /* in its heap, when it is waiting */
+};
+
+/* A binary heap: no item is due before its parent. */
+struct heap {
+  VEC(struct item *) at;
 };
 
 struct kube_queue {
@@ -28,10 +49,13 @@ struct kube_queue {
   char *name;
   pthread_t *threads;
   uint32_t nthreads;
+  struct metric *depth, *waited, *took;
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct strmap *items; /* key -> struct item */
+    struct heap heaps[HEAPS];
+    uint64_t turns;
     bool stop;
   } shared;
 };
@@ -43,44 +67,138 @@ static void item_free(void *p) {
   free(i);
 }
 
+/* ---- heaps ------------------------------------------------------------------------------------------------------- */
+
+static bool is_before(const struct item *a, const struct item *b) {
+  return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->turn < b->turn;
+}
+
+static void put_at(struct heap *h, size_t i, struct item *item) {
+  h->at.items[i] = item;
+  item->place = i;
+}
+
+static void sift_up(struct heap *h, size_t i) {
+  struct item *item = h->at.items[i];
+
+  for (; i > 0 && is_before(item, h->at.items[(i - 1) / 2]); i = (i - 1) / 2)
+    put_at(h, i, h->at.items[(i - 1) / 2]);
+  put_at(h, i, item);
+}
+
+static void sift_down(struct heap *h, size_t i) {
+  struct item *item = h->at.items[i];
+
+  for (size_t child; (child = 2 * i + 1) < h->at.len; i = child) {
+    if (child + 1 < h->at.len && is_before(h->at.items[child + 1], h->at.items[child]))
+      child++;
+    if (is_before(item, h->at.items[child]))
+      break;
+    put_at(h, i, h->at.items[child]);
+  }
+  put_at(h, i, item);
+}
+
+static struct heap *heap_of(struct kube_queue *q, const struct item *i) {
+  return &q->shared.heaps[i->urgent ? HEAP_URGENT : HEAP_ORDINARY];
+}
+
+static bool wait_locked(struct kube_queue *q, struct item *i, uint64_t due_ms) {
+  struct heap *h = heap_of(q, i);
+
+  if (!VEC_PUSH(&h->at, i)) {
+    log_error(q->name, "%s: out of memory, left out until its next change", i->key);
+    return false;
+  }
+  i->due_ms = due_ms;
+  i->turn = q->shared.turns++;
+  i->waiting = true;
+  i->place = h->at.len - 1;
+  sift_up(h, i->place);
+  metric_add(q->depth, 1);
+  return true;
+}
+
+static void unwait_locked(struct kube_queue *q, struct item *i) {
+  struct heap *h = heap_of(q, i);
+  struct item *last = h->at.items[--h->at.len];
+
+  i->waiting = false;
+  metric_add(q->depth, -1);
+  if (last == i)
+    return;
+  put_at(h, i->place, last);
+  sift_up(h, last->place);
+  sift_down(h, last->place);
+}
+
+static struct item *first_of(const struct heap *h) {
+  return h->at.len ? h->at.items[0] : NULL;
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------------------ */
+
 static char *make_key(const char *ns, const char *name) {
   return ns && *ns ? str_printf("%s/%s", ns, name) : strdup(name);
 }
 
-static void schedule_locked(struct kube_queue *q, const char *key, uint64_t due_ms) {
+/* The item of KEY, made when there is none; NULL when memory ran out. */
+static struct item *item_locked(struct kube_queue *q, const char *key) {
   struct item *i = strmap_get(q->shared.items, key);
 
-  if (!i) {
-    i = calloc(1, sizeof(*i));
-    if (!i || !(i->key = strdup(key)) || !strmap_put(q->shared.items, key, i)) {
-      log_error(q->name, "%s: out of memory, left out until its next change", key);
-      if (i)
-        item_free(i);
-      return;
-    }
-  }
+  if (i)
+    return i;
+  i = calloc(1, sizeof(*i));
+  if (i && (i->key = strdup(key)) && strmap_put(q->shared.items, key, i))
+    return i;
+  log_error(q->name, "%s: out of memory, left out until its next change", key);
+  if (i)
+    item_free(i);
+  return NULL;
+}
+
+static void schedule_locked(struct kube_queue *q, const char *key, uint64_t due_ms, bool urgent) {
+  struct item *i = item_locked(q, key);
+
+  if (!i)
+    return;
   if (i->running) {
     i->again_ms = i->again && i->again_ms < due_ms ? i->again_ms : due_ms;
     i->again = true;
-  } else if (!i->waiting || due_ms < i->due_ms) {
-    i->due_ms = due_ms;
-    i->waiting = true;
+    i->urgent = i->urgent || urgent;
+  } else {
+    if (i->waiting && i->due_ms <= due_ms && i->urgent >= urgent)
+      return;
+    uint64_t earliest = i->waiting && i->due_ms < due_ms ? i->due_ms : due_ms;
+    if (i->waiting)
+      unwait_locked(q, i);
+    i->urgent = i->urgent || urgent;
+    if (!wait_locked(q, i, earliest))
+      (void)strmap_del(q->shared.items, key);
   }
   (void)pthread_cond_signal(&q->shared.changed);
 }
 
-void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms) {
+static void add(struct kube_queue *q, const char *ns, const char *name, uint64_t ms, bool urgent) {
   _cleanup_free_ char *key = make_key(ns, name);
 
   if (!key)
     return;
   (void)pthread_mutex_lock(&q->shared.lock);
-  schedule_locked(q, key, mono_ms() + ms);
+  schedule_locked(q, key, mono_ms() + ms, urgent);
   (void)pthread_mutex_unlock(&q->shared.lock);
 }
 
+void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms) {
+  add(q, ns, name, ms, false);
+}
+
 void kube_queue_add(struct kube_queue *q, const char *ns, const char *name) {
-  kube_queue_add_after(q, ns, name, 0);
+  add(q, ns, name, 0, false);
+}
+
+void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name) {
+  add(q, ns, name, 0, true);
 }
 
 size_t kube_queue_len(struct kube_queue *q) {
@@ -91,6 +209,8 @@ size_t kube_queue_len(struct kube_queue *q) {
   (void)pthread_mutex_unlock(&q->shared.lock);
   return n;
 }
+
+/* ---- working ----------------------------------------------------------------------------------------------------- */
 
 /* Exponential with a quarter of jitter. */
 static uint64_t backoff_ms(uint32_t failures) {
@@ -103,25 +223,25 @@ static uint64_t backoff_ms(uint32_t failures) {
   return ms - ms / 4 + chance % (ms / 2 + 1);
 }
 
-/* The waiting item that is due first; NULL: none. */
-static struct item *first_locked(struct kube_queue *q) {
-  struct item *first = NULL;
+/* The item that is to be worked on next, due or not; NULL: none waits. */
+static struct item *first_locked(struct kube_queue *q, uint64_t now_ms) {
+  struct item *urgent = first_of(&q->shared.heaps[HEAP_URGENT]);
+  struct item *ordinary = first_of(&q->shared.heaps[HEAP_ORDINARY]);
 
-  for (struct strmap_iter it = strmap_first(q->shared.items); it.key; strmap_next(&it)) {
-    struct item *i = it.value;
-    if (i->waiting && (!first || i->due_ms < first->due_ms))
-      first = i;
-  }
-  return first;
+  if (!urgent || !ordinary)
+    return urgent ? urgent : ordinary;
+  return urgent->due_ms <= now_ms || urgent->due_ms <= ordinary->due_ms ? urgent : ordinary;
 }
 
 /* Waits until something is due; NULL: the queue ends. */
 static struct item *next_locked(struct kube_queue *q) {
   while (!q->shared.stop) {
-    struct item *i = first_locked(q);
     uint64_t now = mono_ms();
-    if (i && i->due_ms <= now)
+    struct item *i = first_locked(q, now);
+    if (i && i->due_ms <= now) {
+      metric_observe(q->waited, (double)(now - i->due_ms) / 1e3);
       return i;
+    }
     if (!i) {
       (void)pthread_cond_wait(&q->shared.changed, &q->shared.lock);
       continue;
@@ -145,9 +265,7 @@ static void settle_locked(struct kube_queue *q, struct item *i, int32_t rc, uint
     wait = true;
   }
   i->again = false;
-  i->waiting = wait;
-  i->due_ms = due;
-  if (!wait)
+  if (!wait || !wait_locked(q, i, due))
     (void)strmap_del(q->shared.items, i->key);
   else
     (void)pthread_cond_signal(&q->shared.changed);
@@ -155,32 +273,48 @@ static void settle_locked(struct kube_queue *q, struct item *i, int32_t rc, uint
 
 /* A conflict with another writer is everyday; everything else is worth a line. */
 static void report(const struct kube_queue *q, const char *key, uint32_t failures, const struct ome_err *err) {
+  metric_add(METRIC(&reconcile_errors, q->name, err_name(err->code)), 1);
   if (err->code == OME_E_CONFLICT && failures < 5)
     log_debug(q->name, "%s: %s", key, err->msg);
   else
     log_warning(q->name, "%s: %s", key, err->msg);
 }
 
+/* One call for KEY, under a trace of its own. */
+static int32_t reconcile(struct kube_queue *q, char *key, uint64_t *requeue_ms, struct ome_err *err) {
+  char trace[LOG_TRACE_DIGITS + 1];
+  char *slash = strchr(key, '/');
+  uint64_t began = mono_ns();
+
+  if (slash)
+    *slash = '\0';
+  random_hex(trace, LOG_TRACE_DIGITS);
+  log_set_trace(trace);
+  int32_t rc = q->cfg.reconcile(q->cfg.arg, slash ? key : NULL, slash ? slash + 1 : key, requeue_ms, err);
+  metric_observe(q->took, (double)(mono_ns() - began) / 1e9);
+  return rc;
+}
+
 static void *work(void *arg) {
   struct kube_queue *q = arg;
+  char name[16];
 
-  (void)pthread_setname_np(pthread_self(), q->name);
+  (void)snprintf(name, sizeof(name), "%.15s", q->name);
+  (void)pthread_setname_np(pthread_self(), name);
   (void)pthread_mutex_lock(&q->shared.lock);
   for (struct item *i; (i = next_locked(q));) {
     struct ome_err err = ERR_INIT;
     uint64_t requeue_ms = 0;
     _cleanup_free_ char *key = strdup(i->key);
-    i->waiting = false;
+    unwait_locked(q, i);
     i->running = true;
+    i->urgent = false;
     (void)pthread_mutex_unlock(&q->shared.lock);
-    char *slash = key ? strchr(key, '/') : NULL;
-    if (slash)
-      *slash = '\0';
-    int32_t rc = key ? q->cfg.reconcile(q->cfg.arg, slash ? key : NULL, slash ? slash + 1 : key, &requeue_ms, &err)
-                     : fail_memory(&err);
+    int32_t rc = key ? reconcile(q, key, &requeue_ms, &err) : fail_memory(&err);
     (void)pthread_mutex_lock(&q->shared.lock);
     if (rc != OME_OK)
       report(q, i->key, i->failures, &err);
+    log_set_trace(NULL);
     settle_locked(q, i, rc, requeue_ms, &err);
   }
   (void)pthread_mutex_unlock(&q->shared.lock);
@@ -205,7 +339,10 @@ int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **
   q->cfg = *cfg;
   (void)pthread_mutex_init(&q->shared.lock, NULL);
   init_condition(&q->shared.changed);
-  q->name = str_copy(cfg->name, strnlen(cfg->name, 15));
+  q->name = strdup(cfg->name);
+  q->depth = METRIC(&depth, cfg->name);
+  q->waited = METRIC(&waited_seconds, cfg->name);
+  q->took = METRIC(&reconcile_seconds, cfg->name);
   q->shared.items = strmap_new(item_free);
   q->threads = calloc(workers, sizeof(*q->threads));
   if (!q->name || !q->shared.items || !q->threads) {
@@ -237,6 +374,10 @@ void kube_queue_free(struct kube_queue *q) {
   if (!q)
     return;
   kube_queue_stop(q);
+  for (size_t i = 0; i < HEAPS; i++) {
+    metric_add(q->depth, -(double)q->shared.heaps[i].at.len);
+    VEC_FREE(&q->shared.heaps[i].at);
+  }
   strmap_free(q->shared.items);
   (void)pthread_mutex_destroy(&q->shared.lock);
   (void)pthread_cond_destroy(&q->shared.changed);

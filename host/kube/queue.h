@@ -17,7 +17,7 @@ typedef int32_t kube_reconcile_fn(void *arg, const char *ns, const char *name, u
                                   struct ome_err *err);
 
 struct kube_queue_config {
-  const char *name; /* for logs and thread names: "inferenceservice" */
+  const char *name; /* for logs, metrics and (15 characters of it) thread names: "inferenceservice" */
   uint32_t workers; /* 0: 1 */
   kube_reconcile_fn *reconcile;
   void *arg;
@@ -34,6 +34,8 @@ DEFINE_CLEANUP(struct kube_queue *, kube_queue_free)
 /* [any-thread]; a key that waits already is not added twice; one that is worked on runs again afterwards. NS may be
  * NULL. */
 void kube_queue_add(struct kube_queue *q, const char *ns, const char *name);
+/* The same, before everything that is not urgent: for what is being deleted. */
+void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name);
 void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms);
 size_t kube_queue_len(struct kube_queue *q); /* waiting, delayed and running */
 

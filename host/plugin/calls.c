@@ -1,11 +1,18 @@
 /* Calls into plugins: made on first use, under the locks of the thread ceiling, with a deadline and a cancel check. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "plugin/internal.h"
 #include "plugin/keys.h"
 
 #include <string.h>
+
+METRIC_HISTOGRAM(call_seconds, "ome_plugin_call_duration_seconds", "Time of calls into plugins.", METRIC_SECONDS,
+                 "plugin", "method");
+METRIC_COUNTER(call_errors, "ome_plugin_errors_total", "Calls into plugins that failed, by reason.", "plugin", "method",
+               "reason");
 
 /* The circumstances as the plugin sees them; ome_call first, so that cancelled() finds the rest. */
 struct call {
@@ -24,7 +31,7 @@ static struct call make_call(const struct plugin_call *from) {
 
   if (from && from->timeout_ms)
     c.base.deadline_ns = mono_ns() + (uint64_t)from->timeout_ms * 1000000u;
-  c.base.trace_id = from ? from->trace_id : NULL;
+  c.base.trace_id = from && from->trace_id ? from->trace_id : log_trace();
   return c;
 }
 
@@ -66,12 +73,15 @@ static void leave(struct plugin_instance *i) {
 }
 
 /* A plugin that fails without a word, or with a message that does not end, still gives a sentence. */
-static int32_t settle(const struct plugin_instance *i, const char *method, int32_t rc, struct ome_err *err) {
+static int32_t settle(const struct plugin_instance *i, const char *method, uint64_t began_ns, int32_t rc,
+                      struct ome_err *err) {
+  metric_observe(METRIC(&call_seconds, plugin_instance_name(i), method), (double)(mono_ns() - began_ns) / 1e9);
   if (rc == OME_OK)
     return rc;
   err->msg[sizeof(err->msg) - 1] = '\0';
   if (rc > 0)
     rc = OME_E_INTERNAL;
+  metric_add(METRIC(&call_errors, plugin_instance_name(i), method, err_name(rc)), 1);
   err->code = rc;
   if (!err->msg[0])
     (void)fail(err, rc, "%s failed: %s", method, err_name(rc));
@@ -91,9 +101,10 @@ static int32_t unsupported(const struct plugin_instance *i, const char *method, 
     if (rc_ != OME_OK)                                                                                                 \
       return rc_;                                                                                                      \
     err_clear(err);                                                                                                    \
+    uint64_t began_ns_ = mono_ns();                                                                                    \
     rc_ = i->factory->ops.kind.method(i->self, __VA_ARGS__);                                                           \
     leave(i);                                                                                                          \
-    return settle(i, #method, rc_, err);                                                                               \
+    return settle(i, #method, began_ns_, rc_, err);                                                                    \
   } while (0)
 
 int32_t plugin_storage_list(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,

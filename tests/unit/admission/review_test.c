@@ -85,11 +85,13 @@ static struct json_object *ask(const char *path, const char *object, const char 
       object, old ? old : "null");
   _cleanup_free_ char *answer = NULL;
   struct ome_err err = ERR_INIT;
+  bool allowed;
 
-  if (review_answer(entry(path), &lookup, review, strlen(review), &answer, &err) != OME_OK)
+  if (review_answer(entry(path), &lookup, review, strlen(review), &allowed, &answer, &err) != OME_OK)
     fail_msg("%s: %s", object, err.msg);
   _cleanup_json_ struct json_object *doc = parsed(answer);
   assert_string_equal(json_str(doc, "response.uid", ""), "u");
+  assert_int_equal(allowed, json_flag(doc, "response.allowed", !allowed));
   return json_object_get(json_get(doc, "response"));
 }
 
@@ -300,7 +302,8 @@ static void test_no_review(UNUSED void **state) {
   for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
     struct ome_err err = ERR_INIT;
     char *answer = NULL;
-    assert_int_equal(review_answer(entry("benchmarkjob"), &lookup, texts[i], strlen(texts[i]), &answer, &err),
+    bool allowed;
+    assert_int_equal(review_answer(entry("benchmarkjob"), &lookup, texts[i], strlen(texts[i]), &allowed, &answer, &err),
                      OME_E_INVALID);
   }
 }

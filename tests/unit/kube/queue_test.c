@@ -228,6 +228,58 @@ static void test_add_overtakes_backoff(void **state) {
   end(&f);
 }
 
+/* What is urgent goes first; among equals the one that is due longer; a failure or a delay is no way around. */
+static void test_urgent_goes_first(void **state) {
+  static const char *const expected[] = {"hold", "ns/gone", "late", "a", "b", "c"};
+  struct fixture f;
+  (void)state;
+
+  start(&f, 1);
+  kube_queue_add(f.queue, NULL, "hold");
+  AWAIT(&f, f.held == 1);
+  kube_queue_add(f.queue, NULL, "a");
+  kube_queue_add_after(f.queue, NULL, "later", 60000);
+  kube_queue_add_after(f.queue, NULL, "late", 60000);
+  kube_queue_add_after(f.queue, NULL, "b", 2);
+  kube_queue_add_after(f.queue, NULL, "c", 4);
+  kube_queue_add_urgent(f.queue, "ns", "gone");
+  kube_queue_add_urgent(f.queue, NULL, "late"); /* it waits already */
+  kube_queue_add(f.queue, "ns", "gone");        /* which does not make it less urgent */
+  usleep(10000);                                /* b and c become due */
+  release(&f);
+  AWAIT(&f, f.finished == ARRAY_LEN(expected));
+  for (unsigned i = 0; i < ARRAY_LEN(expected); i++)
+    assert_string_equal(f.calls[i].key, expected[i]);
+  assert_int_equal(kube_queue_len(f.queue), 1); /* "later" */
+  end(&f);
+}
+
+/* A thousand keys in no order come out in order of their time. */
+static void test_many_in_order(void **state) {
+  struct fixture f;
+  (void)state;
+
+  start(&f, 1);
+  kube_queue_add(f.queue, NULL, "hold");
+  AWAIT(&f, f.held == 1);
+  for (unsigned i = 0; i < 1000; i++) {
+    char name[16];
+    (void)snprintf(name, sizeof(name), "%03u", i * 7 % 1000);
+    kube_queue_add_after(f.queue, NULL, name, 1000 + i * 7 % 1000);
+  }
+  for (unsigned i = 0; i < 1000; i += 2) { /* every other one is moved forward */
+    char name[16];
+    (void)snprintf(name, sizeof(name), "%03u", i);
+    kube_queue_add_after(f.queue, NULL, name, i / 100);
+  }
+  usleep(10000);
+  release(&f);
+  AWAIT(&f, f.ncalls == CALLS);
+  for (unsigned i = 2; i < CALLS; i++)
+    assert_true(strcmp(f.calls[i - 1].key, f.calls[i].key) < 0);
+  end(&f);
+}
+
 static void test_stop(void **state) {
   struct fixture f;
   (void)state;
@@ -248,10 +300,16 @@ static void test_stop(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_waiting_keys_are_one),     cmocka_unit_test(test_a_key_runs_once_at_a_time),
-      cmocka_unit_test(test_requeue_after_success),    cmocka_unit_test(test_delayed_add),
-      cmocka_unit_test(test_backoff_grows_and_resets), cmocka_unit_test(test_retry_after_is_honoured),
-      cmocka_unit_test(test_add_overtakes_backoff),    cmocka_unit_test(test_stop),
+      cmocka_unit_test(test_waiting_keys_are_one),
+      cmocka_unit_test(test_a_key_runs_once_at_a_time),
+      cmocka_unit_test(test_requeue_after_success),
+      cmocka_unit_test(test_delayed_add),
+      cmocka_unit_test(test_backoff_grows_and_resets),
+      cmocka_unit_test(test_retry_after_is_honoured),
+      cmocka_unit_test(test_add_overtakes_backoff),
+      cmocka_unit_test(test_urgent_goes_first),
+      cmocka_unit_test(test_many_in_order),
+      cmocka_unit_test(test_stop),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,13 @@ uint64_t mono_ms(void) {
   return mono_ns() / 1000000u;
 }
 
+uint64_t cpu_ns(void) {
+  struct timespec ts;
+
+  (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 int64_t wall_us(void) {
   struct timespec ts;
 

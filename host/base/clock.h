@@ -11,6 +11,7 @@
 
 uint64_t mono_ns(void);
 uint64_t mono_ms(void);
+uint64_t cpu_ns(void); /* what the process has used of its processors, all threads together */
 int64_t wall_ms(void); /* since 1970, UTC */
 int64_t wall_us(void);
 

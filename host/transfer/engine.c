@@ -386,6 +386,15 @@ static bool has_news_locked(const struct engine *e) {
   return e->failure.code != OME_OK;
 }
 
+/* Small files count by the request. */
+static void measure_locked(struct engine *e) {
+  const struct pace_sample now = {.now_ms = mono_ms(),
+                                  .work = atomic_load(&e->bytes) + 65536 * atomic_load(&e->requests),
+                                  .cpu_ms = cpu_ns() / 1000000};
+
+  pace_measure(&e->growth, &now);
+}
+
 static int32_t step(struct engine *e, struct ome_err *err) {
   if (e->job->cancelled && e->job->cancelled(e->job->arg))
     return fail(err, OME_E_CANCELLED, "fetch: stopped; what is there is kept for the next time");
@@ -393,8 +402,7 @@ static int32_t step(struct engine *e, struct ome_err *err) {
   int32_t rc = collect_locked(e, err);
   if (rc == OME_OK)
     rc = work_locked(e, err);
-  /* Small files count by the request. */
-  pace_measure(&e->growth, atomic_load(&e->bytes) + 65536 * atomic_load(&e->requests), mono_ms());
+  measure_locked(e);
   if (rc == OME_OK && atomic_load(&e->nverified) < e->nitems && !has_news_locked(e))
     wait_for_news_locked(e);
   (void)pthread_mutex_unlock(&e->lock);
@@ -438,10 +446,16 @@ static bool needs_reader(const struct engine *e) {
   return false;
 }
 
+static uint32_t processors(void) {
+  long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+  return n < 1 ? 1 : (uint32_t)n;
+}
+
 /* One for each processor, but two, as one may be waiting for the disk, and no more than there are files. */
 static size_t hashers_for(const struct engine *e) {
-  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-  size_t n = cpus < 2 ? 2 : cpus > (long)MAX_HASHERS ? MAX_HASHERS : (size_t)cpus;
+  uint32_t cpus = processors();
+  size_t n = cpus < 2 ? 2 : cpus > MAX_HASHERS ? MAX_HASHERS : cpus;
 
   return n > e->nitems && e->nitems ? e->nitems : n;
 }
@@ -466,7 +480,7 @@ static int32_t run_threads(struct engine *e, struct ome_err *err) {
 
 static int32_t make_lanes(struct engine *e, struct ome_err *err) {
   const struct http_client_config cfg = {.max_connections = e->nflights};
-  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  uint32_t cpus = processors();
   uint32_t wanted = cpus < 2 ? 1 : cpus < 8 ? 2 : MAX_LANES;
   int32_t rc = OME_OK;
 
@@ -540,6 +554,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
   e->dir = -1;
   e->nflights = connections < MAX_FLIGHTS ? connections : MAX_FLIGHTS;
   e->growth.max = e->nflights;
+  e->growth.processors = processors();
   e->growth.want = e->nflights < FIRST_CONNECTIONS ? e->nflights : FIRST_CONNECTIONS;
   e->stall_ms = job->stall_timeout_ms ? job->stall_timeout_ms : 30000;
   e->bucket.rate = job->max_bytes_per_second;

@@ -9,6 +9,7 @@
 
 #define MEASURE_MS 400u
 #define MAX_HINT_MS 300000u
+#define BOUND_BY_PROCESSORS 0.7 /* of them; the rest is the server's on one machine, or nobody's */
 #define BURST_NS 50000000u
 
 /* ---- hosts ------------------------------------------------------------------------------------------------------- */
@@ -69,21 +70,41 @@ uint64_t pace_hint_ms(const char *headers, int64_t wall_s) {
 
 /* ---- growth ------------------------------------------------------------------------------------------------------ */
 
-void pace_measure(struct pace_growth *g, uint64_t work, uint64_t now_ms) {
-  if (g->since_ms == 0 || now_ms - g->since_ms < MEASURE_MS) {
-    if (g->since_ms == 0) {
-      g->since_ms = now_ms;
-      g->work = work;
-    }
+static uint32_t twice(const struct pace_growth *g) {
+  return g->want < g->max / 2 ? g->want * 2 : g->max;
+}
+
+/* One whole measurement: RATE is work a second, BUSY the part of the processors that it took. */
+static void adapt(struct pace_growth *g, double rate, double busy) {
+  bool is_bound = busy > BOUND_BY_PROCESSORS;
+
+  if (g->lowered > 0 && rate < g->lowered * 0.95) {
+    g->want = twice(g);
+    g->is_settled = true;
+    g->lowered = 0;
     return;
   }
-  double rate = (double)(work - g->work) * 1000 / (double)(now_ms - g->since_ms);
-  if (g->want < g->max && rate > g->best * 1.1) {
-    g->best = rate;
-    g->want = g->want * 2 < g->max ? g->want * 2 : g->max;
+  g->lowered = 0;
+  if (is_bound && !g->is_settled && g->want > 1) {
+    g->lowered = rate;
+    g->want /= 2;
+  } else if (!is_bound && g->want < g->max && rate > g->best * 1.1) {
+    g->want = twice(g);
+  } else {
+    return;
   }
-  g->since_ms = now_ms;
-  g->work = work;
+  g->best = rate > g->best ? rate : g->best;
+}
+
+void pace_measure(struct pace_growth *g, const struct pace_sample *now) {
+  uint64_t ms = now->now_ms - g->from.now_ms;
+
+  if (g->from.now_ms && ms < MEASURE_MS)
+    return;
+  if (g->from.now_ms)
+    adapt(g, (double)(now->work - g->from.work) * 1000 / (double)ms,
+          (double)(now->cpu_ms - g->from.cpu_ms) / (double)ms / g->processors);
+  g->from = *now;
 }
 
 /* ---- bandwidth --------------------------------------------------------------------------------------------------- */

@@ -27,13 +27,22 @@ uint64_t pace_hint_ms(const char *headers, int64_t wall_s);
 
 /* ---- how many connections pay ---- */
 
+/* Growing counts, as of a time. */
+struct pace_sample {
+  uint64_t now_ms, work, cpu_ms; /* CPU_MS: of the process's threads together */
+};
 struct pace_growth {
   uint32_t want, max;
-  uint64_t since_ms, work; /* of the measurement under way */
-  double best;             /* work a second when WANT was last raised */
+  uint32_t processors;     /* that this process may keep busy */
+  struct pace_sample from; /* where the measurement under way began */
+  double best;             /* work a second, of all measurements that WANT was raised or lowered after */
+  double lowered;          /* work a second before WANT was lowered for a try; 0: no try is under way */
+  bool is_settled;         /* a lower WANT was tried, and less came of it */
 };
-/* WORK is a growing count; called now and then.  WANT grows while more connections mean more work done. */
-void pace_measure(struct pace_growth *g, uint64_t work, uint64_t now_ms);
+/* Called now and then.  WANT grows while more connections mean more work done.  Where the processors are the bound,
+ * more connections only spread what is written over more memory than their caches hold: WANT is halved then, and back
+ * again for good should less come of it. */
+void pace_measure(struct pace_growth *g, const struct pace_sample *now);
 
 /* ---- bandwidth ---- */
 

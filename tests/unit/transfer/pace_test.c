@@ -42,15 +42,43 @@ static void test_reads_hints(UNUSED void **state) {
 }
 
 static void test_grows_while_it_pays(UNUSED void **state) {
-  struct pace_growth g = {.want = 4, .max = 64};
+  static const struct pace_sample idle[] = {
+      {1000, 0, 0}, {1500, 1000000, 10}, {2000, 2300000, 20}, {2500, 3500000, 30}};
+  struct pace_growth g = {.want = 4, .max = 64, .processors = 2};
 
-  pace_measure(&g, 0, 1000);
-  pace_measure(&g, 1000000, 1500);
+  pace_measure(&g, &idle[0]);
+  pace_measure(&g, &idle[1]);
   assert_int_equal(g.want, 8); /* the first measurement is the one to beat */
-  pace_measure(&g, 2300000, 2000);
+  pace_measure(&g, &idle[2]);
   assert_int_equal(g.want, 16);
-  pace_measure(&g, 3500000, 2500); /* twice as many, and no more came of it */
+  pace_measure(&g, &idle[3]); /* twice as many, and no more came of it */
   assert_int_equal(g.want, 16);
+}
+
+/* Each row is one measurement on two processors of which it takes CPU_MS in 500 ms. */
+static void test_shrinks_where_processors_are_the_bound(UNUSED void **state) {
+  static const struct {
+    uint64_t work, cpu_ms;
+    uint32_t want;
+  } rows[] = {
+      {1000000, 800, 2}, /* bound: half of it is tried */
+      {1200000, 750, 1}, /* more came of it */
+      {1100000, 760, 2}, /* less did: back, for good */
+      {1200000, 900, 2}, /* bound still, but settled */
+      {1200000, 300, 2}, /* not bound any longer, and no more than before */
+      {1900000, 300, 4}, /* the line was the bound after all */
+  };
+  struct pace_growth g = {.want = 4, .max = 64, .processors = 2};
+  struct pace_sample now = {.now_ms = 1000};
+
+  pace_measure(&g, &now);
+  for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    now.now_ms += 500;
+    now.work += rows[i].work;
+    now.cpu_ms += rows[i].cpu_ms;
+    pace_measure(&g, &now);
+    assert_int_equal(g.want, rows[i].want);
+  }
 }
 
 static void test_bucket_holds_the_rate(UNUSED void **state) {
@@ -67,8 +95,11 @@ static void test_bucket_holds_the_rate(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_one_refusal_slows_all), cmocka_unit_test(test_recovers_step_by_step),
-      cmocka_unit_test(test_reads_hints),           cmocka_unit_test(test_grows_while_it_pays),
+      cmocka_unit_test(test_one_refusal_slows_all),
+      cmocka_unit_test(test_recovers_step_by_step),
+      cmocka_unit_test(test_shrinks_where_processors_are_the_bound),
+      cmocka_unit_test(test_reads_hints),
+      cmocka_unit_test(test_grows_while_it_pays),
       cmocka_unit_test(test_bucket_holds_the_rate),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,9 @@ endif()
 if(OME_WERROR)
   target_compile_options(ome_flags INTERFACE -Werror)
 endif()
+if(OME_FUZZ) # the rooms tell the fuzzer which of their branches an input reached; without that it gropes in the dark
+  target_compile_options(ome_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(OME_SANITIZE)
   # gcc's null-dereference analysis sees the sanitizers' own checks as reachable null paths.
   target_compile_options(ome_flags INTERFACE -fsanitize=${OME_SANITIZE} -fno-omit-frame-pointer

@@ -23,6 +23,10 @@ static const struct {
     {"llama", "intermediate_size", 11008},
     {"llama", "vocab_size", 32000},
     {"llama", "max_position_embeddings", 2048},
+    {"qwen2", "hidden_size", 4096},
+    {"qwen2", "num_hidden_layers", 32},
+    {"qwen2", "num_attention_heads", 32},
+    {"qwen2", "num_key_value_heads", 32},
     {"mistral", "hidden_size", 4096},
     {"mistral", "num_hidden_layers", 32},
     {"mistral", "num_attention_heads", 32},
@@ -120,39 +124,29 @@ static void read_windows(struct json_object *text, const struct family *family, 
 }
 
 /* Layers that keep keys and values, of a model in which not all do. */
-static uint64_t cached_layers(struct json_object *text, const struct family *family, uint64_t layers) {
-  const char *pattern = json_str(text, "hybrid_override_pattern", NULL);
-  size_t full = config_layers_of_type(text, "full_attention"), n = 0;
-  uint64_t period = config_number(text, "attn_layer_period", NULL);
+static uint64_t cached_layers(struct json_object *text, const struct shape *s) {
+  size_t full = config_layers_of_type(text, "full_attention");
+  uint64_t shared = config_number(text, "num_kv_shared_layers", NULL);
 
-  if (family->traits & ENCODER)
+  if (s->family->traits & ENCODER)
     return 0;
-  if (pattern) {
-    for (; *pattern; pattern++)
-      n += *pattern == '*';
-    return n;
-  }
+  if (s->mixers || s->attentions < s->layers)
+    return s->attentions;
   if (full != SIZE_MAX)
-    return full + config_layers_of_type(text, "sliding_attention") + config_layers_of_type(text, "attention") +
-           config_layers_of_type(text, "chunked_attention");
-  if (period)
-    return layers / period;
-  n = json_len(json_get(text, "cross_attention_layers"));
-  return n < layers ? layers - n : 0;
+    full += config_layers_of_type(text, "sliding_attention") + config_layers_of_type(text, "attention") +
+            config_layers_of_type(text, "chunked_attention");
+  uint64_t n = full < s->layers ? full : s->layers, less = shared + json_len(json_get(text, "cross_attention_layers"));
+  return less < n ? n - less : 0;
 }
 
 static void read_caches(struct json_object *text, const struct shape *s, struct model_facts *f) {
-  uint64_t cached = s->linear_layers ? s->layers - s->linear_layers : cached_layers(text, s->family, s->layers);
+  uint64_t cached = cached_layers(text, s);
 
   f->uncached_layers = cached < f->layers ? f->layers - cached : 0;
+  f->kv_heads_sum = s->kv_heads_sum;
   read_windows(text, s->family, f);
-  if (s->linear_layers > 4096 || s->linear_value_heads > 4096 || s->linear_key_size > 4096 ||
-      s->linear_value_size > 4096 || s->linear_key_heads > 4096 || s->convolution == 0 || s->convolution > 64)
-    return;
-  /* a matrix of 32-bit numbers a head, and what the short convolution looks back to */
-  uint64_t matrix = s->linear_value_heads * s->linear_key_size * s->linear_value_size * 4;
-  uint64_t back = 2 * s->linear_key_heads * s->linear_key_size + s->linear_value_heads * s->linear_value_size;
-  f->state_bytes = s->linear_layers * (matrix + back * (s->convolution - 1) * 2);
+  if (__builtin_mul_overflow(s->mixers, s->mixer_state, &f->state_bytes))
+    f->state_bytes = 0;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
@@ -181,14 +175,17 @@ static void copy_shape(const struct shape *s, struct model_facts *f) {
 
 static void count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
                              struct model_facts *f) {
+  uint64_t all = whole_count(config, whole, f->architecture);
   uint64_t seen = f->vision ? vision_count(config, whole, s->hidden) : 0;
+  uint64_t heard = f->audio ? audio_count(config, whole, s->hidden) : 0;
 
-  f->estimated = ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0);
-  s->extra += seen;
-  if (streq(whole->name, "whisper")) {
-    f->config_parameters = f->config_active = whisper_count(config);
+  if (all) {
+    f->config_parameters = f->config_active = all;
     return;
   }
+  f->estimated =
+      ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0) || (f->audio && heard == 0);
+  s->extra += seen + heard;
   if (!shape_count(s, &f->config_parameters, &f->config_active))
     f->config_parameters = f->config_active = 0;
 }
@@ -216,12 +213,13 @@ int32_t config_read(struct json_object *config, struct model_facts *f, struct om
   copy_text(f->architecture, sizeof(f->architecture),
             json_is(first, json_type_string) ? json_object_get_string(first) : whole->architecture);
   shape_read(config, text, family, f->architecture, &s);
+  s.headless = s.headless || f->embedding; /* what embeds leaves the output matrix out, whatever it calls itself */
   copy_shape(&s, f);
   copy_text(f->dtype, sizeof(f->dtype), json_str(text, "torch_dtype", json_str(text, "dtype", "")));
   f->vision = sees(config, whole, f->type);
   f->audio = (whole->traits & AUDIO) || json_is(json_get(config, "audio_config"), json_type_object);
   f->rerank = (family->traits & ENCODER) && strstr(f->architecture, "SequenceClassification");
-  f->embedding = !f->rerank && ((family->traits & ENCODER) || (s.headless && !f->vision && !f->audio));
+  f->embedding = !f->rerank && (f->embedding || (family->traits & ENCODER) || (s.headless && !f->vision && !f->audio));
   read_context(text, family, f);
   read_caches(text, &s, f);
   quantization_read(config, f);

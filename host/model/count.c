@@ -45,14 +45,6 @@ static uint64_t attention(const struct shape *s) {
   return has(s, SINKS) ? n + s->heads : n;
 }
 
-/* Gated delta rule: queries, keys, values and gate, a short convolution, decay and step of each head. */
-static uint64_t linear_attention(const struct shape *s) {
-  uint64_t keys = s->linear_key_heads * s->linear_key_size, values = s->linear_value_heads * s->linear_value_size;
-
-  return s->hidden * (2 * keys + 2 * values) + s->hidden * 2 * s->linear_value_heads +
-         (2 * keys + values) * s->convolution + 2 * s->linear_value_heads + s->linear_value_size + values * s->hidden;
-}
-
 static uint64_t mlp(const struct shape *s, uint64_t width, bool bias) {
   return (s->gated ? 2 : 1) * matrix(s->hidden, width, bias) + matrix(width, s->hidden, bias);
 }
@@ -73,7 +65,7 @@ static uint64_t embeddings(const struct shape *s) {
 static uint64_t output(const struct shape *s) {
   uint64_t n = has(s, FINAL_NORM_NONE) ? 0 : norm(s, s->hidden);
 
-  if (s->pooler)
+  if (has(s, POOLER))
     n += matrix(s->hidden, s->hidden, true);
   if (s->labels)
     return n + matrix(s->hidden, s->labels, s->labels_bias);
@@ -92,7 +84,10 @@ static bool sane(const struct shape *s) {
       {s->positions, MAX_VOCABULARY},
       {s->layers, MAX_LAYERS},
       {s->moe_layers, s->layers},
-      {s->linear_layers, s->layers},
+      {s->attentions, s->layers},
+      {s->mlps, s->layers},
+      {s->mixers, s->layers},
+      {s->mixer, (uint64_t)1 << 42},
       {s->experts, MAX_EXPERTS},
       {s->experts_per_token, s->experts},
       {s->hidden, MAX_WIDTH},
@@ -101,21 +96,18 @@ static bool sane(const struct shape *s) {
       {s->shared_intermediate, MAX_WIDTH},
       {s->q_latent, MAX_WIDTH},
       {s->kv_latent, MAX_WIDTH},
-      {s->convolution, MAX_WIDTH},
       {s->labels, MAX_WIDTH},
       {s->token_types, MAX_WIDTH},
       {s->heads * s->head_size, MAX_WIDTH},
       {s->kv_heads * s->head_size, MAX_WIDTH},
       {s->heads * (s->nope_head_size + s->rope_head_size), MAX_WIDTH},
       {s->heads * s->value_size, MAX_WIDTH},
-      {s->linear_key_heads * s->linear_key_size, MAX_WIDTH},
-      {s->linear_value_heads * s->linear_value_size, MAX_WIDTH},
   };
 
   for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
     if (bounds[i].value > bounds[i].most)
       return false;
-  return s->hidden && s->layers && s->vocabulary && (s->intermediate || s->moe_layers == s->layers);
+  return s->hidden && s->layers && s->vocabulary && (s->intermediate || s->mlps == 0);
 }
 
 /* Products of sane numbers are below 2^62 for a layer; their sums over the layers may not be. */
@@ -129,16 +121,15 @@ bool shape_count(const struct shape *s, uint64_t *all, uint64_t *active) {
   if (!sane(s))
     return false;
   bool expert_bias = has(s, EXPERT_BIAS);
-  uint64_t n = embeddings(s) + output(s), dense = s->layers - s->moe_layers;
+  uint64_t n = embeddings(s) + output(s), normed = s->summed ? 0 : s->layers;
   uint64_t expert = mlp(s, s->expert_intermediate, expert_bias), moe = s->experts * expert;
 
-  moe += matrix(s->hidden, s->experts, expert_bias) + (has(s, CORRECTED) ? s->experts : 0);
+  moe += matrix(s->hidden, s->experts, expert_bias) + (s->corrected ? s->experts : 0);
   if (s->shared_intermediate)
     moe += mlp(s, s->shared_intermediate, false) + (has(s, SHARED_GATE) ? s->hidden : 0);
-  if (!add_layers(&n, s->layers, norms(s)) || !add_layers(&n, s->layers - s->linear_layers, attention(s)) ||
-      !add_layers(&n, s->linear_layers, linear_attention(s)) ||
-      !add_layers(&n, dense, mlp(s, s->intermediate, s->mlp_bias)) || !add_layers(&n, s->moe_layers, moe) ||
-      !add_layers(&n, 1, s->extra))
+  if (!add_layers(&n, normed, norms(s)) || !add_layers(&n, s->summed ? 0 : s->attentions, attention(s)) ||
+      !add_layers(&n, s->mixers, s->mixer) || !add_layers(&n, s->mlps, mlp(s, s->intermediate, s->mlp_bias)) ||
+      !add_layers(&n, s->moe_layers, moe) || !add_layers(&n, 1, s->extra))
     return false;
   *all = n;
   *active = n - s->moe_layers * (s->experts - s->experts_per_token) * expert;

@@ -56,18 +56,17 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
   _cleanup_json_ struct json_object *sentence = NULL;
   size_t folder = strlen(config->path) - strlen("config.json");
   char path[1100];
-  int32_t rc = source_json(src, config->path, MAX_CONFIG, &doc, err);
 
-  if (rc == OME_OK)
-    rc = config_read(doc, f, err);
-  if (rc != OME_OK)
-    return rc;
-  *bits = tensors_bits(doc);
   (void)snprintf(path, sizeof(path), "%.*sconfig_sentence_transformers.json", (int)folder, config->path);
   if (source_json(src, path, MAX_CONFIG, &sentence, err) == OME_OK && sentence)
-    f->embedding = f->embedding || *json_str(sentence, "similarity_fn_name", "") != '\0';
+    f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
   err_clear(err);
-  return OME_OK;
+  int32_t rc = source_json(src, config->path, MAX_CONFIG, &doc, err);
+  if (rc == OME_OK)
+    rc = config_read(doc, f, err);
+  if (rc == OME_OK)
+    *bits = tensors_bits(doc);
+  return rc;
 }
 
 /* The first form of weights that is there. */

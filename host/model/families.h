@@ -32,7 +32,9 @@ enum family_trait {
   VISION = 1u << 23,
   AUDIO = 1u << 24,
   ESTIMATE = 1u << 25, /* has parts that the counter does not know */
-  WINDOWED = 1u << 26  /* every layer has the sliding window, if config.json gives one */
+  WINDOWED = 1u << 26, /* every layer has the sliding window, if config.json gives one */
+  POOLER = 1u << 27,   /* an encoder's first token goes through one more matrix */
+  HALF_MLP = 1u << 28  /* the MLP is half as wide as config.json says */
 };
 
 struct family {
@@ -55,11 +57,14 @@ struct shape {
   uint64_t vocabulary, hidden, layers, heads, kv_heads, head_size, intermediate, positions, token_types;
   uint64_t experts, experts_per_token, expert_intermediate, shared_intermediate, moe_layers;
   uint64_t q_latent, kv_latent, rope_head_size, nope_head_size, value_size; /* MLA */
-  uint64_t linear_layers, linear_key_heads, linear_key_size, linear_value_heads, linear_value_size, convolution;
-  uint64_t labels; /* of a classifier in place of the output matrix */
-  uint64_t extra;  /* towers and projectors */
+  uint64_t attentions, mlps;           /* layers with attention, with a dense MLP */
+  uint64_t mixers, mixer, mixer_state; /* layers with another mixer; its parameters, bytes it keeps of a sequence */
+  uint64_t kv_heads_sum;               /* over all layers, where they differ; else 0 */
+  uint64_t labels;                     /* of a classifier in place of the output matrix */
+  uint64_t extra;                      /* towers, projectors, and what else has no place above */
+  bool summed;                         /* the layers are in EXTRA, one by one */
   bool tied, qkv_bias, o_bias, mlp_bias, gated, head_norms, wide_norms, one_norm, gated_attention;
-  bool pooler, headless, head_bias, labels_bias;
+  bool headless, head_bias, labels_bias, corrected;
 };
 
 /* The shape of the model that CONFIG describes; TEXT is the part that describes its language model. */
@@ -67,10 +72,15 @@ void shape_read(struct json_object *config, struct json_object *text, const stru
                 const char *architecture, struct shape *out);
 /* Parameters of all and of what one token uses.  False: the shape is not one of a model. */
 bool shape_count(const struct shape *s, uint64_t *all, uint64_t *active);
-/* Parameters of the tower for images and its projector to WIDTH numbers a token; 0: not known. */
+/* Layers with other mixers than attention, by the family's rule. */
+void mixers_read(struct json_object *text, struct shape *s);
+/* Parameters of the towers for images and for sound, with their projectors to WIDTH numbers a token; 0: not known. */
 uint64_t vision_count(struct json_object *config, const struct family *family, uint64_t width);
+uint64_t audio_count(struct json_object *config, const struct family *family, uint64_t width);
 /* Of an encoder and decoder for speech; 0: not known. */
 uint64_t whisper_count(struct json_object *config);
+/* Of a model that is counted as a whole, because it is no stack of decoder or encoder layers; 0: not one of those. */
+uint64_t whole_count(struct json_object *config, const struct family *family, const char *architecture);
 
 /* The first of the keys, NULL behind the last, that is a number above 0 and below 2^31; else 0. */
 uint64_t config_number(struct json_object *o, ...) __attribute__((sentinel));

@@ -34,6 +34,7 @@ void facts_warn(struct model_facts *f, const char *fmt, ...) __attribute__((form
 void facts_capabilities(struct model_facts *f);
 
 /* Each fills what its files say.  FOLDER is "" or ends with '/'. */
+/* F->embedding says already whether the files beside it speak of embeddings. */
 int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err);
 /* BITS is tensors_bits(). */
 int32_t safetensors_read(const struct model_source *src, const char *folder, unsigned bits, struct model_facts *f,

@@ -65,7 +65,7 @@ static void read_sizes(struct json_object *o, struct shape *s) {
     s->kv_heads = s->heads;
   if (s->head_size == 0 && s->heads)
     s->head_size = s->hidden / s->heads;
-  if (is(s, "qwen"))
+  if (s->family->traits & HALF_MLP)
     s->intermediate /= 2;
   s->positions = config_number(o, "max_position_embeddings", "n_positions", "n_ctx", NULL) + (is(s, "opt") ? 2 : 0);
   s->token_types = config_number(o, "type_vocab_size", NULL);
@@ -91,10 +91,13 @@ static bool is_moe_layer(struct json_object *o, const struct shape *s, uint64_t 
   uint64_t step = config_number(o, "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval",
                                 "moe_layer_freq", NULL);
   struct json_object *without = json_get(o, "mlp_only_layers");
+  uint64_t period = config_number(o, "expert_layer_period", NULL);
 
   for (size_t k = 0; k < json_len(without); k++)
     if (json_object_get_int64(json_index(without, k)) == (int64_t)i)
       return false;
+  if (period)
+    return i % period == config_number(o, "expert_layer_offset", NULL) % period;
   if (i < dense || (step > 1 && (i + 1) % step != 0))
     return false;
   return s->experts > 0;
@@ -105,10 +108,12 @@ static void read_experts(struct json_object *o, struct shape *s) {
                              "ffn_config.moe_num_experts", NULL);
   if (s->experts < 2) {
     s->experts = 0;
+    if (is(s, "granitemoehybrid")) /* what the experts would share is the MLP */
+      s->intermediate = config_number(o, "shared_intermediate_size", NULL);
     return;
   }
-  s->experts_per_token = config_number(o, "num_experts_per_tok", "experts_per_token", "moe_k", "moe_topk",
-                                       "num_selected_experts", "ffn_config.moe_top_k", NULL);
+  s->experts_per_token = config_number(o, "num_experts_per_tok", "num_experts_per_token", "experts_per_token", "moe_k",
+                                       "moe_topk", "num_selected_experts", "ffn_config.moe_top_k", NULL);
   if (s->experts_per_token == 0)
     s->experts_per_token = 1;
   s->expert_intermediate =
@@ -149,8 +154,10 @@ static void read_norms(struct json_object *o, struct shape *s) {
   uint32_t t = s->family->traits;
 
   s->gated = !(t & UNGATED);
+  s->corrected = (t & CORRECTED) || streq(json_str(o, "topk_method", ""), "noaux_tc");
   s->head_norms = (t & HEAD_NORMS) != 0;
-  s->wide_norms = (t & WIDE_NORMS) || (flag(o, "qk_layernorm") && is(s, "stablelm"));
+  s->wide_norms = (t & WIDE_NORMS) || (flag(o, "qk_layernorm") && is(s, "stablelm")) ||
+                  (flag(o, "attention_layer_norm") && is(s, "molmo"));
   if (is(s, "cohere"))
     s->wide_norms = flag(o, "use_qk_norm");
   else if (is(s, "glm4_moe"))
@@ -158,22 +165,6 @@ static void read_norms(struct json_object *o, struct shape *s) {
   s->one_norm = (t & NORM_ONE) || (is(s, "stablelm") && flag(o, "use_parallel_residual"));
   if (is(s, "falcon"))
     s->one_norm = json_flag(o, "parallel_attn", true) && !flag(o, "new_decoder_architecture");
-}
-
-/* Linear attention in three of four layers, and queries with a gate. */
-static void read_linear(struct json_object *o, struct shape *s) {
-  size_t listed = config_layers_of_type(o, "linear_attention");
-  uint64_t interval = config_number(o, "full_attention_interval", NULL);
-
-  s->linear_value_heads = config_number(o, "linear_num_value_heads", NULL);
-  if (s->linear_value_heads == 0)
-    return;
-  s->linear_key_heads = config_number(o, "linear_num_key_heads", NULL);
-  s->linear_key_size = config_number(o, "linear_key_head_dim", NULL);
-  s->linear_value_size = config_number(o, "linear_value_head_dim", NULL);
-  s->convolution = config_number(o, "linear_conv_kernel_dim", NULL);
-  s->linear_layers = listed != SIZE_MAX ? listed : s->layers - s->layers / (interval ? interval : 4);
-  s->gated_attention = true;
 }
 
 /* What stands behind the last layer: by the architecture's name. */
@@ -196,7 +187,24 @@ static void read_head(struct json_object *config, struct json_object *o, const c
   if (!(s->family->traits & ENCODER))
     return;
   s->labels_bias = true;
-  s->pooler = !is(s, "distilbert");
+}
+
+/* What encoders have in other places than BERT. */
+static void read_encoder(const char *architecture, struct shape *s) {
+  uint64_t h = s->hidden;
+
+  if (s->vocabulary >= (uint64_t)1 << 24 || h >= (uint64_t)1 << 18)
+    return;
+  if (is(s, "mpnet")) /* positions by distance, 32 of them, and no kinds of tokens */
+    s->extra = 32 * s->heads, s->token_types = 0;
+  else if (is(s, "distilbert"))
+    s->token_types = 0;
+  else if (is(s, "nomic_bert"))
+    s->extra = s->token_types % 4096 * h;
+  else if (is(s, "modernbert")) /* a matrix and a norm before what is predicted */
+    s->extra = strstr(architecture, "MaskedLM")                 ? h * h + h + s->vocabulary
+               : strstr(architecture, "SequenceClassification") ? h * h + h
+                                                                : 0;
 }
 
 void shape_read(struct json_object *config, struct json_object *text, const struct family *family,
@@ -208,11 +216,10 @@ void shape_read(struct json_object *config, struct json_object *text, const stru
   read_experts(text, &s);
   read_biases(text, &s);
   read_norms(text, &s);
-  read_linear(text, &s);
+  s.attentions = s.layers;
+  s.mlps = s.layers - s.moe_layers;
+  mixers_read(text, &s);
   read_head(config, text, architecture, &s);
-  if (is(&s, "mpnet")) /* positions by distance, 32 of them, and no kinds of tokens */
-    s.extra = 32 * s.heads, s.token_types = 0;
-  if (is(&s, "distilbert"))
-    s.token_types = 0;
+  read_encoder(architecture, &s);
   *out = s;
 }

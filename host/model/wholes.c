@@ -74,7 +74,9 @@ static uint64_t t5(struct json_object *c, const char *architecture) {
   bool gated = has_prefix(json_str(c, "feed_forward_proj", "relu"), "gated");
   bool each = streq(json_str(c, "model_type", ""), "umt5"), tied = json_flag(c, "tie_word_embeddings", true);
 
-  if (!d || !ff || d >= MAX_SIDE || ff >= MAX_SIDE || all >= MAX_SIDE || enc > MAX_STACK || dec > MAX_STACK ||
+  const uint64_t sides[] = {d, ff, all, heads}, stacks[] = {enc, dec};
+
+  if (!d || !ff || !are_below(MAX_SIDE, sides, ARRAY_LEN(sides)) || !are_below(MAX_STACK, stacks, ARRAY_LEN(stacks)) ||
       words > MAX_WORDS || distances > MAX_WORDS)
     return 0;
   uint64_t attention = 4 * d * all, mlp = (gated ? 3 : 2) * d * ff;

@@ -2,6 +2,7 @@
 #include "apiserver/server.h"
 
 #include "apiserver/admission.h"
+#include "apiserver/faults.h"
 #include "base/str.h"
 #include "base/yaml.h"
 
@@ -82,7 +83,8 @@ static void send(struct request *req) {
     trim_later(req->server);
   if (req->x) {
     http_on_close(req->x, NULL, NULL);
-    http_respond(req->x, req->status, content_type(req), req->body, req->body_len);
+    if (!faults_answer(req->server, req->x, req->status, content_type(req), req->body, req->body_len))
+      http_respond(req->x, req->status, content_type(req), req->body, req->body_len);
   }
   request_free(req);
 }

@@ -1,6 +1,7 @@
 #include "apiserver/apiserver.h"
 
 #include "apiserver/admission.h"
+#include "apiserver/faults.h"
 #include "apiserver/server.h"
 #include "base/log.h"
 #include "base/strmap.h"
@@ -87,7 +88,10 @@ int32_t apiserver_start(const struct apiserver_config *cfg, struct apiserver **o
   s->cluster_network = cfg->cluster_network;
   s->data_dir = strdup(cfg->data_dir);
   s->kubeconfig = path_join(cfg->data_dir, "kubeconfig");
+  s->faults = cfg->faults ? faults_new() : NULL;
   rc = audit_open(s, cfg->audit_log, err);
+  if (rc == OME_OK && cfg->faults && !s->faults)
+    rc = fail_memory(err);
   if (rc == OME_OK)
     rc = s->data_dir && s->kubeconfig ? dir_make(cfg->data_dir, 0755, err) : fail_memory(err);
   if (rc == OME_OK)
@@ -137,6 +141,7 @@ void apiserver_stop(struct apiserver *s) {
   strmap_free(s->service_use);
   webhooks_free(s->webhooks);
   audit_close(s);
+  faults_free(s->faults);
   store_close(s->store);
   tls_context_free(s->tls);
   free(s->data_dir);

@@ -19,6 +19,7 @@ struct apiserver_config {
   /* Services get addresses of 127.128.0.0/10, where the local platform listens; true: of 10.96.0.0/12, as where there
    * is a network for them. */
   bool cluster_network;
+  bool faults; /* PUT /faults makes things go wrong, for tests; see faults.h */
 };
 
 /* Answers requests when it returns; data_dir/kubeconfig (mode 0600) names server, CA and token. */

@@ -1,4 +1,5 @@
 /* GET of one object and of lists: paging, selectors, resourceVersion semantics. */
+#include "apiserver/faults.h"
 #include "apiserver/server.h"
 
 #include "api/selector.h"
@@ -353,7 +354,7 @@ static bool continue_from(struct list *l, const char *text, const char *asked, s
   *version = json_i64(*token, "rv", 0);
   if (*version == -1 || *version > store_version(s))
     *version = store_version(s);
-  if (*version >= store_compacted(s))
+  if (*version >= store_compacted(s) && !faults_expire(req->server->faults, req->x))
     return true;
   answer_stale_token(req, *token);
   return false;

@@ -1,4 +1,5 @@
 /* From a request line to a verb on a resource: paths, parameters, media types. */
+#include "apiserver/faults.h"
 #include "apiserver/server.h"
 
 #include "base/clock.h"
@@ -324,7 +325,7 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
                                                       : "this version is deprecated");
   if (!read_parameters(req))
     return;
-  req->now_ms = wall_ms();
+  req->now_ms = wall_ms() + faults_skew_ms(s->faults);
   req->headers = http_headers_mark(x);
   audit_request(req);
   run(req);
@@ -332,20 +333,23 @@ static void handle_resource(struct apiserver *s, struct http_exchange *x, const 
 
 void rest_handle(void *server, struct http_exchange *x) {
   struct apiserver *s = server;
-  const char *path = http_path(x);
-  _cleanup_(path_fini) struct path p = {NULL, 0};
 
-  if (!is_authorized(s, x)) {
+  if (!is_authorized(s, x))
     answer_plain_status(x, 401, "Unauthorized", "Unauthorized");
-    return;
-  }
+  else if (!faults_request(s, x))
+    rest_dispatch(s, x);
+}
+
+void rest_dispatch(struct apiserver *s, struct http_exchange *x) {
+  _cleanup_(path_fini) struct path p = {NULL, 0};
   size_t body_len;
+
   (void)http_body(x, &body_len);
   if (body_len > OBJECT_MAX) {
     answer_plain_status(x, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
     return;
   }
-  if (!path_read(path, &p)) {
+  if (!path_read(http_path(x), &p)) {
     answer_plain_status(x, 500, "InternalError", "out of memory");
     return;
   }

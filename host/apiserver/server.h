@@ -18,6 +18,7 @@ struct strmap;
 struct webhooks;
 struct http_client;
 struct admission;
+struct faults;
 
 struct apiserver {
   struct loop *loop;
@@ -37,6 +38,7 @@ struct apiserver {
   struct strmap *service_use; /* addresses and node ports of Services; NULL: not read yet */
   struct webhooks *webhooks;  /* NULL: not read yet */
   struct http_client *client; /* for webhooks; NULL: none was needed yet */
+  struct faults *faults;      /* NULL: nothing goes wrong on purpose */
   bool stopping;
   int audit; /* descriptor of the audit log; -1: none */
 };
@@ -177,6 +179,8 @@ void commit_now(struct apiserver *s); /* ends the turn early */
 /* ---- the rest --------------------------------------------------------------------------------------------------- */
 
 void rest_handle(void *server, struct http_exchange *x); /* an http_handler */
+/* X on its way, known to come from somebody who may ask. */
+void rest_dispatch(struct apiserver *s, struct http_exchange *x);
 /* Runs the verb of REQ once more, from the start; REQ->resource was looked up anew. */
 void request_run_again(struct request *req);
 void watch_pump(struct apiserver *s); /* after a commit */

@@ -1,5 +1,6 @@
 /* Watch streams: each watcher stands at a version of the store's recent past and is moved on after every commit, as far
  * as its connection takes it.  A watcher that falls out of the past gets 410 Gone, so none can hold memory. */
+#include "apiserver/faults.h"
 #include "apiserver/server.h"
 
 #include "api/selector.h"
@@ -274,8 +275,30 @@ static bool is_too_old(const struct request *req, int64_t version) {
   return version < store_compacted(req->server->store);
 }
 
+/* A life that a fault cuts short. */
+static void on_fault(void *arg) {
+  struct watcher *w = arg;
+  struct http_exchange *x = w->req->x;
+  static const char half[] = "{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"Po";
+
+  switch (faults_pick(w->req->server->faults, 3)) {
+  case 0:
+    http_respond_write(x, half, sizeof(half) - 1);
+    end_stream(w);
+    break;
+  case 1:
+    http_on_drain(x, NULL, NULL);
+    watcher_free(w);
+    http_abort(x);
+    break;
+  default:
+    end_stream(w);
+  }
+}
+
 static bool start_timers(struct watcher *w) {
   struct loop *l = w->req->server->loop;
+  uint64_t life_ms = faults_watch_life_ms(w->req->server->faults, w->req->x);
   const char *text = http_query(w->req->x, "timeoutSeconds");
   uint64_t seconds = 0;
   uint32_t chance;
@@ -284,7 +307,8 @@ static bool start_timers(struct watcher *w) {
     random_bytes(&chance, sizeof(chance));
     seconds = 1800 + chance % 1800; /* not all clients at once */
   }
-  w->timeout = loop_timer_new(l, seconds * 1000, false, on_timeout, w);
+  w->timeout = life_ms ? loop_timer_new(l, life_ms, false, on_fault, w)
+                       : loop_timer_new(l, seconds * 1000, false, on_timeout, w);
   if (w->bookmarks)
     w->bookmark = loop_timer_new(l, BOOKMARK_MS, true, on_bookmark, w);
   return w->timeout && (!w->bookmarks || w->bookmark);
@@ -335,7 +359,7 @@ void verb_watch(struct request *req) {
     end_stream(w);
     return;
   }
-  if (!initial && is_too_old(req, version)) {
+  if (!initial && (is_too_old(req, version) || faults_expire(req->server->faults, req->x))) {
     send_expired(w);
     end_stream(w);
     return;

@@ -14,6 +14,8 @@ static int apiserver_main(const struct cli_command *self, int argc, char **argv)
       {0, "port", "N", "port, 0 for any free one (default: 6443)", CLI_UINT, &port},
       {0, "audit-log-path", "FILE", "append a line of JSON for each request (audit.k8s.io/v1, level Metadata)",
        CLI_STRING, &cfg.audit_log},
+      {0, "faults", NULL, "for tests of clients: what is put to /faults makes requests go wrong", CLI_FLAG,
+       &cfg.faults},
       {0},
   };
   struct apiserver *server = NULL;

@@ -26,6 +26,9 @@ struct options {
 /* The name that OME's manager uses, so that the two never lead at once. */
 #define LEASE_NAME "ome-controller-manager-leader-lock"
 
+#define START_AGAIN_MIN_MS 250u
+#define START_AGAIN_MAX_MS 15000u
+
 /* ---- leadership -------------------------------------------------------------------------------------------------- */
 
 static atomic_bool lost;
@@ -57,48 +60,90 @@ static const char *ome_namespace(const struct options *opt) {
   return opt->ome_namespace ? opt->ome_namespace : pod_namespace && *pod_namespace ? pod_namespace : "ome";
 }
 
-/* Every replica answers webhooks, leader or not. */
-static int32_t serve_webhooks(const struct options *opt, struct kube_client *client, struct plugins *plugins,
-                              struct admission_server **out, struct ome_err *err) {
-  const struct admission_config cfg = {.client = client,
-                                       .plugins = plugins,
-                                       .ome_namespace = ome_namespace(opt),
-                                       .address = opt->webhook_address,
-                                       .port = (uint16_t)opt->webhook_port,
-                                       .service = opt->webhook_service,
-                                       .url = opt->webhook_url};
+/* What runs, in the order that it is started. */
+struct parts {
+  const struct options *opt;
+  struct health *health;
+  struct kube_client *client;
+  struct plugins *plugins;
+  struct admission_server *webhooks;
+  struct kube_lease *lease;
+  struct controller *controller;
+};
 
-  return opt->webhook_port ? admission_server_start(&cfg, out, err) : OME_OK;
+static void parts_fini(struct parts *p) {
+  controller_stop(p->controller);
+  kube_lease_release(p->lease);
+  admission_server_stop(p->webhooks);
+  plugins_free(p->plugins);
+  kube_client_free(p->client);
+}
+
+/* Every replica answers webhooks, leader or not. */
+static int32_t start_webhooks(struct parts *p, struct ome_err *err) {
+  const struct admission_config cfg = {.client = p->client,
+                                       .plugins = p->plugins,
+                                       .ome_namespace = ome_namespace(p->opt),
+                                       .address = p->opt->webhook_address,
+                                       .port = (uint16_t)p->opt->webhook_port,
+                                       .service = p->opt->webhook_service,
+                                       .url = p->opt->webhook_url};
+
+  return admission_server_start(&cfg, &p->webhooks, err);
+}
+
+static int32_t start_controller(struct parts *p, struct ome_err *err) {
+  const struct controller_config cfg = {
+      .client = p->client, .plugins = p->plugins, .ome_namespace = ome_namespace(p->opt)};
+
+  return controller_start(&cfg, &p->controller, err);
+}
+
+/* A port that is taken stays taken; a server that asks for time says how much. */
+static bool may_pass(int32_t rc, const struct ome_err *err) {
+  return err_retryable(rc) && (rc != OME_E_BUSY || err->retry_after_ms);
+}
+
+/* Starts one part, again and again while the API server is what is in trouble: ending would not help it. */
+static int32_t start_part(struct parts *p, const char *check, int32_t (*start)(struct parts *, struct ome_err *),
+                          struct ome_err *err) {
+  uint32_t wait_ms = START_AGAIN_MIN_MS;
+  int32_t rc;
+
+  while ((rc = start(p, err)) != OME_OK && may_pass(rc, err)) {
+    uint32_t ms = err->retry_after_ms ? err->retry_after_ms : wait_ms;
+    log_warning("controller", "%s; trying again in %u ms", err->msg, ms);
+    health_report(p->health, HEALTH_READY, check, err->msg);
+    if (cli_signal_within(ms))
+      return fail(err, OME_E_CANCELLED, "told to stop");
+    err_clear(err);
+    wait_ms = wait_ms < START_AGAIN_MAX_MS / 2 ? wait_ms * 2 : START_AGAIN_MAX_MS;
+  }
+  if (rc == OME_OK)
+    health_report(p->health, HEALTH_READY, check, NULL);
+  return rc;
 }
 
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
-  _cleanup_(kube_client_freep) struct kube_client *client = NULL;
-  _cleanup_(plugins_freep) struct plugins *plugins = NULL;
-  _cleanup_(admission_server_stopp) struct admission_server *webhooks = NULL;
-  _cleanup_(kube_lease_releasep) struct kube_lease *lease = NULL;
-  _cleanup_(controller_stopp) struct controller *controller = NULL;
-  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
+  _cleanup_(parts_fini) struct parts p = {.opt = opt, .health = health};
+  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &p.client, err);
 
   if (rc == OME_OK) {
-    kube_client_until(client, cli_stopping);
-    rc = plugins_load(opt->plugins, NULL, 0, &plugins, err);
+    kube_client_until(p.client, cli_stopping);
+    rc = plugins_load(opt->plugins, NULL, 0, &p.plugins, err);
   }
-  if (rc == OME_OK)
-    rc = serve_webhooks(opt, client, plugins, &webhooks, err);
-  if (rc == OME_OK && webhooks)
-    health_report(health, HEALTH_READY, "webhooks", NULL);
+  if (rc == OME_OK && opt->webhook_port)
+    rc = start_part(&p, "webhooks", start_webhooks, err);
   /* One that waits for its turn is as ready as it can be. */
   if (rc == OME_OK && opt->leader_elect)
     health_report(health, HEALTH_READY, "controller", NULL);
   if (rc == OME_OK)
-    rc = lead(opt, client, ome_namespace(opt), &lease, err);
-  struct controller_config cfg = {.client = client, .plugins = plugins, .ome_namespace = ome_namespace(opt)};
+    rc = lead(opt, p.client, ome_namespace(opt), &p.lease, err);
   if (rc == OME_OK)
-    rc = controller_start(&cfg, &controller, err);
+    rc = start_part(&p, "controller", start_controller, err);
   if (rc != OME_OK)
     return rc == OME_E_CANCELLED ? OME_OK : rc;
-  health_report(health, HEALTH_READY, "controller", NULL);
-  log_info("controller", "reconciling against %s", kube_client_server(client));
+  log_info("controller", "reconciling against %s", kube_client_server(p.client));
   (void)cli_signal_wait();
   health_report(health, HEALTH_READY, "controller", "it has been told to stop");
   return atomic_load(&lost) ? fail(err, OME_E_CANCELLED, "controller: the lease was lost; start again to wait for it")

@@ -117,7 +117,7 @@ static int32_t ask(struct kube_client *c, struct discovery *d, struct ome_err *e
       rc = ask_version(c, d, json_str(group, "name", ""), version, streq(version, preferred), err);
     }
   }
-  d->asked_ms = mono_ms();
+  d->asked_ms = rc == OME_OK ? mono_ms() : 0; /* half an answer says nothing of what is missing */
   return rc;
 }
 

@@ -250,6 +250,7 @@ static void test_urgent_goes_first(void **state) {
   AWAIT(&f, f.finished == ARRAY_LEN(expected));
   for (unsigned i = 0; i < ARRAY_LEN(expected); i++)
     assert_string_equal(f.calls[i].key, expected[i]);
+  kube_queue_stop(f.queue);
   assert_int_equal(kube_queue_len(f.queue), 1); /* "later" */
   end(&f);
 }

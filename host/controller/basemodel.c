@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 struct model_kind {
   const struct kube_resource *resource;
@@ -96,6 +97,19 @@ static void set_ready(struct json_object *model, const char *state, const struct
     (void)meta_set_condition(model, "Ready", "Unknown", "InTransit", "the agents are bringing it to the nodes", now);
 }
 
+/* What a person wrote wins; that the files say something else is said once as an event and stays as a condition. */
+static void set_agreement(struct controller *c, struct json_object *model, const struct tally *t) {
+  _cleanup_buf_ struct buf differ = BUF_INIT;
+  int64_t now = wall_ms();
+
+  if (!t->config)
+    return;
+  if (!model_disagreement(model, t->config, &differ))
+    (void)meta_set_condition(model, "SpecAgrees", "True", "Agrees", "the spec says what the model's files say", now);
+  else if (meta_set_condition(model, "SpecAgrees", "False", "Disagrees", buf_str(&differ), now))
+    kube_record(c->recorder, model, true, "SpecDisagrees", "the spec is used as it is: %.900s", buf_str(&differ));
+}
+
 static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
                             const struct tally *t, struct ome_err *err) {
   struct json_object *old = json_get(model, "status");
@@ -107,6 +121,7 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
       !put_list(status, "nodesFailed", t->failed))
     return fail_memory(err);
   set_ready(changed, state, t);
+  set_agreement(c, changed, t);
   if (json_equal(status, old))
     return OME_OK;
   int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);
@@ -125,6 +140,13 @@ static int32_t finish_deletion(struct controller *c, const struct model_kind *k,
     return OME_OK;
   int32_t rc = kube_update(c->client, k->resource, model, NULL, err);
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+}
+
+/* Whether the model asks not to be told what its files say. */
+static bool skips_facts(struct json_object *model) {
+  const char *said = meta_annotation(model, "ome.oracle.com/skip-config-parsing");
+
+  return said && strcasecmp(said, "true") == 0;
 }
 
 /* Finalizer and facts go into the object itself, in one write. */
@@ -168,6 +190,10 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
     return fail_memory(err);
   if (model) {
     rc = count_nodes(c, key, &t, err);
+    if (skips_facts(model)) {
+      json_unref(t.config);
+      t.config = NULL;
+    }
     if (rc == OME_OK)
       rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, err) : keep(c, &k, model, &t, err);
     json_unref(t.ready);

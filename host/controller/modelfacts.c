@@ -1,5 +1,10 @@
 #include "controller/modelfacts.h"
 
+#include "base/str.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 /* Fields taken over as they are; the parts of a format or framework one by one, so that a version completes a name. */
 static const char *const fields[] = {
     "modelType",         "modelArchitecture", "modelParameterSize", "quantization",      "maxTokens",
@@ -27,6 +32,16 @@ static bool fill_version(struct json_object *spec, struct json_object *config, b
          fill(spec, config, "modelFormat.version", changed);
 }
 
+/* What the model's configuration says is no wish: it always is what the files say. */
+static bool put_configuration(struct json_object *spec, struct json_object *config, bool *changed) {
+  struct json_object *said = json_get(config, "decodedModelConfiguration");
+
+  if (!said || json_equal(json_get(spec, "modelConfiguration"), said))
+    return true;
+  *changed = true;
+  return json_set(spec, "modelConfiguration", json_copy(said));
+}
+
 bool model_fill_spec(struct json_object *model, struct json_object *config, bool *changed) {
   struct json_object *spec = json_ensure(model, "spec");
 
@@ -38,5 +53,90 @@ bool model_fill_spec(struct json_object *model, struct json_object *config, bool
       return false;
   if (is_set(json_at(config, "modelFramework.name")) && !fill(spec, config, "modelFramework", changed))
     return false;
-  return fill_version(spec, config, changed);
+  return fill_version(spec, config, changed) && put_configuration(spec, config, changed);
+}
+
+/* ---- what people wrote and the files do not bear out ---------------------------------------------------------------
+ */
+
+/* Older names of capabilities, and what they are called now. */
+static const char *current_name(const char *capability) {
+  static const char *const names[][2] = {
+      {"TEXT_GENERATION", "TEXT_TO_TEXT"}, {"CHAT", "TEXT_TO_TEXT"},  {"TEXT_SUMMARIZATION", "TEXT_TO_TEXT"},
+      {"TEXT_EMBEDDINGS", "EMBEDDING"},    {"TEXT_RERANK", "RERANK"}, {"VISION", "IMAGE_TEXT_TO_TEXT"},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    if (streq(capability, names[i][0]))
+      return names[i][1];
+  return capability;
+}
+
+/* People may add what the files do not tell; what they tell must be among it. */
+static bool same_capabilities(struct json_object *given, struct json_object *found) {
+  for (size_t i = 0; i < json_len(found); i++) {
+    const char *wanted = json_object_get_string(json_index(found, i));
+    bool there = false;
+    for (size_t k = 0; k < json_len(given); k++)
+      there = there || streq(current_name(json_object_get_string(json_index(given, k))), wanted);
+    if (!there)
+      return false;
+  }
+  return true;
+}
+
+/* "7.62B" and how many digits it has behind the point; false: no such text. */
+static bool read_size(const char *text, double *value, double *step) {
+  static const char units[] = "KMBT";
+  char *end = NULL;
+  const char *unit, *point = strchr(text, '.');
+
+  *value = strtod(text, &end);
+  if (end == text || *value <= 0)
+    return false;
+  double scale = 1;
+  if (*end && (unit = strchr(units, *end)))
+    for (const char *u = units; u <= unit; u++)
+      scale *= 1000;
+  else if (*end)
+    return false;
+  *step = scale;
+  for (; point && ++point < end;)
+    *step /= 10;
+  *value *= scale;
+  return true;
+}
+
+/* 7B and 8B are both said of 7.62B: cut and rounded to the digits that are given. */
+static bool same_size(const char *given, const char *found) {
+  double a = 0, b = 0, step = 0, other = 0;
+
+  if (streq(given, found) || !read_size(found, &b, &other) || !read_size(given, &a, &step))
+    return streq(given, found);
+  return a > b ? a - b <= step / 2 : b - a < step;
+}
+
+static bool agrees(const char *path, struct json_object *given, struct json_object *found) {
+  if (streq(path, "modelCapabilities"))
+    return same_capabilities(given, found);
+  if (streq(path, "modelParameterSize"))
+    return same_size(json_object_get_string(given), json_object_get_string(found));
+  return json_equal(given, found);
+}
+
+bool model_disagreement(struct json_object *model, struct json_object *config, struct buf *out) {
+  static const char *const paths[] = {
+      "modelType",         "modelArchitecture", "modelParameterSize",  "quantization",           "maxTokens",
+      "modelCapabilities", "modelFormat.name",  "modelFramework.name", "modelFramework.version",
+  };
+  struct json_object *spec = json_get(model, "spec");
+  size_t before = out->len;
+
+  for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+    struct json_object *given = json_at(spec, paths[i]), *found = json_at(config, paths[i]);
+    if (is_set(given) && is_set(found) && !agrees(paths[i], given, found))
+      buf_addf(out, "%sspec.%s is %.80s, the files say %.80s", out->len > before ? "; " : "", paths[i],
+               json_object_get_string(given), json_object_get_string(found));
+  }
+  return out->len > before;
 }

@@ -2,10 +2,16 @@
 #ifndef HOST_CONTROLLER_MODELFACTS_H
 #define HOST_CONTROLLER_MODELFACTS_H
 
+#include "base/buf.h"
 #include "base/json.h"
 
 /* Fills the fields of MODEL's spec that nobody has set from CONFIG, the "config" of an agent's report.  What a person
- * wrote stays.  *CHANGED says whether anything was filled in; false: out of memory. */
+ * wrote stays; modelConfiguration alone is always CONFIG's, as OME has it.  *CHANGED says whether anything was filled
+ * in; false: out of memory. */
 bool model_fill_spec(struct json_object *model, struct json_object *config, bool *changed);
+
+/* Adds to OUT each field of MODEL's spec that says something else than CONFIG does; false: there is none.  A size may
+ * be cut or rounded, capabilities may be more than were found. */
+bool model_disagreement(struct json_object *model, struct json_object *config, struct buf *out);
 
 #endif

@@ -44,6 +44,35 @@ def check_explain(server):
     assert stored["selected"] == record["selected"], (stored, record)
 
 
+def condition(server, kind):
+    model = server.find("/apis/ome.io/v1beta1/clusterbasemodels/tiny") or {}
+    return next((c for c in model.get("status", {}).get("conditions", []) if c["type"] == kind), {})
+
+
+def check_disagreement(server):
+    """An agent reports something else than the spec says: the spec stays, a condition and an event say so."""
+    report = {"name": "tiny", "status": "Ready", "config": {
+        "modelType": "llama", "modelArchitecture": "MistralForCausalLM", "maxTokens": 4096,
+        "modelFormat": {"name": "gguf"}, "decodedModelConfiguration": {"model_type": "llama"}}}
+    server.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}})
+    node_map = {"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "one", "namespace": "ome", "labels": {"models.ome/basemodel-status": "true"}},
+                "data": {"clusterbasemodel.tiny": json.dumps(report)}}
+    server.apply(node_map)
+    wait_for("the disagreement", lambda: condition(server, "SpecAgrees").get("status") == "False")
+    said = condition(server, "SpecAgrees")["message"]
+    assert "spec.modelArchitecture is LlamaForCausalLM, the files say MistralForCausalLM" in said, said
+    spec = server.find("/apis/ome.io/v1beta1/clusterbasemodels/tiny")["spec"]
+    assert spec["modelArchitecture"] == "LlamaForCausalLM" and spec["modelType"] == "llama", spec
+    assert spec["maxTokens"] == 4096 and spec["modelConfiguration"] == {"model_type": "llama"}, spec
+    wait_for("the event", lambda: [e for e in server.find("/api/v1/events")["items"]
+                                   if e["reason"] == "SpecDisagrees" and "MistralForCausalLM" in e["message"]])
+    report["config"]["modelArchitecture"] = "LlamaForCausalLM"
+    node_map["data"]["clusterbasemodel.tiny"] = json.dumps(report)
+    server.apply(node_map)
+    wait_for("agreement", lambda: condition(server, "SpecAgrees").get("status") == "True")
+
+
 def main():
     with scenario.scratch() as folder:
         server = ApiServer(folder).start()
@@ -59,6 +88,7 @@ def main():
                 server.apply(document)
             wait_for("the Deployment", lambda: image(server) == "server:1")
             check_explain(server)
+            check_disagreement(server)
             first.stop(DEADLINE / 3)
             wait_for("the other to lead", lambda: holder(server) not in (None, "", led))
             for document in documents("server:2"):

@@ -373,7 +373,7 @@ class Platform:
         """Server-side apply of one object of the kinds that the scenarios use."""
         kind = document["kind"]
         group = f"/apis/{document['apiVersion']}" if "/" in document["apiVersion"] else f"/api/{document['apiVersion']}"
-        namespace = "" if kind.startswith("Cluster") or kind in ("Namespace", "AcceleratorClass") else \
+        namespace = "" if kind.startswith("Cluster") or kind in ("Namespace", "Node", "AcceleratorClass") else \
             f"/namespaces/{document['metadata'].get('namespace', 'default')}"
         path = f"{group}{namespace}/{kind.lower()}s/{document['metadata']['name']}"
         return self.api("PATCH", path + "?fieldManager=scenario&force=true", document, "application/apply-patch+yaml")

@@ -32,6 +32,8 @@ static const struct {
      "spec: {modelFormat: {name: gguf, version: '3'}}", true},
     {"spec: {modelType: ''}", "{modelType: llama, maxTokens: 0, modelCapabilities: [], modelFramework: {name: ''}}",
      "spec: {modelType: llama}", true},
+    {"spec: {modelConfiguration: {model_type: mine}}", "{decodedModelConfiguration: {model_type: llama}}",
+     "spec: {modelConfiguration: {model_type: llama}}", true},
 };
 
 static void fills_in_what_is_open(void **state) {
@@ -50,7 +52,47 @@ static void fills_in_what_is_open(void **state) {
   }
 }
 
+/* What is given and what the files say; NULL: they agree. */
+static const struct {
+  const char *spec, *config, *says;
+} pairs[] = {
+    {"{}", "{modelType: llama, maxTokens: 4096}", NULL},
+    {"{modelType: llama}", "{}", NULL},
+    {"{modelType: mine}", "{modelType: llama}", "spec.modelType is mine, the files say llama"},
+    {"{maxTokens: 8192, quantization: int4}", "{maxTokens: 4096, quantization: fp8}",
+     "spec.quantization is int4, the files say fp8; spec.maxTokens is 8192, the files say 4096"},
+    {"{modelParameterSize: 7B}", "{modelParameterSize: 7.62B}", NULL},
+    {"{modelParameterSize: 8B}", "{modelParameterSize: 7.62B}", NULL},
+    {"{modelParameterSize: 7.6B}", "{modelParameterSize: 7.62B}", NULL},
+    {"{modelParameterSize: 630M}", "{modelParameterSize: 0.63B}", NULL},
+    {"{modelParameterSize: 9B}", "{modelParameterSize: 7.62B}", "spec.modelParameterSize is 9B, the files say 7.62B"},
+    {"{modelParameterSize: 7.7B}", "{modelParameterSize: 7.62B}",
+     "spec.modelParameterSize is 7.7B, the files say 7.62B"},
+    {"{modelParameterSize: large}", "{modelParameterSize: 7.62B}",
+     "spec.modelParameterSize is large, the files say 7.62B"},
+    {"{modelCapabilities: [CHAT]}", "{modelCapabilities: [TEXT_TO_TEXT]}", NULL},
+    {"{modelCapabilities: [TEXT_TO_TEXT, VISION]}", "{modelCapabilities: [IMAGE_TEXT_TO_TEXT]}", NULL},
+    {"{modelCapabilities: [TEXT_TO_TEXT]}", "{modelCapabilities: [EMBEDDING]}",
+     "spec.modelCapabilities is [ \"TEXT_TO_TEXT\" ], the files say [ \"EMBEDDING\" ]"},
+    {"{modelFormat: {name: onnx}, modelFramework: {name: f, version: '1'}}",
+     "{modelFormat: {name: gguf}, modelFramework: {name: f, version: '2'}}",
+     "spec.modelFormat.name is onnx, the files say gguf; spec.modelFramework.version is 1, the files say 2"},
+};
+
+static void tells_what_disagrees(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+    _cleanup_json_ struct json_object *model = json_object_new_object();
+    _cleanup_json_ struct json_object *config = yaml(pairs[i].config);
+    _cleanup_buf_ struct buf said = BUF_INIT;
+    assert_true(json_set(model, "spec", yaml(pairs[i].spec)));
+    bool differs = model_disagreement(model, config, &said);
+    assert_int_equal(differs, pairs[i].says != NULL);
+    assert_string_equal(buf_str(&said), pairs[i].says ? pairs[i].says : "");
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_what_is_open)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_what_is_open), cmocka_unit_test(tells_what_disagrees)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

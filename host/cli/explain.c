@@ -36,7 +36,7 @@ static int32_t explain_service(const struct offline *o, struct json_object *serv
 
 /* What would serve MODEL; new. */
 static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns,
-                            const struct select_field *field, struct selection **out, struct ome_err *err) {
+                            struct select_field *field, struct selection **out, struct ome_err *err) {
   struct select_request req = {
       .field = field,
       .brief = field != NULL,
@@ -67,7 +67,7 @@ static int32_t explain_model(const struct offline *o, const struct options *opt,
   return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
 }
 
-static int32_t explain_row(const struct offline *o, struct json_object *model, const struct select_field *field,
+static int32_t explain_row(const struct offline *o, struct json_object *model, struct select_field *field,
                            struct json_object *records, struct ome_err *err) {
   _cleanup_(selection_freep) struct selection *s = NULL;
   int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), field, &s, err);
@@ -88,6 +88,8 @@ static int32_t explain_matrix(const struct offline *o, struct json_object *recor
   struct select_field field;
   int32_t rc = select_field_init(&field, o->world.runtimes, err);
 
+  if (rc == OME_OK)
+    rc = select_field_sort(&field, err);
   for (size_t i = 0; rc == OME_OK && i < json_len(o->world.models); i++)
     rc = explain_row(o, json_index(o->world.models, i), &field, records, err);
   select_field_fini(&field);

@@ -39,14 +39,16 @@ static int32_t make_locked(struct plugin_instance *i, struct ome_err *err) {
   const struct ome_factory *f = i->factory->from;
   struct keys keys;
 
-  if (i->made || !f->create)
+  if (atomic_load(&i->made))
     return OME_OK;
-  int32_t rc = keys_resolve(f, i->settings, &keys, err);
+  int32_t rc = f->create ? keys_resolve(f, i->settings, &keys, err) : OME_OK;
   if (rc != OME_OK)
     return rc;
-  rc = f->create(i->host, keys.pairs, keys.n, &i->self, err);
-  keys_fini(&keys);
-  i->made = rc == OME_OK;
+  if (f->create) {
+    rc = f->create(i->host, keys.pairs, keys.n, &i->self, err);
+    keys_fini(&keys);
+  }
+  atomic_store(&i->made, rc == OME_OK);
   return rc == OME_OK ? rc : fail_prefix(err, "plugin %s", f->name);
 }
 
@@ -54,6 +56,8 @@ static int32_t make_locked(struct plugin_instance *i, struct ome_err *err) {
 static int32_t enter(struct plugin_instance *i, struct ome_err *err) {
   uint32_t threads = i->factory->from->threads;
 
+  if (threads == OME_THREADS_PARALLEL && atomic_load(&i->made))
+    return OME_OK;
   (void)pthread_mutex_lock(&i->lock);
   int32_t rc = make_locked(i, err);
   if (rc != OME_OK || threads != OME_THREADS_PER_INSTANCE)
@@ -72,10 +76,12 @@ static void leave(struct plugin_instance *i) {
     (void)pthread_mutex_unlock(&i->lock);
 }
 
-/* A plugin that fails without a word, or with a message that does not end, still gives a sentence. */
-static int32_t settle(const struct plugin_instance *i, const char *method, uint64_t began_ns, int32_t rc,
-                      struct ome_err *err) {
+static void observe_time(const struct plugin_instance *i, const char *method, uint64_t began_ns) {
   metric_observe(METRIC(&call_seconds, plugin_instance_name(i), method), (double)(mono_ns() - began_ns) / 1e9);
+}
+
+/* A plugin that fails without a word, or with a message that does not end, still gives a sentence. */
+static int32_t settle(const struct plugin_instance *i, const char *method, int32_t rc, struct ome_err *err) {
   if (rc == OME_OK)
     return rc;
   err->msg[sizeof(err->msg) - 1] = '\0';
@@ -104,7 +110,8 @@ static int32_t unsupported(const struct plugin_instance *i, const char *method, 
     uint64_t began_ns_ = mono_ns();                                                                                    \
     rc_ = i->factory->ops.kind.method(i->self, __VA_ARGS__);                                                           \
     leave(i);                                                                                                          \
-    return settle(i, #method, began_ns_, rc_, err);                                                                    \
+    observe_time(i, #method, began_ns_);                                                                               \
+    return settle(i, #method, rc_, err);                                                                               \
   } while (0)
 
 int32_t plugin_storage_list(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
@@ -155,11 +162,25 @@ int32_t plugin_needs(struct plugin_instance *i, const struct ome_render_req *req
   CALL(render, needs, req, out, err);
 }
 
+/* For every pair of model and runtime: to look at the clock would take longer than it does. */
 int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,
                      struct ome_term_sink *out, struct ome_err *err) {
   struct call call = make_call(c);
 
-  CALL(scorer, score, &call.base, req, out, err);
+  if (!i->factory->ops.scorer.score)
+    return unsupported(i, "score", err);
+  int32_t rc = enter(i, err);
+  if (rc != OME_OK)
+    return rc;
+  err->msg[0] = '\0';
+  rc = i->factory->ops.scorer.score(i->self, &call.base, req, out, err);
+  leave(i);
+  bool by_sink = rc == OME_E_CANCELLED && req->flags & OME_SCORE_NO_REASONS; /* a rejection, which needs no sentence */
+  return by_sink ? rc : settle(i, "score", rc, err);
+}
+
+uint32_t plugin_scorer_caps(const struct plugin_instance *i) {
+  return i->factory->ops.scorer.caps;
 }
 
 int32_t plugin_tune(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,

@@ -6,6 +6,7 @@
 #include "plugin/plugin.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* The host's own copy of a factory's table: what the plugin does not have is NULL. */
 union ops {
@@ -26,7 +27,7 @@ struct plugin_instance {
   const struct ome_host *host;
   pthread_mutex_t lock; /* of OME_THREADS_PER_INSTANCE, and of its making */
   void *self;
-  bool made;
+  atomic_bool made; /* under LOCK, but read without it */
 };
 
 enum plugin_state { PLUGIN_LOADED, PLUGIN_REFUSED };

@@ -32,7 +32,7 @@ static const void *host_service(const struct ome_host *host, const char *id) {
 static void instance_free(struct plugin_instance *i) {
   if (!i)
     return;
-  if (i->made)
+  if (atomic_load(&i->made) && i->factory->from->create)
     i->factory->from->destroy(i->self);
   (void)pthread_mutex_destroy(&i->lock);
   (void)pthread_mutex_destroy(&i->factory->lock);

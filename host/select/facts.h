@@ -43,6 +43,7 @@ struct select_runtime {
   struct json_object *doc;        /* borrowed */
   const char *ns;                 /* NULL: cluster-scoped */
   struct select_entry *entries;
+  const uint32_t *kinds; /* of each entry: struct select_field's; NULL: not known */
   size_t nentries;
   bool any_auto; /* an entry says autoSelect: true */
   const char **protocols;

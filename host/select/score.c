@@ -55,8 +55,9 @@ static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   return v->terms ? OME_OK : OME_E_CANCELLED;
 }
 
+/* BY_ENTRY: only those that look at nothing but the model and the entry. */
 static int32_t ask_scorers(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, struct verdict *v, struct ome_err *err) {
+                           const struct select_entry *entry, bool by_entry, struct verdict *v, struct ome_err *err) {
   struct ome_runtime_facts facts = runtime->facts;
   struct ome_term_sink sink = {.struct_size = sizeof(sink), .ctx = v, .points = on_points, .reject = on_reject};
   struct ome_accelerator_facts accelerator;
@@ -81,6 +82,8 @@ static int32_t ask_scorers(const struct score_context *ctx, const struct select_
   }
   for (size_t i = 0; i < ctx->req->nscorers; i++) {
     const struct select_scorer *s = &ctx->req->scorers[i];
+    if (by_entry && !s->by_entry)
+      continue;
     v->scorer = s->name;
     int32_t rc = s->score(s->arg, &req, &sink, err);
     if (v->failed)
@@ -116,7 +119,7 @@ static int32_t judge_entry(const struct score_context *ctx, const struct select_
     add_rejection(v, why);
   if (v->rejected && !v->terms)
     return OME_OK;
-  int32_t rc = ask_scorers(ctx, runtime, entry, v, err);
+  int32_t rc = ask_scorers(ctx, runtime, entry, false, v, err);
   if (rc == OME_OK && !v->rejected && ctx->automatic)
     check_automatic(runtime, entry, v);
   return rc;
@@ -163,6 +166,28 @@ static bool better(const struct score *a, const struct score *best) {
   return score_compare(a, best) < 0;
 }
 
+enum verdict_of_kind { KIND_UNKNOWN, KIND_POSSIBLE, KIND_REJECTED };
+
+/* Whether ENTRY may be taken, by the scorers that say the same of every entry of its kind. */
+static int32_t ask_about_kind(const struct score_context *ctx, const struct select_runtime *runtime,
+                              const struct select_entry *entry, uint8_t *verdict, struct ome_err *err) {
+  struct verdict v = {.terms = NULL};
+  int32_t rc = ask_scorers(ctx, runtime, entry, true, &v, err);
+
+  *verdict = v.rejected ? KIND_REJECTED : KIND_POSSIBLE;
+  return rc;
+}
+
+static bool is_rejected(const struct score_context *ctx, const struct select_runtime *runtime, size_t i, int32_t *rc,
+                        struct ome_err *err) {
+  if (!ctx->verdicts || !runtime->kinds)
+    return false;
+  uint8_t *verdict = &ctx->verdicts[runtime->kinds[i]];
+  if (*verdict == KIND_UNKNOWN)
+    *rc = ask_about_kind(ctx, runtime, &runtime->entries[i], verdict, err);
+  return *verdict == KIND_REJECTED;
+}
+
 int32_t score_quickly(const struct score_context *ctx, const struct select_runtime *runtime, struct score *out,
                       struct ome_err *err) {
   struct verdict v;
@@ -174,10 +199,14 @@ int32_t score_quickly(const struct score_context *ctx, const struct select_runti
     return OME_OK;
   v.terms = NULL;
   for (size_t i = 0; i < runtime->nentries; i++) {
+    int32_t rc = OME_OK;
+    if (is_rejected(ctx, runtime, i, &rc, err))
+      continue;
     v.points = 0;
     v.rejected = v.failed = false;
     v.misses = 0;
-    int32_t rc = judge_entry(ctx, runtime, &runtime->entries[i], &v, err);
+    if (rc == OME_OK)
+      rc = judge_entry(ctx, runtime, &runtime->entries[i], &v, err);
     if (rc != OME_OK)
       return rc;
     if (v.rejected)

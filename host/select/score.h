@@ -9,6 +9,7 @@ struct score_context {
   const struct select_model *model;
   struct ome_bytes service; /* text of req->service */
   bool automatic;           /* autoSelect counts: the runtime was not named */
+  uint8_t *verdicts;        /* struct select_field's; NULL: kinds are not known */
 };
 
 /* Fills OUT (zeroed by the caller): score, terms, or rejected. */

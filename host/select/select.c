@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "base/strmap.h"
 #include "select/score.h"
 
 #include <stdarg.h>
@@ -27,7 +28,10 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
   if (n > max)
     n = max;
   for (size_t i = 0; i < n; i++)
-    out[i] = (struct select_scorer){plugin_instance_name(instances[i]), score_with_plugin, instances[i]};
+    out[i] = (struct select_scorer){.name = plugin_instance_name(instances[i]),
+                                    .score = score_with_plugin,
+                                    .arg = instances[i],
+                                    .by_entry = plugin_scorer_caps(instances[i]) & OME_SCORER_BY_ENTRY};
   return n;
 }
 
@@ -83,7 +87,55 @@ int32_t select_field_init(struct select_field *f, struct json_object *runtimes, 
   return OME_OK;
 }
 
+/* All that a scorer sees of an entry, as a key. */
+static char *facts_text(const struct ome_supported_format *e) {
+  return str_printf("%u\n%s\n%s\n%s\n%lld\n%s\n%s\n%s\n%lld\n%s\n%s\n%lld", e->flags, e->format, e->format_version,
+                    e->format_operator, (long long)e->format_weight, e->framework, e->framework_version,
+                    e->framework_operator, (long long)e->framework_weight, e->architecture, e->quantization,
+                    (long long)e->priority);
+}
+
+/* The number of the kind of E among KNOWN, from 1; 0: out of memory. */
+static uint32_t kind_of(struct strmap *known, const struct select_entry *e) {
+  _cleanup_free_ char *key = facts_text(&e->facts);
+  uintptr_t kind = key ? (uintptr_t)strmap_get(known, key) : 0;
+
+  if (key && !kind && strmap_put(known, key, (void *)(strmap_len(known) + 1)))
+    kind = strmap_len(known);
+  return (uint32_t)kind;
+}
+
+int32_t select_field_sort(struct select_field *f, struct ome_err *err) {
+  _cleanup_strmap_ struct strmap *known = strmap_new(NULL);
+  size_t n = 0;
+
+  for (size_t i = 0; i < f->n; i++)
+    n += f->runtimes[i].nentries;
+  f->kinds = calloc(n + 1, sizeof(*f->kinds));
+  f->verdicts = calloc(n + 1, sizeof(*f->verdicts)); /* there are no more kinds than entries */
+  if (!known || !f->kinds || !f->verdicts)
+    return fail_memory(err);
+  uint32_t *at = f->kinds;
+  for (size_t i = 0; i < f->n; i++) {
+    f->runtimes[i].kinds = at;
+    for (size_t j = 0; j < f->runtimes[i].nentries; j++, at++)
+      if ((*at = kind_of(known, &f->runtimes[i].entries[j])) == 0)
+        return fail_memory(err);
+  }
+  f->nkinds = strmap_len(known) + 1;
+  return OME_OK;
+}
+
+/* What was found for another model is forgotten. */
+static uint8_t *fresh_verdicts(const struct select_field *f) {
+  if (f->verdicts)
+    memset(f->verdicts, 0, f->nkinds);
+  return f->verdicts;
+}
+
 void select_field_fini(struct select_field *f) {
+  free(f->kinds);
+  free(f->verdicts);
   for (size_t i = 0; i < f->n; i++)
     select_runtime_fini(&f->runtimes[i]);
   free(f->runtimes);
@@ -144,7 +196,8 @@ static int32_t score_all(struct selection *s, const struct score_context *ctx, s
 
 int32_t select_winner(const struct select_request *req, const struct select_model *model,
                       const struct select_runtime **out, struct ome_err *err) {
-  struct score_context ctx = {.req = req, .model = model, .service = {"", 0}, .automatic = true};
+  struct score_context ctx = {
+      .req = req, .model = model, .service = {"", 0}, .automatic = true, .verdicts = fresh_verdicts(req->field)};
   const struct select_runtime *best = NULL;
   struct score top = {0};
 
@@ -353,6 +406,7 @@ static int32_t run(struct selection *s, const struct select_request *req, struct
       .model = &s->model,
       .service = {text, strlen(text)},
       .automatic = !*named,
+      .verdicts = req->field ? fresh_verdicts(req->field) : NULL,
   };
   if (*named)
     rc = use_named(s, &ctx, named, err);

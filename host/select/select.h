@@ -24,28 +24,37 @@ struct select_scorer {
   const char *name;
   int32_t (*score)(void *arg, const struct ome_score_req *req, struct ome_term_sink *out, struct ome_err *err);
   void *arg;
+  bool by_entry; /* OME_SCORER_BY_ENTRY */
 };
 
 /* All scorers of P in name order; fills OUT up to MAX, returns how many it filled. */
 size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
 
-/* Runtimes that are ready to be compared: read once for many selections. */
+/* Runtimes that are ready to be compared: read once for many selections, one at a time.
+ *
+ * Many entries say the same: a runtime has one for each architecture, and so have the others.  Entries with equal facts
+ * are of one kind, and scorers that look at nothing else are asked about a kind once for a model. */
 struct select_field {
   struct select_runtime *runtimes;
   size_t n;
+  uint32_t *kinds;   /* of all entries, runtime by runtime; NULL: not told apart */
+  uint8_t *verdicts; /* of the selection under way, by kind: enum verdict_of_kind in score.c */
+  size_t nkinds;
 };
 
 /* RUNTIMES, an array of ServingRuntimes and ClusterServingRuntimes, must outlive the field.  On failure OUT is
  * empty. */
 int32_t select_field_init(struct select_field *f, struct json_object *runtimes, struct ome_err *err);
 void select_field_fini(struct select_field *f);
+/* Finds the kinds: pays where many models are asked about. */
+int32_t select_field_sort(struct select_field *f, struct ome_err *err);
 
 struct select_request {
   struct json_object *service;  /* InferenceService; NULL: what would serve this model */
   const char *ns;               /* the service's namespace */
   struct json_object *model;    /* BaseModel or ClusterBaseModel */
   struct json_object *runtimes; /* array of ServingRuntimes and ClusterServingRuntimes; other namespaces are skipped */
-  const struct select_field *field; /* instead of runtimes; outlives the selection; NULL: read runtimes */
+  struct select_field *field;   /* instead of runtimes; outlives the selection; NULL: read runtimes */
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
   const struct select_scorer *scorers;
   size_t nscorers;

@@ -118,9 +118,13 @@ struct ome_setting_sink { /* growable; host-owned; a setting loses against what 
   int32_t (*resource)(struct ome_setting_sink *s, const char *name, const char *quantity, const char *reason);
 };
 
+/* ABI 1.1, a scorer's promise: score() looks at nothing but req->model and the entry in req->runtime->formats.  The
+ * host asks it once for all runtimes that have the same entry. */
+enum { OME_SCORER_BY_ENTRY = 1u };
+
 struct ome_scorer_ops { /* growable */
   uint32_t struct_size;
-  uint32_t caps;
+  uint32_t caps; /* OME_SCORER_* */
   /* [serial][no-block][no-io] */
   int32_t (*score)(void *self, const struct ome_call *call, const struct ome_score_req *req, struct ome_term_sink *out,
                    struct ome_err *err);

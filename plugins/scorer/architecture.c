@@ -19,4 +19,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   return reject(req, out, "architecture mismatch (model=%.80s, runtime=%.80s)", has, wants);
 }
 
-SCORER_FACTORY(architecture, "architecture");
+SCORER_FACTORY(architecture, "architecture", OME_SCORER_BY_ENTRY);

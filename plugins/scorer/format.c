@@ -25,4 +25,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   return points(req, out, format_points(e), "format %.60s matches", e->format);
 }
 
-SCORER_FACTORY(format, "format");
+SCORER_FACTORY(format, "format", OME_SCORER_BY_ENTRY);

@@ -27,4 +27,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   return points(req, out, framework_points(e), "framework %.60s matches", e->framework);
 }
 
-SCORER_FACTORY(framework, "framework");
+SCORER_FACTORY(framework, "framework", OME_SCORER_BY_ENTRY);

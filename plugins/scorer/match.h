@@ -16,9 +16,10 @@ int32_t scorer_create(const struct ome_host *host, const struct ome_kv *cfg, uin
                       struct ome_err *err);
 void scorer_destroy(void *self);
 
-#define SCORER_FACTORY(id, text)                                                                                       \
+#define SCORER_FACTORY(id, text, its_caps)                                                                             \
   static const struct ome_scorer_ops ops = {                                                                           \
       .struct_size = sizeof(ops),                                                                                      \
+      .caps = its_caps,                                                                                                \
       .score = score,                                                                                                  \
   };                                                                                                                   \
   const struct ome_factory scorer_##id = {                                                                             \

@@ -18,4 +18,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
                 (long long)e->priority, (long long)base);
 }
 
-SCORER_FACTORY(priority, "priority");
+SCORER_FACTORY(priority, "priority", OME_SCORER_BY_ENTRY);

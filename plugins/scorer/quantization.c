@@ -22,4 +22,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   return reject(req, out, "model has quantization %.60s but runtime has no quantization requirement", has);
 }
 
-SCORER_FACTORY(quantization, "quantization");
+SCORER_FACTORY(quantization, "quantization", OME_SCORER_BY_ENTRY);

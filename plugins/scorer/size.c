@@ -48,4 +48,4 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   return points(req, out, 0, "size %s is in range", size);
 }
 
-SCORER_FACTORY(size, "size");
+SCORER_FACTORY(size, "size", 0);

@@ -2,6 +2,7 @@
 
 #include "agent/credentials.h"
 #include "agent/keeper.h"
+#include "agent/peers.h"
 #include "agent/record.h"
 #include "agent/retry.h"
 #include "agent/scout.h"
@@ -36,6 +37,7 @@ struct agent {
   struct model_store *store;
   struct retries *retries;
   struct keeper *keeper;
+  struct peers *peers; /* NULL: none */
   struct record record;
   struct kube_recorder *recorder;
   struct kube_cache *caches[WATCHES];
@@ -69,6 +71,7 @@ static void on_node(void *arg, const struct kube_event *event) {
 
   if (!atomic_load(&a->started))
     return;
+  peers_check_node(a->peers, event->object);
   if (same_at(event, "metadata.labels") && same_at(event, "spec"))
     return;
   add_all(a, WATCH_CLUSTER_MODELS);
@@ -201,6 +204,10 @@ static int32_t bring(struct task *t, struct ome_err *err) {
     rc = plugins_storage_for(a->plugins, t->uri, &storage, err);
   if (rc == OME_OK)
     rc = manifest_list(storage, &call, &ref, &manifest, err);
+  struct peer_job *with = NULL;
+  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
+  if (rc == OME_OK && label)
+    rc = peers_join(a->peers, t->key, label, t->uri, manifest.revision, is_cancelled, t, &with, err);
   const struct store_job job = {.name = t->key,
                                 .uri = t->uri,
                                 .request = t->request,
@@ -209,10 +216,14 @@ static int32_t bring(struct task *t, struct ome_err *err) {
                                 .manifest = &manifest,
                                 .plugin = storage,
                                 .ref = &ref,
+                                .swarm = peer_job_swarm(with),
                                 .event = on_progress,
                                 .cancelled = is_cancelled,
                                 .arg = t};
-  return rc == OME_OK ? model_store_bring(a->store, &job, err) : rc;
+  if (rc == OME_OK)
+    rc = model_store_bring(a->store, &job, err);
+  peers_leave(a->peers, with);
+  return rc;
 }
 
 static void collect_garbage(const struct agent *a) {
@@ -356,6 +367,7 @@ static int32_t let_go(struct task *t, struct ome_err *err) {
   if (rc == OME_OK && told)
     rc = record_unlabel(&a->record, t->ns, t->name, err);
   retries_forget(a->retries, t->key);
+  peers_forget(a->peers, t->key);
   bool held = model_store_holds(a->store, t->key);
   if (rc == OME_OK)
     rc = model_store_remove(a->store, t->key, err);
@@ -434,6 +446,51 @@ static void look_again(void *arg, const char *ns, const char *name) {
   kube_queue_add(a->queue, ns, name);
 }
 
+/* ---- what other nodes ask --------------------------------------------------------------------------------------- */
+
+/* The model that KEY stands for; new; NULL: there is none. */
+static struct json_object *model_of_key(struct agent *a, const char *key) {
+  char ns[256], name[256];
+
+  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++) {
+    struct json_object *o = kube_cache_get(a->caches[*ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], *ns ? ns : NULL, name);
+    if (o)
+      return o;
+  }
+  return NULL;
+}
+
+static bool is_entitled(void *arg, const char *key, struct json_object *node) {
+  _cleanup_json_ struct json_object *model = model_of_key(arg, key);
+  struct scout_decision decision = {.wanted = false};
+
+  if (model && !meta_deleting(model))
+    scout_decide(model, node, &decision);
+  return decision.wanted;
+}
+
+static void report_peer(void *arg, const char *key, const char *message) {
+  struct agent *a = arg;
+  _cleanup_json_ struct json_object *model = model_of_key(a, key);
+
+  if (model)
+    kube_record(a->recorder, model, true, "PeerRejected", "%s", message);
+}
+
+static int32_t start_peers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
+  const struct peers_config peers = {.client = a->client,
+                                     .store = a->store,
+                                     .node = a->node,
+                                     .address = cfg->peer_address,
+                                     .port = cfg->peer_port,
+                                     .max_bytes_per_second = cfg->peer_max_bytes_per_second,
+                                     .entitled = is_entitled,
+                                     .report = report_peer,
+                                     .arg = a};
+
+  return peers_start(&peers, &a->peers, err);
+}
+
 /* ---- start and stop --------------------------------------------------------------------------------------------- */
 
 static char *node_name(const char *given) {
@@ -472,6 +529,15 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
   return OME_OK;
 }
 
+static int32_t start_helpers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
+  const struct keeper_config keeper = {
+      .store = a->store, .synced = models_are_listed, .is_model = is_model, .look = look_again, .arg = a};
+
+  int32_t rc = keeper_start(&keeper, &a->keeper, err);
+
+  return rc == OME_OK && cfg->peer_address ? start_peers(a, cfg, err) : rc;
+}
+
 int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err) {
   struct agent *a = calloc(1, sizeof(*a));
   int32_t rc = OME_OK;
@@ -489,8 +555,7 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
   a->record = (struct record){cfg->client, a->node, a->ns};
   if (rc == OME_OK)
     rc = model_store_open(cfg->store_dir, &a->store, err);
-  a->retries = retries_new();
-  if (rc == OME_OK && !a->retries)
+  if (rc == OME_OK && !(a->retries = retries_new()))
     rc = fail_memory(err);
   if (rc == OME_OK)
     rc = kube_recorder_new(a->client, "ome-agent", &a->recorder, err);
@@ -500,10 +565,8 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
     rc = kube_queue_new(&queue, &a->queue, err);
   if (rc == OME_OK)
     rc = start_watches(a, err);
-  const struct keeper_config keeper = {
-      .store = a->store, .synced = models_are_listed, .is_model = is_model, .look = look_again, .arg = a};
   if (rc == OME_OK)
-    rc = keeper_start(&keeper, &a->keeper, err);
+    rc = start_helpers(a, cfg, err);
   if (rc != OME_OK) {
     agent_stop(a);
     return rc;
@@ -521,8 +584,10 @@ void agent_stop(struct agent *a) {
   atomic_store(&a->stopping, true);
   keeper_stop(a->keeper);
   kube_queue_stop(a->queue);             /* workers read the caches, and events go into the queue */
+  peers_end(a->peers);                   /* answers read the caches, events tell of nodes */
   for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
     kube_cache_free(a->caches[i]);
+  peers_stop(a->peers);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);
   model_store_close(a->store);

@@ -13,6 +13,10 @@ struct agent_config {
   const char *node_name;     /* NULL: $NODE_NAME, then the host name */
   const char *ome_namespace; /* NULL: "ome" */
   const char *store_dir;     /* where models live: blobs, ledger, one folder a model */
+  /* Node to node; PEER_ADDRESS NULL: models come from their origins alone. */
+  const char *peer_address;           /* IP that other nodes reach this one at */
+  uint16_t peer_port;                 /* 0: any */
+  uint64_t peer_max_bytes_per_second; /* given to others; 0: no bound */
 };
 
 int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err);

@@ -2,10 +2,17 @@
 #include "agent/agent.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "net/health.h"
 #include "transfer/http_service.h"
+#include "transfer/transfer.h"
+
+#include <stdlib.h>
 
 struct options {
   const char *kubeconfig, *context, *ome_namespace, *node_name, *store, *plugins;
+  const char *peer_address, *peer_max_rate, *max_rate, *address;
+  uint64_t peer_port, port;
+  uint64_t peer_bytes_per_second, bytes_per_second;
 };
 
 static int32_t serve(const struct options *o, struct ome_err *err) {
@@ -13,6 +20,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(http_service_freep) struct http_service *http = NULL;
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
   _cleanup_(agent_stopp) struct agent *agent = NULL;
+  _cleanup_(health_freep) struct health *health = NULL;
   int32_t rc = kube_client_new(o->kubeconfig, o->context, &client, err);
 
   if (rc == OME_OK) {
@@ -27,7 +35,13 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .plugins = plugins,
                                    .node_name = o->node_name,
                                    .ome_namespace = o->ome_namespace,
-                                   .store_dir = o->store};
+                                   .store_dir = o->store,
+                                   .peer_address = o->peer_address,
+                                   .peer_port = (uint16_t)o->peer_port,
+                                   .peer_max_bytes_per_second = o->peer_bytes_per_second};
+  transfer_set_max_rate(o->bytes_per_second);
+  if (rc == OME_OK && o->port)
+    rc = health_serve(o->address, (uint16_t)o->port, &health, err);
   if (rc == OME_OK)
     rc = agent_start(&cfg, &agent, err);
   if (rc != OME_OK)
@@ -38,7 +52,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options o = {.store = "/mnt/models"};
+  struct options o = {.store = "/mnt/models", .peer_port = 8473};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
@@ -48,11 +62,29 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "node-name", "NAME", "this node; without it $NODE_NAME, then the host name", CLI_STRING, &o.node_name},
       {0, "models-root-dir", "DIR", "where models are kept; /mnt/models", CLI_STRING, &o.store},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
+      {0, "address", "IP", "where /metrics and /healthz are served; 127.0.0.1", CLI_STRING, &o.address},
+      {0, "port", "N", "port of these; without it they are not served", CLI_UINT, &o.port},
+      {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
+      {0, "peer-address", "IP",
+       "where other nodes reach this one, to give models to each other; without it $POD_IP, "
+       "then none do",
+       CLI_STRING, &o.peer_address},
+      {0, "peer-port", "N", "port of that, 0 for any; 8473", CLI_UINT, &o.peer_port},
+      {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
 
   if (cli_parse(self, options, argc, argv) > 0)
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
+  if (o.port > UINT16_MAX || o.peer_port > UINT16_MAX)
+    return cli_usage(self, "a port is at most %d", UINT16_MAX);
+  if ((o.max_rate && !cli_bytes(o.max_rate, &o.bytes_per_second)) ||
+      (o.peer_max_rate && !cli_bytes(o.peer_max_rate, &o.peer_bytes_per_second)))
+    return cli_usage(self, "a rate is a number of bytes a second, as 500k, 20M or 1Gi");
+  if (!o.peer_address)
+    o.peer_address = getenv("POD_IP");
+  if (o.peer_address && !*o.peer_address)
+    o.peer_address = NULL;
   cli_signals_block();
   return serve(&o, &err) == OME_OK ? 0 : cli_fail(&err);
 }

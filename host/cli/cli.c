@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/buf.h"
+#include "base/quantity.h"
 #include "base/str.h"
 #include "base/yaml.h"
 
@@ -146,6 +147,15 @@ int cli_usage(const struct cli_command *cmd, const char *fmt, ...) {
   va_end(ap);
   fprintf(stderr, "; see ome %s --help\n", cmd->name);
   return 2;
+}
+
+bool cli_bytes(const char *text, uint64_t *out) {
+  int64_t bytes = 0;
+
+  if (!quantity_value(text, &bytes) || bytes <= 0)
+    return false;
+  *out = (uint64_t)bytes;
+  return true;
 }
 
 int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *)) {

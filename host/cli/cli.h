@@ -42,6 +42,9 @@ int cli_fail(const struct ome_err *err);
 /* The same for wrong usage, with a pointer to --help; returns 2. */
 int cli_usage(const struct cli_command *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* A positive number of bytes, or of bytes a second, as people write it: 500k, 20M, 1Gi. */
+bool cli_bytes(const char *text, uint64_t *out);
+
 /* Prints O as FORMAT: "json", "yaml", or "table" through TABLE (NULL: yaml). Returns the exit code. */
 int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *));
 

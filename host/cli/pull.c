@@ -171,15 +171,6 @@ static int32_t pull(const struct pull *p, struct transfer_event *end, struct ome
   return rc;
 }
 
-static bool read_rate(const char *text, uint64_t *out) {
-  int64_t bytes = 0;
-
-  if (!quantity_value(text, &bytes) || bytes <= 0)
-    return false;
-  *out = (uint64_t)bytes;
-  return true;
-}
-
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct transfer_report report = {.terminal = isatty(STDERR_FILENO) == 1};
   struct pull p = {.connections = 16, .format = "table", .report = &report};
@@ -203,7 +194,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "an address and a folder are needed");
   if (p.connections == 0 || p.connections > 64)
     return cli_usage(self, "--connections is 1 to 64");
-  if (p.max_rate && !read_rate(p.max_rate, &p.bytes_per_second))
+  if (p.max_rate && !cli_bytes(p.max_rate, &p.bytes_per_second))
     return cli_usage(self, "--max-rate is a number of bytes a second, as 500k, 20M or 1Gi");
   p.uri = argv[1];
   p.dir = argv[2];

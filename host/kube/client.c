@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define METADATA_ONLY "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 #define TOKEN_FRESH_MS 60000
 #define REQUEST_TIMEOUT_MS 60000
 #define LAST_REQUEST_MS 2000 /* for a request when we are stopping */
@@ -243,14 +244,15 @@ void kube_count_request(const char *method, int32_t rc, int status) {
   metric_add(METRIC(&requests, method, rc == OME_OK ? code : err_name(rc)), 1);
 }
 
-/* Sends BODY (may be NULL) to PATH; the parsed answer is *OUT unless OUT is NULL. */
-static int32_t send_json(struct kube_client *c, const char *method, const char *path, const char *content_type,
-                         struct json_object *body, struct json_object **out, struct ome_err *err) {
+/* Sends BODY (may be NULL) to PATH; the parsed answer is *OUT unless OUT is NULL.  ACCEPT NULL: the object itself. */
+static int32_t ask_json(struct kube_client *c, const char *method, const char *path, const char *accept,
+                        const char *content_type, struct json_object *body, struct json_object **out,
+                        struct ome_err *err) {
   _cleanup_http_response_ struct http_response answer = {0};
   _cleanup_free_ char *text = body ? json_text(body) : NULL;
   struct patience patience = {.stopping = c->stopping};
   struct kube_request req;
-  int32_t rc = kube_request_init(c, method, path, NULL, content_type, &req, err);
+  int32_t rc = kube_request_init(c, method, path, accept, content_type, &req, err);
 
   if (rc != OME_OK)
     return rc;
@@ -270,6 +272,11 @@ static int32_t send_json(struct kube_client *c, const char *method, const char *
     return OME_OK;
   rc = json_parse(buf_str(&answer.body), answer.body.len, ANSWER_MAX, out, err);
   return rc == OME_OK ? rc : fail_prefix(err, "%s %s", method, path);
+}
+
+static int32_t send_json(struct kube_client *c, const char *method, const char *path, const char *content_type,
+                         struct json_object *body, struct json_object **out, struct ome_err *err) {
+  return ask_json(c, method, path, NULL, content_type, body, out, err);
 }
 
 char *kube_path(const struct kube_resource *r, const char *ns, const char *name, const char *sub, const char *query) {
@@ -347,7 +354,8 @@ int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const ch
     add_query(&query, "fieldSelector", opts->fields);
     add_query(&query, "continue", token);
     _cleanup_free_ char *path = kube_path(r, ns, NULL, NULL, buf_str(&query));
-    int32_t rc = path ? send_json(c, "GET", path, NULL, NULL, &page, err) : fail_memory(err);
+    int32_t rc = path ? ask_json(c, "GET", path, opts->metadata_only ? METADATA_ONLY : NULL, NULL, NULL, &page, err)
+                      : fail_memory(err);
     free(TAKE_PTR(token));
     if (rc == OME_OK) {
       const char *next = json_str(page, "metadata.continue", "");

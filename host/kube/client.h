@@ -33,7 +33,8 @@ int32_t kube_get(struct kube_client *c, const struct kube_resource *r, const cha
 struct kube_list_opts {
   const char *labels; /* selector, NULL: all */
   const char *fields;
-  uint32_t limit; /* page size; 0: 500.  All pages are fetched */
+  uint32_t limit;     /* page size; 0: 500.  All pages are fetched */
+  bool metadata_only; /* PartialObjectMetadata: no spec, no status */
 };
 /* *OUT is the List with all items. */
 int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const char *ns,

@@ -119,6 +119,10 @@ const char *http_body(const struct http_exchange *x, size_t *len) {
   return buf_str(&x->body);
 }
 
+const char *http_client_fingerprint(const struct http_exchange *x) {
+  return x->connection->client_fingerprint;
+}
+
 const char *http_client_cn(const struct http_exchange *x) {
   return x->connection->client_cn;
 }

@@ -21,7 +21,8 @@ struct http_server {
   struct loop *loop;
   struct http_server_config cfg;
   struct evconnlistener *listener;
-  struct http_connection *connections; /* doubly linked */
+  struct bufferevent_rate_limit_group *limit; /* NULL: none */
+  struct http_connection *connections;        /* doubly linked */
   uint32_t nconnections;
   uint16_t port;
 };
@@ -74,6 +75,7 @@ struct http_connection {
   bool dead;                /* freed while processing: only the memory is left */
   char peer[64];
   char *client_cn;
+  char client_fingerprint[65];
 };
 
 /* Reads on with what is buffered, as far as the present exchange allows. */

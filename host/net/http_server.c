@@ -17,7 +17,9 @@
 #include <sys/socket.h>
 
 #define WRITE_STALL_S 60 /* a peer that takes nothing for this long is gone */
-#define LINGER_MS 2000   /* a refused peer may go on sending for so long */
+#define RATE_TICKS 10u   /* a second */
+#define RATE_MOST ((size_t)EV_RATE_LIMIT_MAX)
+#define LINGER_MS 2000 /* a refused peer may go on sending for so long */
 
 /* ---- the parser's callbacks: they note, pause and return; http_connection_process() acts ---------------------- */
 
@@ -357,14 +359,20 @@ static void on_written(struct bufferevent *bev, void *arg) {
     c->exchange->on_drain(c->exchange->drain_arg, c->exchange);
 }
 
-/* The verified client certificate's common name, once the handshake is over. */
+/* Who the client is by its certificate, once the handshake is over: the name where the certificate was verified. */
 static void note_client(struct http_connection *c) {
   SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
-  X509 *cert = ssl && SSL_get_verify_result(ssl) == X509_V_OK ? SSL_get1_peer_certificate(ssl) : NULL;
+  X509 *cert = ssl ? SSL_get1_peer_certificate(ssl) : NULL;
+  unsigned char *der = NULL;
+  int len = cert ? i2d_X509(cert, &der) : 0;
   char name[256];
 
-  if (cert && X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof(name)) > 0)
+  if (cert && SSL_get_verify_result(ssl) == X509_V_OK &&
+      X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof(name)) > 0)
     c->client_cn = strdup(name);
+  if (len > 0)
+    sha256_hex(der, (size_t)len, c->client_fingerprint);
+  OPENSSL_free(der);
   X509_free(cert);
 }
 
@@ -426,6 +434,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
   if (c->next)
     c->next->prev = c;
   s->connections = c;
+  if (s->limit)
+    (void)bufferevent_add_to_rate_limit_group(c->bev, s->limit);
   format_peer(sa, c->peer, sizeof(c->peer));
   http_parser_init(&c->parser, HTTP_REQUEST);
   c->parser.data = c;
@@ -438,6 +448,21 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 }
 
 /* ---- the server ----------------------------------------------------------------------------------------------- */
+
+/* Tokens for a tenth of a second at a time: smooth enough for a line, rare enough for an idle machine. */
+static bool limit_rate(struct http_server *s) {
+  const struct timeval tick = {.tv_usec = 1000000 / RATE_TICKS};
+  uint64_t rate = s->cfg.max_bytes_per_second / RATE_TICKS;
+  size_t most = rate > RATE_MOST ? RATE_MOST : rate ? (size_t)rate : 1;
+
+  if (!s->cfg.max_bytes_per_second)
+    return true;
+  struct ev_token_bucket_cfg *cfg = ev_token_bucket_cfg_new(RATE_MOST, RATE_MOST, most, most, &tick);
+  s->limit = cfg ? bufferevent_rate_limit_group_new(loop_base(s->loop), cfg) : NULL;
+  if (cfg)
+    ev_token_bucket_cfg_free(cfg);
+  return s->limit != NULL;
+}
 
 /* ADDRESS and PORT as a socket address; false when ADDRESS is no IP. */
 static bool parse_address(const char *address, uint16_t port, struct sockaddr_storage *out, int *out_len) {
@@ -490,7 +515,7 @@ struct listen_call {
 static void listen_on_loop(void *arg) {
   struct listen_call *call = arg;
 
-  call->rc = listen_on(call->server, call->err);
+  call->rc = limit_rate(call->server) ? listen_on(call->server, call->err) : fail_memory(call->err);
 }
 
 int32_t http_server_new(struct loop *l, const struct http_server_config *cfg, struct http_server **out,
@@ -524,6 +549,9 @@ static void close_all(void *arg) {
   s->listener = NULL;
   while (s->connections)
     http_connection_free(s->connections);
+  if (s->limit)
+    bufferevent_rate_limit_group_free(s->limit);
+  s->limit = NULL;
 }
 
 void http_server_free(struct http_server *s) {

@@ -26,13 +26,14 @@ struct http_header {
 typedef void http_handler(void *arg, struct http_exchange *x);
 
 struct http_server_config {
-  const char *address;      /* IP, NULL: 127.0.0.1 */
-  uint16_t port;            /* 0: any free one, see http_server_port() */
-  struct ssl_ctx_st *tls;   /* NULL: plain; a reference is taken */
-  bool stream_requests;     /* call the handler when the head is there; the body comes through http_read_body() */
-  size_t max_body;          /* of a buffered request; larger: 413.  0: 8 MiB */
-  uint32_t max_connections; /* 0: 1024 */
-  uint32_t idle_timeout_ms; /* between requests and while a head arrives; 0: 60 s */
+  const char *address;           /* IP, NULL: 127.0.0.1 */
+  uint16_t port;                 /* 0: any free one, see http_server_port() */
+  struct ssl_ctx_st *tls;        /* NULL: plain; a reference is taken */
+  bool stream_requests;          /* call the handler when the head is there; the body comes through http_read_body() */
+  size_t max_body;               /* of a buffered request; larger: 413.  0: 8 MiB */
+  uint32_t max_connections;      /* 0: 1024 */
+  uint32_t idle_timeout_ms;      /* between requests and while a head arrives; 0: 60 s */
+  uint64_t max_bytes_per_second; /* sent, all connections together; 0: no bound */
   http_handler *handler;
   void *arg;
 };
@@ -60,6 +61,8 @@ const char *http_peer(const struct http_exchange *x); /* "127.0.0.1:4711" */
 const char *http_body(const struct http_exchange *x, size_t *len);
 /* Subject common name and organisations of a verified client certificate; NULL when there is none. */
 const char *http_client_cn(const struct http_exchange *x);
+/* tls_fingerprint() of the certificate whose key the client has proven to have, vouched for or not; "" without one. */
+const char *http_client_fingerprint(const struct http_exchange *x);
 
 /* With stream_requests: ON_DATA gets each piece as it arrives, then (NULL, 0) at the end.  Reading starts with this
  * call; http_pause_body() stops it for back-pressure. */

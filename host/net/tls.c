@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "base/str.h"
 #include "os/file.h"
 
 #include <arpa/inet.h>
@@ -187,6 +188,36 @@ int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const 
   return export_pair(cert, key, out, err);
 }
 
+int32_t tls_make_own(const char *common_name, const char *const *names, int days, struct tls_pair *out,
+                     struct ome_err *err) {
+  _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+  int32_t rc = make_key(&key, err);
+
+  if (rc != OME_OK)
+    return rc;
+  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, NULL, days, key);
+  if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
+      !add_extension(cert, cert, NID_basic_constraints, "critical,CA:FALSE") ||
+      !add_extension(cert, cert, NID_key_usage, "critical,digitalSignature") ||
+      !add_extension(cert, cert, NID_ext_key_usage, "serverAuth,clientAuth") || !add_names(cert, names) ||
+      X509_sign(cert, key, EVP_sha256()) == 0)
+    return fail_openssl(err, "make a certificate");
+  return export_pair(cert, key, out, err);
+}
+
+bool tls_fingerprint(const char *cert_pem, char out[65]) {
+  _cleanup_(X509_freep) X509 *cert = read_cert(cert_pem);
+  unsigned char *der = NULL;
+  int len = cert ? i2d_X509(cert, &der) : -1;
+
+  if (len > 0)
+    sha256_hex((const char *)der, (size_t)len, out);
+  else
+    ERR_clear_error();
+  OPENSSL_free(der);
+  return len > 0;
+}
+
 int32_t tls_expires_in(const char *cert_pem, int64_t *out_seconds, struct ome_err *err) {
   _cleanup_(X509_freep) X509 *cert = read_cert(cert_pem);
   int days;
@@ -211,7 +242,22 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
              : SSL_TLSEXT_ERR_NOACK;
 }
 
+static int take_any(int ok, X509_STORE_CTX *store) {
+  (void)ok;
+  (void)store;
+  return 1;
+}
+
 static bool trust_clients(SSL_CTX *ctx, const char *ca_pem) {
+  /* A client with a certificate that comes back with its session is refused otherwise. */
+  static const unsigned char sessions[] = "ome";
+
+  if (SSL_CTX_set_session_id_context(ctx, sessions, sizeof(sessions) - 1) != 1)
+    return false;
+  if (streq(ca_pem, TLS_ANY_CLIENT)) {
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
+    return true;
+  }
   _cleanup_(X509_freep) X509 *ca = read_cert(ca_pem);
 
   if (!ca || X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca) != 1 || SSL_CTX_add_client_CA(ctx, ca) != 1)

@@ -59,6 +59,12 @@ enum blob_state blob_look(const struct model_store *s, const char *sha256, uint6
   return as_sealed ? BLOB_GOOD : BLOB_SUSPECT;
 }
 
+int model_store_open_content(const struct model_store *s, const char *sha256, uint64_t size) {
+  _cleanup_free_ char *path = blob_look(s, sha256, size) == BLOB_GOOD ? blob_path(s, sha256) : NULL;
+
+  return path ? open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+}
+
 uint64_t blob_size(const struct model_store *s, const char *sha256) {
   _cleanup_free_ char *path = blob_path(s, sha256);
   struct stat st;

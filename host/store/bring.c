@@ -170,6 +170,7 @@ static int32_t fetch(struct session *x, struct fetch_plan *plan, struct ome_err 
                                    .connections = x->job->connections,
                                    .max_bytes_per_second = x->job->max_bytes_per_second,
                                    .reserve_bytes = x->job->reserve_bytes,
+                                   .swarm = x->job->swarm,
                                    .event = on_event,
                                    .cancelled = is_stopped,
                                    .arg = &r};

@@ -33,6 +33,11 @@ void content_id(const char *uri, const char *revision, const struct manifest_fil
     sha256_hex(buf_str(&text), text.len, out);
 }
 
+void model_store_content_id(const char *uri, const char *revision, const struct manifest_file *f,
+                            char out[STORE_CONTENT_ID]) {
+  content_id(uri, revision, f, out);
+}
+
 static void add_known(struct strmap *known, const char *uri, const char *revision, const struct manifest_file *f) {
   char id[65];
 

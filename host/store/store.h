@@ -43,6 +43,7 @@ struct store_job {
   uint32_t connections; /* these three as in struct transfer_job */
   uint64_t max_bytes_per_second;
   uint64_t reserve_bytes;
+  const struct transfer_swarm *swarm;                       /* NULL: the URI alone */
   void (*event)(void *arg, const struct transfer_event *e); /* on the caller's thread; may be NULL */
   bool (*cancelled)(void *arg);                             /* [any-thread]; may be NULL */
   void *arg;
@@ -58,6 +59,13 @@ int32_t model_store_bring(struct model_store *s, const struct store_job *job, st
 struct json_object *model_store_find(struct model_store *s, const char *name, const char *uri, const char *path);
 /* The reference NAME, whole or not, and the files that it has; NULL: none; new. */
 struct json_object *model_store_reference(struct model_store *s, const char *name, struct manifest *out);
+/* What the content of F, a file of URI at REVISION (may be NULL), is called on every node that fetches the same: its
+ * SHA-256 where the source pins it, else a digest of what the source does say; "": it says nothing. */
+#define STORE_CONTENT_ID 65
+void model_store_content_id(const char *uri, const char *revision, const struct manifest_file *f,
+                            char out[STORE_CONTENT_ID]);
+/* The content SHA256 of SIZE bytes for reading, when it is there as it was verified; -1: it is not. */
+int model_store_open_content(const struct model_store *s, const char *sha256, uint64_t size);
 /* Keeps REPORT (borrowed), what was found out about the model, with the reference. */
 int32_t model_store_annotate(struct model_store *s, const char *name, struct json_object *report, struct ome_err *err);
 /* Says that NAME was used just now. */

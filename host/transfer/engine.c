@@ -176,7 +176,7 @@ static void launch_locked(struct engine *e) {
   for (uint32_t i = 0; !atomic_load(&e->stop) && i < e->nflights; i++) {
     struct flight *f = &e->flights[i];
     if (f->state == FLIGHT_WAITING && atomic_load(&f->item->restart))
-      flight_free_locked(f, PIECE_ABSENT);
+      flight_pass_on_locked(f);
     else if (f->state == FLIGHT_WAITING && f->not_before_ms <= now && !item_is_stale(e, f->item) &&
              now >= f->item->host->held_until_ms)
       flight_start_locked(f);
@@ -314,7 +314,11 @@ static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *e
   if (atomic_load(&it->restart)) {
     if (f->rc != OME_OK && f->rc != OME_E_CANCELLED)
       it->err = f->err;
-    flight_free_locked(f, PIECE_ABSENT);
+    flight_pass_on_locked(f);
+    return OME_OK;
+  }
+  if (f->peer && !f->disk) {
+    flight_pass_on_locked(f);
     return OME_OK;
   }
   if (f->rc == OME_E_DENIED && may_refresh(e, f)) {
@@ -328,8 +332,25 @@ static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *e
   return OME_OK;
 }
 
+/* Who it was is found out when the file is whole: see struct transfer_swarm. */
+static void suspect(struct engine *e, struct item *it) {
+  (void)pthread_mutex_unlock(&e->lock);
+  e->job->swarm->corrupt(e->job->swarm->arg, it->file, it->fd);
+  (void)pthread_mutex_lock(&e->lock);
+  it->inlined = false; /* so that it comes by here again */
+}
+
+static void acquit(struct engine *e, struct item *it) {
+  if (!it->shared)
+    return;
+  (void)pthread_mutex_unlock(&e->lock);
+  e->job->swarm->verified(e->job->swarm->arg, it->file, it->fd);
+  (void)pthread_mutex_lock(&e->lock);
+}
+
 static int32_t land_check_locked(struct engine *e, struct item *it, struct ome_err *err) {
   if (it->verdict == OME_OK) {
+    acquit(e, it);
     item_verified_locked(e, it);
     if (it->phase == PHASE_SYNC)
       return OME_OK;
@@ -342,6 +363,8 @@ static int32_t land_check_locked(struct engine *e, struct item *it, struct ome_e
     return rc;
   }
   it->file->sha256[0] = '\0';
+  if (it->verdict == OME_E_CORRUPT && it->shared)
+    suspect(e, it);
   if (it->verdict != OME_E_CORRUPT || it->local || it->corrupt >= MAX_CORRUPT) {
     *err = it->err;
     return it->verdict;
@@ -392,7 +415,8 @@ static void measure_locked(struct engine *e) {
                                   .work = atomic_load(&e->bytes) + 65536 * atomic_load(&e->requests),
                                   .cpu_ms = cpu_ns() / 1000000};
 
-  pace_measure(&e->growth, &now);
+  if (!e->job->swarm) /* peers have their own measure: many requests wait there for what is on its way */
+    pace_measure(&e->growth, &now);
 }
 
 static int32_t step(struct engine *e, struct ome_err *err) {
@@ -555,7 +579,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
   e->nflights = connections < MAX_FLIGHTS ? connections : MAX_FLIGHTS;
   e->growth.max = e->nflights;
   e->growth.processors = processors();
-  e->growth.want = e->nflights < FIRST_CONNECTIONS ? e->nflights : FIRST_CONNECTIONS;
+  e->growth.want = e->nflights < FIRST_CONNECTIONS || job->swarm ? e->nflights : FIRST_CONNECTIONS;
   e->stall_ms = job->stall_timeout_ms ? job->stall_timeout_ms : 30000;
   e->bucket.rate = job->max_bytes_per_second;
   (void)pthread_mutex_init(&e->bucket.lock, NULL);

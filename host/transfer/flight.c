@@ -8,7 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-#define NAP_NS 20000000u /* so that a stop is seen while a bandwidth cap makes us wait */
+#define PICK_AGAIN_MS 40u /* below the driver's tick */
+#define PEER_CONNECT_MS 3000u
+#define PEER_STALL_MS 20000u /* one that has the piece in sight may let us wait for it */
+#define NAP_NS 20000000u     /* so that a stop is seen while a bandwidth cap makes us wait */
 
 int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err) {
   const char *p = data;
@@ -63,6 +66,10 @@ static bool store(struct flight *f, const void *data, size_t len) {
 
   if (atomic_load(&e->stop) || atomic_load(&it->restart))
     return false;
+  if (len > f->end - at && f->peer) {
+    f->rc = fail(&f->err, OME_E_CORRUPT, "fetch: %.200s: a peer sends more than was asked for", it->file->path);
+    return false;
+  }
   if (len > f->end - at) {
     set_restart(f, "the server sends more than was asked for");
     return false;
@@ -110,11 +117,26 @@ static int32_t learn_size_locked(struct flight *f) {
   return hash_begin(it) ? OME_OK : fail_memory(&it->err);
 }
 
+static void tell_swarm(const struct flight *f) {
+  const struct transfer_swarm *swarm = f->engine->job->swarm;
+  const struct item *it = f->item;
+
+  if (it->shared)
+    swarm->landed(swarm->arg, it->file, f->index, f->peer, atomic_load(&f->at) - f->index * it->piece, f->rc,
+                  f->err.msg);
+}
+
+void flight_pass_on_locked(struct flight *f) {
+  tell_swarm(f);
+  flight_free_locked(f, PIECE_ABSENT);
+}
+
 static void land_good_locked(struct flight *f) {
   struct engine *e = f->engine;
   struct item *it = f->item;
   int32_t rc = size_is_known(it) ? OME_OK : learn_size_locked(f);
 
+  tell_swarm(f);
   flight_free_locked(f, PIECE_DONE);
   pace_good(it->host, e->nflights);
   it->denied = false;
@@ -231,6 +253,22 @@ static void explain(struct flight *f, int status, const char *headers, const cha
     (void)snprintf(f->err.msg + used, sizeof(f->err.msg) - used, " (%s%s%s)", code, *code && *text ? ": " : "", text);
 }
 
+/* What a peer answers counts when it is the range that was asked for; everything else is another's to give. */
+static bool on_peer_head(struct flight *f, int status, const char *headers) {
+  char text[256] = "";
+  bool all = status == 200 && atomic_load(&f->at) == 0 && f->end == f->item->file->size;
+
+  if (all ||
+      (status == 206 && http_headers_get(headers, "content-range", text, sizeof(text)) && is_wanted_range(f, text)))
+    return true;
+  f->rc = fail(&f->err,
+               status == 404   ? OME_E_NOT_FOUND
+               : status == 403 ? OME_E_DENIED
+                               : OME_E_UNAVAILABLE,
+               "fetch: %.200s: a peer answered %d", f->item->file->path, status);
+  return false;
+}
+
 static bool on_whole(struct flight *f) {
   if (atomic_load(&f->at) == 0 && (!size_is_known(f->item) || f->end == f->item->file->size))
     return true;
@@ -259,6 +297,8 @@ static bool on_head(void *arg, int status, const char *headers, const char *url)
   struct engine *e = f->engine;
 
   f->status = status;
+  if (f->peer)
+    return on_peer_head(f, status, headers);
   obey_hint(f, headers);
   if (status == 200 || status == 206) {
     if (!f->direct)
@@ -362,6 +402,33 @@ void *flight_reader(void *arg) {
 
 /* ---- the request ------------------------------------------------------------------------------------------------- */
 
+static void start_peer_locked(struct flight *f, const struct transfer_source *from) {
+  const struct item *it = f->item;
+  uint64_t at = atomic_load(&f->at);
+  char range[80];
+  const char *headers[] = {range, NULL};
+  const struct http_request req = {.url = from->url,
+                                   .headers = at > 0 || f->end < it->file->size ? headers : NULL,
+                                   .tls = from->tls,
+                                   .proxy = "",
+                                   .buffer_bytes = RECEIVE_BUFFER,
+                                   .connect_timeout_ms = PEER_CONNECT_MS,
+                                   .stall_timeout_ms = PEER_STALL_MS};
+
+  (void)snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-%" PRIu64, at, f->end - 1);
+  f->state = FLIGHT_RUNNING;
+  f->began_at = at;
+  f->direct = f->disk = false;
+  f->status = 0;
+  f->rc = OME_OK;
+  err_clear(&f->err);
+  f->fetch = http_fetch_start(f->client, &req, &fetch_ops, f);
+  if (!f->fetch) {
+    f->rc = fail(&f->err, OME_E_INVALID, "fetch: %.200s: a peer's address cannot be used", it->file->path);
+    f->state = FLIGHT_LANDED;
+  }
+}
+
 static void start_get_locked(struct flight *f) {
   struct engine *e = f->engine;
   struct item *it = f->item;
@@ -431,14 +498,28 @@ static bool has_absent(struct item *it) {
   return it->next < it->npieces;
 }
 
-static struct item *next_item_locked(struct engine *e) {
+/* The piece of IT to fetch next, and where from. */
+static bool pick_piece(const struct engine *e, struct item *it, uint64_t now, uint64_t *index,
+                       struct transfer_source *from) {
+  *index = it->next;
+  if (!it->shared)
+    return true;
+  if (now < it->picked_ms + PICK_AGAIN_MS)
+    return false;
+  int64_t picked = e->job->swarm->pick(e->job->swarm->arg, it->file, it->state, it->npieces, from);
+  it->picked_ms = picked < 0 ? now : 0;
+  *index = (uint64_t)picked;
+  return picked >= 0;
+}
+
+static struct item *next_item_locked(struct engine *e, uint64_t *index, struct transfer_source *from) {
   uint64_t now = mono_ms();
 
   for (size_t i = 0; i < e->nopen; i++) {
     struct item *it = e->open[i];
     uint32_t most = it->file->max_conns ? it->file->max_conns : e->nflights;
     if (!it->local && !it->checked && it->flying < most && !atomic_load(&it->restart) && !item_is_stale(e, it) &&
-        pace_may_start(it->host, now) && has_absent(it))
+        pace_may_start(it->host, now) && has_absent(it) && pick_piece(e, it, now, index, from))
       return it;
   }
   return NULL;
@@ -447,18 +528,24 @@ static struct item *next_item_locked(struct engine *e) {
 void flight_launch_locked(struct flight *f) {
   struct engine *e = f->engine;
   bool wanted = f < &e->flights[e->growth.want];
-  struct item *it = wanted && !atomic_load(&e->stop) ? next_item_locked(e) : NULL;
+  struct transfer_source from = {.peer = 0};
+  uint64_t index = 0;
+  struct item *it = wanted && !atomic_load(&e->stop) ? next_item_locked(e, &index, &from) : NULL;
 
   if (!it)
     return;
   f->item = it;
-  f->index = it->next;
-  atomic_store(&f->at, it->next * it->piece);
-  f->end = size_is_known(it) ? it->next * it->piece + item_piece_len(it, it->next) : UINT64_MAX;
+  f->index = index;
+  f->peer = from.peer;
+  atomic_store(&f->at, index * it->piece);
+  f->end = size_is_known(it) ? index * it->piece + item_piece_len(it, index) : UINT64_MAX;
   f->attempts = 0;
-  it->state[it->next] = PIECE_FLYING;
+  it->state[index] = PIECE_FLYING;
   it->flying++;
   it->host->flying++;
   e->nabsent--;
-  flight_start_locked(f);
+  if (f->peer)
+    start_peer_locked(f, &from);
+  else
+    flight_start_locked(f);
 }

@@ -50,6 +50,8 @@ struct item {
   uint32_t refreshed;  /* times that fresh headers were asked for because of a refusal */
   atomic_bool whole;   /* the server does not do ranges: one piece, from the start */
   atomic_bool restart; /* what is on disk is of another content; nothing more is written */
+  bool shared;         /* the swarm says which piece comes from where */
+  uint64_t picked_ms;  /* when it last had none */
   struct pace_host *host;
   struct request_headers parts; /* from the plugin */
   bool has_parts;
@@ -82,6 +84,7 @@ struct flight {
   uint32_t attempts;  /* since the last byte of progress */
   uint64_t began_at;  /* AT when it was last started */
   bool direct;        /* sent to item->direct */
+  uint32_t peer;      /* of the swarm that it comes from; 0: the file's own source */
   uint32_t refreshed; /* item->refreshed when it was started */
   bool disk;          /* RC is the disk's fault */
   int status;
@@ -151,6 +154,8 @@ int32_t items_sync(struct engine *e, struct ome_err *err);
 void flight_launch_locked(struct flight *f);
 /* Starts it from where it is; it is LANDED when that cannot be done. */
 void flight_start_locked(struct flight *f);
+/* A peer did not give it: others are asked. */
+void flight_pass_on_locked(struct flight *f);
 void flight_free_locked(struct flight *f, enum piece_state state);
 void *flight_reader(void *engine); /* a thread: runs QUEUED flights */
 int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err);

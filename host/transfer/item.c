@@ -60,6 +60,8 @@ void item_prepare(struct engine *e, struct item *it) {
 static uint64_t choose_piece(const struct engine *e, const struct item *it) {
   uint64_t size = it->file->size, piece = DEFAULT_PIECE;
 
+  if (e->job->swarm)
+    return TRANSFER_SWARM_PIECE(size);
   if (e->job->piece_bytes)
     return e->job->piece_bytes;
   if (it->file->range_bytes)
@@ -184,7 +186,11 @@ int32_t item_open(struct engine *e, struct item *it, struct ome_err *err) {
   int32_t rc = open_file(e, it, &there, err);
   if (rc == OME_OK)
     rc = recall(e, it, there, err);
-  return rc == OME_OK ? choose_way(e, it, err) : rc;
+  if (rc == OME_OK)
+    rc = choose_way(e, it, err);
+  if (rc == OME_OK && e->job->swarm && !it->local && it->file->size != OME_SIZE_UNKNOWN && it->file->size)
+    it->shared = e->job->swarm->opened(e->job->swarm->arg, it->file, it->fd, it->piece, it->state);
+  return rc;
 }
 
 /* ---- beginning again --------------------------------------------------------------------------------------------- */
@@ -206,6 +212,8 @@ int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err
   atomic_store(&it->restart, false);
   if (!hash_begin(it))
     return fail_memory(err);
+  if (it->shared) /* what others may have of us is gone */
+    it->shared = e->job->swarm->opened(e->job->swarm->arg, it->file, it->fd, it->piece, it->state);
   int32_t rc = ledger_restart(e->ledger, it->file, it->piece, err);
   return rc == OME_OK ? ledger_flush(e->ledger, err) : rc;
 }

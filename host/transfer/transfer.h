@@ -8,6 +8,7 @@
 #ifndef HOST_TRANSFER_TRANSFER_H
 #define HOST_TRANSFER_TRANSFER_H
 
+#include "net/http_client.h"
 #include "transfer/manifest.h"
 
 #include <stdbool.h>
@@ -32,6 +33,33 @@ struct transfer_event {
   uint32_t nparts;
 };
 
+/* Others that may have pieces of the same files: other nodes.  The engine asks for each piece where it comes from, says
+ * what became of it, and never fails for what another did: it asks again.  Bytes of others are worth no more than any:
+ * the digest of the whole file is what counts.  None of the functions may block, except where it says so. */
+struct transfer_source {
+  uint32_t peer;              /* who; 0: the file's own source */
+  char url[512];              /* of a peer: the file's bytes there, ranges of them */
+  const struct http_tls *tls; /* of a peer; read during the call that follows */
+};
+/* All have the same pieces of a file: a multiple of those that have checksums (sums.h). */
+#define TRANSFER_SWARM_PIECE(size) ((uint64_t)((size) >> 31 ? 16 : 4) << 20)
+struct transfer_swarm {
+  void *arg;
+  /* F is being fetched in pieces of PIECE bytes into FD (borrowed); DONE[i] is 1 for those that are there.  False:
+   * others are not asked for it. */
+  bool (*opened)(void *arg, const struct manifest_file *f, int fd, uint64_t piece, const uint8_t *done);
+  /* The next piece to fetch of those whose STATE is 0, and where from; -1: none now, it is asked again soon. */
+  int64_t (*pick)(void *arg, const struct manifest_file *f, const uint8_t *state, uint64_t npieces,
+                  struct transfer_source *out);
+  /* What became of it; CODE OME_OK: it is on disk. */
+  void (*landed)(void *arg, const struct manifest_file *f, uint64_t index, uint32_t peer, uint64_t bytes, int32_t code,
+                 const char *why);
+  /* The whole is not what it should be, and FD will be fetched again, from its own source alone.  May block. */
+  void (*corrupt)(void *arg, const struct manifest_file *f, int fd);
+  /* It is; FD is about to be closed.  May block. */
+  void (*verified)(void *arg, const struct manifest_file *f, int fd);
+};
+
 struct transfer_job {
   struct manifest *manifest; /* sha256 of each file is filled in */
   const char *dir;           /* staging folder; made when absent */
@@ -42,8 +70,9 @@ struct transfer_job {
   uint64_t piece_bytes;          /* 0: chosen by size and speed, 1 MiB to 64 MiB */
   uint64_t max_bytes_per_second; /* of this job; 0: no bound */
   uint32_t attempts; /* for a piece, without a byte of progress; 0: 6; four times as many while the server says when */
-  uint32_t stall_timeout_ms; /* 0: 30 s */
-  uint64_t reserve_bytes;    /* leave this much of the disk free */
+  uint32_t stall_timeout_ms;          /* 0: 30 s */
+  uint64_t reserve_bytes;             /* leave this much of the disk free */
+  const struct transfer_swarm *swarm; /* NULL: nobody else */
   /* On the caller's thread; progress about every 500 ms.  May be NULL. */
   void (*event)(void *arg, const struct transfer_event *e);
   bool (*cancelled)(void *arg); /* [any-thread]; asked about every 250 ms; may be NULL */

@@ -1,0 +1,230 @@
+/* The engine asks; see struct transfer_swarm.  Called under the engine's lock, which is always taken before ours. */
+#include "agent/peer_state.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define QUIET_MS 700u /* with SWARM_PATIENCE of them about what one that begins later may take until it knows */
+
+METRIC_COUNTER(fetched_bytes, "model_agent_fetched_bytes_total",
+               "Bytes of models fetched, from their origin or from other nodes.", "source");
+METRIC_COUNTER(peer_failures, "model_agent_peer_failures_total",
+               "Pieces that another node did not give as it should have.", "reason");
+
+static struct peer_content *content_of(const struct peer_job *job, const struct manifest_file *f) {
+  char id[STORE_CONTENT_ID];
+
+  model_store_content_id(job->uri, job->revision, f, id);
+  return *id ? strmap_get(job->group->contents, id) : NULL;
+}
+
+/* ---- a file begins ----------------------------------------------------------------------------------------------- */
+
+static bool prepare(struct peer_content *c, int fd, const uint8_t *done) {
+  size_t n = (c->npieces + 7) / 8;
+
+  if (c->fd < 0)
+    c->fd = dup(fd);
+  c->have = c->have ? c->have : calloc(n, 1);
+  c->coming = c->coming ? c->coming : calloc(n, 1);
+  c->refused = c->refused ? c->refused : calloc(c->npieces, 1);
+  c->sources = c->sources ? c->sources : calloc(c->npieces, sizeof(*c->sources));
+  if (c->fd < 0 || !c->have || !c->coming || !c->refused || !c->sources)
+    return false;
+  memset(c->coming, 0, n);
+  for (uint64_t i = 0; i < c->npieces; i++)
+    swarm_set_bit(c->have, i, done[i] == 1);
+  c->from_origin = 0;
+  return true;
+}
+
+static bool opened(void *arg, const struct manifest_file *f, int fd, uint64_t piece, const uint8_t *done) {
+  struct peer_job *job = arg;
+  struct peers *p = job->peers;
+  char id[STORE_CONTENT_ID];
+  bool ok = false;
+
+  model_store_content_id(job->uri, job->revision, f, id);
+  if (!*id || piece != TRANSFER_SWARM_PIECE(f->size)) /* begun by somebody else, in other pieces */
+    return false;
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_content *c = peer_content_open(job->group, id, f->size, piece);
+  if (c) {
+    c->sha256[0] = '\0';
+    ok = prepare(c, fd, done);
+    peer_map_apply(p, job->group, c);
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+  return ok;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
+
+static int64_t pick(void *arg, const struct manifest_file *f, const uint8_t *state, uint64_t npieces,
+                    struct transfer_source *out) {
+  struct peer_job *job = arg;
+  struct peers *p = job->peers;
+  struct swarm_view view;
+  uint32_t peer = SWARM_SELF;
+  int64_t piece = -1;
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_content *c = content_of(job, f);
+  _cleanup_free_ struct swarm_peer *room = calloc(p->nodes.len + 1, sizeof(*room));
+  if (c && room && c->npieces == npieces && c->have) {
+    peer_view(p, job->group, c, room, &view);
+    piece = swarm_pick(&view, state, npieces, &peer);
+  }
+  out->peer = 0;
+  if (piece >= 0 && peer != SWARM_SELF) {
+    const struct peer_node *n = p->nodes.items[peer];
+    static _Thread_local struct http_tls tls; /* for the call that follows */
+    tls = (struct http_tls){.ca_pem = n->cert_pem, .cert_pem = p->identity.cert_pem, .key_pem = p->identity.key_pem};
+    out->peer = peer + 1;
+    out->tls = &tls;
+    (void)snprintf(out->url, sizeof(out->url), "https://%s" PEER_PATH "%s/%s", n->address, job->group->key, c->id);
+    p->nodes.items[peer]->flying++;
+  } else if (piece >= 0) {
+    c->from_origin++;
+    swarm_set_bit(c->coming, (uint64_t)piece, true);
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+  return piece;
+}
+
+static void landed_from_peer(struct peers *p, struct peer_content *c, uint64_t index, uint32_t node, int32_t code) {
+  struct peer_node *n = p->nodes.items[node];
+
+  n->flying -= n->flying > 0;
+  if (code == OME_OK) {
+    n->failures = 0;
+    c->refused[index] = 0;
+    return;
+  }
+  if (code == OME_E_CANCELLED)
+    return;
+  metric_add(METRIC(&peer_failures, err_name(code)), 1);
+  if (c->refused[index] < UINT8_MAX)
+    c->refused[index]++;
+  if (node < c->theirs.len && c->theirs.items[node])
+    swarm_set_bit(c->theirs.items[node], index, false);
+  if (code == OME_E_NOT_FOUND)
+    n->quiet_until_ms = mono_ms() + QUIET_MS;
+  else /* it is not what it says, or not there */
+    peer_set_aside(p, node);
+}
+
+static void landed(void *arg, const struct manifest_file *f, uint64_t index, uint32_t peer, uint64_t bytes,
+                   int32_t code, const char *why) {
+  struct peer_job *job = arg;
+  struct peers *p = job->peers;
+
+  metric_add(METRIC(&fetched_bytes, peer ? "peer" : "origin"), (double)bytes);
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_content *c = content_of(job, f);
+  if (c && c->have && index < c->npieces) {
+    if (peer) {
+      landed_from_peer(p, c, index, peer - 1, code);
+    } else {
+      c->from_origin -= c->from_origin > 0;
+      swarm_set_bit(c->coming, index, false);
+    }
+    if (code == OME_OK) {
+      swarm_set_bit(c->have, index, true);
+      if (!c->suspects) /* they are kept until it is known who it was */
+        c->sources[index] = peer;
+    } else if (peer && code != OME_E_CANCELLED && code != OME_E_NOT_FOUND) {
+      log_debug("agent", "%s: %s: %s", job->group->key, p->nodes.items[peer - 1]->name, why);
+    }
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+  if (code == OME_OK && atomic_load(&p->nwaiters))
+    loop_post(p->loop, peer_serve_waiting, p);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+static bool digest_piece(const struct peer_content *c, int fd, uint64_t index, char out[65]) {
+  uint64_t at = index * c->piece;
+  size_t len = (size_t)(c->size - at < c->piece ? c->size - at : c->piece);
+  _cleanup_free_ char *data = malloc(len);
+  size_t got = 0;
+
+  while (data && got < len) {
+    ssize_t n = pread(fd, data + got, len - got, (off_t)(at + got));
+    if (n <= 0)
+      return false;
+    got += (size_t)n;
+  }
+  if (data)
+    sha256_hex(data, len, out);
+  return data != NULL;
+}
+
+/* All of it is fetched from the origin now; what peers gave is remembered, to be compared.  C stays ours without the
+ * lock: it goes with the group, which this job uses. */
+static void corrupt(void *arg, const struct manifest_file *f, int fd) {
+  struct peer_job *job = arg;
+  struct peers *p = job->peers;
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_content *c = content_of(job, f);
+  char(*digests)[65] = c && c->have && !c->suspects ? calloc(c->npieces, sizeof(*digests)) : NULL;
+  if (digests)
+    memset(c->have, 0, (c->npieces + 7) / 8); /* nobody gets it from here */
+  (void)pthread_mutex_unlock(&p->lock);
+  for (uint64_t i = 0; digests && i < c->npieces; i++)
+    if (!c->sources[i] || !digest_piece(c, fd, i, digests[i]))
+      digests[i][0] = '\0';
+  if (!digests)
+    return;
+  (void)pthread_mutex_lock(&p->lock);
+  c->suspects = digests;
+  (void)pthread_mutex_unlock(&p->lock);
+}
+
+static void accuse(struct peer_job *job, uint32_t node, const struct manifest_file *f, uint64_t piece) {
+  struct peers *p = job->peers;
+  char message[700];
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_node *n = p->nodes.items[node];
+  bool known = n->liar;
+  n->liar = true;
+  (void)snprintf(
+      message, sizeof(message),
+      "node %.253s gave wrong bytes of %.200s (piece %llu), which the origin's digest has shown; nothing more is "
+      "fetched from it until its agent starts again: check its disk and memory, and who may use it",
+      n->name, f->path, (unsigned long long)piece);
+  (void)pthread_mutex_unlock(&p->lock);
+  if (known)
+    return;
+  metric_add(METRIC(&peer_failures, "lied"), 1);
+  log_warning("agent", "%s: %s", job->group->key, message);
+  if (p->cfg.report)
+    p->cfg.report(p->cfg.arg, job->group->key, message);
+}
+
+static void verified(void *arg, const struct manifest_file *f, int fd) {
+  struct peer_job *job = arg;
+  struct peers *p = job->peers;
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_content *c = content_of(job, f);
+  char(*digests)[65] = c ? c->suspects : NULL;
+  uint32_t *sources = c ? c->sources : NULL;
+  (void)pthread_mutex_unlock(&p->lock);
+  for (uint64_t i = 0; digests && i < c->npieces; i++) {
+    char now[65];
+    if (*digests[i] && digest_piece(c, fd, i, now) && !streq(now, digests[i]))
+      accuse(job, sources[i] - 1, f, i);
+  }
+}
+
+const struct transfer_swarm peer_swarm = {
+    .opened = opened, .pick = pick, .landed = landed, .corrupt = corrupt, .verified = verified};

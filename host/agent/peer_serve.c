@@ -1,0 +1,326 @@
+/* What other nodes are given: GET /peers/v1/KEY, the map of a model, and /peers/v1/KEY/ID, a content or a range of it.
+ * A piece that is on its way from the origin is waited for a while. */
+#include "agent/peer_state.h"
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WAIT_MS 15000u /* less than those who ask wait for the first byte */
+#define TICK_MS 1000u
+#define CHUNK ((size_t)128 << 10)
+
+METRIC_COUNTER(served_bytes, "model_agent_served_bytes_total", "Bytes of models given to other nodes.", NULL);
+
+struct peer_waiter {
+  struct http_exchange *x; /* NULL: it has gone */
+  char *key;
+  char id[STORE_CONTENT_ID];
+  uint64_t from, upto; /* bytes */
+  uint64_t until_ms;
+};
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+struct sending {
+  int fd;
+  uint64_t at, end;
+  char data[CHUNK];
+};
+
+static void sending_free(struct sending *s) {
+  (void)close(s->fd);
+  free(s);
+}
+
+static void on_gone(void *arg, struct http_exchange *x) {
+  (void)x;
+  sending_free(arg);
+}
+
+static void send_more(void *arg, struct http_exchange *x) {
+  struct sending *s = arg;
+  size_t want = s->end - s->at < CHUNK ? (size_t)(s->end - s->at) : CHUNK;
+  ssize_t n = want ? pread(s->fd, s->data, want, (off_t)s->at) : 0;
+
+  if (want && n <= 0) { /* the promised length cannot be kept */
+    http_abort(x);
+    sending_free(s);
+    return;
+  }
+  if (want) {
+    s->at += (uint64_t)n;
+    metric_add(METRIC(&served_bytes), (double)n);
+    http_respond_write(x, s->data, (size_t)n);
+    return;
+  }
+  http_on_close(x, NULL, NULL);
+  http_on_drain(x, NULL, NULL);
+  http_respond_end(x);
+  sending_free(s);
+}
+
+/* Bytes FROM to UPTO of SIZE; takes FD. */
+static void send_range(struct http_exchange *x, int fd, uint64_t from, uint64_t upto, uint64_t size) {
+  struct sending *s = malloc(sizeof(*s));
+  bool part = http_header(x, "range") != NULL;
+  char range[96];
+
+  if (!s) {
+    (void)close(fd);
+    http_abort(x);
+    return;
+  }
+  s->fd = fd;
+  s->at = from;
+  s->end = upto;
+  (void)snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, upto - 1, size);
+  if (part)
+    http_add_header(x, "Content-Range", range);
+  http_respond_start(x, part ? 206 : 200, "application/octet-stream", (int64_t)(upto - from));
+  http_on_close(x, on_gone, s);
+  http_on_drain(x, send_more, s);
+  send_more(s, x);
+}
+
+/* ---- what there is ----------------------------------------------------------------------------------------------- */
+
+enum presence { ABSENT, COMING, PRESENT };
+
+/* Whether all pieces of a range are there, or will be: those that come from the origin, or are ours to fetch there. */
+static enum presence range_presence_locked(const struct peers *p, const struct peer_group *g,
+                                           const struct peer_content *c, uint64_t from, uint64_t upto) {
+  struct swarm_view view;
+  enum presence all = PRESENT;
+  _cleanup_free_ struct swarm_peer *room = calloc(p->nodes.len + 1, sizeof(*room));
+
+  if (!c->have || !room)
+    return ABSENT;
+  peer_view(p, g, c, room, &view);
+  for (uint64_t i = from / c->piece; i * c->piece < upto; i++) {
+    if (swarm_bit(c->have, i))
+      continue;
+    if (!swarm_bit(c->coming, i) && (!g->owners.len || swarm_owner(&view, i) != SWARM_SELF))
+      return ABSENT;
+    all = COMING;
+  }
+  return all;
+}
+
+/* A descriptor for the range, which ends at the content's SIZE where *UPTO is UINT64_MAX; -1: absent, -2: coming. */
+static int open_range(struct peers *p, const char *key, const char *id, uint64_t from, uint64_t *upto, uint64_t *size) {
+  int fd = -1;
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_group *g = strmap_get(p->groups, key);
+  struct peer_content *c = g ? strmap_get(g->contents, id) : NULL;
+  *size = c ? c->size : 0;
+  if (c && *upto == UINT64_MAX)
+    *upto = c->size;
+  if (!c) { /* whoever has begun knows soon what it is about */
+    fd = g && g->users && g->label ? -2 : -1;
+  } else if (from >= *upto || *upto > c->size) {
+    fd = -1;
+  } else if (*c->sha256) {
+    fd = model_store_open_content(p->cfg.store, c->sha256, c->size);
+  } else {
+    enum presence there = range_presence_locked(p, g, c, from, *upto);
+    fd = there == PRESENT ? dup(c->fd) : there == COMING ? -2 : -1;
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+  return fd;
+}
+
+static void refuse(struct http_exchange *x, int status, const char *why) {
+  http_respond(x, status, "text/plain", why, strlen(why));
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+static void waiter_gone(void *arg, struct http_exchange *x) {
+  struct peer_waiter *w = arg;
+
+  (void)x;
+  w->x = NULL;
+}
+
+/* Whether it is over. */
+static bool serve_waiter(struct peers *p, struct peer_waiter *w) {
+  uint64_t size = 0;
+  int fd = w->x ? open_range(p, w->key, w->id, w->from, &w->upto, &size) : -1;
+
+  if (fd == -2 && mono_ms() < w->until_ms)
+    return false;
+  if (w->x)
+    http_on_close(w->x, NULL, NULL);
+  if (fd >= 0)
+    send_range(w->x, fd, w->from, w->upto, size);
+  else if (w->x)
+    refuse(w->x, fd == -2 ? 503 : 404, "not here yet\n");
+  free(w->key);
+  free(w);
+  return true;
+}
+
+void peer_serve_waiting(void *arg) {
+  struct peers *p = arg;
+  VEC(struct peer_waiter *) all = {p->waiters.items, p->waiters.len, p->waiters.cap};
+
+  memset(&p->waiters, 0, sizeof(p->waiters)); /* answers may lead to further requests at once */
+  for (size_t i = 0; i < all.len; i++)
+    if (!serve_waiter(p, all.items[i]) && !VEC_PUSH(&p->waiters, all.items[i])) {
+      all.items[i]->until_ms = 0;
+      (void)serve_waiter(p, all.items[i]);
+    }
+  VEC_FREE(&all);
+  atomic_store(&p->nwaiters, (unsigned)p->waiters.len);
+  if (!p->waiters.len && p->tick) {
+    loop_timer_free(p->tick);
+    p->tick = NULL;
+  }
+}
+
+void peer_serve_end(void *arg) {
+  struct peers *p = arg;
+
+  for (size_t i = 0; i < p->waiters.len; i++)
+    p->waiters.items[i]->until_ms = 0;
+  peer_serve_waiting(p);
+}
+
+static void wait_for_range(struct peers *p, struct http_exchange *x, const char *key, const char *id, uint64_t from,
+                           uint64_t upto) {
+  struct peer_waiter *w = calloc(1, sizeof(*w));
+
+  if (w)
+    w->key = strdup(key);
+  if (!w || !w->key || !VEC_PUSH(&p->waiters, w)) {
+    if (w)
+      free(w->key);
+    free(w);
+    refuse(x, 503, "out of memory\n");
+    return;
+  }
+  (void)snprintf(w->id, sizeof(w->id), "%s", id);
+  w->x = x;
+  w->from = from;
+  w->upto = upto;
+  w->until_ms = mono_ms() + WAIT_MS;
+  http_on_close(x, waiter_gone, w);
+  atomic_store(&p->nwaiters, (unsigned)p->waiters.len);
+  if (!p->tick)
+    p->tick = loop_timer_new(p->loop, TICK_MS, true, peer_serve_waiting, p);
+  peer_serve_waiting(p); /* it may have arrived just now, before anybody was seen to wait */
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+/* "bytes=5-9" alone, or no range at all: *UPTO is UINT64_MAX; false: anything else. */
+static bool read_range(const struct http_exchange *x, uint64_t *from, uint64_t *upto) {
+  const char *text = http_header(x, "range");
+  uint64_t last;
+  char end;
+
+  *from = 0;
+  *upto = UINT64_MAX;
+  if (!text)
+    return true;
+  if (sscanf(text, "bytes=%" SCNu64 "-%" SCNu64 "%c", from, &last, &end) != 2 || last < *from ||
+      last >= MANIFEST_MAX_FILE_BYTES)
+    return false;
+  *upto = last + 1;
+  return true;
+}
+
+static void serve_content(struct peers *p, struct http_exchange *x, const char *key, const char *id) {
+  uint64_t from, upto, size;
+
+  if (!read_range(x, &from, &upto)) {
+    refuse(x, 416, "one range within the file, please\n");
+    return;
+  }
+  int fd = open_range(p, key, id, from, &upto, &size);
+  if (fd >= 0)
+    send_range(x, fd, from, upto, size);
+  else if (fd == -2)
+    wait_for_range(p, x, key, id, from, upto);
+  else
+    refuse(x, 404, "not here\n");
+}
+
+static void serve_map(struct peers *p, struct http_exchange *x, const char *key) {
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_group *g = strmap_get(p->groups, key);
+  _cleanup_json_ struct json_object *map = g ? peer_map_write(p, g) : NULL;
+  (void)pthread_mutex_unlock(&p->lock);
+  _cleanup_free_ char *text = map ? json_text(map) : NULL;
+
+  if (text)
+    http_respond(x, 200, "application/json", text, strlen(text));
+  else
+    refuse(x, 404, "not here\n");
+}
+
+/* Who asks, by the certificate, and whether the model belongs there. */
+static bool is_entitled(struct peers *p, const struct http_exchange *x, const char *key) {
+  const char *fingerprint = http_client_fingerprint(x);
+  const char *name = http_header(x, PEER_NAME_HEADER);
+  _cleanup_free_ char *metadata = NULL;
+  _cleanup_json_ struct json_object *node = NULL;
+  struct ome_err err = ERR_INIT;
+
+  (void)pthread_mutex_lock(&p->lock);
+  for (size_t i = 0; *fingerprint && i < p->nodes.len; i++)
+    if (streq(p->nodes.items[i]->fingerprint, fingerprint))
+      metadata = strdup(p->nodes.items[i]->metadata);
+  if (!metadata && *fingerprint && name && is_dns_subdomain(name) &&
+      !p->wanted_node) { /* new here: look, and it asks again */
+    p->wanted_node = strdup(name);
+    (void)pthread_cond_signal(&p->changed);
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+  return metadata && json_parse(metadata, strlen(metadata), 0, &node, &err) == OME_OK &&
+         p->cfg.entitled(p->cfg.arg, key, node);
+}
+
+/* The model's contents as the store has them, where nobody brings it now. */
+static void load(struct peers *p, const char *key) {
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_group *g = model_store_holds(p->cfg.store, key) ? peer_group_use(p, key) : NULL;
+  if (g && !g->loaded && g->users == 1)
+    peer_group_load(p, g);
+  if (g)
+    peer_group_leave(p, g);
+  (void)pthread_mutex_unlock(&p->lock);
+}
+
+void peer_serve(void *arg, struct http_exchange *x) {
+  struct peers *p = arg;
+  const char *path = http_path(x);
+  const char *name = path + strlen(PEER_PATH);
+  size_t len = has_prefix(path, PEER_PATH) ? strcspn(name, "/") : 0;
+  char key[254];
+
+  if (!streq(http_method(x), "GET") || !len || len >= sizeof(key)) {
+    refuse(x, 404, "nothing here\n");
+    return;
+  }
+  (void)snprintf(key, sizeof(key), "%.*s", (int)len, name);
+  if (key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789-.")] != '\0') {
+    refuse(x, 404, "no model has such a name\n");
+    return;
+  }
+  if (!is_entitled(p, x, key)) {
+    refuse(x, 403, "the model does not belong on your node, or your node is not known here yet\n");
+    return;
+  }
+  load(p, key);
+  if (name[len] == '/')
+    serve_content(p, x, key, name + len + 1);
+  else
+    serve_map(p, x, key);
+}

@@ -1,0 +1,173 @@
+/* What is known of nodes, models and contents. */
+#include "agent/peer_state.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ASIDE_MS 2000u
+#define ASIDE_MAX_MS 60000u
+
+/* ---- contents ---------------------------------------------------------------------------------------------------- */
+
+static void content_close(struct peer_content *c) {
+  if (c->fd >= 0)
+    (void)close(c->fd);
+  c->fd = -1;
+  free(c->have);
+  free(c->coming);
+  free(c->refused);
+  free(c->sources);
+  free(c->suspects);
+  c->have = c->coming = c->refused = NULL;
+  c->sources = NULL;
+  c->suspects = NULL;
+  for (size_t i = 0; i < c->theirs.len; i++)
+    free(c->theirs.items[i]);
+  VEC_FREE(&c->theirs);
+}
+
+static void content_free(void *content) {
+  struct peer_content *c = content;
+
+  content_close(c);
+  free(c);
+}
+
+struct peer_content *peer_content_open(struct peer_group *g, const char *id, uint64_t size, uint64_t piece) {
+  struct peer_content *c = strmap_get(g->contents, id);
+
+  if (c && c->size == size && c->piece == piece)
+    return c;
+  c = calloc(1, sizeof(*c));
+  if (!c)
+    return NULL;
+  (void)snprintf(c->id, sizeof(c->id), "%s", id);
+  c->fd = -1;
+  c->size = size;
+  c->piece = piece;
+  c->npieces = size ? (size - 1) / piece + 1 : 1;
+  if (strmap_put(g->contents, id, c))
+    return c;
+  free(c);
+  return NULL;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+void peer_group_free(void *group) {
+  struct peer_group *g = group;
+
+  strmap_free(g->contents);
+  VEC_FREE(&g->members);
+  VEC_FREE(&g->owners);
+  VEC_FREE(&g->asked_ms);
+  for (size_t i = 0; i < g->maps.len; i++)
+    json_unref(g->maps.items[i]);
+  VEC_FREE(&g->maps);
+  free(g->label);
+  free(g->key);
+  free(g);
+}
+
+struct peer_group *peer_group_use(struct peers *p, const char *key) {
+  struct peer_group *g = strmap_get(p->groups, key);
+
+  if (g) {
+    g->users++;
+    return g;
+  }
+  g = calloc(1, sizeof(*g));
+  if (!g)
+    return NULL;
+  g->key = strdup(key);
+  g->contents = strmap_new(content_free);
+  g->users = 1;
+  if (g->key && g->contents && strmap_put(p->groups, key, g))
+    return g;
+  strmap_free(g->contents);
+  free(g->key);
+  free(g);
+  return NULL;
+}
+
+void peer_group_leave(struct peers *p, struct peer_group *g) {
+  if (--g->users == 0 && g->forgotten)
+    (void)strmap_del(p->groups, g->key);
+}
+
+void peer_group_load(struct peers *p, struct peer_group *g) {
+  _cleanup_manifest_ struct manifest m = {0};
+  _cleanup_json_ struct json_object *reference = model_store_reference(p->cfg.store, g->key, &m);
+
+  g->loaded = true;
+  for (size_t i = 0; json_flag(reference, "complete", false) && i < m.files.len; i++) {
+    const struct manifest_file *f = &m.files.items[i];
+    char id[STORE_CONTENT_ID];
+    model_store_content_id(json_str(reference, "uri", ""), json_str(reference, "revision", NULL), f, id);
+    struct peer_content *c = *id ? peer_content_open(g, id, f->size, TRANSFER_SWARM_PIECE(f->size)) : NULL;
+    if (!c)
+      continue;
+    content_close(c);
+    memcpy(c->sha256, f->sha256, sizeof(c->sha256));
+  }
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
+
+void peer_node_free(struct peer_node *n) {
+  free(n->name);
+  free(n->address);
+  free(n->cert_pem);
+  free(n->metadata);
+  free(n);
+}
+
+bool peer_is_usable(const struct peers *p, uint32_t node) {
+  const struct peer_node *n = p->nodes.items[node];
+
+  return !n->liar && n->address && mono_ms() >= n->set_aside_until_ms;
+}
+
+void peer_set_aside(struct peers *p, uint32_t node) {
+  struct peer_node *n = p->nodes.items[node];
+  uint64_t ms = n->failures < 5 ? (uint64_t)ASIDE_MS << n->failures : ASIDE_MAX_MS;
+
+  n->failures++;
+  n->set_aside_until_ms = mono_ms() + ms;
+}
+
+static bool is_member(const struct peer_group *g, uint32_t node) {
+  for (size_t i = 0; i < g->members.len; i++)
+    if (g->members.items[i] == node)
+      return true;
+  return false;
+}
+
+/* A number that is the same for a content on all nodes. */
+static uint32_t turn_of(const struct peer_content *c) {
+  uint32_t turn = 0;
+
+  for (size_t i = 0; i < 6 && c->id[i]; i++)
+    turn = turn * 31 + (uint8_t)c->id[i];
+  return turn;
+}
+
+void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
+               struct swarm_view *out) {
+  for (uint32_t i = 0; i < p->nodes.len; i++)
+    room[i] = (struct swarm_peer){.usable = !c->suspects && is_member(g, i) && peer_is_usable(p, i),
+                                  .quiet = mono_ms() < p->nodes.items[i]->quiet_until_ms,
+                                  .nearness = p->nodes.items[i]->nearness,
+                                  .flying = p->nodes.items[i]->flying,
+                                  .have = i < c->theirs.len ? c->theirs.items[i] : NULL};
+  *out = (struct swarm_view){.peers = room,
+                             .npeers = p->nodes.len,
+                             .owners = g->owners.items,
+                             .nowners = g->owners.len,
+                             .turn = turn_of(c),
+                             .refused = c->refused,
+                             .from_origin = c->from_origin};
+}

@@ -1,0 +1,129 @@
+/* Shared by the files of node to node.  Everything is under peers.lock except what is marked. */
+#ifndef HOST_AGENT_PEER_STATE_H
+#define HOST_AGENT_PEER_STATE_H
+
+#include "agent/peers.h"
+#include "agent/swarm.h"
+#include "base/buf.h"
+#include "base/strmap.h"
+#include "base/vec.h"
+#include "net/http_server.h"
+#include "net/tls.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define PEER_ANNOTATION "models.ome.io/peer"
+#define PEER_PATH "/peers/v1/"
+#define PEER_NAME_HEADER "X-Ome-Node" /* how a node calls itself; its certificate has to be that of the Node */
+#define PEER_NODES_MAX 4096u          /* that are remembered */
+
+/* Another node's agent.  Its place in the list never changes: peer I of the engine is nodes[I - 1]. */
+struct peer_node {
+  char *name, *address;      /* "10.0.0.7:8473", "[fd00::7]:8473" */
+  char *cert_pem, *metadata; /* METADATA: its Node's, as text */
+  char fingerprint[65];
+  uint32_t nearness;
+  uint32_t flying;
+  uint32_t failures;
+  uint64_t set_aside_until_ms, quiet_until_ms;
+  bool liar; /* until it comes with another certificate */
+};
+
+/* A file's content, as far as it is here. */
+struct peer_content {
+  char id[STORE_CONTENT_ID];
+  uint64_t size, piece, npieces;
+  char sha256[65];      /* "" until it is whole and verified */
+  int fd;               /* of one that is under way; -1: none */
+  uint8_t *have;        /* a bit a piece; NULL: all, see SHA256 */
+  uint8_t *coming;      /* from the origin, now */
+  uint8_t *refused;     /* a piece: times */
+  uint32_t *sources;    /* a piece: peer of the engine it came from */
+  char (*suspects)[65]; /* a piece: what it was when the whole was wrong, "" from the origin; NULL: it never was */
+  uint32_t from_origin;
+  VEC(uint8_t *) theirs; /* by node: a bit a piece; NULL: not known */
+};
+
+/* A model: who has or wants it, and what is here of it. */
+struct peer_group {
+  char *key, *label;              /* LABEL: of nodes that have or want it; NULL: not fetched here */
+  uint32_t users;                 /* jobs and answers that rely on it */
+  bool forgotten;                 /* goes with the last user */
+  bool loaded;                    /* what the store has is in CONTENTS */
+  struct strmap *contents;        /* struct peer_content by id */
+  VEC(uint32_t) members;          /* nodes that have or want it, as last seen */
+  VEC(uint32_t) owners;           /* as long as a job goes on: nodes, or SWARM_SELF */
+  VEC(uint64_t) asked_ms;         /* by node: when its map was last asked for */
+  VEC(struct json_object *) maps; /* by node: "contents" of its map; NULL: not known */
+};
+
+struct peers {
+  struct peers_config cfg;
+  char *node, *address;
+  struct tls_pair identity;
+  char *announcement; /* the annotation's text */
+  struct loop *loop;
+  struct ssl_ctx_st *tls;
+  struct http_server *server;
+  struct http_client *http;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  pthread_t thread;
+  bool has_thread;
+  atomic_bool stop;
+  bool must_announce;
+  char *wanted_node; /* somebody unknown calls itself so */
+  uint32_t njobs;
+  VEC(struct peer_node *) nodes;
+  struct strmap *groups; /* struct peer_group by key */
+  char *own_labels;      /* our Node's labels, as text */
+  VEC(char *) retired;   /* certificates of before, which requests may still be reading */
+  /* the server's loop only */
+  VEC(struct peer_waiter *) waiters;
+  struct loop_timer *tick;
+  atomic_uint nwaiters;
+};
+
+struct peer_job {
+  struct peers *peers;
+  struct peer_group *group;
+  char *uri, *revision;
+  struct transfer_swarm swarm;
+};
+
+/* ---- peer_share.c: [locked] -------------------------------------------------------------------------------------- */
+
+struct peer_group *peer_group_use(struct peers *p, const char *key); /* made when absent; NULL: out of memory */
+void peer_group_leave(struct peers *p, struct peer_group *g);
+void peer_group_free(void *group);
+struct peer_content *peer_content_open(struct peer_group *g, const char *id, uint64_t size, uint64_t piece);
+/* What the store has of G's model. */
+void peer_group_load(struct peers *p, struct peer_group *g);
+void peer_node_free(struct peer_node *n);
+bool peer_is_usable(const struct peers *p, uint32_t node);
+/* G as swarm_pick() wants it for C, with room for one peer a node. */
+void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
+               struct swarm_view *out);
+/* Who is asked for is set aside for a while: longer each time. */
+void peer_set_aside(struct peers *p, uint32_t node);
+
+/* ---- peer_map.c: what one node says it has ----------------------------------------------------------------------- */
+
+struct json_object *peer_map_write(const struct peers *p, const struct peer_group *g); /* [locked]; new */
+/* NODE's map of G; false: it makes no sense.  [locked] */
+bool peer_map_read(struct peers *p, struct peer_group *g, uint32_t node, struct json_object *map);
+/* What maps that are known already say of C, a content of G.  [locked] */
+void peer_map_apply(const struct peers *p, struct peer_group *g, struct peer_content *c);
+
+/* ---- peer_fetch.c ------------------------------------------------------------------------------------------------ */
+
+extern const struct transfer_swarm peer_swarm;
+
+/* ---- peer_serve.c: the server's loop ----------------------------------------------------------------------------- */
+
+void peer_serve(void *peers, struct http_exchange *x);
+void peer_serve_waiting(void *peers); /* something has arrived */
+void peer_serve_end(void *peers);
+
+#endif

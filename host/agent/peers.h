@@ -1,0 +1,53 @@
+/* Node to node: what other nodes have of a model is fetched from them, and given to them.
+ *
+ * Peers are found in the API: a node that has or wants a model carries the model's label, and the annotation
+ * models.ome.io/peer with its address and the certificate of its agent.  Both ends of a connection show their
+ * certificates; who may write a Node's annotations speaks for it, which is what the API server already decides.  The
+ * key never leaves the process, which makes another one each time it starts.
+ *
+ * What peers give is worth no more than any bytes: the digest that the origin pinned is what counts.  A peer whose
+ * bytes were wrong is found by comparing with the origin's, dropped and reported. */
+#ifndef HOST_AGENT_PEERS_H
+#define HOST_AGENT_PEERS_H
+
+#include "kube/client.h"
+#include "store/store.h"
+
+struct peers;
+struct peer_job;
+
+struct peers_config { /* functions are called on threads of their own: [any-thread] */
+  struct kube_client *client;
+  struct model_store *store;
+  const char *node;              /* our own */
+  const char *address;           /* IP that other nodes reach us at */
+  uint16_t port;                 /* 0: any */
+  uint64_t max_bytes_per_second; /* given to others; 0: no bound */
+  /* Whether model KEY (name_model_key()) belongs on NODE (its metadata): others get nothing of it. */
+  bool (*entitled)(void *arg, const char *key, struct json_object *node);
+  /* Somebody did what should be known: for an event on model KEY. */
+  void (*report)(void *arg, const char *key, const char *message);
+  void *arg;
+};
+
+int32_t peers_start(const struct peers_config *cfg, struct peers **out, struct ome_err *err);
+/* Nobody is answered or looked for any more; what else may be called still may. */
+void peers_end(struct peers *p);
+void peers_stop(struct peers *p);
+DEFINE_CLEANUP(struct peers *, peers_stop)
+uint16_t peers_port(const struct peers *p);
+
+/* NODE, our own, as it is now: what it should say of us is written again where it does not.  [any-thread] */
+void peers_check_node(struct peers *p, struct json_object *node);
+
+/* Finds out who else has or wants model KEY, whose label LABEL says so, before it is brought from URI at REVISION;
+ * waits a moment for those that begin at the same time.  *OUT until peers_leave(); its swarm is for the job.  P may be
+ * NULL: then *OUT is.  OME_E_CANCELLED, or OME_OK: without the API there is nobody else. */
+int32_t peers_join(struct peers *p, const char *key, const char *label, const char *uri, const char *revision,
+                   bool (*cancelled)(void *), void *arg, struct peer_job **out, struct ome_err *err);
+const struct transfer_swarm *peer_job_swarm(const struct peer_job *job); /* JOB NULL: NULL */
+void peers_leave(struct peers *p, struct peer_job *job);
+/* Model KEY is not here any more, or another one. */
+void peers_forget(struct peers *p, const char *key);
+
+#endif

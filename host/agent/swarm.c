@@ -1,0 +1,87 @@
+#include "agent/swarm.h"
+
+/* What each of N may be asked for at a time. */
+static uint32_t share_of(size_t n) {
+  uint32_t share = n ? SWARM_FLIGHTS / (uint32_t)(n < SWARM_FLIGHTS ? n : SWARM_FLIGHTS) : SWARM_FLIGHTS;
+
+  return share < 2 ? 2 : share;
+}
+
+uint32_t swarm_owner(const struct swarm_view *v, uint64_t piece) {
+  for (size_t k = 0; k < v->nowners; k++) { /* the next one stands in for one that is away */
+    uint32_t owner = v->owners[(v->turn + piece + k) % v->nowners];
+    if (owner == SWARM_SELF || (owner < v->npeers && v->peers[owner].usable))
+      return owner;
+  }
+  return SWARM_SELF;
+}
+
+/* Who has the piece: the nearest, of those the least asked; SWARM_SELF: nobody who may be asked now.  ANYBODY says
+ * whether somebody has it at all. */
+static uint32_t best_holder(const struct swarm_view *v, uint64_t piece, bool *anybody) {
+  uint32_t best = SWARM_SELF, most = share_of(v->npeers);
+
+  *anybody = false;
+  for (size_t k = 0; k < v->npeers; k++) {
+    uint32_t i = (uint32_t)((piece + k) % v->npeers); /* equals take turns */
+    const struct swarm_peer *p = &v->peers[i];
+    if (!p->usable || !swarm_bit(p->have, piece))
+      continue;
+    *anybody = true;
+    if (p->quiet || p->flying >= most)
+      continue;
+    const struct swarm_peer *b = best == SWARM_SELF ? NULL : &v->peers[best];
+    if (!b || p->nearness > b->nearness || (p->nearness == b->nearness && p->flying < b->flying))
+      best = i;
+  }
+  return best;
+}
+
+static bool is_ours(const struct swarm_view *v, uint64_t piece) {
+  return swarm_owner(v, piece) == SWARM_SELF || (v->refused && v->refused[piece] >= SWARM_PATIENCE);
+}
+
+static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
+  bool anybody;
+
+  *peer = best_holder(v, piece, &anybody);
+  if (*peer != SWARM_SELF)
+    return true;
+  return !anybody && v->from_origin < share_of(v->nowners);
+}
+
+static bool pick_other(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
+  bool anybody;
+
+  *peer = best_holder(v, piece, &anybody);
+  if (*peer == SWARM_SELF && !anybody) {
+    uint32_t owner = swarm_owner(v, piece);
+    if (owner != SWARM_SELF && !v->peers[owner].quiet && v->peers[owner].flying < share_of(v->npeers))
+      *peer = owner;
+  }
+  return *peer != SWARM_SELF;
+}
+
+/* Where this node is among the owners: it asks its neighbour first, so that not all ask the same one at once. */
+static uint64_t own_place(const struct swarm_view *v) {
+  for (size_t i = 0; i < v->nowners; i++)
+    if (v->owners[i] == SWARM_SELF)
+      return i;
+  return 0;
+}
+
+int64_t swarm_pick(const struct swarm_view *v, const uint8_t *state, uint64_t npieces, uint32_t *peer) {
+  uint64_t n = v->nowners ? v->nowners : 1;
+  uint64_t first = own_place(v) + 1 + n - v->turn % n; /* the neighbour's place in a round */
+
+  for (uint64_t i = 0; i < npieces; i++)
+    if (state[i] == 0 && is_ours(v, i) && pick_own(v, i, peer))
+      return (int64_t)i;
+  for (uint64_t round = 0; round < npieces; round += n)
+    for (uint64_t k = 0; k < n; k++) {
+      uint64_t i = round + (first + k) % n;
+      if (i < npieces && state[i] == 0 && !is_ours(v, i) && pick_other(v, i, peer))
+        return (int64_t)i;
+    }
+  return -1;
+}

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""Node to node: a model leaves its origin once for all nodes; one that comes later asks the others; a node that dies in
+the middle costs time alone; one that gives wrong bytes is found, dropped and reported; a node that a model does not
+belong on gets none of it.
+"""
+
+import json
+import os
+import random
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import agents
+import scenario
+from agents import Agent
+from scenario import ApiServer, Hub, Line, wait_for
+
+MIB = 1 << 20
+NODES = 4
+
+
+def make_model(folder, name, mib):
+    noise = random.Random(name)
+    return scenario.write_files(f"{folder}/test/{name}", {
+        "config.json": b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}',
+        "model-00001-of-00002.safetensors": b"\x02\0\0\0\0\0\0\0{}" + noise.randbytes(mib * MIB - 10),
+        "model-00002-of-00002.safetensors": b"\x02\0\0\0\0\0\0\0{}" + noise.randbytes(MIB)})
+
+
+def model(name, repository, **storage):
+    document = scenario.model(name, f"hf://test/{repository}")
+    document["spec"]["storage"].update(storage)
+    return document
+
+
+def is_everywhere(nodes, name):
+    return all(a.label(name) == "Ready" for a in nodes)
+
+
+def ready(server, nodes, name, digests):
+    wait_for(f"{name} on all nodes", lambda: is_everywhere(nodes, name), 3 * scenario.DEADLINE)
+    for a in nodes:
+        scenario.check_files(a.folder_of(name), digests)
+
+
+def once_for_all(server, hub, line, nodes):
+    """All at once: about one model's worth leaves the origin.  One more node: nothing does."""
+    digests = make_model(hub.folder, "shared", 32)
+    before = line.passed
+    server.apply(model("shared", "shared", nodeSelector={"group": "many"}))
+    ready(server, nodes, "shared", digests)
+    size = 33 * MIB
+    fetched = line.passed - before
+    assert fetched <= 1.05 * size + 4096 * 100, f"{fetched} bytes left the origin for {size}"
+    peers = sum(a.fetched("peer") for a in nodes)
+    assert peers >= (len(nodes) - 1.3) * size, f"{peers} bytes came from peers"
+    return fetched / size
+
+
+def latecomer(server, folder, hub, line, nodes):
+    server.apply(agents.node("late", group="many"))
+    late = Agent(server, folder, "late", line.url).start()
+    before = line.passed
+    wait_for("shared on the late node", lambda: late.label("shared") == "Ready")
+    fetched = line.passed - before
+    assert fetched < MIB, f"{fetched} bytes left the origin for a node that came later"
+    late.stop()
+    return fetched
+
+
+def dying(server, hub, line, nodes):
+    """One node is killed when a part is there; the others have it all the same, then it has too."""
+    digests = make_model(hub.folder, "halved", 48)
+    line.rate = 12 * MIB
+    before = line.passed
+    server.apply(model("halved", "halved", nodeSelector={"group": "many"}))
+    wait_for("half of it", lambda: line.passed - before > 20 * MIB)
+    nodes[0].kill()
+    line.rate = 0
+    ready(server, nodes[1:], "halved", digests)
+    nodes[0].start()
+    ready(server, nodes, "halved", digests)
+    assert line.passed - before < 49 * MIB * 1.6, line.passed - before
+
+
+def lying(server, hub, line, nodes):
+    """The bytes of one node are wrong: the others are right, and say who it was."""
+    make_model(hub.folder, "truth", 24)
+    server.apply(model("truth", "truth", nodeSelector={"one": "0"}))
+    wait_for("truth on one node", lambda: nodes[0].label("truth") == "Ready")
+    folder = nodes[0].folder_of("truth")
+    path = folder + "/model-00001-of-00002.safetensors"
+    stat = os.stat(path)
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as data:
+        data.seek(9 * MIB)
+        data.write(b"wrong")
+    os.chmod(path, 0o444)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    server.apply(model("truth", "truth", nodeSelector={"group": "many"}))
+    wait_for("truth on the others", lambda: is_everywhere(nodes[1:], "truth"), 2 * scenario.DEADLINE)
+    with open(f"{hub.folder}/test/truth/model-00001-of-00002.safetensors", "rb") as data:
+        wanted = data.read()
+    for a in nodes[1:]:
+        with open(a.folder_of("truth") + "/model-00001-of-00002.safetensors", "rb") as data:
+            assert data.read() == wanted
+    assert any("gave wrong bytes" in a.said() and nodes[0].name in a.said() for a in nodes[1:])
+    events = server.api("GET", "/api/v1/events")["items"]
+    assert any(e["reason"] == "PeerRejected" and nodes[0].name in e["message"] for e in events), events
+
+
+def ask(peer, context, name):
+    """The status of a request for a map."""
+    request = urllib.request.Request(f"https://{peer['address']}/peers/v1/clusterbasemodel.shared",
+                                     headers={"X-Ome-Node": name})
+    try:
+        with urllib.request.urlopen(request, context=context, timeout=scenario.DEADLINE) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def strangers(server, folder, nodes):
+    """Without a certificate, with one that no Node has, with that of a node the model does not belong on: nothing."""
+    peer = json.loads(nodes[1].node()["metadata"]["annotations"]["models.ome.io/peer"])
+    context = ssl.create_default_context(cadata=peer["certificate"])
+    try:
+        ask(peer, context, "node-0")
+        raise AssertionError("an answer without a certificate")
+    except (urllib.error.URLError, OSError):
+        pass
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "1", "-subj", "/CN=outside", "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"],
+                   check=True, capture_output=True)
+    context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    assert ask(peer, context, "node-0") == 403
+    outside = agents.node("outside", group="none")
+    outside["metadata"]["annotations"] = {"models.ome.io/peer": json.dumps(
+        {"address": "127.0.0.1:1", "certificate": open(f"{folder}/cert.pem").read()})}
+    server.apply(outside)
+    for _ in range(3):  # it is known after the first
+        assert ask(peer, context, "outside") == 403
+    outside = agents.node("inside", group="many")
+    outside["metadata"]["annotations"] = {"models.ome.io/peer": json.dumps(
+        {"address": "127.0.0.1:1", "certificate": open(f"{folder}/cert.pem").read()})}
+    server.api("DELETE", "/api/v1/nodes/outside")
+    server.apply(outside)
+    peer = json.loads(nodes[2].node()["metadata"]["annotations"]["models.ome.io/peer"])
+    other = ssl.create_default_context(cadata=peer["certificate"])
+    other.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    wait_for("an answer to one that it belongs on", lambda: ask(peer, other, "inside") == 200)
+
+
+def main():
+    with scenario.scratch() as folder:
+        server = ApiServer(folder + "/api").start()
+        scenario.install(server)
+        os.makedirs(folder + "/hub")
+        hub = Hub(folder + "/hub")
+        line = Line(hub.port)
+        nodes = []
+        for i in range(NODES):
+            server.apply(agents.node(f"node-{i}", group="many", one=str(i)))
+            nodes.append(Agent(server, folder, f"node-{i}", line.url).start())
+        share = once_for_all(server, hub, line, nodes)
+        late = latecomer(server, folder, hub, line, nodes)
+        dying(server, hub, line, nodes)
+        lying(server, hub, line, nodes)
+        strangers(server, folder, nodes)
+        for a in nodes:
+            a.stop()
+        hub.stop()
+        server.stop()
+    print(f"{NODES} nodes: {share:.3f} of the model left the origin; {late} bytes for one that came later")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -62,7 +62,9 @@ struct line {
 
 /* Appends S as it is. */
 static void put(struct line *l, const char *s) {
-  size_t n = strnlen(s, sizeof(l->text) - 1 - l->len);
+  size_t room = sizeof(l->text) - 1 - l->len;
+  size_t len = strlen(s);
+  size_t n = len < room ? len : room;
 
   memcpy(l->text + l->len, s, n);
   l->len += n;

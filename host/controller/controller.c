@@ -143,6 +143,7 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
         .ns = watches[i].ome_namespace ? c->ome_namespace : NULL,
         .labels = watches[i].labels,
         .fields = watches[i].fields,
+        .index_label = i == WATCH_PODS ? LABEL_SERVICE : NULL,
         .on_event = watches[i].on_event,
         .arg = c,
     };

@@ -47,16 +47,9 @@ static int32_t observe_part(struct controller *c, const struct plan *plan, const
 }
 
 static struct json_object *pods_of(struct controller *c, struct json_object *service) {
-  _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[WATCH_PODS], meta_namespace(service));
   _cleanup_free_ char *label = name_label_value(meta_name(service));
-  struct json_object *out = json_object_new_array();
 
-  for (size_t i = 0; out && label && i < json_len(all); i++) {
-    const char *of = meta_label(json_index(all, i), LABEL_SERVICE);
-    if (of && streq(of, label))
-      (void)json_object_array_add(out, json_object_get(json_index(all, i)));
-  }
-  return out;
+  return label ? kube_cache_labelled(c->watches[WATCH_PODS], meta_namespace(service), label) : NULL;
 }
 
 struct observation {

@@ -5,6 +5,7 @@
 #include "base/metrics.h"
 #include "base/str.h"
 #include "base/strmap.h"
+#include "base/vec.h"
 #include "kube/client_internal.h"
 #include "kube/meta.h"
 #include "os/file.h"
@@ -26,16 +27,23 @@ METRIC_COUNTER(
 METRIC_COUNTER(lists, "ome_watch_lists_total", "Full lists that filled a watch cache.", "resource");
 METRIC_GAUGE(cached, "ome_watch_objects", "Objects in the watch caches.", "resource");
 
+/* Entries that have one value in common, in no order. */
+struct bucket {
+  VEC(struct entry *) entries;
+};
+
 struct entry {
+  char *key;
   char *text;
   char *version;   /* metadata.resourceVersion */
   char *owner_uid; /* of the controller owner; NULL: none */
+  char *label;     /* value of the label that is indexed; NULL: none */
 };
 
 struct kube_cache {
   struct kube_client *client;
   const struct kube_resource *resource;
-  char *ns, *labels, *fields;
+  char *ns, *labels, *fields, *index_label;
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
@@ -46,8 +54,10 @@ struct kube_cache {
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct strmap *entries; /* "ns/name" -> struct entry */
-    char *version;          /* to watch from */
+    struct strmap *entries;  /* "ns/name" -> struct entry */
+    struct strmap *by_owner; /* uid -> struct bucket */
+    struct strmap *by_label; /* value -> struct bucket */
+    char *version;           /* to watch from */
     struct http_fetch *watch;
     bool synced, stop, watch_ended;
   } shared;
@@ -58,31 +68,92 @@ static void entry_free(void *p) {
 
   if (!e)
     return;
+  free(e->key);
   free(e->text);
   free(e->version);
   free(e->owner_uid);
+  free(e->label);
   free(e);
 }
 
-static struct entry *entry_new(struct json_object *o) {
+static char *key_of(const char *ns, const char *name) {
+  return str_printf("%s/%s", ns ? ns : "", name);
+}
+
+static struct entry *entry_new(struct json_object *o, const char *index_label) {
   struct entry *e = calloc(1, sizeof(*e));
   struct json_object *owner = meta_owner(o);
+  const char *label = index_label ? meta_label(o, index_label) : NULL;
 
   if (!e)
     return NULL;
+  e->key = key_of(meta_namespace(o), meta_name(o));
+  e->label = label ? strdup(label) : NULL;
   e->text = json_text(o);
   e->version = strdup(json_str(o, "metadata.resourceVersion", ""));
   e->owner_uid = owner ? strdup(json_str(owner, "uid", "")) : NULL;
-  if (!e->text || !e->version || (owner && !e->owner_uid)) {
+  if (!e->key || !e->text || !e->version || (owner && !e->owner_uid) || (label && !e->label)) {
     entry_free(e);
     return NULL;
   }
   return e;
 }
 
-static char *key_of(const char *ns, const char *name) {
-  return str_printf("%s/%s", ns ? ns : "", name);
+/* ---- indexes ----------------------------------------------------------------------------------------------------- */
+
+static void bucket_free(void *p) {
+  struct bucket *b = p;
+
+  VEC_FREE(&b->entries);
+  free(b);
 }
+
+/* False when memory ran out. */
+static bool index_add(struct strmap *index, const char *value, struct entry *e) {
+  struct bucket *b = value ? strmap_get(index, value) : NULL;
+
+  if (!value)
+    return true;
+  if (!b) {
+    b = calloc(1, sizeof(*b));
+    if (!b || !strmap_put(index, value, b)) {
+      free(b);
+      return false;
+    }
+  }
+  return VEC_PUSH(&b->entries, e);
+}
+
+static void index_remove(struct strmap *index, const char *value, const struct entry *e) {
+  struct bucket *b = value ? strmap_get(index, value) : NULL;
+
+  for (size_t i = 0; b && i < b->entries.len; i++)
+    if (b->entries.items[i] == e) {
+      b->entries.items[i] = b->entries.items[--b->entries.len];
+      break;
+    }
+  if (b && b->entries.len == 0)
+    (void)strmap_del(index, value);
+}
+
+static void unindex_locked(struct kube_cache *c, const struct entry *e) {
+  index_remove(c->shared.by_owner, e->owner_uid, e);
+  index_remove(c->shared.by_label, e->label, e);
+}
+
+/* Puts E, new, in the place of BEFORE (NULL: none), which is freed; false when memory ran out: nothing changed. */
+static bool put_locked(struct kube_cache *c, struct entry *before, struct entry *e) {
+  if (index_add(c->shared.by_owner, e->owner_uid, e) && index_add(c->shared.by_label, e->label, e)) {
+    if (before)
+      unindex_locked(c, before);
+    if (strmap_put(c->shared.entries, e->key, e))
+      return true;
+  }
+  unindex_locked(c, e);
+  return false;
+}
+
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 static struct json_object *parse_text(const char *text) {
   struct ome_err err = ERR_INIT;
@@ -100,23 +171,20 @@ static void tell(struct kube_cache *c, enum kube_event_type type, struct json_ob
 
 /* Puts O in; events for what really changed. */
 static void store(struct kube_cache *c, struct json_object *o) {
-  _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
-  struct entry *e = entry_new(o);
+  struct entry *e = entry_new(o, c->index_label);
   _cleanup_json_ struct json_object *old = NULL;
   bool same = false;
   bool known;
 
-  if (!key || !e) {
-    entry_free(e);
+  if (!e)
     return;
-  }
   (void)pthread_mutex_lock(&c->shared.lock);
-  struct entry *before = strmap_get(c->shared.entries, key);
+  struct entry *before = strmap_get(c->shared.entries, e->key);
   known = before != NULL;
   same = before && streq(before->version, e->version);
   if (before && !same && c->on_event)
     old = parse_text(before->text);
-  if (same || !strmap_put(c->shared.entries, key, e))
+  if (same || !put_locked(c, before, e))
     entry_free(e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!known)
@@ -131,6 +199,8 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
 
   (void)pthread_mutex_lock(&c->shared.lock);
   struct entry *e = strmap_take(c->shared.entries, key);
+  if (e)
+    unindex_locked(c, e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!e)
     return;
@@ -386,6 +456,8 @@ static bool keep(char **slot, const char *s) {
 
 static void release(struct kube_cache *c) {
   strmap_free(c->shared.entries);
+  strmap_free(c->shared.by_owner);
+  strmap_free(c->shared.by_label);
   (void)pthread_mutex_destroy(&c->shared.lock);
   (void)pthread_cond_destroy(&c->shared.changed);
   buf_fini(&c->line);
@@ -393,6 +465,7 @@ static void release(struct kube_cache *c) {
   free(c->ns);
   free(c->labels);
   free(c->fields);
+  free(c->index_label);
   free(c);
 }
 
@@ -418,8 +491,11 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   (void)pthread_cond_init(&c->shared.changed, &attr);
   (void)pthread_condattr_destroy(&attr);
   c->shared.entries = strmap_new(entry_free);
-  if (!c->shared.entries || !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) ||
-      !keep(&c->fields, opts->fields) || pthread_create(&c->thread, NULL, run, c) != 0) {
+  c->shared.by_owner = strmap_new(bucket_free);
+  c->shared.by_label = strmap_new(bucket_free);
+  if (!c->shared.entries || !c->shared.by_owner || !c->shared.by_label || !keep(&c->index_label, opts->index_label) ||
+      !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
+      pthread_create(&c->thread, NULL, run, c) != 0) {
     release(c);
     return fail(err, OME_E_NO_MEMORY, "watch %s: out of memory or threads", r->resource);
   }
@@ -476,44 +552,69 @@ static int compare_rows(const void *a, const void *b) {
   return strcmp(((const struct row *)a)->key, ((const struct row *)b)->key);
 }
 
-static bool wanted(const struct entry *e, const char *key, const char *ns, const char *uid) {
-  if (uid)
-    return streq(e->owner_uid, uid);
+static bool is_in(const struct entry *e, const char *ns) {
   size_t n = ns ? strlen(ns) : 0;
-  return !ns || (strncmp(key, ns, n) == 0 && key[n] == '/');
+
+  return !ns || (strncmp(e->key, ns, n) == 0 && e->key[n] == '/');
 }
 
-/* Copies of what is wanted, taken under the lock and parsed outside it. */
-static struct json_object *collect(struct kube_cache *c, const char *ns, const char *uid) {
-  struct json_object *out = json_object_new_array();
-  size_t n = 0;
+typedef VEC(struct row) row_list;
 
-  (void)pthread_mutex_lock(&c->shared.lock);
-  _cleanup_free_ struct row *rows = calloc(strmap_len(c->shared.entries) + 1, sizeof(*rows));
-  for (struct strmap_iter it = strmap_first(c->shared.entries); rows && it.key; strmap_next(&it)) {
-    const struct entry *e = it.value;
-    if (wanted(e, it.key, ns, uid))
-      rows[n++] = (struct row){strdup(it.key), strdup(e->text)};
-  }
-  (void)pthread_mutex_unlock(&c->shared.lock);
-  if (rows && n)
-    qsort(rows, n, sizeof(*rows), compare_rows);
-  for (size_t i = 0; i < n; i++) {
-    struct json_object *o = rows[i].text ? parse_text(rows[i].text) : NULL;
+static void add_row(row_list *rows, const struct entry *e) {
+  const struct row row = {strdup(e->key), strdup(e->text)};
+
+  if (row.key && row.text && VEC_PUSH(rows, row))
+    return;
+  free(row.key);
+  free(row.text);
+}
+
+/* The objects of ROWS, in order; outside the lock. */
+static struct json_object *parse_rows(row_list *rows) {
+  struct json_object *out = json_object_new_array();
+
+  if (rows->len)
+    qsort(rows->items, rows->len, sizeof(*rows->items), compare_rows);
+  for (size_t i = 0; i < rows->len; i++) {
+    struct json_object *o = parse_text(rows->items[i].text);
     if (o && json_object_array_add(out, o) != 0)
       json_unref(o);
-    free(rows[i].key);
-    free(rows[i].text);
+    free(rows->items[i].key);
+    free(rows->items[i].text);
   }
+  VEC_FREE(rows);
   return out;
 }
 
 struct json_object *kube_cache_list(struct kube_cache *c, const char *ns) {
-  return collect(c, ns, NULL);
+  row_list rows = {0};
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  for (struct strmap_iter it = strmap_first(c->shared.entries); it.key; strmap_next(&it))
+    if (is_in(it.value, ns))
+      add_row(&rows, it.value);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return parse_rows(&rows);
+}
+
+static struct json_object *look_up(struct kube_cache *c, struct strmap *index, const char *value, const char *ns) {
+  row_list rows = {0};
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  const struct bucket *b = strmap_get(index, value);
+  for (size_t i = 0; b && i < b->entries.len; i++)
+    if (is_in(b->entries.items[i], ns))
+      add_row(&rows, b->entries.items[i]);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return parse_rows(&rows);
 }
 
 struct json_object *kube_cache_owned(struct kube_cache *c, const char *uid) {
-  return collect(c, NULL, uid);
+  return look_up(c, c->shared.by_owner, uid, NULL);
+}
+
+struct json_object *kube_cache_labelled(struct kube_cache *c, const char *ns, const char *value) {
+  return look_up(c, c->shared.by_label, value, ns);
 }
 
 size_t kube_cache_count(struct kube_cache *c) {

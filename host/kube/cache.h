@@ -24,6 +24,7 @@ struct kube_cache_opts {
   const char *ns;     /* NULL: all */
   const char *labels; /* selector */
   const char *fields;
+  const char *index_label; /* whose values kube_cache_labelled() knows; NULL: none */
   kube_event_fn *on_event; /* may be NULL */
   void *arg;
 };
@@ -43,6 +44,8 @@ struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, con
 struct json_object *kube_cache_list(struct kube_cache *cache, const char *ns);
 /* new array of the objects whose controller owner reference has UID. */
 struct json_object *kube_cache_owned(struct kube_cache *cache, const char *uid);
+/* new array of the objects in NS whose index_label has VALUE.  Both without a look at the others. */
+struct json_object *kube_cache_labelled(struct kube_cache *cache, const char *ns, const char *value);
 size_t kube_cache_count(struct kube_cache *cache);
 
 #endif

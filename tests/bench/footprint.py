@@ -59,4 +59,5 @@ def main():
     print(f"idle: {rss:.1f} MiB resident, {used / idle * 100:.2f} % of a core over {idle:.0f} s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -44,7 +44,7 @@ static void note_event(void *arg, const struct kube_event *e) {
 static int setup(void **state) {
   static struct fixture fixture;
   struct fixture *f = &fixture;
-  const struct kube_cache_opts opts = {.ns = "space", .labels = "k=v", .on_event = note_event, .arg = f};
+  const struct kube_cache_opts opts = {.ns = "space", .labels = "k=v", .index_label = "app", .on_event = note_event, .arg = f};
   struct ome_err err = ERR_INIT;
 
   memset(f, 0, sizeof(*f));
@@ -239,6 +239,39 @@ static void test_owned(void **state) {
   assert_int_equal(json_len(none), 0);
 }
 
+static size_t labelled(struct fixture *f, const char *ns, const char *value) {
+  _cleanup_json_ struct json_object *found = kube_cache_labelled(f->cache, ns, value);
+
+  return json_len(found);
+}
+
+/* The indexes follow objects that come, change their label or owner, and go. */
+static void test_indexes(void **state) {
+  struct fixture *f = *state;
+
+  fake_push(&f->fake, "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"o\","
+                      "\"resourceVersion\":\"20\",\"labels\":{\"app\":\"a\"},\"ownerReferences\":[{\"uid\":\"u1\","
+                      "\"controller\":true}]}}}\n");
+  AWAIT(f, f->events == 3);
+  assert_int_equal(labelled(f, "space", "a"), 1);
+  assert_int_equal(labelled(f, "spac", "a"), 0);
+  assert_int_equal(labelled(f, "space", "b"), 0);
+  fake_push(&f->fake, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"o\","
+                      "\"resourceVersion\":\"21\",\"labels\":{\"app\":\"b\"},\"ownerReferences\":[{\"uid\":\"u2\","
+                      "\"controller\":true}]}}}\n");
+  AWAIT(f, f->events == 4);
+  assert_int_equal(labelled(f, "space", "a"), 0);
+  assert_int_equal(labelled(f, NULL, "b"), 1);
+  _cleanup_json_ struct json_object *before = kube_cache_owned(f->cache, "u1");
+  assert_int_equal(json_len(before), 0);
+  fake_push(&f->fake, "{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"o\","
+                      "\"resourceVersion\":\"22\"}}}\n");
+  AWAIT(f, f->events == 5);
+  assert_int_equal(labelled(f, "space", "b"), 0);
+  _cleanup_json_ struct json_object *after = kube_cache_owned(f->cache, "u2");
+  assert_int_equal(json_len(after), 0);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void) {
@@ -253,6 +286,7 @@ int main(void) {
       CASE(test_refused_watch_lists_again),
       CASE(test_failed_list_is_tried_again),
       CASE(test_owned),
+      CASE(test_indexes),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

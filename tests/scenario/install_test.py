@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """What is installed in a cluster: applied in one step, and with the rights that controller and agent use, no more."""
 
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 
 import scenario
 from scenario import DEADLINE, HOME, ISVC, MODEL, OME, ApiServer, Hub, free_port, wait_for
 
-BASE = os.path.join(HOME, "manifests/install/base")
+INSTALL = os.path.join(HOME, "manifests/install")
+BASE = os.path.join(INSTALL, "base")
 CLASSES = "/apis/ome.io/v1beta1/acceleratorclasses"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/"
 
@@ -43,6 +47,120 @@ def kubectl(server, *words):
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr, done.stderr
     return done.stdout
+
+
+def built(folder):
+    """The objects of a kustomization, as JSON lines would have them: text of YAML documents."""
+    done = subprocess.run(["kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", folder], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def block(text, path):
+    """The lines below PATH of values.yaml, without their indentation, or the value behind it."""
+    lines = text.splitlines()
+    at, depth = 0, 0
+    for key in path:
+        at = next(i for i in range(at, len(lines)) if re.match(" " * depth + re.escape(key) + ":", lines[i]))
+        value = lines[at].split(":", 1)[1].strip()
+        at, depth = at + 1, depth + 2
+    if value:
+        return value
+    return "\n".join(line[depth:] for line in itertools.takewhile(lambda l: l.startswith(" " * depth), lines[at:]))
+
+
+def chart_text(name):
+    """A template of the chart with its default values, in namespace ome: the few constructs that it uses."""
+    with open(f"{INSTALL}/chart/values.yaml") as values, open(f"{INSTALL}/chart/templates/{name}") as source:
+        values, text = values.read(), source.read()
+    text = text.replace("{{ .Release.Namespace }}", "ome")
+    text = re.sub(r"\{\{- toYaml \.Values\.([\w.]+) \| nindent (\d+) \}\}", lambda m: "\n" + "\n".join(
+        " " * int(m[2]) + line for line in block(values, m[1].split(".")).splitlines()), text)
+    text = re.sub(r"\{\{ \.Values\.([\w.]+) \}\}", lambda m: block(values, m[1].split(".")), text)
+    assert "{{" not in text, text
+    return text
+
+
+def check_derived(folder):
+    """ome.yaml and the chart's templates are those that base/ gives; the chart with its defaults installs the same objects;
+    where there is Helm, it thinks so too."""
+    made = folder + "/made"
+    subprocess.run([sys.executable, INSTALL + "/generate.py", made], check=True)
+    templates = sorted(os.listdir(made + "/chart/templates"))
+    for name in ["ome.yaml", *("chart/templates/" + t for t in templates)]:
+        assert open(f"{made}/{name}").read() == open(f"{INSTALL}/{name}").read(), f"{name} is old; run generate.py"
+    chart = folder + "/chart"
+    os.makedirs(chart)
+    for name in templates:
+        with open(f"{chart}/{name}", "w") as out:
+            out.write(chart_text(name))
+    with open(chart + "/kustomization.yaml", "w") as out:
+        resources = [*templates, os.path.relpath(BASE + "/namespace.yaml", chart),
+                     *(os.path.relpath(f"{INSTALL}/chart/crds/{c}", chart) for c in os.listdir(INSTALL + "/chart/crds"))]
+        json.dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources}, out)
+    documents = lambda text: sorted(text.split("---\n"))
+    assert documents(built(chart)) == documents(built(BASE)), "the chart's objects are not those of base/"
+    helm = shutil.which("helm")
+    if helm:
+        subprocess.run([helm, "lint", INSTALL + "/chart"], check=True, stdout=subprocess.DEVNULL)
+        text = subprocess.run([helm, "template", "ome", INSTALL + "/chart", "--namespace", "ome"], check=True,
+                              capture_output=True, text=True).stdout
+        with open(chart + "/templates.yaml", "w") as out:
+            out.write(text)
+        with open(chart + "/kustomization.yaml", "w") as out:
+            json.dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": [
+                "templates.yaml", *resources[len(templates):]]}, out)
+        assert documents(built(chart)) == documents(built(BASE)), "Helm's objects are not those of base/"
+    print("ome.yaml and the chart are those of base/" + ("; Helm agrees" if helm else "; no Helm here to ask"))
+
+
+def violations(pod):
+    """What of a pod template's spec Pod Security "restricted" (v1.32) forbids."""
+    found = set()
+    outer = pod.get("securityContext", {})
+    for volume in pod.get("volumes", []):
+        found |= {f"volume {kind}" for kind in volume if kind not in (
+            "name", "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret")}
+    found |= {key for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)}
+    for container in pod["containers"] + pod.get("initContainers", []):
+        inner = {**outer, **container.get("securityContext", {})}
+        capabilities = inner.get("capabilities", {})
+        found |= {f"capability {c}" for c in capabilities.get("add", []) if c != "NET_BIND_SERVICE"}
+        if "ALL" not in capabilities.get("drop", []):
+            found.add("capabilities kept")
+        if inner.get("allowPrivilegeEscalation", True) or inner.get("privileged"):
+            found.add("privilege escalation")
+        if not inner.get("runAsNonRoot") or inner.get("runAsUser", 1) == 0:
+            found.add("root")
+        if inner.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            found.add("seccomp")
+        found |= {"hostPort" for port in container.get("ports", []) if port.get("hostPort")}
+        if not inner.get("readOnlyRootFilesystem"):
+            found.add("writable root")  # more than "restricted" asks for
+    return found
+
+
+def check_pods(server):
+    """The controller's pods meet "restricted"; the agents' need what docs/install.md says, and no more."""
+    path = "/apis/apps/v1/namespaces/ome/"
+    deployment = server.api("GET", path + "deployments/ome-controller-manager")
+    assert not violations(deployment["spec"]["template"]["spec"]), violations(deployment["spec"]["template"]["spec"])
+    agent = server.api("GET", path + "daemonsets/ome-model-agent-daemonset")["spec"]["template"]["spec"]
+    assert violations(agent) == {"volume hostPath", "root", "capability CHOWN", "capability DAC_OVERRIDE",
+                                 "capability FOWNER"}, violations(agent)
+
+
+def check_overlays(server):
+    """Each can be applied over what is there: the server knows every field."""
+    overlays = sorted(os.listdir(INSTALL + "/overlays"))
+    for name in overlays:
+        folder = f"{INSTALL}/overlays/{name}"
+        if name == "namespace":  # its objects have a namespace that is not there yet
+            assert "namespace: ome\n" not in built(folder), "something stays in namespace ome"
+            continue
+        kubectl(server, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-k", folder)
+    print("overlays:", ", ".join(overlays))
 
 
 def rules_of(server, account):
@@ -199,9 +317,12 @@ def main():
     with scenario.scratch() as folder:
         log = folder + "/audit.log"
         server = ApiServer(folder).start("--audit-log-path", log)
-        kubectl(server, "apply", "--server-side", "-k", BASE)
+        check_derived(folder)
+        kubectl(server, "apply", "--server-side", "-f", INSTALL + "/ome.yaml")
         again = kubectl(server, "apply", "--server-side", "-k", BASE)
         assert "deployment.apps/ome-controller-manager serverside-applied" in again, again
+        check_pods(server)
+        check_overlays(server)
         check_children(server)
         controller(server, log)
         os.makedirs(folder + "/hub/acme/tiny")

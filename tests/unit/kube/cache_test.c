@@ -44,7 +44,8 @@ static void note_event(void *arg, const struct kube_event *e) {
 static int setup(void **state) {
   static struct fixture fixture;
   struct fixture *f = &fixture;
-  const struct kube_cache_opts opts = {.ns = "space", .labels = "k=v", .index_label = "app", .on_event = note_event, .arg = f};
+  const struct kube_cache_opts opts = {
+      .ns = "space", .labels = "k=v", .index_label = "app", .on_event = note_event, .arg = f};
   struct ome_err err = ERR_INIT;
 
   memset(f, 0, sizeof(*f));

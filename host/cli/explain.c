@@ -35,14 +35,13 @@ static int32_t explain_service(const struct offline *o, struct json_object *serv
 }
 
 /* What would serve MODEL; new. */
-static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns,
-                            struct select_field *field, struct selection **out, struct ome_err *err) {
+static int32_t select_model(const struct offline *o, struct json_object *model, const char *ns, bool brief,
+                            struct selection **out, struct ome_err *err) {
   struct select_request req = {
-      .field = field,
-      .brief = field != NULL,
+      .field = o->world.field,
+      .brief = brief,
       .ns = ns,
       .model = model,
-      .runtimes = o->world.runtimes,
       .accelerators = o->world.accelerators,
       .scorers = o->world.scorers,
       .nscorers = o->world.nscorers,
@@ -60,17 +59,17 @@ static int32_t explain_model(const struct offline *o, const struct options *opt,
   if (!model)
     return fail(err, OME_E_NOT_FOUND, "explain: model %s: not found in namespace %s or at cluster scope", opt->model,
                 ns);
-  int32_t rc = select_model(o, model, ns, NULL, &s, err);
+  int32_t rc = select_model(o, model, ns, false, &s, err);
   if (rc != OME_OK)
     return rc;
   struct json_object *record = select_record(s, NULL, ns, NULL, 0);
   return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
 }
 
-static int32_t explain_row(const struct offline *o, struct json_object *model, struct select_field *field,
-                           struct json_object *records, struct ome_err *err) {
+static int32_t explain_row(const struct offline *o, struct json_object *model, struct json_object *records,
+                           struct ome_err *err) {
   _cleanup_(selection_freep) struct selection *s = NULL;
-  int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), field, &s, err);
+  int32_t rc = select_model(o, model, json_str(model, "metadata.namespace", "default"), true, &s, err);
 
   if (rc != OME_OK)
     return rc;
@@ -85,14 +84,10 @@ static int32_t explain_row(const struct offline *o, struct json_object *model, s
 }
 
 static int32_t explain_matrix(const struct offline *o, struct json_object *records, struct ome_err *err) {
-  struct select_field field;
-  int32_t rc = select_field_init(&field, o->world.runtimes, err);
+  int32_t rc = OME_OK;
 
-  if (rc == OME_OK)
-    rc = select_field_sort(&field, err);
   for (size_t i = 0; rc == OME_OK && i < json_len(o->world.models); i++)
-    rc = explain_row(o, json_index(o->world.models, i), &field, records, err);
-  select_field_fini(&field);
+    rc = explain_row(o, json_index(o->world.models, i), records, err);
   return rc;
 }
 

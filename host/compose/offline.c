@@ -94,12 +94,17 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   o->world.runtimes = json_object_new_array();
   o->world.accelerators = json_object_new_array();
   o->world.plugins = plugins;
+  o->world.field = &o->field;
   o->world.nscorers = select_scorers_of(plugins, o->world.scorers, PLAN_SCORERS);
   int32_t rc = OME_OK;
   if (!o->services || !o->problems || !o->world.models || !o->world.runtimes || !o->world.accelerators)
     rc = fail_memory(err);
   if (rc == OME_OK)
     rc = sort_in(o, docs, &config, err);
+  if (rc == OME_OK)
+    rc = select_field_init(&o->field, o->world.runtimes, err);
+  if (rc == OME_OK)
+    rc = select_field_sort(&o->field, err);
   if (rc == OME_OK)
     rc = cluster_offline(embedded, config, &o->world.cluster, err);
   if (rc != OME_OK)
@@ -108,6 +113,7 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
 }
 
 void offline_fini(struct offline *o) {
+  select_field_fini(&o->field);
   json_unref(o->services);
   json_unref(o->problems);
   json_unref(o->world.models);

@@ -6,6 +6,7 @@
 
 struct offline {
   struct plan_world world;
+  struct select_field field;    /* the world's */
   struct json_object *services; /* array of InferenceServices, by namespace and name */
   struct json_object *problems; /* array of sentences: documents that the API server would refuse */
 };

@@ -102,6 +102,7 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
       .ns = service_ns(p),
       .model = p->model,
       .runtimes = world->runtimes,
+      .field = world->field,
       .accelerators = world->accelerators,
       .scorers = world->scorers,
       .nscorers = world->nscorers,

@@ -15,6 +15,7 @@
 struct plan_world {
   struct json_object *models;       /* array of BaseModels and ClusterBaseModels */
   struct json_object *runtimes;     /* array of ServingRuntimes and ClusterServingRuntimes */
+  struct select_field *field;       /* the same, read; NULL: read them for each service */
   struct json_object *accelerators; /* array of AcceleratorClasses */
   struct json_object *cluster;      /* "ome.io/cluster/1" */
   struct plugins *plugins;

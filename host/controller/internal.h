@@ -65,6 +65,7 @@ struct controller {
   atomic_uint_fast64_t world_version;   /* moves when anything of the world below changed */
   /* Of the services queue's one worker. */
   struct plan_world world;
+  struct select_field field; /* the world's */
   uint64_t world_seen;
   char bad_config[64];         /* resourceVersion of the configuration that was complained of */
   struct json_object *foreign; /* array: the scalers of others */

@@ -15,6 +15,8 @@ static struct json_object *joined(struct json_object *a, struct json_object *b) 
 }
 
 static void drop_lists(struct controller *c) {
+  select_field_fini(&c->field);
+  c->world.field = NULL;
   json_unref(c->world.runtimes);
   json_unref(c->world.accelerators);
   c->world.runtimes = c->world.accelerators = NULL;
@@ -81,7 +83,10 @@ int32_t world_refresh(struct controller *c, struct ome_err *err) {
   c->world.accelerators = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
   if (!c->world.runtimes || !c->world.accelerators)
     return fail_memory(err);
-  int32_t rc = load_cluster(c, err);
+  int32_t rc = select_field_init(&c->field, c->world.runtimes, err);
+  c->world.field = &c->field;
+  if (rc == OME_OK)
+    rc = load_cluster(c, err);
   if (rc == OME_OK)
     c->world_seen = version;
   return rc;

@@ -190,6 +190,14 @@ int32_t plugin_tune(struct plugin_instance *i, const struct plugin_call *c, cons
   CALL(scorer, tune, &call.base, req, out, err);
 }
 
+bool plugin_scores(const struct plugin_instance *i) {
+  return i->factory->ops.scorer.score != NULL;
+}
+
+bool plugin_tunes(const struct plugin_instance *i) {
+  return i->factory->ops.scorer.tune != NULL;
+}
+
 /* "hf://, local://", or the plugin's name where it does not say. */
 static void add_schemes(struct buf *b, const struct plugin_instance *i) {
   const char *const *known = i->factory->ops.storage.schemes ? i->factory->ops.storage.schemes(i->self) : NULL;

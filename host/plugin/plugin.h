@@ -68,6 +68,9 @@ int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, con
                      struct ome_term_sink *out, struct ome_err *err);
 /* OME_SCORER_*. */
 uint32_t plugin_scorer_caps(const struct plugin_instance *i);
+/* Whether a scorer has the methods. */
+bool plugin_scores(const struct plugin_instance *i);
+bool plugin_tunes(const struct plugin_instance *i);
 int32_t plugin_tune(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,
                     struct ome_setting_sink *out, struct ome_err *err);
 

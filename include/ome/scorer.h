@@ -42,6 +42,11 @@ struct ome_model_facts { /* growable; host-owned */
   uint32_t kv_heads;
   uint32_t head_size;
   uint64_t vocabulary;
+  /* since 1.2 */
+  uint32_t experts;      /* routed ones of a mixture of experts */
+  uint32_t kv_latent;    /* rank of the compressed cache (MLA), which heads share: it cannot be divided among them */
+  uint64_t hidden;       /* width of a layer */
+  uint64_t intermediate; /* width of its widest product */
 };
 
 struct ome_supported_format { /* growable; host-owned; one entry of a runtime's supportedModelFormats */
@@ -92,6 +97,19 @@ struct ome_accelerator_facts { /* growable; host-owned */
  * may ignore this; one that obeys it saves the time to write sentences that nobody reads. */
 enum { OME_SCORE_NO_REASONS = 1u };
 
+/* ABI 1.2.  What tune() sets up: one component of a service. */
+struct ome_deployment_facts { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags;
+  const char *image;    /* of the container that serves */
+  const char *command;  /* its command and arguments, joined by blanks: what runtime and person have set */
+  uint64_t context;     /* tokens of a sequence, as the service wants; 0: what the model can */
+  uint32_t concurrency; /* sequences of that length at a time, as the service wants; 0: it does not say */
+  uint32_t devices;     /* of one pod, as runtime or person have set; 0: to be decided */
+  uint32_t nodes;       /* pods of one replica: 1, or leader and workers */
+  uint32_t reserved;
+};
+
 struct ome_score_req { /* growable; host-owned */
   uint32_t struct_size;
   uint32_t flags; /* OME_SCORE_* */
@@ -99,6 +117,7 @@ struct ome_score_req { /* growable; host-owned */
   const struct ome_runtime_facts *runtime;
   const struct ome_accelerator_facts *accelerator; /* NULL: none */
   struct ome_bytes service;                        /* InferenceService JSON; len 0 when a bare model is asked about */
+  const struct ome_deployment_facts *deployment;   /* since 1.2; of tune() only */
 };
 
 struct ome_term_sink { /* growable; host-owned */
@@ -116,6 +135,8 @@ struct ome_setting_sink { /* growable; host-owned; a setting loses against what 
   int32_t (*arg)(struct ome_setting_sink *s, const char *flag, const char *value, const char *reason);
   int32_t (*env)(struct ome_setting_sink *s, const char *name, const char *value, const char *reason);
   int32_t (*resource)(struct ome_setting_sink *s, const char *name, const char *quantity, const char *reason);
+  /* Since 1.2.  The model does not fit as asked: why, and what would. */
+  int32_t (*unfit)(struct ome_setting_sink *s, const char *reason);
 };
 
 /* ABI 1.1, a scorer's promise: score() looks at nothing but req->model and the entry in req->runtime->formats.  The
@@ -128,7 +149,8 @@ struct ome_scorer_ops { /* growable */
   /* [serial][no-block][no-io] */
   int32_t (*score)(void *self, const struct ome_call *call, const struct ome_score_req *req, struct ome_term_sink *out,
                    struct ome_err *err);
-  /* Optional: settings of the chosen candidate's engine.  [serial][no-block][no-io] */
+  /* Optional: settings of the chosen candidate's engine; OME_E_UNSUPPORTED: the engine is another's.  An arg without a
+   * value has "" for one.  [serial][no-block][no-io] */
   int32_t (*tune)(void *self, const struct ome_call *call, const struct ome_score_req *req,
                   struct ome_setting_sink *out, struct ome_err *err);
 };

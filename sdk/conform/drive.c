@@ -301,6 +301,10 @@ static int32_t on_setting(struct ome_setting_sink *s, const char *name, const ch
   return push_text(s->ctx, name, value);
 }
 
+static int32_t on_unfit(struct ome_setting_sink *s, const char *reason) {
+  return push_text(s->ctx, "unfit", reason);
+}
+
 static const struct ome_model_facts *make_model(struct run *r) {
   static const char *const capabilities[] = {"TEXT_TO_TEXT", NULL};
   struct ome_model_facts m = {.name = "conform",
@@ -319,7 +323,7 @@ static const struct ome_model_facts *make_model(struct run *r) {
 
   if (r->probe->garbage)
     m.format_version = m.framework_version = m.architecture = m.quantization = "\xff..1.-9999999999999999999999";
-  return shape_struct(r, &m, UP_TO(ome_model_facts, vocabulary));
+  return shape_struct(r, &m, UP_TO(ome_model_facts, intermediate));
 }
 
 static const struct ome_runtime_facts *make_runtime(struct run *r) {
@@ -369,7 +373,12 @@ static const struct ome_score_req *make_score_req(struct run *r) {
     req.accelerator = shape_struct(r, &a, UP_TO(ome_accelerator_facts, devices_free));
     req.service = shape_bytes(r, conform_service);
   }
-  return shape_struct(r, &req, UP_TO(ome_score_req, service));
+  struct ome_deployment_facts d = {
+      .image = "docker.io/conform/engine:1", .command = "vllm serve /models/conform --port 8080", .concurrency = 8};
+  if (r->probe->garbage)
+    d.command = "vllm serve --tensor-parallel-size 99999999999999999999 --max-model-len=\xff --kv-cache-dtype";
+  req.deployment = shape_struct(r, &d, UP_TO(ome_deployment_facts, reserved));
+  return shape_struct(r, &req, UP_TO(ome_score_req, deployment));
 }
 
 static void scorer_score(struct run *r) {
@@ -383,12 +392,13 @@ static void scorer_score(struct run *r) {
 }
 
 static void scorer_tune(struct run *r) {
-  struct ome_setting_sink sink = {.ctx = r, .arg = on_setting, .env = on_setting, .resource = on_setting};
+  struct ome_setting_sink sink = {
+      .ctx = r, .arg = on_setting, .env = on_setting, .resource = on_setting, .unfit = on_unfit};
   struct ome_scorer_ops ops;
 
   ADOPT(ome_scorer_ops, &ops, r);
   NEED(r, ops.tune);
-  r->rc = ops.tune(r->self, make_call(r), make_score_req(r), shape_struct(r, &sink, UP_TO(ome_setting_sink, resource)),
+  r->rc = ops.tune(r->self, make_call(r), make_score_req(r), shape_struct(r, &sink, UP_TO(ome_setting_sink, unfit)),
                    &r->err);
 }
 

@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 1u || OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 2u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -108,7 +108,26 @@ AT(ome_render_ops, render, 8);
 AT(ome_render_ops, observe, 16);
 AT(ome_render_ops, needs, 24);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_model_facts, 152);
+#else
+SIZE(ome_model_facts, 176);
+AT(ome_model_facts, experts, 152);
+AT(ome_model_facts, kv_latent, 156);
+AT(ome_model_facts, hidden, 160);
+AT(ome_model_facts, intermediate, 168);
+
+SIZE(ome_deployment_facts, 48);
+AT(ome_deployment_facts, struct_size, 0);
+AT(ome_deployment_facts, flags, 4);
+AT(ome_deployment_facts, image, 8);
+AT(ome_deployment_facts, command, 16);
+AT(ome_deployment_facts, context, 24);
+AT(ome_deployment_facts, concurrency, 32);
+AT(ome_deployment_facts, devices, 36);
+AT(ome_deployment_facts, nodes, 40);
+AT(ome_deployment_facts, reserved, 44);
+#endif
 AT(ome_model_facts, struct_size, 0);
 AT(ome_model_facts, flags, 4);
 AT(ome_model_facts, name, 8);
@@ -169,7 +188,12 @@ AT(ome_accelerator_facts, memory_bytes, 56);
 AT(ome_accelerator_facts, devices_per_node, 64);
 AT(ome_accelerator_facts, devices_free, 68);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_score_req, 48);
+#else
+SIZE(ome_score_req, 56);
+AT(ome_score_req, deployment, 48);
+#endif
 AT(ome_score_req, struct_size, 0);
 AT(ome_score_req, flags, 4);
 AT(ome_score_req, model, 8);
@@ -184,7 +208,12 @@ AT(ome_term_sink, ctx, 8);
 AT(ome_term_sink, points, 16);
 AT(ome_term_sink, reject, 24);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_setting_sink, 40);
+#else
+SIZE(ome_setting_sink, 48);
+AT(ome_setting_sink, unfit, 40);
+#endif
 AT(ome_setting_sink, struct_size, 0);
 AT(ome_setting_sink, reserved, 4);
 AT(ome_setting_sink, ctx, 8);

@@ -156,6 +156,26 @@ struct json_object *model_facts_config(const struct model_facts *f) {
   return o;
 }
 
+/* Ours, after OME's: what settings for engines are computed from (host/select/facts.c).  Absent is not known. */
+static void put_dimensions(struct json_object *o, const struct model_facts *f) {
+  uint64_t experts = f->experts_per_token + f->shared_experts;
+  uint64_t wide = experts * f->expert_intermediate;
+  const struct {
+    const char *key;
+    uint64_t n;
+  } dimensions[] = {
+      {"num_layers", f->layers},      {"num_attention_heads", f->heads},
+      {"num_kv_heads", f->kv_heads},  {"head_size", f->head_size},
+      {"hidden_size", f->hidden},     {"intermediate_size", f->intermediate > wide ? f->intermediate : wide},
+      {"vocab_size", f->vocabulary},  {"num_experts", f->experts},
+      {"kv_lora_rank", f->kv_latent}, {"kv_bytes_per_token", model_kv_bytes(f)},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(dimensions); i++)
+    if (dimensions[i].n)
+      put_number(o, dimensions[i].key, dimensions[i].n);
+}
+
 struct json_object *model_facts_configuration(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   char size[32];
@@ -170,5 +190,6 @@ struct json_object *model_facts_configuration(const struct model_facts *f) {
   (void)json_set_str(o, "transformers_version", f->framework_version);
   (void)json_set_str(o, "torch_dtype", f->dtype);
   put_number(o, "model_size_bytes", f->weight_bytes);
+  put_dimensions(o, f);
   return o;
 }

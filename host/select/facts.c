@@ -48,6 +48,59 @@ static void assume_format(struct select_model *m) {
                     : "format safetensors is assumed of a Hub checkpoint until its files are read";
 }
 
+/* Bits of a weight by the name of its quantization, scales included; 16 where there is none. */
+static double weight_bits(const char *quantization) {
+  static const struct {
+    const char *name;
+    double bits;
+  } known[] = {{"fp8", 8}, {"fbgemm_fp8", 8}, {"int8", 8}, {"int4", 4.5}, {"mxfp4", 4.25}, {"nvfp4", 4.5}};
+
+  for (size_t i = 0; i < ARRAY_LEN(known); i++)
+    if (streq(quantization, known[i].name))
+      return known[i].bits;
+  return 16;
+}
+
+static uint64_t number_at(struct json_object *o, const char *key) {
+  int64_t n = json_i64(o, key, 0);
+
+  return n > 0 ? (uint64_t)n : 0;
+}
+
+static uint32_t small_at(struct json_object *o, const char *key) {
+  uint64_t n = number_at(o, key);
+
+  return n <= UINT32_MAX ? (uint32_t)n : 0;
+}
+
+/* What the agent found in the model's files (model_facts_configuration), as far as it has read them. */
+static void read_configuration(struct select_model *m) {
+  struct json_object *c = json_at(m->doc, "spec.modelConfiguration");
+  struct ome_model_facts *f = &m->facts;
+
+  f->weight_bytes = number_at(c, "model_size_bytes");
+  f->kv_bytes_per_token = number_at(c, "kv_bytes_per_token");
+  f->layers = small_at(c, "num_layers");
+  f->heads = small_at(c, "num_attention_heads");
+  f->kv_heads = small_at(c, "num_kv_heads");
+  f->head_size = small_at(c, "head_size");
+  f->vocabulary = number_at(c, "vocab_size");
+  f->experts = small_at(c, "num_experts");
+  f->kv_latent = small_at(c, "kv_lora_rank");
+  f->hidden = number_at(c, "hidden_size");
+  f->intermediate = number_at(c, "intermediate_size");
+  if (!*f->dtype)
+    f->dtype = json_str(c, "torch_dtype", "");
+  if (f->context_length == 0)
+    f->context_length = number_at(c, "context_length");
+}
+
+/* Weights that nobody has measured yet, by parameters and precision. */
+static void estimate_weights(struct ome_model_facts *f) {
+  if (f->weight_bytes == 0 && f->parameters < UINT64_MAX / 64)
+    f->weight_bytes = (uint64_t)((double)f->parameters * weight_bits(f->quantization) / 8);
+}
+
 static void check_model(struct select_model *m) {
   const char *size = json_str(m->doc, "spec.modelParameterSize", "");
 
@@ -87,8 +140,10 @@ int32_t select_model_init(struct select_model *m, struct json_object *doc, struc
       .capabilities = m->capabilities,
       .context_length = context > 0 ? (uint64_t)context : 0,
   };
+  read_configuration(m);
   assume_format(m);
   check_model(m);
+  estimate_weights(&m->facts);
   return OME_OK;
 }
 

@@ -25,14 +25,14 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
 
   if (n > ARRAY_LEN(instances))
     n = ARRAY_LEN(instances);
-  if (n > max)
-    n = max;
-  for (size_t i = 0; i < n; i++)
-    out[i] = (struct select_scorer){.name = plugin_instance_name(instances[i]),
-                                    .score = score_with_plugin,
-                                    .arg = instances[i],
-                                    .by_entry = plugin_scorer_caps(instances[i]) & OME_SCORER_BY_ENTRY};
-  return n;
+  size_t k = 0;
+  for (size_t i = 0; i < n && k < max; i++)
+    if (plugin_scores(instances[i]))
+      out[k++] = (struct select_scorer){.name = plugin_instance_name(instances[i]),
+                                        .score = score_with_plugin,
+                                        .arg = instances[i],
+                                        .by_entry = plugin_scorer_caps(instances[i]) & OME_SCORER_BY_ENTRY};
+  return k;
 }
 
 /* ---- order ------------------------------------------------------------------------------------------------------- */
@@ -301,7 +301,7 @@ static const struct select_runtime *find_named(const struct selection *s, struct
   return found;
 }
 
-__attribute__((format(printf, 2, 3))) static void warn(struct selection *s, const char *fmt, ...) {
+void selection_warn(struct selection *s, const char *fmt, ...) {
   size_t used = strlen(s->warning);
   va_list ap;
 
@@ -358,17 +358,19 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
   s->chosen = c;
   (void)snprintf(s->reason, sizeof(s->reason), "the service names it");
   if (*s->model.problem)
-    warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
+    selection_warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
   else if (!c->score.entry)
-    warn(s,
-         "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
-         "explicitly",
-         name, s->model.facts.name, c->rejected);
+    selection_warn(
+        s,
+        "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
+        "explicitly",
+        name, s->model.facts.name, c->rejected);
   if (clash)
-    warn(s,
-         "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
-         "spec.runtime.kind to ServingRuntime for the other",
-         name);
+    selection_warn(
+        s,
+        "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
+        "spec.runtime.kind to ServingRuntime for the other",
+        name);
   return OME_OK;
 }
 
@@ -387,9 +389,9 @@ static void choose_accelerators(struct selection *s, const struct select_request
   if (json_get(spec, "decoder"))
     accelerator_choose(req->service, "decoder", runtime, req->accelerators, &s->decoder);
   if (s->engine.code != OME_OK && !s->engine.named)
-    warn(s, "engine: %s", s->engine.reason);
+    selection_warn(s, "engine: %s", s->engine.reason);
   if (s->decoder.code != OME_OK && !s->decoder.named && !streq(s->decoder.reason, s->engine.reason))
-    warn(s, "decoder: %s", s->decoder.reason);
+    selection_warn(s, "decoder: %s", s->decoder.reason);
 }
 
 static int32_t run(struct selection *s, const struct select_request *req, struct ome_err *err) {

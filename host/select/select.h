@@ -27,7 +27,7 @@ struct select_scorer {
   bool by_entry; /* OME_SCORER_BY_ENTRY */
 };
 
-/* All scorers of P in name order; fills OUT up to MAX, returns how many it filled. */
+/* All scorers of P that score, in name order; fills OUT up to MAX, returns how many it filled. */
 size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
 
 /* Runtimes that are ready to be compared: read once for many selections, one at a time.
@@ -103,6 +103,9 @@ DEFINE_CLEANUP(struct selection *, selection_free)
  * allocation: for asking about many models. */
 int32_t select_winner(const struct select_request *req, const struct select_model *model,
                       const struct select_runtime **out, struct ome_err *err);
+
+/* Adds a clause to the warning. */
+void selection_warn(struct selection *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The AcceleratorClass of COMPONENT ("engine", "decoder"; a router has none), borrowed; NULL: none. */
 struct json_object *selection_accelerator(const struct selection *s, const char *component);

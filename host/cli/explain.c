@@ -164,6 +164,22 @@ static void print_candidates(struct json_object *candidates) {
   print_table(&t);
 }
 
+static void print_tuning(struct json_object *tuning) {
+  static const char *const head[] = {"  SETTING", "VALUE", "OF", "WHY"};
+  struct table t = {0};
+
+  if (json_len(tuning) == 0)
+    return;
+  add_row(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(tuning); i++) {
+    struct json_object *s = json_index(tuning, i);
+    const char *cells[] = {keep_text(&t, str_printf("  %s", json_str(s, "name", ""))), json_str(s, "value", ""),
+                           json_str(s, "component", ""), json_str(s, "reason", "")};
+    add_row(&t, cells, ARRAY_LEN(cells));
+  }
+  print_table(&t);
+}
+
 static void print_records(struct json_object *records) {
   for (size_t i = 0; i < json_len(records); i++) {
     struct json_object *r = json_index(records, i);
@@ -183,6 +199,7 @@ static void print_records(struct json_object *records) {
       printf("no runtime: %s\n", json_str(r, "reason", ""));
     if (json_str(r, "warning", NULL))
       printf("  warning: %s\n", json_str(r, "warning", ""));
+    print_tuning(json_get(r, "tuning"));
     print_candidates(json_get(r, "candidates"));
   }
 }

@@ -148,6 +148,10 @@ static int32_t check_shapes(const struct component_request *req, const char *con
   return rc == OME_OK ? shape_check_component(own, where, err) : rc;
 }
 
+static bool is_grouped(const struct mode *m) {
+  return streq(m->plugin, "multinode") || streq(m->plugin, "ray");
+}
+
 static int32_t compose_document(const struct component_request *req, const struct mode *m, struct json_object *merged,
                                 struct json_object *doc, struct ome_err *err) {
   _cleanup_(pod_result_fini) struct pod_result pods = {0};
@@ -159,7 +163,7 @@ static int32_t compose_document(const struct component_request *req, const struc
       .runtime = req->runtime,
       .entry = req->entry,
       .accelerator = req->accelerator,
-      .grouped = streq(m->plugin, "multinode") || streq(m->plugin, "ray"),
+      .grouped = is_grouped(m),
   };
   int32_t rc = compose_pods(&pod, &pods, err);
   if (rc == OME_OK && streq(req->kind, "router")) {
@@ -173,6 +177,21 @@ static int32_t compose_document(const struct component_request *req, const struc
   if (rc == OME_OK && streq(m->plugin, "serverless") && !json_get(merged, "maxReplicas"))
     json_del(doc, "maxReplicas");
   return rc;
+}
+
+static int32_t tune_merged(const struct component_request *req, const struct mode *m, struct json_object *merged,
+                           struct ome_err *err) {
+  const struct tune_target to = {
+      .kind = req->kind,
+      .service = req->service,
+      .runtime = req->runtime,
+      .entry = req->entry,
+      .accelerator = req->accelerator,
+      .component = merged,
+      .grouped = is_grouped(m),
+  };
+
+  return req->tune ? tune_component(req->tune, &to, err) : OME_OK;
 }
 
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
@@ -198,6 +217,8 @@ int32_t component_compose(const struct component_request *req, struct json_objec
     return rc;
   const struct mode *m = mode_of(req->kind, merged, req->service);
   rc = check_group(req->kind, m, merged, err);
+  if (rc == OME_OK)
+    rc = tune_merged(req, m, merged, err);
   if (rc != OME_OK)
     return rc;
   rc = compose_document(req, m, merged, doc, err);

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "compose/mode.h"
+#include "compose/tune.h"
 
 #define COMPONENT_KINDS 3
 extern const char *const component_kinds[COMPONENT_KINDS]; /* "engine", "decoder", "router": the order of work */
@@ -19,6 +20,7 @@ struct component_request {
   struct json_object *entry;       /* the runtime's format entry that matched; may be NULL */
   struct json_object *accelerator; /* AcceleratorClass; may be NULL */
   struct json_object *cluster;     /* "ome.io/cluster/1" */
+  struct tune *tune;               /* NULL: nothing is tuned */
 };
 
 /* *MODE says how it is to be deployed. */

@@ -246,7 +246,15 @@ static void render_part(const struct plan_world *world, struct plan *p, const ch
 
 /* ---- components -------------------------------------------------------------------------------------------------- */
 
+/* What is computed for engines is in the record; what does not fit is a warning, as it may be known better. */
 static int32_t compose_components(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  struct tune tune = {
+      .plugins = world->plugins,
+      .model = &p->selection->model,
+      .runtime = p->selection->chosen->runtime,
+      .record = p->tuning,
+  };
+
   for (size_t i = 0; i < COMPONENT_KINDS; i++) {
     const char *kind = component_kinds[i];
     if (!json_get(json_get(p->service, "spec"), kind))
@@ -259,6 +267,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .entry = p->selection->chosen->score.entry ? p->selection->chosen->score.entry->doc : NULL,
         .accelerator = selection_accelerator(p->selection, kind),
         .cluster = world->cluster,
+        .tune = world->plugins ? &tune : NULL,
     };
     struct plan_component *c = &p->parts[p->nparts];
     int32_t rc = component_compose(&req, &c->doc, &c->mode, err);
@@ -273,6 +282,8 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
     if (json_object_array_add(p->components, json_object_get(c->doc)) != 0)
       return fail_memory(err);
   }
+  if (*tune.unfit)
+    selection_warn(p->selection, "%s", tune.unfit);
   return OME_OK;
 }
 
@@ -360,7 +371,8 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
     return rc;
   p->components = json_object_new_array();
   p->objects = json_object_new_array();
-  if (!p->components || !p->objects)
+  p->tuning = json_object_new_array();
+  if (!p->components || !p->objects || !p->tuning)
     return fail_memory(err);
   p->is_virtual = is_virtual(p);
   if (p->is_virtual)
@@ -415,17 +427,53 @@ void plan_free(struct plan *p) {
   json_unref(p->service);
   json_unref(p->runtime);
   json_unref(p->components);
+  json_unref(p->tuning);
   json_unref(p->objects);
   free(p);
 }
 
 /* ---- record and observation -------------------------------------------------------------------------------------- */
 
+/* The version of one document that was decided by; those of files have none. */
+static bool add_input(struct json_object *inputs, struct json_object *doc) {
+  const char *version = json_str(doc, "metadata.resourceVersion", "");
+  _cleanup_json_ struct json_object *o = NULL;
+
+  if (!*version)
+    return true;
+  o = json_object_new_object();
+  if (!o || !json_set_str(o, "kind", json_str(doc, "kind", "")) || !json_set_str(o, "name", meta_name(doc)) ||
+      !json_set_str(o, "resourceVersion", version) || json_object_array_add(inputs, o) != 0)
+    return false;
+  (void)TAKE_PTR(o);
+  return true;
+}
+
+/* What the decision stands on, so that one can tell whether it is still true.  Of the service its generation: writing
+ * the record changes its resource version. */
+static bool put_inputs(const struct plan *p, struct json_object *record) {
+  _cleanup_json_ struct json_object *inputs = json_object_new_array();
+  const struct selection *s = p->selection;
+  int64_t generation = json_i64(p->service, "metadata.generation", 0);
+
+  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) || !add_input(inputs, p->model) ||
+      (s->chosen && !add_input(inputs, s->chosen->runtime->doc)) || !add_input(inputs, s->engine.class) ||
+      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class)))
+    return false;
+  return json_len(inputs) == 0 || json_set(record, "inputs", TAKE_PTR(inputs));
+}
+
 struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
-  if (p->selection)
-    return select_record(p->selection, p->service, service_ns(p), p->nparts ? p->parts[0].mode->name : NULL,
-                         max_candidates);
-  _cleanup_json_ struct json_object *o = json_object_new_object();
+  _cleanup_json_ struct json_object *o = NULL;
+
+  if (p->selection) {
+    o = select_record(p->selection, p->service, service_ns(p), p->nparts ? p->parts[0].mode->name : NULL,
+                      max_candidates);
+    if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) || !put_inputs(p, o))
+      return NULL;
+    return TAKE_PTR(o);
+  }
+  o = json_object_new_object();
   if (!o || !json_set_str(o, "namespace", service_ns(p)) || !json_set_str(o, "name", service_name(p)) ||
       !json_set_str(o, "model", json_str(p->service, "spec.model.name", "")) ||
       json_object_object_add(o, "selected", NULL) != 0 ||

@@ -53,6 +53,7 @@ struct plan {
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */
   struct json_object *components; /* array of the component documents */
+  struct json_object *tuning;     /* array of what was computed for engines (tune.h) */
   struct plan_component parts[COMPONENT_KINDS];
   size_t nparts;
   struct plan_part ingress;

@@ -1,7 +1,7 @@
 #include "compose/pod.h"
 
-#include "base/quantity.h"
 #include "base/str.h"
+#include "compose/devices.h"
 #include "compose/fold.h"
 #include "compose/merge.h"
 #include "compose/names.h"
@@ -42,23 +42,21 @@ static bool set_env(struct json_object *container, const char *name, const char 
          json_object_array_add(env, e) == 0;
 }
 
-static int64_t gpus_of(struct json_object *container) {
-  int64_t n = 0;
-  struct json_object *gpu = json_get(json_at(container, "resources.limits"), "nvidia.com/gpu");
+static struct json_object *accelerator_config(const struct pod_request *req) {
+  const char *class = json_str(req->accelerator, "metadata.name", "");
 
-  if (!gpu)
-    gpu = json_get(json_at(container, "resources.requests"), "nvidia.com/gpu");
-  return gpu && quantity_value(json_object_get_string(gpu), &n) && n > 0 ? n : 0;
+  return *class ? json_get(json_get(req->entry, "acceleratorConfig"), class) : NULL;
 }
 
-/* GPUs of one pod times the pods of a group. */
+/* Devices of one pod times the pods of a group; where the runtime says how a class is divided, that holds (OME 1.3). */
 static bool set_parallelism(const struct pod_request *req, struct json_object *container) {
-  int64_t gpus = gpus_of(container);
+  int64_t gpus = devices_of(container);
   int64_t pods = 1 + json_i64(req->component, "worker.size", 0);
   int64_t total;
   char text[24];
 
-  if (gpus == 0 || is_router(req) || req->accelerator || gpus > 4096 || pods < 1 || pods > 65536)
+  if (gpus == 0 || is_router(req) || json_get(accelerator_config(req), "tensorParallelismOverride") || gpus > 4096 ||
+      pods < 1 || pods > 65536)
     return true;
   total = gpus * pods;
   (void)snprintf(text, sizeof(text), "%lld", (long long)total);
@@ -126,24 +124,6 @@ static bool fill_resources(struct json_object *container, struct json_object *fr
   return true;
 }
 
-static bool set_accelerator_resources(struct json_object *container, struct json_object *accelerator) {
-  struct json_object *list = json_at(accelerator, "spec.resources");
-
-  for (size_t i = 0; i < json_len(list); i++) {
-    struct json_object *r = json_index(list, i);
-    struct json_object *quantity = json_get(r, "quantity");
-    const char *text = quantity ? json_object_get_string(quantity) : "1";
-    struct json_object *resources = json_ensure(container, "resources");
-    struct json_object *requests = resources ? json_ensure(resources, "requests") : NULL;
-    struct json_object *limits = resources ? json_ensure(resources, "limits") : NULL;
-    const char *name = json_str(r, "name", "");
-    if (!requests || !limits || json_object_object_add(requests, name, json_object_new_string(text)) != 0 ||
-        json_object_object_add(limits, name, json_object_new_string(text)) != 0)
-      return false;
-  }
-  return true;
-}
-
 /* Where the service leaves the runner's resources open, the runtime's container of the same name and the accelerator
  * class fill them in. */
 static bool set_resources(const struct pod_request *req, struct json_object *container) {
@@ -154,15 +134,11 @@ static bool set_resources(const struct pod_request *req, struct json_object *con
 
   if (is_router(req) || !json_empty(said))
     return true;
-  return fill_resources(container, json_get(legacy, "resources")) &&
-         set_accelerator_resources(container, req->accelerator);
+  return fill_resources(container, json_get(legacy, "resources")) && devices_take(container, req->accelerator);
 }
 
 static bool set_accelerator_env(const struct pod_request *req, struct json_object *container) {
-  const char *class = json_str(req->accelerator, "metadata.name", "");
-  struct json_object *config = json_get(json_get(req->entry, "acceleratorConfig"), class);
-
-  return !*class || each_sorted(json_get(config, "environmentOverride"), container, true);
+  return each_sorted(json_get(accelerator_config(req), "environmentOverride"), container, true);
 }
 
 /* ---- one pod ----------------------------------------------------------------------------------------------------- */

@@ -435,30 +435,33 @@ void plan_free(struct plan *p) {
 /* ---- record and observation -------------------------------------------------------------------------------------- */
 
 /* The version of one document that was decided by; those of files have none. */
-static bool add_input(struct json_object *inputs, struct json_object *doc) {
+static bool add_input(struct json_object *inputs, struct json_object *doc, bool full) {
   const char *version = json_str(doc, "metadata.resourceVersion", "");
+  int64_t generation = json_i64(doc, "metadata.generation", 0);
   _cleanup_json_ struct json_object *o = NULL;
 
-  if (!*version)
+  if (!*version && !generation)
     return true;
   o = json_object_new_object();
   if (!o || !json_set_str(o, "kind", json_str(doc, "kind", "")) || !json_set_str(o, "name", meta_name(doc)) ||
-      !json_set_str(o, "resourceVersion", version) || json_object_array_add(inputs, o) != 0)
+      !json_set_i64(o, "generation", generation) || (full && !json_set_str(o, "resourceVersion", version)) ||
+      json_object_array_add(inputs, o) != 0)
     return false;
   (void)TAKE_PTR(o);
   return true;
 }
 
-/* What the decision stands on, so that one can tell whether it is still true.  Of the service its generation: writing
- * the record changes its resource version. */
-static bool put_inputs(const struct plan *p, struct json_object *record) {
+/* What the decision stands on, so that one can tell whether it is still true.  Resource versions only in the FULL
+ * record: in a status they would have it written anew whenever the status of a model or a class is, for nothing. */
+static bool put_inputs(const struct plan *p, struct json_object *record, bool full) {
   _cleanup_json_ struct json_object *inputs = json_object_new_array();
   const struct selection *s = p->selection;
   int64_t generation = json_i64(p->service, "metadata.generation", 0);
 
-  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) || !add_input(inputs, p->model) ||
-      (s->chosen && !add_input(inputs, s->chosen->runtime->doc)) || !add_input(inputs, s->engine.class) ||
-      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class)))
+  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) ||
+      !add_input(inputs, p->model, full) || (s->chosen && !add_input(inputs, s->chosen->runtime->doc, full)) ||
+      !add_input(inputs, s->engine.class, full) ||
+      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class, full)))
     return false;
   return json_len(inputs) == 0 || json_set(record, "inputs", TAKE_PTR(inputs));
 }
@@ -469,7 +472,8 @@ struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
   if (p->selection) {
     o = select_record(p->selection, p->service, service_ns(p), p->nparts ? p->parts[0].mode->name : NULL,
                       max_candidates);
-    if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) || !put_inputs(p, o))
+    if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) ||
+        !put_inputs(p, o, max_candidates == 0))
       return NULL;
     return TAKE_PTR(o);
   }

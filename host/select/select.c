@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/strmap.h"
+#include "select/incumbent.h"
 #include "select/score.h"
 
 #include <stdarg.h>
@@ -264,6 +265,8 @@ static const char *deciding_rule(const struct select_candidate *a, const struct 
 static int32_t choose(struct selection *s, const struct select_request *req, struct ome_err *err) {
   const char *assumed = s->model.assumed;
 
+  if (incumbent_keep(s, req->service))
+    return OME_OK;
   if (s->naccepted == 0)
     return none_suits(s, req->ns, err);
   s->chosen = &s->candidates[0];

@@ -11,6 +11,9 @@
  *   4. where the model's size is known: the narrower size range, then ranges open at one end by the distance to the
  *      other, then no range
  *   5. the name, by bytes
+ *
+ * What a service runs already (status.selection) stays where the first is better by rules 4 and 5 alone, or where the
+ * service is pinned to it.
  */
 #ifndef HOST_SELECT_SELECT_H
 #define HOST_SELECT_SELECT_H

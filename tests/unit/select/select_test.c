@@ -504,6 +504,60 @@ static void records_the_decision(void **state) {
   json_unref(runtimes);
 }
 
+/* ---- what runs --------------------------------------------------------------------------------------------------- */
+
+#define RUNS(name, pinned)                                                                                             \
+  "{\"metadata\":{\"name\":\"s\",\"annotations\":{" pinned "}},\"spec\":{\"model\":{\"name\":\"m\"},\"engine\":{}},"   \
+  "\"status\":{\"selection\":{\"selected\":{\"runtime\":\"" name "\",\"scope\":\"Cluster\"}}}}"
+#define PINNED "\"ome.io/runtime-selection\":\"pinned\""
+
+static void what_runs_stays(void **state) {
+  static const struct {
+    const char *service;
+    const char *winner;
+    const char *says; /* in reason or warning */
+  } cases[] = {
+      {RUNS("b", ""), "b", "it runs already, and a is not better by score"},
+      {RUNS("low", ""), "a", "the next of 3"},
+      {RUNS("gone", ""), "a", "the next of 3"},
+      {RUNS("low", PINNED), "low", "without that it would be a"},
+      {RUNS("other", PINNED), "other", "does not suit model m any more"},
+      {RUNS("gone", PINNED), "a", "runtime gone, which the service is pinned to, is not there any more"},
+      {RUNS("a", PINNED), "a", "the next of 3"},
+  };
+  struct json_object *model = parse(MODEL(LLAMA));
+  struct json_object *runtimes = parse("[" CSR("a", FORMATS("{" LLAMA "," AUTO ",\"priority\":2}")) "," CSR(
+      "b",
+      FORMATS("{" LLAMA "," AUTO
+              ",\"priority\":2}")) "," CSR("low",
+                                           FORMATS("{" LLAMA "," AUTO
+                                                   "}")) "," CSR("other",
+                                                                 FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO
+                                                                         "}")) "]");
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct json_object *service = parse(cases[i].service);
+    struct selection *s = choose(service, model, runtimes);
+    assert_string_equal(winner(s), cases[i].winner);
+    if (!strstr(s->reason, cases[i].says) && !strstr(s->warning, cases[i].says))
+      fail_msg("%zu: \"%s\", \"%s\": nothing of \"%s\"", i, s->reason, s->warning, cases[i].says);
+    assert_ptr_equal(s->chosen, &s->candidates[0]);
+    selection_free(s);
+    json_unref(service);
+  }
+  json_unref(runtimes);
+  /* The only candidate, when it does not suit: what runs goes on. */
+  runtimes = parse("[" CSR("other", FORMATS("{\"modelFormat\":{\"name\":\"gguf\"}," AUTO "}")) "]");
+  struct json_object *service = parse(RUNS("other", PINNED));
+  struct selection *s = choose(service, model, runtimes);
+  assert_string_equal(winner(s), "other");
+  selection_free(s);
+  json_unref(service);
+  json_unref(runtimes);
+  json_unref(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses),
@@ -514,6 +568,7 @@ int main(void) {
       cmocka_unit_test(does_not_depend_on_order),
       cmocka_unit_test(winner_is_the_chosen),
       cmocka_unit_test(records_the_decision),
+      cmocka_unit_test(what_runs_stays),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

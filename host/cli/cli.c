@@ -6,6 +6,7 @@
 #include "base/yaml.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -239,4 +240,11 @@ bool cli_stopping(void) {
 
   return atomic_load(&stopped) ||
          (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1));
+}
+
+/* Other C libraries have no such setting and need none. */
+void cli_share_heaps(void) {
+#ifdef M_ARENA_MAX
+  (void)mallopt(M_ARENA_MAX, 2);
+#endif
 }

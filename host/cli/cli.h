@@ -51,6 +51,9 @@ int cli_print(struct json_object *o, const char *format, void (*table)(struct js
 /* A table of left-aligned columns: rows end with NULL each, the first is the header. */
 void cli_table(const char *const *const *rows, size_t nrows);
 
+/* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Before they start. */
+void cli_share_heaps(void);
+
 /* Blocks SIGINT and SIGTERM in this and all later threads.  For commands that run until told to stop. */
 void cli_signals_block(void);
 int cli_signal_wait(void);           /* waits for one of them */

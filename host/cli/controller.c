@@ -183,6 +183,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt.health_port);
   if (opt.webhook_port > UINT16_MAX)
     return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt.webhook_port);
+  cli_share_heaps();
   cli_signals_block();
   int32_t rc = opt.health_port ? health_serve(opt.health_address, (uint16_t)opt.health_port, &health, &err) : OME_OK;
   if (opt.webhook_port)

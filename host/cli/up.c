@@ -175,14 +175,6 @@ static int32_t platform_start(struct platform *p, const struct up_options *o, st
   return rc;
 }
 
-/* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Other C libraries have
- * no such setting and need none. */
-static void share_heaps(void) {
-#ifdef M_ARENA_MAX
-  (void)mallopt(M_ARENA_MAX, 2);
-#endif
-}
-
 /* Gives back what only the start needed: the CRDs as trees, the answers to the first lists. */
 static void trim_heaps(void) {
 #ifdef __GLIBC__
@@ -270,7 +262,7 @@ static int run_up(const struct up_options *o, struct json_object *docs) {
   if (!report)
     return cli_fail(&err);
   cli_signals_block();
-  share_heaps();
+  cli_share_heaps();
   int rc = run_platform(o, docs, report, ends[1]);
   (void)fclose(report);
   return rc;

@@ -202,7 +202,6 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
   } else if (strlen(name) > 200) {
     requeue_by_key(c, &k, ns, key);
   }
-  requeue_services(c, ns, name);
   return rc;
 }
 

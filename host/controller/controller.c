@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CACHE_WAIT_MS 30000u
+#define EVERY_SERVICE "services" /* in the queue of runtimes */
 
 /* ---- events become keys ------------------------------------------------------------------------------------------ */
 
@@ -40,7 +41,19 @@ static void on_service(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_SERVICES, e->object);
 }
 
+static const char *model_of(struct json_object *service) {
+  return json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", NULL));
+}
+
+static const char *service_of(struct json_object *pod) {
+  return meta_label(pod, LABEL_SERVICE);
+}
+
+/* Its services are looked at without waiting for the model's own turn. */
 static void on_model(void *arg, const struct kube_event *e) {
+  const char *ns = meta_namespace(e->object);
+
+  requeue_services(arg, *ns ? ns : NULL, meta_name(e->object));
   enqueue_object(arg, QUEUE_MODELS, e->object);
 }
 
@@ -48,7 +61,8 @@ static void on_runtime(void *arg, const struct kube_event *e) {
   struct controller *c = arg;
 
   atomic_fetch_add(&c->world_version, 1);
-  enqueue_object(c, QUEUE_RUNTIMES, e->object);
+  /* Whichever it was, every service that may use it is looked at again: one key for all of them. */
+  enqueue(c, QUEUE_RUNTIMES, meta_namespace(e->object), EVERY_SERVICE);
 }
 
 static void on_accelerator(void *arg, const struct kube_event *e) {
@@ -85,8 +99,7 @@ static void on_config(void *arg, UNUSED const struct kube_event *e) {
   struct controller *c = arg;
 
   atomic_fetch_add(&c->world_version, 1);
-  /* Any name: every service is looked at again. */
-  enqueue(c, QUEUE_RUNTIMES, NULL, "inferenceservice-config");
+  enqueue(c, QUEUE_RUNTIMES, NULL, EVERY_SERVICE);
 }
 
 static void note_scaler(struct controller *c, struct json_object *o) {
@@ -123,18 +136,19 @@ static const struct {
   const char *labels;
   const char *fields;
   bool ome_namespace; /* only there */
+  kube_index_fn *index;
 } watches[WATCH_COUNT] = {
-    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false},
-    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false},
-    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false},
-    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false},
-    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false},
-    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false},
-    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false},
-    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false},
-    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true},
-    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true},
-    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false},
+    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false, model_of},
+    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL},
+    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL},
+    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL},
+    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL},
+    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false, NULL},
+    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false, NULL},
+    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false, NULL},
+    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true, NULL},
+    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true, NULL},
+    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false, service_of},
 };
 
 static int32_t start_watches(struct controller *c, struct ome_err *err) {
@@ -143,7 +157,7 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
         .ns = watches[i].ome_namespace ? c->ome_namespace : NULL,
         .labels = watches[i].labels,
         .fields = watches[i].fields,
-        .index_label = i == WATCH_PODS ? LABEL_SERVICE : NULL,
+        .index = watches[i].index,
         .on_event = watches[i].on_event,
         .arg = c,
     };

@@ -49,7 +49,7 @@ static int32_t observe_part(struct controller *c, const struct plan *plan, const
 static struct json_object *pods_of(struct controller *c, struct json_object *service) {
   _cleanup_free_ char *label = name_label_value(meta_name(service));
 
-  return label ? kube_cache_labelled(c->watches[WATCH_PODS], meta_namespace(service), label) : NULL;
+  return label ? kube_cache_indexed(c->watches[WATCH_PODS], meta_namespace(service), label) : NULL;
 }
 
 struct observation {

@@ -3,15 +3,12 @@
 #include "controller/internal.h"
 #include "kube/meta.h"
 
-void requeue_services(struct controller *c, const char *ns, const char *model) {
-  _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[WATCH_SERVICES], ns);
+static void requeue_one(void *arg, const char *ns, const char *name) {
+  enqueue(arg, QUEUE_SERVICES, ns, name);
+}
 
-  for (size_t i = 0; i < json_len(all); i++) {
-    struct json_object *s = json_index(all, i);
-    const char *used = json_str(s, "spec.model.name", json_str(s, "spec.predictor.model.baseModel", ""));
-    if (!model || streq(used, model))
-      enqueue(c, QUEUE_SERVICES, meta_namespace(s), meta_name(s));
-  }
+void requeue_services(struct controller *c, const char *ns, const char *model) {
+  kube_cache_names(c->watches[WATCH_SERVICES], ns, model, requeue_one, c);
 }
 
 int32_t reconcile_runtime(void *arg, const char *ns, UNUSED const char *name, UNUSED uint64_t *requeue_ms,

@@ -37,13 +37,14 @@ struct entry {
   char *text;
   char *version;   /* metadata.resourceVersion */
   char *owner_uid; /* of the controller owner; NULL: none */
-  char *label;     /* value of the label that is indexed; NULL: none */
+  char *value;     /* what the index goes by; NULL: nothing */
 };
 
 struct kube_cache {
   struct kube_client *client;
   const struct kube_resource *resource;
-  char *ns, *labels, *fields, *index_label;
+  char *ns, *labels, *fields;
+  kube_index_fn *index;
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
@@ -56,7 +57,7 @@ struct kube_cache {
     pthread_cond_t changed;
     struct strmap *entries;  /* "ns/name" -> struct entry */
     struct strmap *by_owner; /* uid -> struct bucket */
-    struct strmap *by_label; /* value -> struct bucket */
+    struct strmap *by_value; /* value -> struct bucket */
     char *version;           /* to watch from */
     struct http_fetch *watch;
     bool synced, stop, watch_ended;
@@ -72,7 +73,7 @@ static void entry_free(void *p) {
   free(e->text);
   free(e->version);
   free(e->owner_uid);
-  free(e->label);
+  free(e->value);
   free(e);
 }
 
@@ -80,19 +81,19 @@ static char *key_of(const char *ns, const char *name) {
   return str_printf("%s/%s", ns ? ns : "", name);
 }
 
-static struct entry *entry_new(struct json_object *o, const char *index_label) {
+static struct entry *entry_new(struct json_object *o, kube_index_fn *index) {
   struct entry *e = calloc(1, sizeof(*e));
   struct json_object *owner = meta_owner(o);
-  const char *label = index_label ? meta_label(o, index_label) : NULL;
+  const char *value = index ? index(o) : NULL;
 
   if (!e)
     return NULL;
   e->key = key_of(meta_namespace(o), meta_name(o));
-  e->label = label ? strdup(label) : NULL;
+  e->value = value ? strdup(value) : NULL;
   e->text = json_text(o);
   e->version = strdup(json_str(o, "metadata.resourceVersion", ""));
   e->owner_uid = owner ? strdup(json_str(owner, "uid", "")) : NULL;
-  if (!e->key || !e->text || !e->version || (owner && !e->owner_uid) || (label && !e->label)) {
+  if (!e->key || !e->text || !e->version || (owner && !e->owner_uid) || (value && !e->value)) {
     entry_free(e);
     return NULL;
   }
@@ -138,12 +139,12 @@ static void index_remove(struct strmap *index, const char *value, const struct e
 
 static void unindex_locked(struct kube_cache *c, const struct entry *e) {
   index_remove(c->shared.by_owner, e->owner_uid, e);
-  index_remove(c->shared.by_label, e->label, e);
+  index_remove(c->shared.by_value, e->value, e);
 }
 
 /* Puts E, new, in the place of BEFORE (NULL: none), which is freed; false when memory ran out: nothing changed. */
 static bool put_locked(struct kube_cache *c, struct entry *before, struct entry *e) {
-  if (index_add(c->shared.by_owner, e->owner_uid, e) && index_add(c->shared.by_label, e->label, e)) {
+  if (index_add(c->shared.by_owner, e->owner_uid, e) && index_add(c->shared.by_value, e->value, e)) {
     if (before)
       unindex_locked(c, before);
     if (strmap_put(c->shared.entries, e->key, e))
@@ -171,7 +172,7 @@ static void tell(struct kube_cache *c, enum kube_event_type type, struct json_ob
 
 /* Puts O in; events for what really changed. */
 static void store(struct kube_cache *c, struct json_object *o) {
-  struct entry *e = entry_new(o, c->index_label);
+  struct entry *e = entry_new(o, c->index);
   _cleanup_json_ struct json_object *old = NULL;
   bool same = false;
   bool known;
@@ -457,7 +458,7 @@ static bool keep(char **slot, const char *s) {
 static void release(struct kube_cache *c) {
   strmap_free(c->shared.entries);
   strmap_free(c->shared.by_owner);
-  strmap_free(c->shared.by_label);
+  strmap_free(c->shared.by_value);
   (void)pthread_mutex_destroy(&c->shared.lock);
   (void)pthread_cond_destroy(&c->shared.changed);
   buf_fini(&c->line);
@@ -465,7 +466,6 @@ static void release(struct kube_cache *c) {
   free(c->ns);
   free(c->labels);
   free(c->fields);
-  free(c->index_label);
   free(c);
 }
 
@@ -482,6 +482,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   c->client = client;
   c->resource = r;
   c->on_event = opts->on_event;
+  c->index = opts->index;
   c->arg = opts->arg;
   kube_api_version(r, c->api_version);
   buf_init(&c->line, LINE_MAX);
@@ -492,9 +493,9 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   (void)pthread_condattr_destroy(&attr);
   c->shared.entries = strmap_new(entry_free);
   c->shared.by_owner = strmap_new(bucket_free);
-  c->shared.by_label = strmap_new(bucket_free);
-  if (!c->shared.entries || !c->shared.by_owner || !c->shared.by_label || !keep(&c->index_label, opts->index_label) ||
-      !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
+  c->shared.by_value = strmap_new(bucket_free);
+  if (!c->shared.entries || !c->shared.by_owner || !c->shared.by_value || !keep(&c->ns, opts->ns) ||
+      !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
       pthread_create(&c->thread, NULL, run, c) != 0) {
     release(c);
     return fail(err, OME_E_NO_MEMORY, "watch %s: out of memory or threads", r->resource);
@@ -613,8 +614,28 @@ struct json_object *kube_cache_owned(struct kube_cache *c, const char *uid) {
   return look_up(c, c->shared.by_owner, uid, NULL);
 }
 
-struct json_object *kube_cache_labelled(struct kube_cache *c, const char *ns, const char *value) {
-  return look_up(c, c->shared.by_label, value, ns);
+struct json_object *kube_cache_indexed(struct kube_cache *c, const char *ns, const char *value) {
+  return look_up(c, c->shared.by_value, value, ns);
+}
+
+void kube_cache_names(struct kube_cache *c, const char *ns, const char *value, kube_name_fn *each, void *arg) {
+  VEC(char *) keys = {0};
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  for (struct strmap_iter it = strmap_first(c->shared.entries); it.key; strmap_next(&it)) {
+    const struct entry *e = it.value;
+    char *key = is_in(e, ns) && (!value || streq(e->value, value)) ? strdup(e->key) : NULL;
+    if (key && !VEC_PUSH(&keys, key))
+      free(key);
+  }
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  for (size_t i = 0; i < keys.len; i++) {
+    char *slash = strchr(keys.items[i], '/');
+    *slash = '\0';
+    each(arg, keys.items[i], slash + 1);
+    free(keys.items[i]);
+  }
+  VEC_FREE(&keys);
 }
 
 size_t kube_cache_count(struct kube_cache *c) {

@@ -20,11 +20,14 @@ struct kube_event {
 /* On the cache's thread, in order; must not block: put a key into a queue and return. */
 typedef void kube_event_fn(void *arg, const struct kube_event *event);
 
+/* What an object is found by, borrowed from it; NULL: it is not.  Pure. */
+typedef const char *kube_index_fn(struct json_object *o);
+
 struct kube_cache_opts {
   const char *ns;     /* NULL: all */
   const char *labels; /* selector */
   const char *fields;
-  const char *index_label; /* whose values kube_cache_labelled() knows; NULL: none */
+  kube_index_fn *index;    /* of kube_cache_indexed(); NULL: none */
   kube_event_fn *on_event; /* may be NULL */
   void *arg;
 };
@@ -44,8 +47,11 @@ struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, con
 struct json_object *kube_cache_list(struct kube_cache *cache, const char *ns);
 /* new array of the objects whose controller owner reference has UID. */
 struct json_object *kube_cache_owned(struct kube_cache *cache, const char *uid);
-/* new array of the objects in NS whose index_label has VALUE.  Both without a look at the others. */
-struct json_object *kube_cache_labelled(struct kube_cache *cache, const char *ns, const char *value);
+/* new array of the objects in NS whose index is VALUE.  Both without a look at the others. */
+struct json_object *kube_cache_indexed(struct kube_cache *cache, const char *ns, const char *value);
+/* Calls EACH for the names in NS (NULL: everywhere) whose index is VALUE (NULL: all), without reading the objects. */
+typedef void kube_name_fn(void *arg, const char *ns, const char *name);
+void kube_cache_names(struct kube_cache *cache, const char *ns, const char *value, kube_name_fn *each, void *arg);
 size_t kube_cache_count(struct kube_cache *cache);
 
 #endif

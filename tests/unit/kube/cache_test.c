@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include "kube/cache.h"
+#include "kube/meta.h"
 
 #include <stdio.h>
 
@@ -41,11 +42,15 @@ static void note_event(void *arg, const struct kube_event *e) {
 }
 
 /* With a and b listed at version 10, and the first watch open. */
+static const char *app_of(struct json_object *o) {
+  return meta_label(o, "app");
+}
+
 static int setup(void **state) {
   static struct fixture fixture;
   struct fixture *f = &fixture;
   const struct kube_cache_opts opts = {
-      .ns = "space", .labels = "k=v", .index_label = "app", .on_event = note_event, .arg = f};
+      .ns = "space", .labels = "k=v", .index = app_of, .on_event = note_event, .arg = f};
   struct ome_err err = ERR_INIT;
 
   memset(f, 0, sizeof(*f));
@@ -240,8 +245,14 @@ static void test_owned(void **state) {
   assert_int_equal(json_len(none), 0);
 }
 
+static void note_name(void *arg, const char *ns, const char *name) {
+  assert_string_equal(ns, "space");
+  assert_string_equal(name, "o");
+  ++*(int *)arg;
+}
+
 static size_t labelled(struct fixture *f, const char *ns, const char *value) {
-  _cleanup_json_ struct json_object *found = kube_cache_labelled(f->cache, ns, value);
+  _cleanup_json_ struct json_object *found = kube_cache_indexed(f->cache, ns, value);
 
   return json_len(found);
 }
@@ -256,6 +267,10 @@ static void test_indexes(void **state) {
   AWAIT(f, f->events == 3);
   assert_int_equal(labelled(f, "space", "a"), 1);
   assert_int_equal(labelled(f, "spac", "a"), 0);
+  int names = 0;
+  kube_cache_names(f->cache, "space", "a", note_name, &names);
+  kube_cache_names(f->cache, "space", "b", note_name, &names);
+  assert_int_equal(names, 1);
   assert_int_equal(labelled(f, "space", "b"), 0);
   fake_push(&f->fake, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"o\","
                       "\"resourceVersion\":\"21\",\"labels\":{\"app\":\"b\"},\"ownerReferences\":[{\"uid\":\"u2\","

@@ -18,6 +18,7 @@ struct options {
   const char *context;
   const char *ns;
   const char *model;
+  const char *service;
   bool matrix;
 };
 
@@ -241,8 +242,7 @@ static int32_t fetch_kind(struct kube_client *client, const struct kube_resource
   return OME_OK;
 }
 
-static int32_t fetch_world(const struct options *opt, const char *service, struct json_object *docs,
-                           struct ome_err *err) {
+static int32_t fetch_world(const struct options *opt, struct json_object *docs, struct ome_err *err) {
   static const struct kube_resource *const kinds[] = {&KUBE_BASEMODELS, &KUBE_CLUSTERBASEMODELS, &KUBE_SERVINGRUNTIMES,
                                                       &KUBE_CLUSTERSERVINGRUNTIMES, &KUBE_ACCELERATORCLASSES};
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -252,8 +252,9 @@ static int32_t fetch_world(const struct options *opt, const char *service, struc
   if (rc != OME_OK)
     return rc;
   const char *ns = opt->ns ? opt->ns : kube_client_namespace(client);
-  rc = kube_get(client, &KUBE_INFERENCESERVICES, ns, service, &found, err);
-  if (rc == OME_OK && json_object_array_add(docs, found) != 0)
+  if (opt->service)
+    rc = kube_get(client, &KUBE_INFERENCESERVICES, ns, opt->service, &found, err);
+  if (rc == OME_OK && found && json_object_array_add(docs, found) != 0)
     rc = fail_memory(err);
   for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(kinds); i++)
     rc = fetch_kind(client, kinds[i], ns, docs, err);
@@ -278,7 +279,8 @@ static int32_t explain(const struct offline *o, const struct options *opt, struc
   return rc;
 }
 
-static int work(const struct options *opt, const char *service) {
+/* A service is the cluster's; a model is, where no documents are given. */
+static int work(const struct options *opt) {
   _cleanup_json_ struct json_object *docs = NULL;
   _cleanup_json_ struct json_object *records = json_object_new_array();
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
@@ -286,8 +288,8 @@ static int work(const struct options *opt, const char *service) {
   struct ome_err err = ERR_INIT;
   int32_t rc = cli_load_manifests(&opt->files, &docs, &err);
 
-  if (rc == OME_OK && service)
-    rc = fetch_world(opt, service, docs, &err);
+  if (rc == OME_OK && (opt->service || opt->files.len == 0))
+    rc = fetch_world(opt, docs, &err);
   if (rc == OME_OK)
     rc = plugins_load(opt->plugins, NULL, 0, &plugins, &err);
   if (rc == OME_OK)
@@ -310,6 +312,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_LIST, &opt.files},
       {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
       {0, "model", "NAME", "what would serve this model", CLI_STRING, &opt.model},
+      {0, "isvc", "NAME", "a service in the cluster", CLI_STRING, &opt.service},
       {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},
       {'n', "namespace", "NAME", "namespace of the service or model", CLI_STRING, &opt.ns},
       {0, "kubeconfig", "FILE", "how to reach the API server", CLI_STRING, &opt.kubeconfig},
@@ -318,17 +321,25 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
   int n = cli_parse(self, options, argc, argv);
-  const char *service = NULL;
 
   if (n == 2 && (streq(argv[1], "isvc") || streq(argv[1], "inferenceservice")))
-    service = argv[2];
+    opt.service = argv[2];
   else if (n > 0)
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
-  if (!service && opt.files.len == 0)
-    return cli_usage(self, "give -f PATH, or isvc NAME to ask the cluster");
+  if (!opt.service && !opt.model && !opt.matrix && opt.files.len == 0)
+    return cli_usage(self, "give -f PATH, or isvc NAME, --model NAME or --matrix to ask the cluster");
   if (opt.model && opt.matrix)
     return cli_usage(self, "--model and --matrix exclude each other");
-  return work(&opt, service);
+  return work(&opt);
+}
+
+/* `ome runtime explain`, as OME's own client spells it. */
+static int run_runtime(const struct cli_command *self, int argc, char **argv) {
+  if (argc >= 2 && (streq(argv[1], "-h") || streq(argv[1], "--help")))
+    return run(self, argc, argv);
+  if (argc < 2 || !streq(argv[1], "explain"))
+    return cli_usage(self, "give explain, and --model NAME or --isvc NAME");
+  return run(self, argc - 1, argv + 1);
 }
 
 const struct cli_command cli_explain = {
@@ -342,4 +353,15 @@ const struct cli_command cli_explain = {
             "  ome explain -f models/ -f runtimes/ --matrix\n"
             "  ome explain isvc smollm2\n",
     .run = run,
+};
+
+const struct cli_command cli_runtime = {
+    .name = "runtime",
+    .args = "explain --model NAME | --isvc NAME",
+    .summary = "ome explain, under the name that kubectl ome has for it",
+    .help = "Says which runtimes could serve a model or a service, in order, and why not the others.\n\n"
+            "  ome runtime explain --model llama-3-70b-instruct\n"
+            "  ome runtime explain --isvc smollm2 -n demo\n"
+            "  ome runtime explain --model smollm2 -f models/ -f runtimes/\n",
+    .run = run_runtime,
 };

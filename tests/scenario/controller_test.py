@@ -42,6 +42,16 @@ def check_explain(server):
     assert record["selected"]["runtime"] == "engine", record
     stored = server.find(SERVICE)["status"]["selection"]
     assert stored["selected"] == record["selected"], (stored, record)
+    versions = {i["kind"]: i["generation"] for i in stored["inputs"]}
+    assert versions == {i["kind"]: i["generation"] for i in record["inputs"]}, (stored, record)
+    assert versions.keys() == {"ClusterBaseModel", "ClusterServingRuntime"} and stored["generation"] >= 1, stored
+    assert all(i["resourceVersion"] for i in record["inputs"]), record
+    for words in (["--isvc", "chat"], ["--model", record["model"]]):
+        done = subprocess.run([OME, "runtime", "explain", *words, "--kubeconfig", server.kubeconfig, "-o", "json"],
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (same,) = json.loads(done.stdout)
+        assert same["selected"]["runtime"] == "engine", same
 
 
 def condition(server, kind):

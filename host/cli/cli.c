@@ -248,3 +248,9 @@ void cli_share_heaps(void) {
   (void)mallopt(M_ARENA_MAX, 2);
 #endif
 }
+
+void cli_trim_heaps(void) {
+#ifdef __GLIBC__
+  (void)malloc_trim(0);
+#endif
+}

@@ -18,7 +18,6 @@
 #include "transfer/http_service.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -175,13 +174,6 @@ static int32_t platform_start(struct platform *p, const struct up_options *o, st
   return rc;
 }
 
-/* Gives back what only the start needed: the CRDs as trees, the answers to the first lists. */
-static void trim_heaps(void) {
-#ifdef __GLIBC__
-  (void)malloc_trim(0);
-#endif
-}
-
 /* Runs the platform until a signal; progress and the outcome go to REPORT.  The exit code. */
 static int run_platform(const struct up_options *o, struct json_object *docs, FILE *report, int ready_fd) {
   struct platform p = {.lock_fd = -1};
@@ -193,7 +185,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
   if (rc == OME_OK) {
     fprintf(report, "ome is up after %u ms: API %s, gateway http://127.0.0.1:%u\n", (unsigned)(mono_ms() - began),
             kube_client_server(p.client), gateway_port(p.gateway));
-    trim_heaps();
+    cli_trim_heaps(); /* the CRDs as trees, the answers to the first lists */
     rc = apply_objects(p.client, docs, NULL, NULL, &err);
   }
   if (rc == OME_OK && json_len(docs))

@@ -265,6 +265,20 @@ def by_shape(known):
             yield runtime(f"{name}-{shape}", formats, make(gpus, nodes), (low, high), classes, route=route)
 
 
+def adaptive(known):
+    """For any number of devices of any class: tuning decides, so a service must name an accelerator class or a policy."""
+    serve = {"sglang": ["python3", "-m", "sglang.launch_server", "--host", "0.0.0.0", "--port", "8080", "--enable-metrics",
+                        "--trust-remote-code", "--model-path", "$(MODEL_PATH)"],
+             "vllm": ["vllm", "serve", "$(MODEL_PATH)", "--host", "0.0.0.0", "--port", "8080", "--trust-remote-code"],
+             "trtllm": ["trtllm-serve", "$(MODEL_PATH)", "--host", "0.0.0.0", "--port", "8080", "--backend", "pytorch",
+                        "--trust_remote_code"]}
+    for name, command in serve.items():
+        run = runner(IMAGES[name], command, 0, start_minutes=60)
+        run["resources"] = {"requests": {"cpu": "8", "memory": "64Gi"}}
+        formats = entries(known[name], ["", "fp8", "fbgemm_fp8"], 1, automatic=False)
+        yield runtime(f"{name}-any", formats, engine(pod(run)), classes=SMALL + LARGE)
+
+
 def sglang_pd(gpus, ib, tp, more):
     def make(half, port):
         command = ["python3", "-m", "sglang.launch_server", "--host", "0.0.0.0", "--port", "8080", "--enable-metrics",
@@ -321,7 +335,7 @@ def others(known):
 
 def wanted():
     known = architectures()
-    made = [*by_shape(known), *prefill_decode(), *others(known)]
+    made = [*by_shape(known), *adaptive(known), *prefill_decode(), *others(known)]
     return {f"runtimes/{name}.yaml": yaml(doc) + "\n" for name, doc in made}
 
 

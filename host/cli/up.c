@@ -89,9 +89,7 @@ static int32_t lock_data_dir(const char *data_dir, int *out_fd, struct ome_err *
   return OME_OK;
 }
 
-static int32_t install_crds(struct kube_client *client, struct ome_err *err) {
-  _cleanup_json_ struct json_object *crds = api_crds();
-
+static int32_t install_crds(struct kube_client *client, struct json_object *crds, struct ome_err *err) {
   for (size_t i = 0; i < json_len(crds); i++) {
     struct json_object *crd = json_index(crds, i);
     int32_t rc = kube_apply(client, &KUBE_CRDS, crd, NULL, "ome-up", true, NULL, err);
@@ -112,12 +110,15 @@ static int32_t ensure_namespace(struct kube_client *client, const char *name, st
 
 static int32_t start_api(struct platform *p, const struct up_options *o, struct ome_err *err) {
   const struct apiserver_config cfg = {.data_dir = o->data_dir, .port = (uint16_t)o->port};
+  _cleanup_json_ struct json_object *crds = api_crds(), *foreign = local_crds();
   int32_t rc = apiserver_start(&cfg, &p->apiserver, err);
 
   if (rc == OME_OK)
     rc = kube_client_new(apiserver_kubeconfig(p->apiserver), NULL, &p->client, err);
   if (rc == OME_OK)
-    rc = install_crds(p->client, err);
+    rc = install_crds(p->client, crds, err);
+  if (rc == OME_OK)
+    rc = install_crds(p->client, foreign, err);
   if (rc == OME_OK)
     rc = ensure_namespace(p->client, "ome", err);
   return rc;

@@ -61,9 +61,12 @@ int32_t cluster_document(const struct cluster_facts *facts, struct json_object *
 }
 
 int32_t cluster_offline(bool embedded, struct json_object *config, struct json_object **out, struct ome_err *err) {
+  enum { EMBEDDED_APIS = 5 }; /* the first of them: what host/local runs */
   static const char *const apis[] = {"v1/Service",
                                      "v1/ConfigMap",
                                      "apps/v1/Deployment",
+                                     "leaderworkerset.x-k8s.io/v1/LeaderWorkerSet",
+                                     "serving.knative.dev/v1/Service",
                                      "v1/ServiceAccount",
                                      "autoscaling/v2/HorizontalPodAutoscaler",
                                      "policy/v1/PodDisruptionBudget",
@@ -75,13 +78,11 @@ int32_t cluster_offline(bool embedded, struct json_object *config, struct json_o
                                      "inference.networking.k8s.io/v1/InferencePool",
                                      "networking.istio.io/v1beta1/VirtualService",
                                      "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy",
-                                     "leaderworkerset.x-k8s.io/v1/LeaderWorkerSet",
-                                     "serving.knative.dev/v1/Service",
                                      "ray.io/v1/RayCluster"};
   struct cluster_facts facts = {
       .gateway_url = embedded ? "http://%s.%s.localhost:8080" : NULL,
       .apis = apis,
-      .napis = embedded ? 3 : ARRAY_LEN(apis),
+      .napis = embedded ? EMBEDDED_APIS : ARRAY_LEN(apis),
       .config = config,
   };
 

@@ -31,8 +31,8 @@ static const struct {
     {"inference.networking.k8s.io/v1", "InferencePool", false, false, false},
     {"networking.istio.io/v1beta1", "VirtualService", false, false, false},
     {"gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", false, false, false},
-    {"leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", false, false, true},
-    {"serving.knative.dev/v1", "Service", false, false, true},
+    {"leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", true, false, true},
+    {"serving.knative.dev/v1", "Service", true, false, true},
     {"ray.io/v1", "RayCluster", false, false, true},
 };
 

@@ -3,6 +3,8 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "gateway/hold.h"
+#include "gateway/refuse.h"
 #include "gateway/stream.h"
 
 #include <stdio.h>
@@ -10,7 +12,6 @@
 #include <sys/resource.h>
 
 #define MAX_CONNECTIONS 8192
-#define DISCARD_BYTES ((size_t)4 << 20) /* of a request that is refused, before the connection is cut */
 #define LISTED_MAX 50
 
 struct gateway {
@@ -21,54 +22,6 @@ struct gateway {
 
 /* ---- refusals
  * ---------------------------------------------------------------------------------------------------------- */
-
-/* An answer that waits until the request has been read: a peer that is still sending would see its connection reset
- * instead of the answer. */
-struct refusal {
-  int status;
-  const char *type, *code;
-  char message[4096];
-  size_t discarded;
-};
-
-static void refuse_now(struct http_exchange *x, struct refusal *r) {
-  http_on_close(x, NULL, NULL);
-  if (r->status == 503)
-    http_add_header(x, "Retry-After", "2");
-  respond_error(x, r->status, r->type, r->code, r->message);
-  free(r);
-}
-
-static void discard(void *arg, struct http_exchange *x, const void *data UNUSED, size_t len) {
-  struct refusal *r = arg;
-
-  r->discarded += len;
-  if (!len || r->discarded > DISCARD_BYTES)
-    refuse_now(x, r);
-}
-
-static void on_gone(void *arg, struct http_exchange *x UNUSED) {
-  free(arg);
-}
-
-static void refuse(struct http_exchange *x, int status, const char *type, const char *code, const char *message) {
-  struct refusal *r = calloc(1, sizeof(*r));
-
-  if (!r) {
-    http_abort(x);
-    return;
-  }
-  r->status = status;
-  r->type = type;
-  r->code = code;
-  (void)snprintf(r->message, sizeof(r->message), "%s", message);
-  if (!http_has_body(x)) {
-    refuse_now(x, r);
-    return;
-  }
-  http_on_close(x, on_gone, r);
-  http_read_body(x, discard, r);
-}
 
 static void refuse_unknown(struct gateway_core *g, struct http_exchange *x, const struct match *m) {
   _cleanup_buf_ struct buf text = BUF_INIT;
@@ -99,6 +52,8 @@ static void handle(void *arg, struct http_exchange *x) {
     refuse(x, 405, "invalid_request_error", "method_not_allowed", "the gateway is no forward proxy");
   } else if (!m.route) {
     refuse_unknown(g, x, &m);
+  } else if (!m.route->nbackends && m.route->wakes) {
+    hold(g, x, &m);
   } else if (!m.route->nbackends) {
     (void)snprintf(message, sizeof(message), "service %s in namespace %s is not ready: %s", m.name, m.ns, m.route->why);
     refuse(x, 503, "service_unavailable", "service_not_ready", message);
@@ -125,6 +80,7 @@ static void end_all(void *arg) {
   struct gateway *g = arg;
 
   streams_end(&g->core);
+  held_end(&g->core);
   if (g->core.pool)
     upstream_pool_free(g->core.pool);
   g->core.pool = NULL;
@@ -188,6 +144,7 @@ static void do_set(void *arg) {
   struct set_call *c = arg;
 
   c->rc = table_set(&c->g->core.table, c->routes, c->n, c->err);
+  held_release(&c->g->core);
 }
 
 int32_t gateway_set_routes(struct gateway *g, const struct gateway_route *routes, size_t n, struct ome_err *err) {
@@ -195,4 +152,39 @@ int32_t gateway_set_routes(struct gateway *g, const struct gateway_route *routes
 
   loop_call(g->loop, do_set, &c);
   return c.rc;
+}
+
+struct demand_call {
+  struct gateway *g;
+  gateway_demand_fn *fn;
+  void *arg;
+  const char *ns, *name;
+  size_t load;
+};
+
+static void do_on_demand(void *arg) {
+  struct demand_call *c = arg;
+
+  c->g->core.on_demand = c->fn;
+  c->g->core.demand_arg = c->arg;
+}
+
+void gateway_on_demand(struct gateway *g, gateway_demand_fn *fn, void *arg) {
+  struct demand_call c = {.g = g, .fn = fn, .arg = arg};
+
+  loop_call(g->loop, do_on_demand, &c);
+}
+
+static void do_load(void *arg) {
+  struct demand_call *c = arg;
+
+  c->load = held_count(&c->g->core, c->ns, c->name) + streams_waiting(&c->g->core, c->ns, c->name) +
+            table_busy(&c->g->core.table, c->ns, c->name);
+}
+
+size_t gateway_load(struct gateway *g, const char *ns, const char *name) {
+  struct demand_call c = {.g = g, .ns = ns, .name = name};
+
+  loop_call(g->loop, do_load, &c);
+  return c.load;
 }

@@ -2,6 +2,7 @@
 #include "gateway/stream.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "gateway/tunnel.h"
@@ -13,6 +14,7 @@
 #include <strings.h>
 
 #define BUFFER_BYTES ((size_t)256 << 10)
+#define AGAIN_MS 100 /* between two looks for a replica; a pod's end reaches the table within a second */
 #define REPLAY_BYTES ((size_t)64 << 10) /* a request not longer than this can be sent again on another connection */
 
 struct stream {
@@ -26,7 +28,10 @@ struct stream {
   bool chunked;    /* the request's body has no length */
   bool upgrade;
   bool body_done, responded, retried;
-  bool switching, dead; /* switch_protocols() is on its way; it is left to free the memory */
+  struct loop_timer *again; /* waits for a backend; NULL: it does not */
+  uint64_t until_ms;        /* monotonic; how long it may, 0: it has not begun */
+  char wakes[64];           /* the workload that it waits for */
+  bool switching, dead;     /* switch_protocols() is on its way; it is left to free the memory */
 };
 
 struct tunnel_node { /* an upgraded connection */
@@ -54,6 +59,8 @@ void respond_error(struct http_exchange *x, int status, const char *type, const 
 static void stream_free(struct stream *s) {
   if (s->up)
     upstream_close(s->up);
+  if (s->again)
+    loop_timer_free(s->again);
   if (s->backend)
     s->backend->busy--;
   if (s->next)
@@ -291,6 +298,17 @@ static void on_end(void *arg) {
  */
 
 static bool open_upstream(struct stream *s, const struct backend *avoid, bool fresh);
+static struct route *route_of(const struct stream *s);
+static void on_fail(void *arg, enum upstream_failure failure, const char *why);
+
+/* What has come of the request, to the backend that has just been chosen. */
+static void send_again(struct stream *s) {
+  upstream_write(s->up, buf_str(&s->sent), s->sent.len);
+  if (s->body_done)
+    upstream_request_done(s->up);
+  else
+    http_pause_body(s->x, false);
+}
 
 /* Sends the request again: when no connection came about, or a kept one was closed under our hands, the backend has not
  * worked on it. */
@@ -300,11 +318,40 @@ static bool retry(struct stream *s, enum upstream_failure failure) {
   s->retried = true;
   if (!open_upstream(s, failure == UPSTREAM_CONNECT ? s->backend : NULL, true))
     return false;
-  upstream_write(s->up, buf_str(&s->sent), s->sent.len);
-  if (s->body_done)
-    upstream_request_done(s->up);
+  send_again(s);
+  return true;
+}
+
+static void try_again(void *arg) {
+  struct stream *s = arg;
+
+  loop_timer_free(s->again);
+  s->again = NULL;
+  if (buf_ok(&s->sent) && open_upstream(s, NULL, true))
+    send_again(s);
   else
-    http_pause_body(s->x, false);
+    on_fail(s, UPSTREAM_CONNECT, "no replica is there");
+}
+
+/* A replica that went before the table says so must not cost a request, where another can be started for it. */
+static bool wait_for_replica(struct stream *s, enum upstream_failure failure) {
+  struct route *route = route_of(s);
+  uint64_t now = mono_ms();
+
+  if (failure != UPSTREAM_CONNECT || s->responded || !buf_ok(&s->sent) || !route || !route->wakes)
+    return false;
+  s->until_ms = s->until_ms ? s->until_ms : now + HELD_MS;
+  s->again = now < s->until_ms ? loop_timer_new(s->g->loop, AGAIN_MS, false, try_again, s) : NULL;
+  if (!s->again)
+    return false;
+  if (s->backend)
+    s->backend->busy--;
+  s->backend = NULL;
+  if (!s->body_done)
+    http_pause_body(s->x, true);
+  (void)snprintf(s->wakes, sizeof(s->wakes), "%s", route->wakes);
+  if (!route->nbackends && s->g->on_demand)
+    s->g->on_demand(s->g->demand_arg, s->match.ns, s->wakes);
   return true;
 }
 
@@ -326,19 +373,23 @@ static void on_fail(void *arg, enum upstream_failure failure, const char *why) {
   struct stream *s = arg;
 
   s->up = NULL;
-  if (!retry(s, failure))
+  if (!retry(s, failure) && !wait_for_replica(s, failure))
     give_up(s, failure, why);
 }
 
 static const struct upstream_ops upstream_ops = {
     .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_drain = on_upstream_drain, .on_fail = on_fail};
 
-/* Connects to a backend of the route as it is now. */
-static bool open_upstream(struct stream *s, const struct backend *avoid, bool fresh) {
+static struct route *route_of(const struct stream *s) {
   char key[132];
 
   (void)snprintf(key, sizeof(key), "%s.%s", s->match.name, s->match.ns);
-  struct route *route = strmap_get(s->g->table.routes, key);
+  return strmap_get(s->g->table.routes, key);
+}
+
+/* Connects to a backend of the route as it is now. */
+static bool open_upstream(struct stream *s, const struct backend *avoid, bool fresh) {
+  struct route *route = route_of(s);
   struct backend *b = route ? route_pick(route, avoid) : NULL;
   if (!b)
     return false;
@@ -394,6 +445,14 @@ void stream_start(struct gateway_core *g, struct http_exchange *x, const struct 
     s->body_done = true;
     upstream_request_done(s->up);
   }
+}
+
+size_t streams_waiting(const struct gateway_core *g, const char *ns, const char *name) {
+  size_t n = 0;
+
+  for (const struct stream *s = g->streams; s; s = s->next)
+    n += s->again && streq(s->match.ns, ns) && streq(s->wakes, name);
+  return n;
 }
 
 void streams_end(struct gateway_core *g) {

@@ -16,6 +16,7 @@ static void route_free(void *arg) {
   free(r->ns);
   free(r->name);
   free(r->why);
+  free(r->wakes);
   free(r);
 }
 
@@ -69,7 +70,8 @@ static struct route *route_new(struct table *t, const struct gateway_route *from
   r->ns = strdup(from->ns);
   r->name = strdup(from->name);
   r->why = strdup(from->not_ready_why ? from->not_ready_why : "not ready");
-  if (r->ns && r->name && r->why && (!from->backend || add_backends(t, r, from->backend)))
+  r->wakes = from->wakes ? strdup(from->wakes) : NULL;
+  if (r->ns && r->name && r->why && (!from->wakes || r->wakes) && (!from->backend || add_backends(t, r, from->backend)))
     return r;
   route_free(r);
   return NULL;
@@ -202,4 +204,27 @@ struct backend *route_pick(struct route *r, const struct backend *avoid) {
   }
   r->next++;
   return best;
+}
+
+static bool leads_to(const struct route *r, const struct backend *b) {
+  for (size_t i = 0; i < r->nbackends; i++)
+    if (r->backends[i] == b)
+      return true;
+  return false;
+}
+
+size_t table_busy(struct table *t, const char *ns, const char *name) {
+  size_t n = 0;
+
+  for (struct strmap_iter b = strmap_first(t->backends); b.key; strmap_next(&b)) {
+    const struct backend *backend = b.value;
+    for (struct strmap_iter it = strmap_first(t->routes); it.key; strmap_next(&it)) {
+      const struct route *r = it.value;
+      if (streq(r->ns, ns) && streq(r->wakes, name) && leads_to(r, backend)) {
+        n += backend->busy;
+        break;
+      }
+    }
+  }
+  return n;
 }

@@ -17,6 +17,7 @@ struct backend {
 
 struct route {
   char *ns, *name, *why; /* WHY: not ready, in words */
+  char *wakes;           /* NULL: requests do not wait */
   struct backend *backends[BACKENDS_MAX];
   size_t nbackends;
   size_t next; /* where the search for the least busy begins: equals take turns */
@@ -44,5 +45,8 @@ void table_match(struct table *t, const char *host, const char *path, struct mat
 
 /* The least busy backend that is not AVOID (NULL: any; the only one is taken all the same); NULL: none. */
 struct backend *route_pick(struct route *r, const struct backend *avoid);
+
+/* Requests under way at backends of routes that wake NS/NAME, each backend once. */
+size_t table_busy(struct table *t, const char *ns, const char *name);
 
 #endif

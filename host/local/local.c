@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kube/meta.h"
+#include "local/foreign.h"
 #include "local/orphans.h"
 #include "os/file.h"
 
@@ -47,16 +48,23 @@ static void enqueue_owner(struct local *l, struct json_object *o) {
   struct json_object *owner = meta_owner(o);
   const char *kind = json_str(owner, "kind", ""), *name = json_str(owner, "name", "");
 
-  if (streq(kind, "ReplicaSet"))
-    local_enqueue(l, QUEUE_REPLICASETS, meta_namespace(o), name);
-  else if (streq(kind, "Job"))
-    local_enqueue(l, QUEUE_JOBS, meta_namespace(o), name);
-  else if (streq(kind, "Deployment"))
-    local_enqueue(l, QUEUE_DEPLOYMENTS, meta_namespace(o), name);
+  static const struct {
+    const char *kind;
+    enum local_queue queue;
+  } owners[] = {{"ReplicaSet", QUEUE_REPLICASETS},
+                {"Job", QUEUE_JOBS},
+                {"Deployment", QUEUE_DEPLOYMENTS},
+                {"LeaderWorkerSet", QUEUE_LWS},
+                {"Service", QUEUE_KNATIVE}};
+
+  for (size_t i = 0; i < ARRAY_LEN(owners); i++)
+    if (streq(kind, owners[i].kind))
+      local_enqueue(l, owners[i].queue, meta_namespace(o), name);
 }
 
 static void on_deployment(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_DEPLOYMENTS, e->object);
+  enqueue_owner(arg, e->object);
 }
 
 static void on_replicaset(void *arg, const struct kube_event *e) {
@@ -66,6 +74,16 @@ static void on_replicaset(void *arg, const struct kube_event *e) {
 
 static void on_job(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_JOBS, e->object);
+}
+
+static void on_lws(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_LWS, e->object);
+}
+
+static void on_knative(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_KNATIVE, e->object);
+  enqueue_object(arg, QUEUE_SCALE, e->object);
+  local_enqueue(arg, QUEUE_ROUTES, NULL, "all");
 }
 
 /* Whether a Service may see the pod differently now. */
@@ -123,6 +141,8 @@ static const struct {
     [CACHE_DEPLOYMENTS] = {&KUBE_DEPLOYMENTS, on_deployment},
     [CACHE_REPLICASETS] = {&KUBE_REPLICASETS, on_replicaset},
     [CACHE_JOBS] = {&KUBE_JOBS, on_job},
+    [CACHE_LWS] = {&LOCAL_LEADERWORKERSETS, on_lws},
+    [CACHE_KNATIVE] = {&LOCAL_KNATIVESERVICES, on_knative},
     [CACHE_PODS] = {&KUBE_PODS, on_pod},
     [CACHE_SERVICES] = {&KUBE_SERVICES, on_service},
     [CACHE_SLICES] = {&KUBE_ENDPOINTSLICES, on_slice},
@@ -138,6 +158,9 @@ static const struct {
     [QUEUE_DEPLOYMENTS] = {"deployments", 1, deployments_reconcile},
     [QUEUE_REPLICASETS] = {"replicasets", 1, replicasets_reconcile},
     [QUEUE_JOBS] = {"jobs", 1, jobs_reconcile},
+    [QUEUE_LWS] = {"leaderworkersets", 1, lws_reconcile},
+    [QUEUE_KNATIVE] = {"knative", 1, knative_reconcile},
+    [QUEUE_SCALE] = {"scale", 1, scale_reconcile},
     [QUEUE_PODS] = {"pods", 2, pods_reconcile},
     [QUEUE_SERVICES] = {"services", 1, services_reconcile},
     [QUEUE_NODE] = {"node", 1, node_reconcile},
@@ -152,6 +175,9 @@ static void enqueue_present(struct local *l) {
   } present[] = {{CACHE_DEPLOYMENTS, QUEUE_DEPLOYMENTS},
                  {CACHE_REPLICASETS, QUEUE_REPLICASETS},
                  {CACHE_JOBS, QUEUE_JOBS},
+                 {CACHE_LWS, QUEUE_LWS},
+                 {CACHE_KNATIVE, QUEUE_KNATIVE},
+                 {CACHE_KNATIVE, QUEUE_SCALE},
                  {CACHE_PODS, QUEUE_PODS},
                  {CACHE_SERVICES, QUEUE_SERVICES}};
 
@@ -279,10 +305,12 @@ static int32_t prepare(struct local *l, const struct local_config *cfg, struct o
   l->node_name = cfg->node_name ? strdup(cfg->node_name) : default_node_name();
   l->node_ip = node_address();
   l->unscheduled = strmap_new(NULL);
+  l->needed = strmap_new(free);
   l->pod_ips = addresses_new(ADDRESS_PODS);
   l->service_ips = addresses_new(ADDRESS_SERVICES);
   l->gpus = gpus_new(gpus_count());
-  if (!l->data_dir || !l->node_name || !l->node_ip || !l->unscheduled || !l->pod_ips || !l->service_ips || !l->gpus)
+  if (!l->data_dir || !l->node_name || !l->node_ip || !l->unscheduled || !l->needed || !l->pod_ips || !l->service_ips ||
+      !l->gpus)
     return fail_memory(err);
   rc = make_folders(l, err);
   make_base_env(&l->base_env);
@@ -322,16 +350,39 @@ static int32_t start_controllers(struct local *l, struct ome_err *err) {
   }
   for (size_t i = 0; i < QUEUES && rc == OME_OK; i++) {
     const struct kube_queue_config cfg = {controllers[i].name, controllers[i].workers, controllers[i].reconcile, l};
-    if (i != QUEUE_ROUTES || l->gateway)
+    if ((i != QUEUE_ROUTES && i != QUEUE_SCALE) || l->gateway)
       rc = kube_queue_new(&cfg, &l->queues[i], err);
   }
   return rc;
+}
+
+/* What prepare() found out and made room for. */
+static void free_facts(struct local *l) {
+  if (l->pod_ips)
+    addresses_free(l->pod_ips);
+  if (l->service_ips)
+    addresses_free(l->service_ips);
+  if (l->gpus)
+    gpus_free(l->gpus);
+  if (l->unscheduled)
+    strmap_free(l->unscheduled);
+  if (l->needed)
+    strmap_free(l->needed);
+  strv_fini(&l->base_env);
+  free(l->data_dir);
+  free(l->node_name);
+  free(l->node_ip);
+  free(l->id);
+  free(l->shim);
+  free(l->bind_lib);
 }
 
 void local_stop(struct local *l) {
   if (!l)
     return;
   set_running(l, false); /* whatever happens from here on wakes nobody */
+  if (l->gateway)
+    gateway_on_demand(l->gateway, NULL, NULL);
   for (size_t i = 0; i < QUEUES; i++)
     if (l->queues[i])
       kube_queue_free(l->queues[i]);
@@ -346,21 +397,7 @@ void local_stop(struct local *l) {
     proxies_free(l->proxies);
   if (l->recorder)
     kube_recorder_free(l->recorder);
-  if (l->pod_ips)
-    addresses_free(l->pod_ips);
-  if (l->service_ips)
-    addresses_free(l->service_ips);
-  if (l->gpus)
-    gpus_free(l->gpus);
-  if (l->unscheduled)
-    strmap_free(l->unscheduled);
-  strv_fini(&l->base_env);
-  free(l->data_dir);
-  free(l->node_name);
-  free(l->node_ip);
-  free(l->id);
-  free(l->shim);
-  free(l->bind_lib);
+  free_facts(l);
   pthread_mutex_destroy(&l->lock);
   pthread_mutex_destroy(&l->gate);
   free(l);
@@ -384,6 +421,8 @@ int32_t local_start(const struct local_config *cfg, struct local **out, struct o
   }
   set_running(l, true);
   enqueue_present(l);
+  if (l->gateway)
+    gateway_on_demand(l->gateway, scale_on_demand, l);
   *out = l;
   return OME_OK;
 }

@@ -1,5 +1,6 @@
-/* Workloads on one machine: Deployment, ReplicaSet, Job, Service and Node controllers, and the runner that starts
- * containers as supervised processes.  Reaches the API server over HTTP like any other client. */
+/* Workloads on one machine: controllers of Deployment, ReplicaSet, Job, LeaderWorkerSet, Knative Service, Service and
+ * Node, and the runner that starts containers as supervised processes.  Reaches the API server over HTTP like any other
+ * client. */
 #ifndef HOST_LOCAL_LOCAL_H
 #define HOST_LOCAL_LOCAL_H
 
@@ -20,6 +21,10 @@ int32_t local_start(const struct local_config *cfg, struct local **out, struct o
 /* Stops every pod's processes (gracefully, then by force), then itself. */
 void local_stop(struct local *l);
 DEFINE_CLEANUP(struct local *, local_stop)
+
+/* CRDs of the kinds of other projects that run here (LeaderWorkerSet, Knative Service), to be installed before
+ * local_start(); new array. */
+struct json_object *local_crds(void);
 
 /* An apiserver_log_fn; ARG is the struct local.  Take it out of the API server (apiserver_set_logs() with NULL) before
  * local_stop(). */

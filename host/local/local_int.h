@@ -19,6 +19,9 @@ enum local_queue {
   QUEUE_DEPLOYMENTS,
   QUEUE_REPLICASETS,
   QUEUE_JOBS,
+  QUEUE_LWS,
+  QUEUE_KNATIVE,
+  QUEUE_SCALE,
   QUEUE_PODS,
   QUEUE_SERVICES,
   QUEUE_NODE,
@@ -29,6 +32,8 @@ enum local_cache {
   CACHE_DEPLOYMENTS,
   CACHE_REPLICASETS,
   CACHE_JOBS,
+  CACHE_LWS,
+  CACHE_KNATIVE,
   CACHE_PODS,
   CACHE_SERVICES,
   CACHE_SLICES,
@@ -57,6 +62,7 @@ struct local {
   struct kube_queue *queues[QUEUES];
   pthread_mutex_t gate;       /* guards running */
   bool running;               /* events may be acted upon: everything above is in place */
+  struct strmap *needed;      /* "ns/name" of Knative Services: when all replicas were last needed; the scaler's */
   pthread_mutex_t lock;       /* guards unscheduled */
   struct strmap *unscheduled; /* "ns/name" of pods that no room was found for */
 };
@@ -66,7 +72,11 @@ bool local_synced(struct local *l);
 void local_enqueue(struct local *l, enum local_queue q, const char *ns, const char *name);
 
 /* workloads.c; ARG is the struct local, in all of them */
-kube_reconcile_fn deployments_reconcile, replicasets_reconcile, jobs_reconcile;
+kube_reconcile_fn deployments_reconcile, replicasets_reconcile, jobs_reconcile, lws_reconcile, knative_reconcile;
+
+/* scale.c: as many replicas of a Knative Service as the gateway's requests ask for */
+kube_reconcile_fn scale_reconcile;
+void scale_on_demand(void *arg, const char *ns, const char *name); /* the gateway holds a request for it */
 
 /* pods.c */
 kube_reconcile_fn pods_reconcile;

@@ -1,5 +1,5 @@
-/* What a workload controller decided: objects to make, change and remove, and the workload's next status.  Deployment,
- * ReplicaSet and Job decide purely, from documents and "now"; controllers.c carries plans out. */
+/* What a workload controller decided: objects to make, change and remove, and the workload's next status.  All of them
+ * decide purely, from documents and "now"; workloads.c carries plans out. */
 #ifndef HOST_LOCAL_PLAN_H
 #define HOST_LOCAL_PLAN_H
 
@@ -58,6 +58,15 @@ void deployment_plan(struct json_object *deployment, struct json_object *replica
 void replicaset_plan(struct json_object *replicaset, struct json_object *pods, int64_t now_ms, struct plan *out);
 /* JOB and the array of pods that it controls (batch/v1, NonIndexed and Indexed). */
 void job_plan(struct json_object *job, struct json_object *pods, int64_t now_ms, struct plan *out);
+
+/* LeaderWorkerSet SET and the array of pods that it controls (leaderworkerset.x-k8s.io/v1). */
+void lws_plan(struct json_object *set, struct json_object *pods, int64_t now_ms, struct plan *out);
+/* Knative Service SERVICE and the array of Deployments that it controls: one, whose replicas are the scaler's. */
+void knative_plan(struct json_object *service, struct json_object *deployments, int64_t now_ms, struct plan *out);
+
+/* The replicas that a Knative Service should have next: LOAD requests are held or under way, CURRENT replicas are
+ * wanted now, and for QUIET_MS fewer would have done. */
+int64_t knative_replicas(struct json_object *service, int64_t current, int64_t load, int64_t quiet_ms);
 
 /* The pod-template-hash of a pod template. */
 void template_hash(struct json_object *template, int64_t collision_count, char out[16]);

@@ -58,34 +58,52 @@ static char *reason(struct json_object *isvc) {
   return strdup("none of its pods is ready yet");
 }
 
-static void add_route(struct routing *r, const char *ns, const char *name, struct json_object *service,
-                      struct json_object *isvc) {
-  struct gateway_route route = {strdup(ns), strdup(name), service ? backends(r, service) : NULL, reason(isvc)};
+static void route_fini(const struct gateway_route *route) {
+  free((void *)(uintptr_t)route->ns);
+  free((void *)(uintptr_t)route->name);
+  free((void *)(uintptr_t)route->backend);
+  free((void *)(uintptr_t)route->not_ready_why);
+  free((void *)(uintptr_t)route->wakes);
+}
 
-  if (!route.ns || !route.name || !VEC_PUSH(&r->list, route)) {
-    free((void *)(uintptr_t)route.ns);
-    free((void *)(uintptr_t)route.name);
-    free((void *)(uintptr_t)route.backend);
-    free((void *)(uintptr_t)route.not_ready_why);
-  }
+/* WAKES: the Knative Service that requests wait for; NULL: they do not. */
+static void add_route(struct routing *r, const char *ns, const char *name, struct json_object *service,
+                      struct json_object *isvc, const char *wakes) {
+  struct gateway_route route = {strdup(ns), strdup(name), service ? backends(r, service) : NULL, reason(isvc),
+                                wakes ? strdup(wakes) : NULL};
+
+  if (!route.ns || !route.name || !VEC_PUSH(&r->list, route))
+    route_fini(&route);
+}
+
+/* Whether the Knative Service is there and has shown that it starts: before, an error is better than a long wait. */
+static bool scales_from_zero(struct routing *r, const char *ns, const char *name) {
+  _cleanup_json_ struct json_object *service = kube_cache_get(r->l->caches[CACHE_KNATIVE], ns, name);
+
+  return service && streq(meta_condition(service, "Ready"), "True");
 }
 
 /* The service by its own name leads to its router, or else its engine; each component is there by its name, too. */
 static void add_isvc(struct routing *r, struct json_object *isvc) {
   static const char *const components[] = {"router", "engine", "decoder", "predictor"};
   const char *ns = meta_namespace(isvc), *name = meta_name(isvc);
-  struct json_object *entry = NULL;
+  struct json_object *entry = NULL, *own = find(r->services, ns, name);
+  _cleanup_free_ char *wakes = NULL;
 
   for (size_t i = 0; i < ARRAY_LEN(components); i++) {
     _cleanup_free_ char *full = str_printf("%s-%s", name, components[i]);
     struct json_object *service = full ? find(r->services, ns, full) : NULL;
+    if (!service && own && full && !entry && !wakes && scales_from_zero(r, ns, full)) {
+      add_route(r, ns, full, own, isvc, full);
+      wakes = TAKE_PTR(full);
+    }
     if (!service)
       continue;
     if (!entry && !streq(components[i], "decoder"))
       entry = service;
-    add_route(r, ns, full, service, isvc);
+    add_route(r, ns, full, service, isvc, NULL);
   }
-  add_route(r, ns, name, entry ? entry : find(r->services, ns, name), isvc);
+  add_route(r, ns, name, entry ? entry : own, isvc, entry ? NULL : wakes);
 }
 
 int32_t routes_reconcile(void *arg, const char *ns UNUSED, const char *name UNUSED, uint64_t *requeue_ms UNUSED,
@@ -99,13 +117,8 @@ int32_t routes_reconcile(void *arg, const char *ns UNUSED, const char *name UNUS
   for (size_t i = 0; i < json_len(isvcs); i++)
     add_isvc(&r, json_index(isvcs, i));
   int32_t rc = gateway_set_routes(l->gateway, r.list.items, r.list.len, err);
-  for (size_t i = 0; i < r.list.len; i++) {
-    const struct gateway_route *route = &r.list.items[i];
-    free((void *)(uintptr_t)route->ns);
-    free((void *)(uintptr_t)route->name);
-    free((void *)(uintptr_t)route->backend);
-    free((void *)(uintptr_t)route->not_ready_why);
-  }
+  for (size_t i = 0; i < r.list.len; i++)
+    route_fini(&r.list.items[i]);
   VEC_FREE(&r.list);
   json_unref(r.services);
   json_unref(r.slices);

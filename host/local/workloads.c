@@ -1,10 +1,11 @@
-/* Carrying out what the Deployment, ReplicaSet and Job controllers decide. */
+/* Carrying out what the workload controllers decide. */
 #include "local/local_int.h"
 
 #include "api/selector.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "kube/meta.h"
+#include "local/foreign.h"
 #include "local/plan.h"
 
 #include <string.h>
@@ -18,6 +19,13 @@ struct workload {
 static const struct workload deployments = {&KUBE_DEPLOYMENTS, &KUBE_REPLICASETS, CACHE_DEPLOYMENTS, deployment_plan};
 static const struct workload replicasets = {&KUBE_REPLICASETS, &KUBE_PODS, CACHE_REPLICASETS, replicaset_plan};
 static const struct workload jobs = {&KUBE_JOBS, &KUBE_PODS, CACHE_JOBS, job_plan};
+static const struct workload groups = {&LOCAL_LEADERWORKERSETS, &KUBE_PODS, CACHE_LWS, lws_plan};
+static const struct workload knative = {&LOCAL_KNATIVESERVICES, &KUBE_DEPLOYMENTS, CACHE_KNATIVE, knative_plan};
+
+/* Those that select their children by label, and so may find some that nobody owns. */
+static bool adopts(const struct workload *w) {
+  return w == &deployments || w == &replicasets;
+}
 
 /* "a=b,c=d" of the workload's selector, to keep the list short; new.  What it finds is looked through by owner. */
 static char *label_query(struct json_object *workload) {
@@ -47,7 +55,7 @@ static bool adopt(struct local *l, const struct workload *w, struct json_object 
   _cleanup_json_ struct json_object *patch = json_object_new_object();
   struct ome_err err = ERR_INIT;
 
-  if (w == &jobs || meta_owner(child) || meta_deleting(child) ||
+  if (!adopts(w) || meta_owner(child) || meta_deleting(child) ||
       selector_from_object(json_at(workload, "spec.selector"), &selector, &err) != OME_OK ||
       !selector_match(selector, json_at(child, "metadata.labels")) || !lives(l, w, workload))
     return false;
@@ -94,7 +102,8 @@ static void tell_created(struct local *l, const struct workload *w, struct json_
   if (w->child == &KUBE_REPLICASETS)
     tell_scaled(l, workload, child, 0, json_i64(child, "spec.replicas", 0));
   else
-    kube_record(l->recorder, workload, false, "SuccessfulCreate", "Created pod: %s", meta_name(child));
+    kube_record(l->recorder, workload, false, "SuccessfulCreate", "Created %s: %s",
+                w->child == &KUBE_PODS ? "pod" : "deployment", meta_name(child));
 }
 
 /* A Job that has just ended says so. */
@@ -229,4 +238,12 @@ int32_t replicasets_reconcile(void *arg, const char *ns, const char *name, uint6
 
 int32_t jobs_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   return reconcile(arg, &jobs, ns, name, requeue_ms, err);
+}
+
+int32_t lws_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &groups, ns, name, requeue_ms, err);
+}
+
+int32_t knative_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &knative, ns, name, requeue_ms, err);
 }

@@ -8,7 +8,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static const struct gateway_route route = {"ns", "a", "127.0.0.1:1", NULL};
+  static const struct gateway_route route = {"ns", "a", "127.0.0.1:1", NULL, NULL};
   char inside[] = "/a", deeper[] = "/a/b", real[] = "/r", other[] = "/o";
   struct mount_map maps[] = {{inside, real}, {deeper, other}};
   struct mount_maps all = {.list = {maps, 2, 2}};

@@ -219,13 +219,13 @@ static void names_a_missing_api(void **state) {
   struct ome_err err = ERR_INIT;
 
   (void)state;
-  json_set_i64(json_index(docs, 3), "spec.engine.minReplicas", 0);
+  json_set_str(json_index(docs, 3), "spec.deploymentMode", "MultiNodeRayVLLM");
   ok(offline_init(&o, docs, true, plugins, &err), &err);
   ok(plan_service(&o.world, json_index(o.services, 0), &plan, &err), &err);
   assert_int_equal(plan->nproblems, 1);
   assert_string_equal(plan->problems[0].condition, "EngineReady");
   assert_string_equal(plan->problems[0].reason, "APIMissing");
-  assert_non_null(strstr(plan->problems[0].message, "serverless renders Service (serving.knative.dev/v1)"));
+  assert_non_null(strstr(plan->problems[0].message, "ray renders RayCluster (ray.io/v1)"));
   assert_true(plan_lacks_api(plan));
   plan_free(plan);
   offline_fini(&o);

@@ -185,7 +185,7 @@ struct fixture {
 };
 
 static void set_route(struct fixture *f, const char *backend, const char *why) {
-  const struct gateway_route route = {"default", "m", backend, why};
+  const struct gateway_route route = {"default", "m", backend, why, NULL};
   struct ome_err err = ERR_INIT;
 
   assert_int_equal(gateway_set_routes(f->gateway, &route, 1, &err), OME_OK);

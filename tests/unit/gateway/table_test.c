@@ -6,9 +6,9 @@
 
 static int setup(void **state) {
   static const struct gateway_route routes[] = {
-      {"default", "smollm2", "127.64.0.1:8080", NULL},
-      {"team-a", "chat", "127.64.0.2:8080,127.64.0.3:8080", NULL},
-      {"team-a", "waiting", NULL, "its model is being downloaded"},
+      {"default", "smollm2", "127.64.0.1:8080", NULL, NULL},
+      {"team-a", "chat", "127.64.0.2:8080,127.64.0.3:8080", NULL, NULL},
+      {"team-a", "waiting", NULL, "its model is being downloaded", NULL},
   };
   static struct table t;
   struct ome_err err = ERR_INIT;
@@ -81,7 +81,7 @@ static void the_least_busy_backend_is_taken(void **state) {
 }
 
 static void a_new_table_keeps_what_is_in_use(void **state) {
-  static const struct gateway_route none[] = {{"default", "other", NULL, NULL}};
+  static const struct gateway_route none[] = {{"default", "other", NULL, NULL, NULL}};
   struct ome_err err = ERR_INIT;
   struct table *t = *state;
   struct match m;

@@ -41,6 +41,16 @@ static int32_t make_services_known(struct kube_client *client, struct ome_err *e
   return kube_apply(client, &KUBE_CRDS, crd, NULL, "test", true, NULL, err);
 }
 
+/* The kinds of other projects that the room has controllers for. */
+static int32_t make_foreign_known(struct kube_client *client, struct ome_err *err) {
+  _cleanup_json_ struct json_object *crds = local_crds();
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; i < json_len(crds) && rc == OME_OK; i++)
+    rc = kube_apply(client, &KUBE_CRDS, json_index(crds, i), NULL, "test", true, NULL, err);
+  return rc;
+}
+
 static int32_t note_port(const char *dir, uint16_t port, struct ome_err *err) {
   _cleanup_free_ char *path = path_join(dir, "gateway.port");
   _cleanup_free_ char *text = str_printf("%u", port);
@@ -65,6 +75,8 @@ static int serve(const char *dir) {
     rc = kube_client_new(apiserver_kubeconfig(api), NULL, &client, &err);
   if (rc == OME_OK)
     rc = make_services_known(client, &err);
+  if (rc == OME_OK)
+    rc = make_foreign_known(client, &err);
   if (rc == OME_OK)
     rc = gateway_start(&(struct gateway_config){0}, &gateway, &err);
   if (rc == OME_OK)

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""The samples of manifests/samples run for real under one `ome up`, on parts_engine.py in place of SGLang: a group of
+nodes meets and restarts as a whole, prefill and decode answer behind their router, and a service without replicas holds
+the requests that come until one is there, and loses none."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import scenario
+from scenario import DEADLINE, HOME, ISVC, OME, Hub, Platform, processes_with, wait_for
+
+SAMPLES = ("multinode", "pd", "pd-multinode", "serverless")
+ANSWERS = {"multinode": "whole by 2 of 2", "pd": "prefill by 1 of 1 then decode by 1 of 1",
+           "pd-multinode": "prefill by 2 of 2 then decode by 4 of 4", "serverless": "whole by 1 of 1"}
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def model_files():
+    """As little of a model as is one."""
+    header = json.dumps({"a.weight": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,
+              "num_attention_heads": 1, "vocab_size": 8, "torch_dtype": "float16"}
+    return {"config.json": json.dumps(config).encode(),
+            "model.safetensors": len(header).to_bytes(8, "little") + header + bytes(4)}
+
+
+def fitted(name, platform):
+    """The sample with our engine in it, and without the GPUs and the path that this machine does not have."""
+    text = open(os.path.join(HOME, "manifests/samples", name + ".yaml"), encoding="utf-8").read()
+    engine = os.path.join(HOME, "tests/scenario/parts_engine.py")
+    command = json.dumps([sys.executable, "-B", engine, platform.data, str(platform.port)])
+    text = re.sub(r"^( *)(image: .*)$", lambda m: f"{m[1]}{m[2]}\n{m[1]}command: {command}", text, flags=re.M)
+    text = re.sub(r"^ *resources: .*\n", "", text, flags=re.M)
+    text = re.sub(r", path: [^ ]*", "", text)
+    return text.replace("deploymentMode: Serverless", "deploymentMode: Serverless, autoscaling.knative.dev/window: 2s")
+
+
+def ome(platform, *args, stdin=None):
+    done = subprocess.run([OME, *args, "--kubeconfig", platform.kubeconfig], input=stdin, capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 0, (args, done.stderr)
+    return done.stdout
+
+
+def pods(platform, selector):
+    return [p for p in platform.api("GET", f"{PODS}?labelSelector={selector}")["items"]
+            if "deletionTimestamp" not in p["metadata"]]
+
+
+def why(platform):
+    """For a wait in vain: what is not as it should be."""
+    lines = []
+    for p in platform.api("GET", PODS)["items"]:
+        states = [s.get("state") for s in p["status"].get("containerStatuses", [])]
+        lines.append(f"{p['metadata']['name']} {p['status'].get('phase')} {p['status'].get('podIP')} {states}")
+    for s in platform.api("GET", ISVC)["items"]:
+        lines += [f"{s['metadata']['name']} {c}" for c in s.get("status", {}).get("conditions", [])
+                  if c["status"] != "True"]
+    return "\n".join(lines)
+
+
+def check_answers(platform):
+    for name in SAMPLES:
+        try:
+            text = wait_for(f"{name} to answer", lambda name=name: platform.chat(name))
+        except AssertionError as failed:
+            raise AssertionError(f"{failed}\n{why(platform)}") from failed
+        assert text == ANSWERS[name], (name, text)
+    listed = ome(platform, "get", "lws")
+    assert len(listed.splitlines()) == 4, listed
+
+
+def check_group_restart(platform):
+    """One process of a group ends: its whole group is made again, the other group stays."""
+    def groups():
+        found = {}
+        for p in pods(platform, "leaderworkerset.sigs.k8s.io/name=lws-multinode-engine"):
+            labels = p["metadata"]["labels"]
+            found.setdefault(labels["leaderworkerset.sigs.k8s.io/group-index"], set()).add(p["metadata"]["uid"])
+        return found
+
+    before = groups()
+    assert {g: len(uids) for g, uids in before.items()} == {"0": 2, "1": 2}, before
+    address = next(p["status"]["podIP"] for p in pods(platform, "leaderworkerset.sigs.k8s.io/name=lws-multinode-engine")
+                   if p["metadata"]["name"] == "lws-multinode-engine-0")
+    workers = [pid for pid in processes_with(f"LWS_LEADER_ADDRESS={address}")
+               if b"--node-rank\x001\x00" in open(f"/proc/{pid}/cmdline", "rb").read()]
+    assert workers, "no worker meets at its leader's address"
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    wait_for("the group to be another", lambda: len(groups().get("0", ())) == 2 and not groups()["0"] & before["0"])
+    assert groups()["1"] == before["1"], "a group that was well was restarted"
+    leader = "lws-multinode-engine-0"
+    wait_for("the group to be ready", lambda: any(
+        p["metadata"]["name"] == leader and any(c["type"] == "Ready" and c["status"] == "True"
+                                                for c in p["status"].get("conditions", []))
+        for p in pods(platform, "app=multinode-engine")))
+    assert wait_for("the service to answer again", lambda: platform.chat("multinode")) == ANSWERS["multinode"]
+
+
+def ask(platform, name):
+    """Status and text of one completion through the gateway."""
+    connection = http.client.HTTPConnection("127.0.0.1", platform.gateway, timeout=DEADLINE)
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/chat/completions", json.dumps({"messages": []}),
+                           {"Host": f"{name}.default.localhost", "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        body = json.loads(answer.read())
+        return answer.status, body["choices"][0]["message"]["content"] if answer.status == 200 else body
+
+
+def check_zero(platform, rounds=2, requests=8):
+    selector = "serving.knative.dev/service=serverless-engine"
+    for _ in range(rounds):
+        wait_for("no replica to be left", lambda: not pods(platform, selector))
+        wait_for("no process to be left", lambda: not platform.api("GET", f"{PODS}?labelSelector={selector}")["items"])
+        status = platform.api("GET", ISVC + "serverless")["status"]["conditions"]
+        assert next(c for c in status if c["type"] == "Ready")["status"] == "True", status
+        with concurrent.futures.ThreadPoolExecutor(requests) as pool:
+            answers = list(pool.map(lambda _: ask(platform, "serverless"), range(requests)))
+        assert answers == [(200, ANSWERS["serverless"])] * requests, answers
+        assert pods(platform, selector), "answered by nobody"
+    print(f"{rounds} times from zero, {rounds * requests} requests held, none lost")
+
+
+def main():
+    with scenario.scratch() as folder:
+        scenario.write_files(folder + "/hub", {f"example/{name}-model/{path}": data for name in SAMPLES
+                                               for path, data in model_files().items()})
+        hub = Hub(folder + "/hub")
+        platform = Platform(folder, hub).start()
+        for name in SAMPLES:
+            ome(platform, "apply", "-f", "-", stdin=fitted(name, platform))
+        check_answers(platform)
+        check_group_restart(platform)
+        check_zero(platform)
+        platform.stop()
+        assert not processes_with(platform.data), "an engine outlives the platform"
+        hub.stop()
+
+
+if __name__ == "__main__":
+    main()

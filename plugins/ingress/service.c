@@ -33,6 +33,11 @@ static int is_cluster_local(struct json_object *service) {
   return v && strcmp(json_object_get_string(v), "cluster-local") == 0;
 }
 
+/* Whether the entry's pods come in groups, of which only the leader takes requests. */
+static int is_grouped(struct json_object *entry) {
+  return doc_get(entry, "worker") || strcmp(doc_str(entry, "mode", ""), "MultiNodeRayVLLM") == 0;
+}
+
 /* Its labels are those of the service alone: a component's label "app" would put it among the component's objects. */
 static struct json_object *entry_service(struct request_docs *d, struct json_object *entry) {
   const char *name = doc_str(d->service, "metadata.name", "");
@@ -47,6 +52,8 @@ static struct json_object *entry_service(struct request_docs *d, struct json_obj
   (void)json_object_object_add(labels, "component", json_object_new_string("external-service"));
   (void)json_object_object_add(selector, "ome.io/inferenceservice", json_object_get(label));
   doc_share(selector, "component", doc_get(entry, "component"));
+  if (is_grouped(entry)) /* leaders of LeaderWorkerSets have it from us, heads of RayClusters from KubeRay */
+    (void)json_object_object_add(selector, "ray.io/node-type", json_object_new_string("head"));
   doc_set_str(port, "name", "http");
   doc_set_int(port, "port", doc_first_port(entry));
   doc_set_int(port, "targetPort", doc_first_port(entry));

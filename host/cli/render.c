@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/str.h"
+#include "cli/render_diff.h"
 #include "compose/offline.h"
 
 #include <stdio.h>
@@ -10,7 +11,9 @@ struct options {
   struct cli_list files;
   const char *output;
   const char *plugins;
+  const char *kubeconfig;
   bool embedded;
+  bool diff;
 };
 
 static size_t report(const char *where, const char *why) {
@@ -48,7 +51,15 @@ static struct json_object *list_of(struct json_object *items) {
   return NULL;
 }
 
-static int render_all(const struct offline *o, const char *output) {
+/* Exit code 1 where the cluster would change, as other tools' diffs have it. */
+static int print_diff(struct json_object *items, const char *kubeconfig) {
+  struct ome_err err = ERR_INIT;
+  size_t changes = 0;
+
+  return render_diff(items, kubeconfig, &changes, &err) == OME_OK ? changes > 0 : cli_fail(&err);
+}
+
+static int render_all(const struct offline *o, const struct options *opt) {
   _cleanup_json_ struct json_object *items = json_object_new_array();
   struct ome_err err = ERR_INIT;
   size_t failures = 0;
@@ -63,7 +74,7 @@ static int render_all(const struct offline *o, const char *output) {
   _cleanup_json_ struct json_object *list = rc == OME_OK ? list_of(items) : NULL;
   if (!list)
     return cli_fail(&err);
-  int code = cli_print(list, output, NULL);
+  int code = opt->diff ? print_diff(items, opt->kubeconfig) : cli_print(list, opt->output, NULL);
   return failures ? 1 : code;
 }
 
@@ -74,6 +85,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_LIST, &opt.files},
       {'o', "output", "FORMAT", "yaml (default) or json", CLI_STRING, &opt.output},
       {0, "embedded", NULL, "for `ome up` instead of a cluster", CLI_FLAG, &opt.embedded},
+      {0, "diff", NULL, "print what would change in the cluster, and change nothing", CLI_FLAG, &opt.diff},
+      {0, "kubeconfig", "FILE", "with --diff: the cluster", CLI_STRING, &opt.kubeconfig},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
@@ -95,7 +108,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     rc = offline_init(&o, docs, opt.embedded, plugins, &err);
   if (rc != OME_OK)
     return cli_fail(&err);
-  int code = render_all(&o, opt.output);
+  int code = render_all(&o, &opt);
   offline_fini(&o);
   return code;
 }
@@ -108,6 +121,10 @@ const struct cli_command cli_render = {
         "Composes every InferenceService among the documents with the models and runtimes beside it and prints a v1\n"
         "List of the objects in the order they would be applied. The output is the same byte for byte from run to\n"
         "run. When something cannot be rendered all problems are printed and the exit code is 1.\n\n"
-        "  ome render -f models/ -f runtimes/ -f service.yaml | kubectl apply --server-side -f -\n",
+        "  ome render -f models/ -f runtimes/ -f service.yaml | kubectl apply --server-side -f -\n\n"
+        "--diff reads the cluster instead: + is an object that it lacks, ~ one that the controller would change, with the\n"
+        "old and new value of each field. Exit code 0: nothing would change, 1: something would, or went wrong.\n"
+        "Objects that would be deleted are not listed.\n\n"
+        "  ome render -f service.yaml --diff\n",
     .run = run,
 };

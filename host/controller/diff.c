@@ -143,3 +143,55 @@ bool diff_apply_needed(struct json_object *want, struct json_object *live, const
   struct json_object *fields = owned_fields(live, manager);
   return !fields || !covers(live, want, 0) || owns_more(fields, want, 0);
 }
+
+/* ---- report ------------------------------------------------------------------------------------------------------ */
+
+struct reporter {
+  diff_fn *fn;
+  void *arg;
+  size_t n;
+};
+
+static void report_at(struct reporter *r, const char *path, struct json_object *live, struct json_object *want,
+                      int depth);
+
+static void report_members(struct reporter *r, const char *path, struct json_object *live, struct json_object *want,
+                           int depth) {
+  json_object_object_foreach (want, key, value) {
+    _cleanup_free_ char *below = str_printf("%s%s%s", path, *path ? "." : "", key);
+    if (below)
+      report_at(r, below, json_get(live, key), value, depth + 1);
+  }
+}
+
+static void report_elements(struct reporter *r, const char *path, struct json_object *live, struct json_object *want,
+                            int depth) {
+  for (size_t i = 0; i < json_len(want); i++) {
+    _cleanup_free_ char *below = str_printf("%s[%zu]", path, i);
+    if (below)
+      report_at(r, below, json_index(live, i), json_index(want, i), depth + 1);
+  }
+}
+
+/* Goes down to the least part that differs; a list of another length is one part. */
+static void report_at(struct reporter *r, const char *path, struct json_object *live, struct json_object *want,
+                      int depth) {
+  if (depth > JSON_MAX_DEPTH || covers(live, want, depth))
+    return;
+  if (json_is(want, json_type_object) && json_is(live, json_type_object)) {
+    report_members(r, path, live, want, depth);
+  } else if (json_is(want, json_type_array) && json_is(live, json_type_array) && json_len(want) == json_len(live)) {
+    report_elements(r, path, live, want, depth);
+  } else {
+    r->fn(r->arg, path, live, want);
+    r->n++;
+  }
+}
+
+void diff_report(struct json_object *want, struct json_object *live, const char *manager, diff_fn *fn, void *arg) {
+  struct reporter r = {fn, arg, 0};
+
+  report_at(&r, "", live, want, 0);
+  if (r.n == 0 && diff_apply_needed(want, live, manager))
+    fn(arg, "", NULL, NULL);
+}

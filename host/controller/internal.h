@@ -5,6 +5,7 @@
 #include "base/strmap.h"
 #include "compose/plan.h"
 #include "controller/controller.h"
+#include "controller/manager.h"
 #include "kube/cache.h"
 #include "kube/event.h"
 #include "kube/queue.h"
@@ -12,7 +13,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define CONTROLLER_MANAGER "ome-controller"
 #define NODE_MODELS_LABEL "models.ome/basemodel-status=true"
 
 /* The watch caches that reconcilers read. */

@@ -109,6 +109,29 @@ def check_written(server, name, items):
     assert owned(server, name) == wanted, owned(server, name) ^ wanted
 
 
+def check_diff(server):
+    """`ome render --diff` of what is there says nothing; what a hand has changed or deleted it shows, and leaves so."""
+    def diff():
+        done = subprocess.run([OME, "render", "-f", os.path.join(SAMPLES, "raw.yaml"), "--diff", "--kubeconfig",
+                               server.kubeconfig], capture_output=True, text=True, timeout=DEADLINE, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert diff() == (0, "", ""), diff()
+    text = open(os.path.join(SAMPLES, "raw.yaml"), encoding="utf-8").read()
+    changed = subprocess.run([OME, "render", "-f", "-", "--diff", "--kubeconfig", server.kubeconfig],
+                             input=text.replace("v0.4.9", "v0.5.0"), text=True,
+                             capture_output=True, timeout=DEADLINE, check=False)
+    assert changed.returncode == 1, changed
+    assert "~ Deployment default/raw-engine\n" in changed.stdout and "sglang:v0.5.0" in changed.stdout, changed.stdout
+    assert "- spec.template.spec.containers[0].image" in changed.stdout, changed.stdout
+    other = subprocess.run([OME, "render", "-f", "-", "--diff", "--kubeconfig", server.kubeconfig],
+                           input=text.replace("name: raw\nspec:\n  model", "name: fresh\nspec:\n  model"), text=True,
+                           capture_output=True, timeout=DEADLINE, check=False)
+    assert other.returncode == 1 and "+ Deployment default/fresh-engine\n" in other.stdout, other
+    assert not server.find("/apis/apps/v1/namespaces/default/deployments/fresh-engine"), "a diff has written"
+    assert diff() == (0, "", ""), diff()
+
+
 def check_change(server):
     """From one mode to another: what runs goes when the new one is ready, not before."""
     deployment = "/apis/apps/v1/namespaces/default/deployments/raw-engine"
@@ -150,6 +173,7 @@ def main():
             check_written(server, sample.removesuffix(".yaml"), items)
             count += len(items)
         assert conditions(server, "virtual")["Ready"]["status"] == "True"
+        check_diff(server)
         check_change(server)
         print(f"{count} objects: taken strictly, written as rendered")
         server.stop()

@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a scenario of each task looks like.  Embeddings take one number or two: OME documents the first and checks for
- * the second. */
+/* What a scenario of each task looks like; a job that names no task means text-to-text.  Embeddings take one number or
+ * two: OME documents the first and checks for the second. */
 static const struct {
   const char *task, *pattern;
 } tasks[] = {
-    {"text-to-text",
-     "^(N\\(\\d+,\\d+\\)/\\(\\d+,\\d+\\)|U\\(\\d+,\\d+\\)(/\\(\\d+,\\d+\\))?|D\\(\\d+,\\d+\\)|dataset)$"},
+    {"text-to-text", "^(N\\(\\d+,\\d+\\)/\\(\\d+,\\d+\\)|U\\(\\d+,\\d+\\)(/\\(\\d+,\\d+\\))?|D\\(\\d+,\\d+\\)|"
+                     "P\\(\\d+,\\d+\\)/\\d+|dataset)$"},
     {"text-to-embeddings", "^E\\(\\d+(,\\d+)?\\)$"},
     {"text-to-rerank", "^R\\(\\d+(,\\d+)?\\)$"},
     {"image-to-text", "^I\\(\\d+,\\d+(,\\d+)?\\)$"},
@@ -32,7 +32,7 @@ static void check_endpoint(struct review *r) {
 
 static void check_scenarios(struct review *r) {
   struct json_object *list = json_at(r->object, "spec.trafficScenarios");
-  const char *task = json_str(r->object, "spec.task", "");
+  const char *task = json_str(r->object, "spec.task", "text-to-text");
   const char *pattern = NULL;
 
   for (size_t i = 0; i < ARRAY_LEN(tasks); i++)

@@ -48,6 +48,17 @@ int32_t report_write_json(const char *dir, const char *name, struct json_object 
 /* new: the report at PATH, a file or a folder with report.json; OME_E_INVALID: it is none. */
 int32_t report_read(const char *path, struct json_object **out, struct ome_err *err);
 
+/* The same of a folder that may be genai-bench's. */
+int32_t report_read_any(const char *folder, struct json_object **out, struct ome_err *err);
+
+/* ---- in short ------------------------------------------------------------------------------------------------------
+ */
+
+/* new array: the runs of REPORT with their main figures, enough for report_compare(); at most 256 of them. */
+struct json_object *report_brief(struct json_object *report);
+/* new: one of "runs" from a result file of genai-bench; NULL: it is none. */
+struct json_object *report_of_genai_run(struct json_object *doc);
+
 /* ---- two of them ----------------------------------------------------------------------------------------------------
  */
 

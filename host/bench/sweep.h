@@ -60,6 +60,9 @@ int32_t bench_sweep(const struct bench_config *cfg, struct json_object **out, st
 /* new: URL of the requests for TASK on the server at URL; OME_E_INVALID: it is none, or has a user and password. */
 int32_t bench_url(const char *url, enum bench_task task, char **out, struct ome_err *err);
 
+/* new: the first model that the server of C, which names none, says it has. */
+int32_t bench_find_model(const struct bench_config *c, char **out, struct ome_err *err);
+
 /* The scenarios that are measured where nobody names any; how many. */
 size_t bench_default_scenarios(enum bench_task task, struct scenario out[BENCH_MAX_POINTS]);
 

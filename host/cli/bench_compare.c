@@ -2,7 +2,7 @@
 #include "base/str.h"
 #include "bench/report.h"
 #include "cli/bench.h"
-#include "cli/cli.h"
+#include "os/file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,15 +44,21 @@ static void print_table(struct json_object *result) {
   free(rows);
 }
 
-int bench_compare(const char *a, const char *b, double threshold, const char *format) {
+/* A report of this machine, else a BenchmarkJob. */
+static int32_t read_report(const struct bench_options *o, const char *name, struct json_object **out,
+                           struct ome_err *err) {
+  return file_exists(name) ? report_read(name, out, err) : bench_job_report(o, name, out, err);
+}
+
+int bench_compare(const struct bench_options *o, const char *a, const char *b, double threshold) {
   _cleanup_json_ struct json_object *first = NULL;
   _cleanup_json_ struct json_object *second = NULL;
   struct ome_err err = ERR_INIT;
 
-  if (report_read(a, &first, &err) != OME_OK || report_read(b, &second, &err) != OME_OK)
+  if (read_report(o, a, &first, &err) != OME_OK || read_report(o, b, &second, &err) != OME_OK)
     return cli_fail(&err);
   _cleanup_json_ struct json_object *result = report_compare(first, second, threshold);
-  int code = cli_print(result, format, print_table);
+  int code = cli_print(result, o->outputs.format, print_table);
   (void)fflush(stdout);
   if (json_i64(result, "compared", 0) == 0) {
     fprintf(stderr, "ome: bench: %s and %s have no run of one scenario at one load in common\n", a, b);

@@ -1,21 +1,31 @@
 #include "cli/bench.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "bench/report.h"
-#include "cli/cli.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#define EVENT_MS 1000u /* between two lines about progress */
+
 struct bench_printer {
-  const struct bench_outputs *out;
+  struct bench_outputs *out;
   const struct bench_config *cfg;
   bool terminal; /* standard error is one */
+  bool events;   /* lines of JSON on standard output instead of a report */
   bool drawn;
+  uint64_t told_ms;         /* when the last of them came */
+  struct json_object *runs; /* array: the points that are done, for reports on the way */
 };
 
 bool bench_outputs_valid(const struct bench_outputs *o) {
-  return !o->format || streq(o->format, "table") || streq(o->format, "json") || streq(o->format, "yaml");
+  static const char *const formats[] = {"table", "json", "yaml", "events"};
+
+  for (size_t i = 0; i < ARRAY_LEN(formats); i++)
+    if (!o->format || streq(o->format, formats[i]))
+      return true;
+  return false;
 }
 
 /* ---- while it runs ------------------------------------------------------------------------------------------------
@@ -45,32 +55,68 @@ static void clear(struct bench_printer *p) {
   p->drawn = false;
 }
 
+static void tell(struct bench_printer *p, const struct bench_progress *b) {
+  uint64_t now = mono_ms();
+
+  if (p->told_ms && now - p->told_ms < EVENT_MS)
+    return;
+  p->told_ms = now;
+  _cleanup_json_ struct json_object *o = json_object_new_object();
+  (void)json_set_str(o, "event", "progress");
+  (void)json_set_i64(o, "point", (int64_t)b->point);
+  (void)json_set_i64(o, "points", (int64_t)b->points);
+  (void)json_set_str(o, "scenario", b->scenario);
+  (void)json_set_i64(o, "concurrency", b->concurrency);
+  (void)json_set_i64(o, "requests", (int64_t)b->done);
+  (void)json_set_i64(o, "failed", (int64_t)b->failed);
+  (void)json_set_i64(o, "seconds", (int64_t)b->seconds);
+  printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+  (void)fflush(stdout);
+}
+
 static bool on_progress(void *arg, const struct bench_progress *b) {
   struct bench_printer *p = arg;
 
-  if (p->terminal)
+  if (p->events)
+    tell(p, b);
+  else if (p->terminal)
     draw(p, b);
   return !cli_signal_within(0);
 }
 
-/* genai-bench's file of a run, while its records are there. */
-static int32_t on_point(void *arg, const struct run *r, UNUSED struct json_object *figures, struct ome_err *err) {
+/* The report so far: what becomes of this process, the points that are done are on disk. */
+static int32_t write_so_far(struct bench_printer *p, struct json_object *figures, struct ome_err *err) {
+  _cleanup_json_ struct json_object *report = json_object_new_object();
+
+  if (!p->runs)
+    p->runs = json_object_new_array();
+  if (!report || !p->runs || json_object_array_add(p->runs, json_object_get(figures)) != 0 ||
+      !json_set_str(report, "schema", REPORT_SCHEMA) || !json_set(report, "config", report_config(p->cfg)) ||
+      !json_set_bool(report, "partial", true) || !json_set(report, "runs", json_object_get(p->runs)))
+    return fail_memory(err);
+  return report_write_json(p->out->report, "report.json", report, err);
+}
+
+/* And genai-bench's file of a run, while its records are there. */
+static int32_t on_point(void *arg, const struct run *r, struct json_object *figures, struct ome_err *err) {
   struct bench_printer *p = arg;
 
   if (!p->out->report)
     return OME_OK;
   _cleanup_free_ char *name = report_genai_name(r, p->cfg->task);
   _cleanup_json_ struct json_object *o = report_genai_run(r);
-  return name ? report_write_json(p->out->report, name, o, err) : fail_memory(err);
+  int32_t rc = name ? report_write_json(p->out->report, name, o, err) : fail_memory(err);
+  return rc == OME_OK ? write_so_far(p, figures, err) : rc;
 }
 
-int32_t bench_printer_new(const struct bench_outputs *out, struct bench_config *cfg, struct bench_printer **printer,
+int32_t bench_printer_new(struct bench_outputs *out, struct bench_config *cfg, struct bench_printer **printer,
                           struct ome_err *err) {
   struct bench_printer *p = calloc(1, sizeof(*p));
 
   if (!p)
     return fail_memory(err);
   p->out = out;
+  p->events = streq(out->format, "events");
   p->terminal = isatty(STDERR_FILENO) == 1;
   p->cfg = cfg;
   cfg->progress = on_progress;
@@ -81,6 +127,8 @@ int32_t bench_printer_new(const struct bench_outputs *out, struct bench_config *
 }
 
 void bench_printer_free(struct bench_printer *p) {
+  if (p)
+    json_unref(p->runs);
   free(p);
 }
 
@@ -171,13 +219,22 @@ static void print_failures(struct json_object *report) {
     fprintf(stderr, "ome: bench: ended early; the figures are of what was done until then\n");
 }
 
-static bool any_completed(struct json_object *report) {
+/* NULL: requests were answered; else what the first that were not came to, new. */
+static char *nothing_answered(struct json_object *report) {
   struct json_object *runs = json_at(report, "runs");
-  int64_t n = 0;
+  struct json_object *examples = NULL;
 
-  for (size_t i = 0; i < json_len(runs); i++)
-    n += json_i64(json_index(runs, i), "completed", 0);
-  return n > 0;
+  for (size_t i = 0; i < json_len(runs); i++) {
+    struct json_object *run = json_index(runs, i);
+    if (json_i64(run, "completed", 0))
+      return NULL;
+    examples = examples ? examples : json_get(run, "errorExamples");
+  }
+  if (examples) {
+    json_object_object_foreach (examples, name, text)
+      return str_printf("no request was answered well; %s: %s", name, json_object_get_string(text));
+  }
+  return strdup("no request was answered");
 }
 
 static int32_t write_files(struct bench_printer *p, struct json_object *report, struct ome_err *err) {
@@ -190,11 +247,21 @@ static int32_t write_files(struct bench_printer *p, struct json_object *report, 
 }
 
 int bench_printer_end(struct bench_printer *p, struct json_object *report, struct ome_err *err) {
+  _cleanup_free_ char *nothing = nothing_answered(report);
+  int32_t rc = p->out->report ? write_files(p, report, err) : OME_OK;
+  bool uploaded = false;
+
   clear(p);
-  if (p->out->report && write_files(p, report, err) != OME_OK)
-    return cli_fail(err);
-  int code = cli_print(report, p->out->format, print_table);
+  if (rc == OME_OK && p->out->upload) {
+    rc = bench_upload(p->out, p->out->report, err);
+    uploaded = rc == OME_OK;
+  }
+  int code = nothing ? 1 : 0;
+  if (p->events)
+    bench_event_end(p->out, report, uploaded, rc == OME_OK ? nothing : err->msg);
+  else if (cli_print(report, p->out->format, print_table) != 0)
+    code = 1;
   (void)fflush(stdout);
   print_failures(report);
-  return code ? code : any_completed(report) ? 0 : 1;
+  return rc == OME_OK ? code : cli_fail(err);
 }

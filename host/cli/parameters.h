@@ -8,20 +8,26 @@
 #include "base/vec.h"
 
 struct parameters {
-  struct cli_list given; /* "KEY=VALUE" or "KEY=@FILE" */
-  VEC(struct ome_kv) list;
+  struct cli_list given;   /* "KEY=VALUE" or "KEY=@FILE" */
+  const char *file;        /* NULL: none */
+  const char *credentials; /* a folder; NULL: none */
+  VEC(struct ome_kv) list; /* what comes first wins */
 };
 
-/* The row of an option table. */
-#define PARAMETERS_OPTION(p)                                                                                           \
-  {                                                                                                                    \
-    0, "parameter", "KEY=VALUE", "for the plugin, as in spec.storage.parameters; KEY=@FILE reads it there; repeat it", \
-        CLI_LIST, &(p)->given                                                                                          \
-  }
+/* The rows of an option table. */
+/* clang-format off */
+#define PARAMETERS_OPTIONS(p)                                                                                          \
+  {0, "parameter", "KEY=VALUE", "for the plugin, as in spec.storage.parameters; KEY=@FILE reads it there; repeat it",  \
+   CLI_LIST, &(p)->given},                                                                                             \
+  {0, "parameters-file", "FILE", "the same from a JSON or YAML object", CLI_STRING, &(p)->file},                       \
+  {0, "credentials", "DIR", "the same from a folder, a file each: a Secret as pods have it", CLI_STRING,               \
+   &(p)->credentials}
+/* clang-format on */
 
 /* Makes LIST of what was given: the value after "=", or what FILE holds without the newline at its end (a secret is in
  * no command line so; "-" is standard input).  A key that has a word like token, secret or password in it, in any
- * case, is taken from a file only.  INVALID names the key that cannot be used, never a value. */
+ * case, is taken from a file only.  Then come the files of CREDENTIALS, "token" first as the agent has it, and what
+ * FILE holds.  INVALID names the key that cannot be used, never a value. */
 int32_t parameters_read(struct parameters *p, struct ome_err *err);
 /* Adds a pair of the command's own, behind what was given. */
 int32_t parameters_add(struct parameters *p, const char *key, const char *value, struct ome_err *err);

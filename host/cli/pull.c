@@ -180,7 +180,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &p.format},
       {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &p.revision},
       WANTED_OPTIONS(&p.wanted),
-      PARAMETERS_OPTION(&p.parameters),
+      PARAMETERS_OPTIONS(&p.parameters),
       {0, "verify-only", NULL, "fetch nothing; read what is in DIR and compare it with the list", CLI_FLAG,
        &p.verify_only},
       {0, "connections", "N", "requests at a time at most, 16", CLI_UINT, &p.connections},

@@ -18,6 +18,7 @@
 #include "transfer/http_service.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -154,8 +155,14 @@ static int32_t start_control(struct platform *p, const struct up_options *o, str
   _cleanup_free_ char *store = path_join(o->data_dir, "store");
   const struct agent_config agent = {
       .client = p->client, .plugins = p->plugins, .node_name = o->node_name, .store_dir = store};
-  const struct controller_config controller = {
-      .client = p->client, .plugins = p->plugins, .gateway_url = p->gateway_url};
+  char self[PATH_MAX] = "";
+  ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+  _cleanup_free_ char *plugins = o->plugins_conf ? realpath(o->plugins_conf, NULL) : NULL;
+  const struct controller_config controller = {.client = p->client,
+                                               .plugins = p->plugins,
+                                               .gateway_url = p->gateway_url,
+                                               .program = n > 0 ? self : NULL,
+                                               .plugins_conf = plugins};
   int32_t rc = store ? agent_start(&agent, &p->agent, err) : fail_memory(err);
 
   return rc == OME_OK ? controller_start(&controller, &p->controller, err) : rc;

@@ -25,6 +25,15 @@ static bool copy_map(struct json_object *to, struct json_object *from, bool filt
   return true;
 }
 
+struct json_object *metadata_inherited(struct json_object *from, bool annotations) {
+  struct json_object *o = json_object_new_object();
+
+  if (o && copy_map(o, from, annotations))
+    return o;
+  json_unref(o);
+  return NULL;
+}
+
 static bool put(struct json_object *o, const char *key, const char *value) {
   struct json_object *v = json_object_new_string(value);
 
@@ -38,7 +47,7 @@ static bool put_label(struct json_object *o, const char *key, const char *value)
 }
 
 /* ome.io/volcano-queue and ome.io/dedicated-ai-cluster are read by queueing systems as labels. */
-static bool put_queue_labels(struct json_object *labels, struct json_object *annotations) {
+bool metadata_queue_labels(struct json_object *labels, struct json_object *annotations) {
   const char *queue = json_object_get_string(json_get(annotations, "ome.io/volcano-queue"));
   const char *cluster = json_object_get_string(json_get(annotations, "ome.io/dedicated-ai-cluster"));
   bool ok = true;
@@ -75,7 +84,7 @@ struct json_object *component_labels(const struct component_request *req, struct
   struct json_object *labels = json_object_new_object();
   _cleanup_json_ struct json_object *annotations = component_annotations(req, merged);
 
-  if (!labels || !annotations || !fill_labels(req, merged, labels) || !put_queue_labels(labels, annotations)) {
+  if (!labels || !annotations || !fill_labels(req, merged, labels) || !metadata_queue_labels(labels, annotations)) {
     json_unref(labels);
     return NULL;
   }

@@ -1,6 +1,7 @@
 #include "controller/controller.h"
 
 #include "base/str.h"
+#include "compose/benchmark.h"
 #include "compose/names.h"
 #include "controller/internal.h"
 #include "kube/meta.h"
@@ -39,6 +40,7 @@ static bool same_node(const struct kube_event *e) {
 
 static void on_service(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_SERVICES, e->object);
+  requeue_benchmarks_of(arg, meta_namespace(e->object), meta_name(e->object));
 }
 
 static const char *model_of(struct json_object *service) {
@@ -74,6 +76,14 @@ static void on_accelerator(void *arg, const struct kube_event *e) {
 
 static void on_benchmark(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_BENCHMARKS, e->object);
+}
+
+/* A Job or pod of a benchmark leads to it. */
+static void on_benchmark_child(void *arg, const struct kube_event *e) {
+  const char *of = meta_annotation(e->object, ANNOTATION_BENCHMARK);
+
+  if (of && *of)
+    enqueue(arg, QUEUE_BENCHMARKS, meta_namespace(e->object), of);
 }
 
 static void on_node(void *arg, const struct kube_event *e) {
@@ -149,6 +159,9 @@ static const struct {
     [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true, NULL},
     [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true, NULL},
     [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false, service_of},
+    [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, NULL, "metadata.name=benchmarkjob-config", true, NULL},
+    [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL},
+    [WATCH_JOB_PODS] = {&KUBE_PODS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL},
 };
 
 static int32_t start_watches(struct controller *c, struct ome_err *err) {
@@ -231,13 +244,22 @@ static int32_t start_queues(struct controller *c, struct ome_err *err) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
+static bool keep(const char *text, char **out) {
+  *out = text ? strdup(text) : NULL;
+  return !text || *out;
+}
+
+static bool keep_config(struct controller *c, const struct controller_config *cfg) {
+  return keep(cfg->ome_namespace ? cfg->ome_namespace : "ome", &c->ome_namespace) &&
+         keep(cfg->gateway_url, &c->gateway_url) && keep(cfg->program, &c->program) &&
+         keep(cfg->plugins_conf, &c->plugins_conf);
+}
+
 static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
   c->client = cfg->client;
   c->plugins = cfg->plugins;
-  c->ome_namespace = strdup(cfg->ome_namespace ? cfg->ome_namespace : "ome");
-  c->gateway_url = cfg->gateway_url ? strdup(cfg->gateway_url) : NULL;
   c->applied = strmap_new(free);
-  if (!c->ome_namespace || (cfg->gateway_url && !c->gateway_url) || !c->applied)
+  if (!c->applied || !keep_config(c, cfg))
     return fail_memory(err);
   int32_t rc = kube_recorder_new(c->client, "v1beta1Controllers", &c->recorder, err);
   if (rc == OME_OK)
@@ -281,6 +303,8 @@ void controller_stop(struct controller *c) {
     strmap_free(c->applied);
   free(c->ome_namespace);
   free(c->gateway_url);
+  free(c->program);
+  free(c->plugins_conf);
   (void)pthread_cond_destroy(&c->gate.changed);
   (void)pthread_mutex_destroy(&c->gate.lock);
   free(c);

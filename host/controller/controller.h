@@ -13,6 +13,8 @@ struct controller_config {
   const char *ome_namespace; /* where inferenceservice-config and node ConfigMaps are; NULL: "ome" */
   /* Embedded platform: "http://%s.%s.localhost:8080", for name and namespace; NULL: ingress decides. */
   const char *gateway_url;
+  const char *program;      /* how a container starts ome; NULL: "ome" */
+  const char *plugins_conf; /* that containers of `ome up` load too; NULL: the plugins beside ome */
 };
 
 int32_t controller_start(const struct controller_config *cfg, struct controller **out, struct ome_err *err);

@@ -17,17 +17,20 @@
 
 /* The watch caches that reconcilers read. */
 enum watch_id {
+  WATCH_BENCHMARKS, /* first: others' handlers look into it */
   WATCH_SERVICES,
   WATCH_BASE_MODELS,
   WATCH_CLUSTER_BASE_MODELS,
   WATCH_RUNTIMES,
   WATCH_CLUSTER_RUNTIMES,
   WATCH_ACCELERATORS,
-  WATCH_BENCHMARKS,
   WATCH_NODES,
   WATCH_NODE_MODELS, /* the agents' ConfigMaps */
   WATCH_CONFIG,      /* inferenceservice-config */
   WATCH_PODS,
+  WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
+  WATCH_JOBS,             /* of benchmarks; their pods */
+  WATCH_JOB_PODS,
   WATCH_COUNT
 };
 
@@ -49,7 +52,8 @@ struct controller {
   struct kube_client *client; /* borrowed */
   struct plugins *plugins;    /* borrowed */
   char *ome_namespace;
-  char *gateway_url; /* NULL: none */
+  char *gateway_url;            /* NULL: none */
+  char *program, *plugins_conf; /* as configured */
   struct kube_recorder *recorder;
   struct kube_cache *watches[WATCH_COUNT];
   struct child_kind children[CHILD_KINDS];
@@ -141,5 +145,7 @@ void requeue_services(struct controller *c, const char *ns, const char *model);
 /* Queues the models that the keys of an agent's ConfigMap name. */
 void requeue_models_of(struct controller *c, struct json_object *config_map);
 void requeue_all_models(struct controller *c);
+/* Queues the benchmarks that measure the service NAME in NS. */
+void requeue_benchmarks_of(struct controller *c, const char *ns, const char *name);
 
 #endif

@@ -244,11 +244,10 @@ void kube_count_request(const char *method, int32_t rc, int status) {
   metric_add(METRIC(&requests, method, rc == OME_OK ? code : err_name(rc)), 1);
 }
 
-/* Sends BODY (may be NULL) to PATH; the parsed answer is *OUT unless OUT is NULL.  ACCEPT NULL: the object itself. */
-static int32_t ask_json(struct kube_client *c, const char *method, const char *path, const char *accept,
-                        const char *content_type, struct json_object *body, struct json_object **out,
-                        struct ome_err *err) {
-  _cleanup_http_response_ struct http_response answer = {0};
+/* Sends BODY (may be NULL) to PATH; *ANSWER has what a status of 2xx brought. */
+static int32_t send(struct kube_client *c, const char *method, const char *path, const char *accept,
+                    const char *content_type, struct json_object *body, struct http_response *answer,
+                    struct ome_err *err) {
   _cleanup_free_ char *text = body ? json_text(body) : NULL;
   struct patience patience = {.stopping = c->stopping};
   struct kube_request req;
@@ -259,17 +258,25 @@ static int32_t ask_json(struct kube_client *c, const char *method, const char *p
   req.http.body = text;
   req.http.body_len = text ? strlen(text) : 0;
   uint64_t began = mono_ns();
-  rc = http_do(c->http, &req.http, c->stopping ? is_over : NULL, &patience, &answer, err);
+  rc = http_do(c->http, &req.http, c->stopping ? is_over : NULL, &patience, answer, err);
   metric_observe(METRIC(&request_seconds, method), (double)(mono_ns() - began) / 1e9);
-  kube_count_request(method, rc, answer.status);
+  kube_count_request(method, rc, answer->status);
   kube_request_fini(&req);
-  if (rc != OME_OK)
+  if (rc != OME_OK || (answer->status >= 200 && answer->status <= 299))
     return rc;
-  if (answer.status < 200 || answer.status > 299)
-    return kube_fail_answer(err, method, path, answer.status, buf_str(&answer.headers), buf_str(&answer.body),
-                            answer.body.len);
-  if (!out)
-    return OME_OK;
+  return kube_fail_answer(err, method, path, answer->status, buf_str(&answer->headers), buf_str(&answer->body),
+                          answer->body.len);
+}
+
+/* The same; the parsed answer is *OUT unless OUT is NULL.  ACCEPT NULL: the object itself. */
+static int32_t ask_json(struct kube_client *c, const char *method, const char *path, const char *accept,
+                        const char *content_type, struct json_object *body, struct json_object **out,
+                        struct ome_err *err) {
+  _cleanup_http_response_ struct http_response answer = {0};
+  int32_t rc = send(c, method, path, accept, content_type, body, &answer, err);
+
+  if (rc != OME_OK || !out)
+    return rc;
   rc = json_parse(buf_str(&answer.body), answer.body.len, ANSWER_MAX, out, err);
   return rc == OME_OK ? rc : fail_prefix(err, "%s %s", method, path);
 }
@@ -429,4 +436,17 @@ int32_t kube_delete(struct kube_client *c, const struct kube_resource *r, const 
 int32_t kube_raw(struct kube_client *c, const char *method, const char *path, struct json_object *body,
                  struct json_object **out, struct ome_err *err) {
   return send_json(c, method, path, body ? "application/json" : NULL, body, out, err);
+}
+
+int32_t kube_pod_log(struct kube_client *c, const char *ns, const char *pod, const char *container, uint32_t lines,
+                     char **out, struct ome_err *err) {
+  _cleanup_http_response_ struct http_response answer = {0};
+  _cleanup_free_ char *query = str_printf("container=%s&tailLines=%u", container, lines);
+  _cleanup_free_ char *path = query ? kube_path(&KUBE_PODS, ns, pod, "log", query) : NULL;
+  int32_t rc = path ? send(c, "GET", path, "*/*", NULL, NULL, &answer, err) : fail_memory(err);
+
+  if (rc != OME_OK)
+    return rc;
+  *out = str_copy(buf_str(&answer.body), answer.body.len);
+  return *out ? OME_OK : fail_memory(err);
 }

@@ -69,6 +69,10 @@ int32_t kube_delete(struct kube_client *c, const struct kube_resource *r, const 
 int32_t kube_raw(struct kube_client *c, const char *method, const char *path, struct json_object *body,
                  struct json_object **out, struct ome_err *err);
 
+/* new: the last LINES of a container's log, as they are (bytes of somebody's program). */
+int32_t kube_pod_log(struct kube_client *c, const char *ns, const char *pod, const char *container, uint32_t lines,
+                     char **out, struct ome_err *err);
+
 /* Finds the resource of a kind by discovery, cached for the client's life, asked again once when absent.  *OUT is
  * valid as long as C.  OME_E_NOT_FOUND names what is missing. */
 int32_t kube_discover(struct kube_client *c, const char *api_version, const char *kind,

@@ -41,9 +41,9 @@ class Engine:
         self.process.wait(DEADLINE)
 
 
-def bench(url, *args, code=0):
+def bench(*args, code=0):
     """Exit code, report (None: none was printed), standard error."""
-    done = subprocess.run([OME, "bench", url, "-o", "json", *args], capture_output=True, text=True, timeout=2 * DEADLINE,
+    done = subprocess.run([OME, "bench", "-o", "json", *args], capture_output=True, text=True, timeout=2 * DEADLINE,
                           check=False)
     assert done.returncode == code, (done.returncode, done.stderr)
     return json.loads(done.stdout) if done.stdout else None, done.stderr
@@ -74,6 +74,30 @@ def measures_what_the_engine_did(folder):
         run, told = report["runs"][0], engine.stats()
         near(run["ttftMs"]["mean"], told["ttftMs"], 0.3 * told["ttftMs"])
         near(run["itlMs"]["mean"], told["gapMs"], 0.2 * told["gapMs"])
+
+
+def tells_as_it_goes(folder):
+    """Events for machines: progress, then the figures in short; the model is the server's own, files are sent on."""
+    out = os.path.join(folder, "sent")
+    credentials = os.path.join(folder, "credentials")
+    os.mkdir(credentials)
+    for name, text in (("token", "t"), ("other", "o\n"), ("..data", "never read")):
+        with open(os.path.join(credentials, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    with Engine(folder, 5, 1) as engine:
+        done = subprocess.run([OME, "bench", engine.url, "-o", "events", "-s", "D(10,4)", "-c", "1,2", "-n", "10", "--report",
+                               os.path.join(folder, "events"), "--upload", "local://" + out, "--credentials", credentials],
+                              capture_output=True, text=True, timeout=DEADLINE, check=False)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and events[0]["event"] == "progress" and events[0]["points"] == 2, events
+    last = events[-1]
+    assert last["event"] == "done" and last["uploaded"] == "local://" + out and not last["partial"], last
+    assert [(r["concurrency"], r["completed"]) for r in last["runs"]] == [(1, 10), (2, 10)] and last["runs"][0]["ttftMs"]["count"] == 10
+    with open(os.path.join(out, "report.json"), encoding="utf-8") as text:
+        assert json.load(text)["config"]["model"] == "stub"
+    again = subprocess.run([OME, "bench", "upload", os.path.join(folder, "events"), "--upload", "local://" + out + "2", "-o",
+                            "events"], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert json.loads(again.stdout)["runs"] == last["runs"] and os.path.exists(out + "2/report.html"), again
 
 
 def sweeps(folder):
@@ -158,7 +182,9 @@ def bad_input_is_named(folder):
             report, err = bench(engine.url, "-m", "m", "-n", "2", *args, code=1)
             assert report is None and word in err, (args, err)
         assert "never end" in bench(engine.url, "-m", "m", "-s", "D(1,2)", code=1)[1]
-        bench(engine.url, "-n", "1", code=2)
+        bench(code=2)
+        assert "--upload" in bench(engine.url, "-n", "1", "--upload", "local:///x", code=2)[1]
+        assert "--model" in bench("http://127.0.0.1:1", "-n", "1", code=1)[1]
         with open(dataset, "w", encoding="utf-8") as out:
             out.write('first prompt\n{"prompt": 5}\n{"broken\n{"prompt": "second one", "max_tokens": 3}\n')
         report, err = bench(engine.url, "-m", "m", "-n", "4", "--dataset", dataset)
@@ -205,7 +231,7 @@ def reports_and_compares(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
-        for check in (measures_what_the_engine_did, sweeps, has_every_task, open_loops_charge_what_waits,
+        for check in (measures_what_the_engine_did, tells_as_it_goes, sweeps, has_every_task, open_loops_charge_what_waits,
                       failures_have_their_class, bad_input_is_named, reports_and_compares, ctrl_c_keeps_what_there_is):
             check(folder)
             print("ok", check.__name__.replace("_", " "))

@@ -24,6 +24,7 @@ NOT_SEEN = {
         ("ome.io", "basemodels", "update"),  # the same as clusterbasemodels, in a namespace
         ("ome.io", "basemodels/status", "update"),
         ("ome.io", "benchmarkjobs", "update"),  # OME's finalizers are taken off
+        ("", "pods/log", "get"),  # of benchmarks; nothing runs pods here
         ("ome.io", "inferenceservices", "update"),
         ("ome.io", "acceleratorclasses", "update"),
         ("", "secrets", "update"),  # a certificate is renewed

@@ -1,13 +1,14 @@
 /* An inference server that computes nothing: it answers the OpenAI API with tokens at fixed times, and says afterwards
  * what it did and when.  For tests and measurements of `ome bench`.
  *
- *   stub_engine PORT-FILE TTFT-MS ITL-MS
+ *   stub_engine PORT-FILE TTFT-MS ITL-MS [PORT]
  *
  * A request's "model" chooses how it goes wrong: never (no answer), stall (after the third token), malformed (no JSON
  * in the fourth event), noise (no events at all), close (the connection, after the third token), short (ends without
  * finish_reason), limit (429), broken (500), refuse (400), inside (200, and an error in the stream), silent (a stream
  * without tokens), half (every other request is answered 500), nousage (tokens are not counted).  Any other: well.
- * GET /stats: {requests, answered, tokens, promptTokens, peak, ttftMs, gapMs, auth}. */
+ * GET /v1/models names "stub"; /health is fine.  GET /stats: {requests, answered, tokens, promptTokens, peak, ttftMs,
+ * gapMs, auth}. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -285,6 +286,11 @@ static void handle(void *arg, struct http_exchange *x) {
     answer_stats(x);
     return;
   }
+  if (streq(http_path(x), "/health") || streq(http_path(x), "/v1/models")) {
+    static const char models[] = "{\"object\":\"list\",\"data\":[{\"id\":\"stub\",\"object\":\"model\"}]}";
+    http_respond(x, 200, "application/json", models, sizeof(models) - 1);
+    return;
+  }
   const char *text = http_body(x, &len);
   if (json_parse(text, len, (size_t)64 << 20, &body, &err) != OME_OK || !json_is(body, json_type_object)) {
     http_respond(x, 422, NULL, "", 0);
@@ -315,13 +321,16 @@ static void start(void *arg) {
 int main(int argc, char **argv) {
   struct ome_err err = ERR_INIT;
   struct http_server_config cfg = {.handler = handle, .max_body = (size_t)64 << 20, .max_connections = MAX_STREAMS};
-  uint64_t ttft_ms, itl_ms;
+  uint64_t ttft_ms, itl_ms, port = 0;
   sigset_t set;
   int got;
   char text[16];
 
-  if (argc != 4 || !str_to_u64(argv[2], &ttft_ms) || !str_to_u64(argv[3], &itl_ms))
+  if (argc < 4 || argc > 5 || !str_to_u64(argv[2], &ttft_ms) || !str_to_u64(argv[3], &itl_ms) ||
+      (argc == 5 && !str_to_u64(argv[4], &port)))
     return 2;
+  cfg.port = (uint16_t)port;
+  cfg.address = port ? "0.0.0.0" : NULL; /* as engines do: a pod has an address of its own */
   stub.ttft_ns = ttft_ms * 1000000u;
   stub.itl_ns = itl_ms * 1000000u;
   (void)signal(SIGPIPE, SIG_IGN);

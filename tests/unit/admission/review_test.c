@@ -163,6 +163,11 @@ static const struct {
     {"benchmarkjob", JOB(GOOD_JOB), NULL},
     {"benchmarkjob", JOB(GOOD_JOB ", \"trafficScenarios\": [\"D(100,100)\", \"N(480,240)/(300,150)\", \"U(1,2)\"]"),
      NULL},
+    /* As OME's announcement has it: an endpoint and an output, nothing else. */
+    {"benchmarkjob",
+     JOB("\"endpoint\": {\"inferenceService\": {\"name\": \"chat\"}}, \"outputLocation\": {\"storageUri\": "
+         "\"oci://n/benchmark-results/b/prod/o/llama-70b-bench\"}"),
+     NULL},
     {"benchmarkjob", JOB(GOOD_JOB ", \"trafficScenarios\": [\"E(64)\"]"),
      "invalid traffic scenarios: failed to validate scenario 'E(64)': invalid scenario format for task 'text-to-text': "
      "E(64)"},

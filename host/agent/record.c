@@ -17,6 +17,8 @@ static struct json_object *entry_document(const struct record_entry *e) {
   (void)json_set_str(o, "status", statuses[e->status]);
   if (e->config)
     (void)json_set(o, "config", json_object_get(e->config));
+  if (e->cause)
+    (void)json_set_str(o, "cause", e->cause);
   if (e->message && *e->message)
     (void)json_set_str(o, "message", e->message);
   if (e->progress && e->status == RECORD_UPDATING) {
@@ -27,6 +29,8 @@ static struct json_object *entry_document(const struct record_entry *e) {
     (void)json_set_i64(o, "progress.totalFiles", e->progress->total_files);
     (void)json_set_i64(o, "progress.completedFiles", e->progress->files);
     (void)json_set(o, "progress.speedBytesPerSec", json_object_new_double(e->progress->bytes_per_second));
+    if (e->progress->eta_ms != UINT64_MAX)
+      (void)json_set_i64(o, "progress.etaSeconds", (int64_t)((e->progress->eta_ms + 999) / 1000));
     (void)json_set_str(o, "progress.lastUpdated", now);
   }
   return o;
@@ -56,6 +60,7 @@ static int32_t put_key(const struct record *r, const char *key, const char *text
   int32_t rc = kube_patch(r->client, &KUBE_CONFIGMAPS, r->ns, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
   if (rc != OME_E_NOT_FOUND || !text)
     return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+  err_clear(err);
   rc = kube_create(r->client, &KUBE_CONFIGMAPS, patch, NULL, err);
   return rc == OME_E_EXISTS
              ? fail(err, OME_E_CONFLICT, "ConfigMap %s/%s: made by somebody else just now", r->ns, r->node)
@@ -68,7 +73,11 @@ static int32_t put_label(const struct record *r, const char *key, const char *va
 
   if (!labels || json_object_object_add(labels, key, value ? json_object_new_string(value) : NULL) != 0)
     return fail_memory(err);
-  return kube_patch(r->client, &KUBE_NODES, NULL, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
+  int32_t rc = kube_patch(r->client, &KUBE_NODES, NULL, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
+  if (rc != OME_E_NOT_FOUND || value)
+    return rc;
+  err_clear(err); /* the node went, and its labels with it */
+  return OME_OK;
 }
 
 int32_t record_put(const struct record *r, const struct record_entry *e, struct ome_err *err) {
@@ -101,16 +110,20 @@ int32_t record_remove(const struct record *r, const char *model_ns, const char *
   return rc == OME_OK ? put_key(r, key, NULL, err) : rc;
 }
 
-bool record_says(struct json_object *node, struct json_object *config_map, enum record_status status,
-                 const char *model_ns, const char *model) {
-  _cleanup_free_ char *key = name_model_key(model_ns, model);
-  _cleanup_free_ char *label = name_model_label(model_ns, model);
+bool record_has(struct json_object *node, struct json_object *config_map, const struct record_entry *e) {
+  _cleanup_free_ char *key = name_model_key(e->model_ns, e->model);
+  _cleanup_free_ char *label = name_model_label(e->model_ns, e->model);
   struct json_object *text = key ? json_get(json_at(config_map, "data"), key) : NULL;
+  const char *value = label ? meta_label(node, label) : NULL;
+  const char *found = meta_label(config_map, "models.ome/basemodel-status");
   _cleanup_json_ struct json_object *entry = NULL;
   struct ome_err err = ERR_INIT;
 
-  if (!text || !label || !streq(meta_label(node, label), statuses[status]))
+  if (!text || !value || !streq(value, statuses[e->status]) || !found || !streq(found, "true"))
     return false;
   const char *s = json_object_get_string(text);
-  return json_parse(s, strlen(s), 0, &entry, &err) == OME_OK && streq(json_str(entry, "status", ""), statuses[status]);
+  if (json_parse(s, strlen(s), 0, &entry, &err) != OME_OK)
+    return false;
+  _cleanup_json_ struct json_object *want = entry_document(e);
+  return json_equal(entry, want);
 }

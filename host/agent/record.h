@@ -1,6 +1,7 @@
 /* What this node tells the cluster about its models: a label on the Node, and one ConfigMap with an entry a model.
  *
- * The schema of an entry is OME's ({name, status, config, progress}), plus "message": why it failed. */
+ * The schema of an entry is OME's ({name, status, config, progress}), plus "cause" and "message": why it failed or
+ * waits, and "progress.etaSeconds". */
 #ifndef HOST_AGENT_RECORD_H
 #define HOST_AGENT_RECORD_H
 
@@ -21,6 +22,7 @@ struct record_entry {
   enum record_status status;
   struct json_object *config;            /* borrowed; NULL: none */
   const struct transfer_event *progress; /* NULL: none */
+  const char *cause;                     /* of a failure: cause_name(); NULL: none */
   const char *message;                   /* NULL: none */
 };
 
@@ -30,8 +32,8 @@ int32_t record_put(const struct record *r, const struct record_entry *e, struct 
 int32_t record_unlabel(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
 /* Takes both away; the label first. */
 int32_t record_remove(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
-/* Whether NODE and CONFIG_MAP (either may be NULL) both say that the model has STATUS. */
-bool record_says(struct json_object *node, struct json_object *config_map, enum record_status status,
-                 const char *model_ns, const char *model);
+/* Whether NODE and CONFIG_MAP (either may be NULL) say just what record_put() of E would make them say; only of an
+ * entry without progress. */
+bool record_has(struct json_object *node, struct json_object *config_map, const struct record_entry *e);
 
 #endif

@@ -1,13 +1,14 @@
 #include "agent/retry.h"
 
+#include "agent/cause.h"
 #include "base/str.h"
 #include "base/strmap.h"
+#include "os/file.h"
 
 #include <pthread.h>
 #include <string.h>
 
 #define FIRST_MS 1000u
-#define LAST_MS 60000u
 #define SAY_AGAIN_MS 300000u
 
 struct entry {
@@ -50,6 +51,14 @@ static struct entry *find_locked(struct retries *r, const char *key, const char 
   return e && streq(e->request, hash) ? e : NULL;
 }
 
+uint32_t retries_count(struct retries *r, const char *key, const char *request) {
+  (void)pthread_mutex_lock(&r->lock);
+  const struct entry *e = find_locked(r, key, request);
+  uint32_t n = e ? e->failures : 0;
+  (void)pthread_mutex_unlock(&r->lock);
+  return n;
+}
+
 uint64_t retries_wait_ms(struct retries *r, const char *key, const char *request, uint64_t now_ms,
                          struct ome_err *why) {
   (void)pthread_mutex_lock(&r->lock);
@@ -73,10 +82,14 @@ static struct entry *make_locked(struct retries *r, const char *key, const char 
   return e;
 }
 
-static uint64_t back_off_ms(uint32_t failures) {
-  uint64_t ms = failures < 6 ? (uint64_t)FIRST_MS << failures : LAST_MS;
+/* Twice as long each time, less up to a quarter by chance: nodes that failed together do not come back together. */
+static uint64_t back_off_ms(uint32_t failures, uint64_t longest_ms) {
+  uint64_t ms = failures < 16 ? (uint64_t)FIRST_MS << failures : longest_ms;
+  uint32_t chance;
 
-  return ms < LAST_MS ? ms : LAST_MS;
+  ms = ms < longest_ms ? ms : longest_ms;
+  random_bytes(&chance, sizeof(chance));
+  return ms - chance % (ms / 4 + 1);
 }
 
 bool retries_failed(struct retries *r, const char *key, const char *request, const struct ome_err *err,
@@ -88,7 +101,7 @@ bool retries_failed(struct retries *r, const char *key, const char *request, con
   if (!e)
     e = make_locked(r, key, request);
   if (e) {
-    uint64_t wait = back_off_ms(e->failures++);
+    uint64_t wait = back_off_ms(e->failures++, cause_longest_wait_ms(cause_of(err)));
     e->not_before_ms = now_ms + (err->retry_after_ms > wait ? err->retry_after_ms : wait);
     e->last = *err;
     tell = !streq(e->told.msg, err->msg) || now_ms - e->told_ms >= SAY_AGAIN_MS;

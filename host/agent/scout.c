@@ -5,37 +5,114 @@
 #include "kube/meta.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-static void refuse(struct scout_decision *d, const char *why) {
-  d->wanted = false;
-  (void)snprintf(d->why, sizeof(d->why), "%s", why);
+#define SIZE_UNKNOWN ((uint64_t)1000) /* billions of parameters */
+#define MAX_PREFERENCE 10000          /* a hundred terms of the greatest weight */
+
+static struct scout_decision decide(enum scout_verdict verdict, const char *why) {
+  struct scout_decision d = {.verdict = verdict};
+
+  (void)snprintf(d.why, sizeof(d.why), "%s", why);
+  return d;
 }
 
-/* Every label of SELECTOR is NODE's; the first that is not into OUT. */
-static bool labels_match(struct json_object *selector, struct json_object *node, struct scout_decision *out) {
+/* The first label of SELECTOR that NODE does not have, into OUT; false: it has all. */
+static bool lacks_label(struct json_object *selector, struct json_object *node, struct scout_decision *out) {
   if (!json_is(selector, json_type_object))
-    return true;
+    return false;
   json_object_object_foreach (selector, key, v) {
     const char *want = v ? json_object_get_string(v) : "";
-    if (streq(meta_label(node, key), want))
+    const char *have = meta_label(node, key);
+    if (have && streq(have, want))
       continue;
-    out->wanted = false;
+    *out = decide(SCOUT_DROP, "");
     (void)snprintf(out->why, sizeof(out->why), "the node has no label %.100s=%.100s", key, want);
-    return false;
+    return true;
+  }
+  return false;
+}
+
+/* A node that does not say is taken to be ready: its agent runs. */
+static bool is_ready(struct json_object *node) {
+  struct json_object *conditions = json_at(node, "status.conditions");
+
+  for (size_t i = 0; i < json_len(conditions); i++) {
+    struct json_object *c = json_index(conditions, i);
+    if (streq(json_str(c, "type", ""), "Ready"))
+      return streq(json_str(c, "status", ""), "True");
   }
   return true;
+}
+
+void scout_node(struct json_object *node, struct scout_decision *out) {
+  if (json_flag(node, "spec.unschedulable", false))
+    *out = decide(SCOUT_HOLD, "the node is cordoned; uncordon it to have the model brought");
+  else if (!is_ready(node))
+    *out = decide(SCOUT_HOLD, "the node is not ready");
+  else
+    *out = decide(SCOUT_BRING, "");
 }
 
 void scout_decide(struct json_object *model, struct json_object *node, struct scout_decision *out) {
   struct json_object *required =
       json_at(model, "spec.storage.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution");
 
-  *out = (struct scout_decision){.wanted = true};
-  if (json_flag(model, "spec.disabled", false))
-    refuse(out, "the model is disabled");
+  if (!model || meta_deleting(model))
+    *out = decide(SCOUT_DROP, "the model is gone or going");
+  else if (json_flag(model, "spec.disabled", false))
+    *out = decide(SCOUT_DROP, "the model is disabled");
   else if (!*json_str(model, "spec.storage.storageUri", ""))
-    refuse(out, "the model names no storageUri");
-  else if (labels_match(json_at(model, "spec.storage.nodeSelector"), node, out) && required &&
-           !node_selector_match(required, node))
-    refuse(out, "the node does not match the required node affinity");
+    *out = decide(SCOUT_DROP, "the model names no storageUri");
+  else if (lacks_label(json_at(model, "spec.storage.nodeSelector"), node, out))
+    return;
+  else if (required && !node_selector_match(required, node))
+    *out = decide(SCOUT_DROP, "the node does not match the required node affinity");
+  else
+    scout_node(node, out);
+}
+
+static bool prefers(struct json_object *term, struct json_object *node) {
+  _cleanup_json_ struct json_object *selector = json_object_new_object();
+  struct json_object *terms = json_object_new_array();
+
+  if (!selector || !terms || json_object_array_add(terms, json_object_get(json_at(term, "preference"))) != 0 ||
+      !json_set(selector, "nodeSelectorTerms", terms))
+    return false;
+  return node_selector_match(selector, node);
+}
+
+int64_t scout_preference(struct json_object *model, struct json_object *node) {
+  struct json_object *terms =
+      json_at(model, "spec.storage.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution");
+  int64_t sum = 0;
+
+  for (size_t i = 0; i < json_len(terms) && sum < MAX_PREFERENCE; i++) {
+    struct json_object *term = json_index(terms, i);
+    int64_t weight = json_i64(term, "weight", 0);
+    if (weight >= 1 && weight <= 100 && prefers(term, node)) /* what the API accepts */
+      sum += weight;
+  }
+  return sum < MAX_PREFERENCE ? sum : MAX_PREFERENCE;
+}
+
+/* "70B", "1.5B", "500M", in billions, rounded up. */
+static uint64_t size_of(struct json_object *model) {
+  const char *text = json_str(model, "spec.modelParameterSize", "");
+  char *end = NULL;
+  double n = strtod(text, &end);
+
+  if (end == text || !(n > 0) || n >= 1e6)
+    return SIZE_UNKNOWN;
+  n *= *end == 'T' ? 1000.0 : *end == 'M' ? 0.001 : *end == 'K' ? 0.000001 : 1.0;
+  return n < (double)SIZE_UNKNOWN ? (uint64_t)n + 1 : SIZE_UNKNOWN;
+}
+
+uint64_t scout_rank(struct json_object *model, struct json_object *node) {
+  struct scout_decision d;
+
+  scout_decide(model, node, &d);
+  if (d.verdict == SCOUT_DROP)
+    return 0;
+  return 1 + (uint64_t)(MAX_PREFERENCE - scout_preference(model, node)) * (SIZE_UNKNOWN + 1) + size_of(model);
 }

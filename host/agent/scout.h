@@ -4,12 +4,30 @@
 
 #include "base/json.h"
 
-struct scout_decision {
-  bool wanted;
-  char why[256]; /* not wanted: which rule says so */
+enum scout_verdict {
+  SCOUT_DROP,  /* does not belong here: what is here goes */
+  SCOUT_HOLD,  /* belongs here, but the node takes nothing new: what is here stays */
+  SCOUT_BRING, /* belongs here */
 };
 
-/* MODEL against NODE by Kubernetes' own semantics: disabled, spec.storage.nodeSelector, required node affinity. */
+struct scout_decision {
+  enum scout_verdict verdict;
+  char why[256]; /* not SCOUT_BRING: which rule says so */
+};
+
+/* MODEL against NODE by Kubernetes' own semantics: deletion, disabled, spec.storage.nodeSelector, required node
+ * affinity; then whether the node is cordoned or says that it is not ready.  A preference never excludes: see
+ * scout_preference(). */
 void scout_decide(struct json_object *model, struct json_object *node, struct scout_decision *out);
+
+/* The part of it that NODE decides alone: SCOUT_HOLD or SCOUT_BRING. */
+void scout_node(struct json_object *node, struct scout_decision *out);
+
+/* Sum of the weights of MODEL's preferred node affinity that NODE matches, as the scheduler adds them up; 0: none. */
+int64_t scout_preference(struct json_object *model, struct json_object *node);
+
+/* Place in the queue of MODEL (NULL: gone) on NODE, lower first: what goes before what comes, preferred and small
+ * models before the others.  A model that does not say its size counts as a large one. */
+uint64_t scout_rank(struct json_object *model, struct json_object *node);
 
 #endif

@@ -24,22 +24,24 @@ METRIC_HISTOGRAM(waited_seconds, "ome_queue_wait_seconds", "Time from when an ob
 METRIC_GAUGE(depth, "ome_queue_depth", "Objects that wait for a worker, those that are not due yet included.",
              "controller");
 
-/* Where items wait: those of the urgent heap that are due go before all of the other. */
-enum heap_id { HEAP_URGENT, HEAP_ORDINARY, HEAPS };
+/* Where items wait: until they are due, by time; then by urgency and rank for a worker. */
+enum heap_id { HEAP_LATER, HEAP_DUE, HEAPS };
 
 struct item {
   char *key;
   uint64_t due_ms; /* monotonic; when it is waiting */
-  uint64_t turn;   /* first come, first served among those of one millisecond */
+  uint64_t rank;   /* lower first, of those that are due */
+  uint64_t turn;   /* first come, first served among equals */
   uint32_t failures;
   bool waiting, running;
-  bool urgent; /* since it was last taken */
-  bool again;  /* added while it ran */
+  enum heap_id heap; /* when it is waiting */
+  bool urgent;       /* since it was last taken */
+  bool again;        /* added while it ran */
   uint64_t again_ms;
   size_t place; /* in its heap, when it is waiting */
 };
 
-/* A binary heap: no item is due before its parent. */
+/* A binary heap: no item goes before its parent. */
 struct heap {
   VEC(struct item *) at;
 };
@@ -69,7 +71,12 @@ static void item_free(void *p) {
 
 /* ---- heaps ------------------------------------------------------------------------------------------------------- */
 
+/* Two items of one heap. */
 static bool is_before(const struct item *a, const struct item *b) {
+  if (a->heap == HEAP_DUE && a->urgent != b->urgent)
+    return a->urgent;
+  if (a->heap == HEAP_DUE && a->rank != b->rank)
+    return a->rank < b->rank;
   return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->turn < b->turn;
 }
 
@@ -99,37 +106,42 @@ static void sift_down(struct heap *h, size_t i) {
   put_at(h, i, item);
 }
 
-static struct heap *heap_of(struct kube_queue *q, const struct item *i) {
-  return &q->shared.heaps[i->urgent ? HEAP_URGENT : HEAP_ORDINARY];
-}
+static bool enter(struct kube_queue *q, struct item *i, enum heap_id id) {
+  struct heap *h = &q->shared.heaps[id];
 
-static bool wait_locked(struct kube_queue *q, struct item *i, uint64_t due_ms) {
-  struct heap *h = heap_of(q, i);
-
+  i->heap = id;
   if (!VEC_PUSH(&h->at, i)) {
     log_error(q->name, "%s: out of memory, left out until its next change", i->key);
     return false;
   }
-  i->due_ms = due_ms;
-  i->turn = q->shared.turns++;
-  i->waiting = true;
   i->place = h->at.len - 1;
   sift_up(h, i->place);
-  metric_add(q->depth, 1);
   return true;
 }
 
-static void unwait_locked(struct kube_queue *q, struct item *i) {
-  struct heap *h = heap_of(q, i);
+static void leave(struct kube_queue *q, struct item *i) {
+  struct heap *h = &q->shared.heaps[i->heap];
   struct item *last = h->at.items[--h->at.len];
 
-  i->waiting = false;
-  metric_add(q->depth, -1);
   if (last == i)
     return;
   put_at(h, i->place, last);
   sift_up(h, last->place);
   sift_down(h, last->place);
+}
+
+static bool wait_locked(struct kube_queue *q, struct item *i, uint64_t due_ms) {
+  i->due_ms = due_ms;
+  i->turn = q->shared.turns++;
+  i->waiting = enter(q, i, due_ms <= mono_ms() ? HEAP_DUE : HEAP_LATER);
+  metric_add(q->depth, i->waiting ? 1 : 0);
+  return i->waiting;
+}
+
+static void unwait_locked(struct kube_queue *q, struct item *i) {
+  leave(q, i);
+  i->waiting = false;
+  metric_add(q->depth, -1);
 }
 
 static struct item *first_of(const struct heap *h) {
@@ -157,48 +169,62 @@ static struct item *item_locked(struct kube_queue *q, const char *key) {
   return NULL;
 }
 
-static void schedule_locked(struct kube_queue *q, const char *key, uint64_t due_ms, bool urgent) {
+/* How soon, and what goes first of what is due. */
+struct wish {
+  uint64_t due_ms;
+  bool urgent;
+  const uint64_t *rank; /* NULL: as it was */
+};
+
+/* Worked on at the moment: what is wished for comes after that. */
+static void again_locked(struct item *i, const struct wish *wish) {
+  i->again_ms = i->again && i->again_ms < wish->due_ms ? i->again_ms : wish->due_ms;
+  i->again = true;
+}
+
+/* The earlier of two times and the more urgent of two wishes counts, and the last rank. */
+static void schedule_locked(struct kube_queue *q, const char *key, const struct wish *wish) {
   struct item *i = item_locked(q, key);
 
   if (!i)
     return;
-  if (i->running) {
-    i->again_ms = i->again && i->again_ms < due_ms ? i->again_ms : due_ms;
-    i->again = true;
-    i->urgent = i->urgent || urgent;
-  } else {
-    if (i->waiting && i->due_ms <= due_ms && i->urgent >= urgent)
-      return;
-    uint64_t earliest = i->waiting && i->due_ms < due_ms ? i->due_ms : due_ms;
-    if (i->waiting)
-      unwait_locked(q, i);
-    i->urgent = i->urgent || urgent;
-    if (!wait_locked(q, i, earliest))
-      (void)strmap_del(q->shared.items, key);
-  }
+  bool waited = i->waiting;
+  uint64_t due_ms = waited && i->due_ms < wish->due_ms ? i->due_ms : wish->due_ms;
+  if (waited)
+    unwait_locked(q, i);
+  i->urgent = i->urgent || wish->urgent;
+  i->rank = wish->rank ? *wish->rank : i->rank;
+  if (i->running)
+    again_locked(i, wish);
+  else if (!wait_locked(q, i, due_ms))
+    (void)strmap_del(q->shared.items, key);
   (void)pthread_cond_signal(&q->shared.changed);
 }
 
-static void add(struct kube_queue *q, const char *ns, const char *name, uint64_t ms, bool urgent) {
+static void add(struct kube_queue *q, const char *ns, const char *name, const struct wish *wish) {
   _cleanup_free_ char *key = make_key(ns, name);
 
   if (!key)
     return;
   (void)pthread_mutex_lock(&q->shared.lock);
-  schedule_locked(q, key, mono_ms() + ms, urgent);
+  schedule_locked(q, key, wish);
   (void)pthread_mutex_unlock(&q->shared.lock);
 }
 
 void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms) {
-  add(q, ns, name, ms, false);
+  add(q, ns, name, &(struct wish){.due_ms = mono_ms() + ms});
 }
 
 void kube_queue_add(struct kube_queue *q, const char *ns, const char *name) {
-  add(q, ns, name, 0, false);
+  add(q, ns, name, &(struct wish){.due_ms = mono_ms()});
 }
 
 void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name) {
-  add(q, ns, name, 0, true);
+  add(q, ns, name, &(struct wish){.due_ms = mono_ms(), .urgent = true});
+}
+
+void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, uint64_t rank) {
+  add(q, ns, name, &(struct wish){.due_ms = mono_ms(), .rank = &rank});
 }
 
 size_t kube_queue_len(struct kube_queue *q) {
@@ -223,14 +249,19 @@ static uint64_t backoff_ms(uint32_t failures) {
   return ms - ms / 4 + chance % (ms / 2 + 1);
 }
 
-/* The item that is to be worked on next, due or not; NULL: none waits. */
+/* What has become due changes heaps; then the item that is to be worked on next, due or not; NULL: none waits. */
 static struct item *first_locked(struct kube_queue *q, uint64_t now_ms) {
-  struct item *urgent = first_of(&q->shared.heaps[HEAP_URGENT]);
-  struct item *ordinary = first_of(&q->shared.heaps[HEAP_ORDINARY]);
+  struct item *i;
 
-  if (!urgent || !ordinary)
-    return urgent ? urgent : ordinary;
-  return urgent->due_ms <= now_ms || urgent->due_ms <= ordinary->due_ms ? urgent : ordinary;
+  while ((i = first_of(&q->shared.heaps[HEAP_LATER])) && i->due_ms <= now_ms) {
+    leave(q, i);
+    if (!enter(q, i, HEAP_DUE)) {
+      metric_add(q->depth, -1);
+      (void)strmap_del(q->shared.items, i->key);
+    }
+  }
+  i = first_of(&q->shared.heaps[HEAP_DUE]);
+  return i ? i : first_of(&q->shared.heaps[HEAP_LATER]);
 }
 
 /* Waits until something is due; NULL: the queue ends. */

@@ -37,6 +37,9 @@ void kube_queue_add(struct kube_queue *q, const char *ns, const char *name);
 /* The same, before everything that is not urgent: for what is being deleted. */
 void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name);
 void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms);
+/* As kube_queue_add(); of the keys that are due, those of the lowest RANK are worked on first, from now on.  Keys that
+ * never got a rank have 0. */
+void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, uint64_t rank);
 size_t kube_queue_len(struct kube_queue *q); /* waiting, delayed and running */
 
 #endif

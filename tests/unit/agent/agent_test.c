@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define DEADLINE_MS 30000u
+#define TRUTH_MS 5000u /* labels follow the disk */
 #define LABEL "models.ome.io/clusterbasemodel."
 #define PLUGIN OME_BINARY_DIR "/lib/ome/plugins/storage-hf.so"
 
@@ -287,6 +288,61 @@ static void heals_what_is_edited_by_hand(void **state) {
   merge(s, &KUBE_CONFIGMAPS, "ome", "n1", "{data: {clusterbasemodel.m: 'nonsense'}}");
   merge(s, &KUBE_CONFIGMAPS, "ome", "n1", "{data: {clusterbasemodel.m: null}}");
   await(s, "m", "Ready");
+  /* What stands there is ours to the letter. */
+  const struct timespec pause = {0, 10000000};
+  merge(s, &KUBE_CONFIGMAPS, "ome", "n1",
+        "{data: {clusterbasemodel.m: '{\"name\":\"m\",\"status\":\"Ready\",\"config\":{\"modelType\":\"fake\"}}'}}");
+  for (uint64_t end = mono_ms() + TRUTH_MS;; (void)nanosleep(&pause, NULL)) {
+    _cleanup_json_ struct json_object *entry = entry_of(s, "m");
+    if (streq(json_str(entry, "config.modelType", ""), "qwen2"))
+      break;
+    assert_true(mono_ms() < end);
+  }
+}
+
+/* Nobody tells of files that go; the label follows, and the files come back. */
+static void notices_files_that_go(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+  _cleanup_free_ char *file = str_printf("%s/store/models/clusterbasemodel.m/two.gguf", s->dir);
+
+  start_hub(s, 503); /* it stays away for a while */
+  assert_int_equal(unlink(file), 0);
+  for (uint64_t end = mono_ms() + TRUTH_MS;; (void)nanosleep(&pause, NULL)) {
+    _cleanup_free_ char *label = label_of(s, "m");
+    if (label && !streq(label, "Ready"))
+      break;
+    assert_true(mono_ms() < end);
+  }
+  start_hub(s, 0);
+  await(s, "m", "Ready");
+  assert_true(file_exists(file));
+}
+
+/* A node that was removed and added again says the same as before. */
+static void survives_its_node(void **state) {
+  struct stand *s = *state;
+
+  drop(s, &KUBE_NODES, NULL, "n1");
+  create(s, &KUBE_NODES, "{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {zone: a}}}");
+  await(s, "m", "Ready");
+}
+
+/* A cordoned node takes nothing new and says so; what it has stays. */
+static void waits_on_a_cordoned_node(void **state) {
+  struct stand *s = *state;
+
+  merge(s, &KUBE_NODES, NULL, "n1", "{spec: {unschedulable: true}}");
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("c", "org/one", ""));
+  await(s, "c", "Updating");
+  _cleanup_json_ struct json_object *entry = entry_of(s, "c");
+  assert_non_null(strstr(json_str(entry, "message", ""), "cordoned"));
+  await(s, "m", "Ready");
+  assert_false(is_in_store(s, "c", "one.gguf"));
+  merge(s, &KUBE_NODES, NULL, "n1", "{spec: {unschedulable: null}}");
+  await(s, "c", "Ready");
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "c");
+  await(s, "c", NULL);
 }
 
 /* A restart finds what is whole without asking the hub, and fetches what is not. */
@@ -429,6 +485,7 @@ static void says_why_it_failed_and_recovers(void **state) {
   await(s, "f", "Failed");
   _cleanup_json_ struct json_object *entry = entry_of(s, "f");
   assert_non_null(strstr(json_str(entry, "message", ""), "org/late"));
+  assert_string_equal(json_str(entry, "cause", ""), "NotFound");
   put_model(s, "org/late", "late.gguf", "llama");
   await(s, "f", "Ready");
   drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "f");
@@ -440,6 +497,9 @@ int main(void) {
       cmocka_unit_test(brings_a_model),
       cmocka_unit_test(follows_the_uri),
       cmocka_unit_test(heals_what_is_edited_by_hand),
+      cmocka_unit_test(notices_files_that_go),
+      cmocka_unit_test(survives_its_node),
+      cmocka_unit_test(waits_on_a_cordoned_node),
       cmocka_unit_test(restarts),
       cmocka_unit_test(moves_with_the_path),
       cmocka_unit_test(lets_go),

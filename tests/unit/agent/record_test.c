@@ -103,7 +103,7 @@ static void writes_an_entry(void **state) {
   struct stand *s = *state;
   struct ome_err err = ERR_INIT;
   const struct transfer_event progress = {
-      .bytes = 5, .total_bytes = 10, .files = 1, .total_files = 2, .bytes_per_second = 2.5};
+      .bytes = 5, .total_bytes = 10, .files = 1, .total_files = 2, .bytes_per_second = 2.5, .eta_ms = 2001};
   struct record_entry e = {.model = "m", .status = RECORD_UPDATING};
 
   ok(record_put(&s->record, &e, &err), &err);
@@ -118,6 +118,7 @@ static void writes_an_entry(void **state) {
   assert_int_equal(json_i64(entry, "progress.totalBytes", 0), 10);
   assert_int_equal(json_i64(entry, "progress.completedFiles", 0), 1);
   assert_int_equal(json_i64(entry, "progress.totalFiles", 0), 2);
+  assert_int_equal(json_i64(entry, "progress.etaSeconds", 0), 3);
   assert_true(json_is(json_at(entry, "progress.speedBytesPerSec"), json_type_double));
   assert_int_equal(strlen(json_str(entry, "progress.lastUpdated", "")), strlen("2026-01-01T00:00:00Z"));
   assert_null(json_at(entry, "config"));
@@ -147,10 +148,17 @@ static void says_ready(void **state) {
   assert_null(json_at(entry, "progress"));
   _cleanup_json_ struct json_object *node = node_of(s);
   _cleanup_json_ struct json_object *map = map_of(s);
-  assert_true(record_says(node, map, RECORD_READY, NULL, "m"));
-  assert_false(record_says(node, NULL, RECORD_READY, NULL, "m"));
-  assert_false(record_says(NULL, map, RECORD_READY, NULL, "m"));
-  assert_false(record_says(node, map, RECORD_READY, "ns", "m"));
+  struct record_entry other = e;
+  assert_true(record_has(node, map, &e));
+  assert_false(record_has(node, NULL, &e));
+  assert_false(record_has(NULL, map, &e));
+  other.model_ns = "ns";
+  assert_false(record_has(node, map, &other));
+  other = e;
+  other.config = NULL;
+  assert_false(record_has(node, map, &other));
+  other = (struct record_entry){.model = "m", .status = RECORD_FAILED};
+  assert_false(record_has(node, map, &other));
 }
 
 static void keeps_models_apart(void **state) {

@@ -23,37 +23,39 @@ static struct json_object *yaml(const char *text) {
 
 static const struct {
   const char *model;
-  bool wanted;
+  enum scout_verdict verdict;
   const char *why;
 } cases[] = {
-    {"{spec: {storage: {storageUri: 'hf://a/b'}}}", true, ""},
-    {"{spec: {}}", false, "storageUri"},
-    {"{spec: {disabled: true, storage: {storageUri: 'hf://a/b'}}}", false, "disabled"},
-    {WITH("nodeSelector: {}"), true, ""},
-    {WITH("nodeSelector: {zone: a, gpu: 'true'}"), true, ""},
-    {WITH("nodeSelector: {zone: a, gpu: 'false'}"), false, "gpu=false"},
-    {WITH("nodeSelector: {absent: x}"), false, "absent=x"},
-    {TERM("{key: zone, operator: In, values: [a, b]}"), true, ""},
-    {TERM("{key: zone, operator: In, values: [b]}"), false, "affinity"},
-    {TERM("{key: zone, operator: NotIn, values: [b]}"), true, ""},
-    {TERM("{key: absent, operator: NotIn, values: [b]}"), true, ""}, /* as Kubernetes; OME said no */
-    {TERM("{key: gpu, operator: Exists}"), true, ""},
-    {TERM("{key: gpu, operator: DoesNotExist}"), false, "affinity"},
-    {TERM("{key: count, operator: Gt, values: ['4']}"), true, ""},
-    {TERM("{key: count, operator: Lt, values: ['4']}"), false, "affinity"},
-    {TERM("{key: zone, operator: In, values: [a]}, {key: gpu, operator: DoesNotExist}"), false, "affinity"},
+    {"{spec: {storage: {storageUri: 'hf://a/b'}}}", SCOUT_BRING, ""},
+    {"{metadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}, spec: {storage: {storageUri: 'hf://a/b'}}}", SCOUT_DROP,
+     "going"},
+    {"{spec: {}}", SCOUT_DROP, "storageUri"},
+    {"{spec: {disabled: true, storage: {storageUri: 'hf://a/b'}}}", SCOUT_DROP, "disabled"},
+    {WITH("nodeSelector: {}"), SCOUT_BRING, ""},
+    {WITH("nodeSelector: {zone: a, gpu: 'true'}"), SCOUT_BRING, ""},
+    {WITH("nodeSelector: {zone: a, gpu: 'false'}"), SCOUT_DROP, "gpu=false"},
+    {WITH("nodeSelector: {absent: x}"), SCOUT_DROP, "absent=x"},
+    {TERM("{key: zone, operator: In, values: [a, b]}"), SCOUT_BRING, ""},
+    {TERM("{key: zone, operator: In, values: [b]}"), SCOUT_DROP, "affinity"},
+    {TERM("{key: zone, operator: NotIn, values: [b]}"), SCOUT_BRING, ""},
+    {TERM("{key: absent, operator: NotIn, values: [b]}"), SCOUT_BRING, ""}, /* as Kubernetes; OME said no */
+    {TERM("{key: gpu, operator: Exists}"), SCOUT_BRING, ""},
+    {TERM("{key: gpu, operator: DoesNotExist}"), SCOUT_DROP, "affinity"},
+    {TERM("{key: count, operator: Gt, values: ['4']}"), SCOUT_BRING, ""},
+    {TERM("{key: count, operator: Lt, values: ['4']}"), SCOUT_DROP, "affinity"},
+    {TERM("{key: zone, operator: In, values: [a]}, {key: gpu, operator: DoesNotExist}"), SCOUT_DROP, "affinity"},
     {REQUIRED("{matchExpressions: [{key: absent, operator: Exists}]}, {matchExpressions: [{key: gpu, operator: "
               "Exists}]}"),
-     true, ""},
-    {REQUIRED("{}"), false, "affinity"}, /* an empty term matches nothing */
-    {REQUIRED("{matchFields: [{key: metadata.name, operator: In, values: [n1]}]}"), true, ""},
-    {REQUIRED("{matchFields: [{key: metadata.name, operator: In, values: [n2]}]}"), false, "affinity"},
+     SCOUT_BRING, ""},
+    {REQUIRED("{}"), SCOUT_DROP, "affinity"}, /* an empty term matches nothing */
+    {REQUIRED("{matchFields: [{key: metadata.name, operator: In, values: [n1]}]}"), SCOUT_BRING, ""},
+    {REQUIRED("{matchFields: [{key: metadata.name, operator: In, values: [n2]}]}"), SCOUT_DROP, "affinity"},
     {WITH("nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: "
           "{matchExpressions: [{key: absent, operator: Exists}]}}]}"),
-     true, ""},
+     SCOUT_BRING, ""},
     {WITH("nodeSelector: {zone: b}, nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "
           "{nodeSelectorTerms: [{matchExpressions: [{key: gpu, operator: Exists}]}]}}"),
-     false, "zone=b"},
+     SCOUT_DROP, "zone=b"},
 };
 
 static void decides(void **state) {
@@ -64,13 +66,89 @@ static void decides(void **state) {
     _cleanup_json_ struct json_object *model = yaml(cases[i].model);
     struct scout_decision d;
     scout_decide(model, node, &d);
-    if (d.wanted != cases[i].wanted || !strstr(d.why, cases[i].why))
-      fail_msg("%s: wanted %d, \"%s\"", cases[i].model, d.wanted, d.why);
+    if (d.verdict != cases[i].verdict || !strstr(d.why, cases[i].why))
+      fail_msg("%s: verdict %d, \"%s\"", cases[i].model, d.verdict, d.why);
+  }
+}
+
+/* A node that takes nothing new keeps what it has; one that the model does not want loses it all the same. */
+static void asks_the_node(void **state) {
+  static const struct {
+    const char *node;
+    enum scout_verdict verdict;
+  } nodes[] = {
+      {"{metadata: {labels: {zone: a}}}", SCOUT_BRING},
+      {"{metadata: {labels: {zone: a}}, spec: {unschedulable: true}}", SCOUT_HOLD},
+      {"{metadata: {labels: {zone: b}}, spec: {unschedulable: true}}", SCOUT_DROP},
+      {"{metadata: {labels: {zone: a}}, status: {conditions: [{type: Ready, status: 'True'}]}}", SCOUT_BRING},
+      {"{metadata: {labels: {zone: a}}, status: {conditions: [{type: Ready, status: 'False'}]}}", SCOUT_HOLD},
+      {"{metadata: {labels: {zone: a}}, status: {conditions: [{type: Ready, status: Unknown}]}}", SCOUT_HOLD},
+      {"{metadata: {labels: {zone: a}}, status: {conditions: [{type: DiskPressure, status: 'False'}]}}", SCOUT_BRING},
+  };
+  _cleanup_json_ struct json_object *model = yaml(WITH("nodeSelector: {zone: a}"));
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+    _cleanup_json_ struct json_object *node = yaml(nodes[i].node);
+    struct scout_decision d;
+    scout_decide(model, node, &d);
+    if (d.verdict != nodes[i].verdict)
+      fail_msg("%s: verdict %d, \"%s\"", nodes[i].node, d.verdict, d.why);
+  }
+}
+
+#define PREFERRED(terms) WITH("nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [" terms "]}")
+#define PREFER(weight, key) "{weight: " weight ", preference: {matchExpressions: [{key: " key ", operator: Exists}]}}"
+
+static void adds_up_preferences(void **state) {
+  static const struct {
+    const char *model;
+    int64_t sum;
+  } rows[] = {
+      {WITH("nodeSelector: {}"), 0},
+      {PREFERRED(PREFER("10", "zone")), 10},
+      {PREFERRED(PREFER("10", "zone") ", " PREFER("5", "gpu") ", " PREFER("7", "absent")), 15},
+      {PREFERRED("{weight: 9, preference: {}}"), 0}, /* an empty term matches nothing */
+      {PREFERRED(PREFER("0", "zone")), 0},
+      {PREFERRED(PREFER("1000", "zone")), 0}, /* no weight that the API takes */
+  };
+  _cleanup_json_ struct json_object *node = yaml(NODE);
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    _cleanup_json_ struct json_object *model = yaml(rows[i].model);
+    assert_int_equal(scout_preference(model, node), rows[i].sum);
+  }
+}
+
+/* Each of these goes before the next. */
+static void ranks(void **state) {
+  static const char *const order[] = {
+      "{spec: {disabled: true, storage: {storageUri: 'hf://a/b'}}}",
+      "{spec: {modelParameterSize: 405B, storage: {storageUri: 'hf://a/b', nodeAffinity: "
+      "{preferredDuringSchedulingIgnoredDuringExecution: [" PREFER("1", "gpu") "]}}}}",
+      "{spec: {modelParameterSize: 500M, storage: {storageUri: 'hf://a/b'}}}",
+      "{spec: {modelParameterSize: '7.5B', storage: {storageUri: 'hf://a/b'}}}",
+      "{spec: {modelParameterSize: 70B, storage: {storageUri: 'hf://a/b'}}}",
+      "{spec: {storage: {storageUri: 'hf://a/b'}}}",
+  };
+  _cleanup_json_ struct json_object *node = yaml(NODE);
+  uint64_t before = 0;
+
+  (void)state;
+  assert_int_equal(scout_rank(NULL, node), 0);
+  for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+    _cleanup_json_ struct json_object *model = yaml(order[i]);
+    uint64_t rank = scout_rank(model, node);
+    if (i && rank <= before)
+      fail_msg("%s: %lu does not come after %lu", order[i], (unsigned long)rank, (unsigned long)before);
+    before = rank;
   }
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(decides)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(decides), cmocka_unit_test(asks_the_node),
+                                     cmocka_unit_test(adds_up_preferences), cmocka_unit_test(ranks)};
 
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,218 @@
+/* From a URI to a verified folder. */
+#include "agent/internal.h"
+
+#include "agent/credentials.h"
+#include "agent/peers.h"
+#include "agent/shape.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "compose/names.h"
+#include "kube/meta.h"
+#include "model/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_MS 2000u
+#define LISTING_MS 300000u
+
+char *request_of(struct json_object *model) {
+  struct json_object *parameters = json_at(model, "spec.storage.parameters");
+
+  return json_empty(parameters) ? strdup("") : json_canonical(parameters);
+}
+
+/* ---- while it goes on ----------------------------------------------------------------------------------------------
+ */
+
+/* A model that changed or went is not worth another byte. */
+static bool is_cancelled(void *arg) {
+  const struct task *t = arg;
+
+  if (atomic_load(&t->agent->stopping))
+    return true;
+  _cleanup_json_ struct json_object *now = agent_model(t);
+  _cleanup_free_ char *request = request_of(now);
+  const char *path = json_str(now, "spec.storage.path", "");
+  return !now || !request || !streq(request, t->request) || (*path && !streq(path, t->path)) || meta_deleting(now) ||
+         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) ||
+         json_flag(now, "spec.disabled", false);
+}
+
+static void on_progress(void *arg, const struct transfer_event *e) {
+  struct task *t = arg;
+  struct ome_err err = ERR_INIT;
+  const struct record_entry updating = {.status = RECORD_UPDATING};
+  const struct record_entry progress = {.status = RECORD_UPDATING, .progress = e, .message = e->message};
+
+  /* Eight connections that are refused again and again have one thing to say. */
+  if (t->told_ms && mono_ms() - t->told_ms < PROGRESS_MS)
+    return;
+  t->told_ms = mono_ms();
+  if (e->type == TRANSFER_RETRY)
+    log_warning("agent", "%s: %s", t->key, e->message);
+  /* What failed stays Failed, with the reason, until bytes come. */
+  if (t->has_failed && e->bytes)
+    t->has_failed = agent_tell(t, &updating, &err) != OME_OK;
+  if (!t->has_failed && agent_tell(t, &progress, &err) != OME_OK)
+    log_debug("agent", "%s: %s", t->key, err.msg);
+}
+
+/* ---- credentials ------------------------------------------------------------------------------------------------ */
+
+/* The Secret spec.storage.key is read when it is needed and never kept. */
+static int32_t read_credentials(const struct task *t, struct credentials *out, struct ome_err *err) {
+  const char *secret = json_str(t->model, "spec.storage.key", "");
+  _cleanup_json_ struct json_object *o = NULL;
+  int32_t rc = OME_OK;
+
+  if (*secret) {
+    rc = kube_get(t->agent->client, &KUBE_SECRETS, t->ns ? t->ns : t->agent->ns, secret, &o, err);
+    if (rc != OME_OK)
+      return fail_prefix(err, "spec.storage.key");
+    rc = credentials_of_secret(out, t->model, o, err);
+  }
+  return rc == OME_OK ? credentials_of_parameters(out, t->model, err) : rc;
+}
+
+/* What the node adds: the shape of machine, where the model's files are chosen by it. */
+static int32_t add_shape(const struct task *t, struct credentials *out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *node = kube_cache_get(t->agent->caches[WATCH_NODE], NULL, t->agent->node);
+  char room[SHAPE_TEXT];
+  const char *shape;
+  int32_t rc = shape_of_model(t->model, node, getenv("INSTANCE_TYPE_MAP"), room, &shape, err);
+
+  return rc == OME_OK && shape && !credentials_add(out, "shapeAlias", shape) ? fail_memory(err) : rc;
+}
+
+/* ---- bringing --------------------------------------------------------------------------------------------------- */
+
+/* Room for BYTES among what is in flight, held until the task is done. */
+static bool take_room(const struct task *t, uint64_t bytes) {
+  return budget_take(t->agent->budget, t->queue_key, bytes ? bytes : 1);
+}
+
+static int32_t transfer(struct task *t, struct plugin_instance *storage, const struct ome_model_ref *ref,
+                        struct manifest *manifest, struct ome_err *err) {
+  struct peers *peers = t->agent->peers;
+  struct peer_job *with = NULL;
+  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
+  int32_t rc = label ? peers_join(peers, t->key, label, t->uri, manifest->revision, is_cancelled, t, &with, err)
+                     : fail_memory(err);
+  const struct store_job job = {.name = t->key,
+                                .uri = t->uri,
+                                .request = t->request,
+                                .path = t->path,
+                                .owned = true,
+                                .manifest = manifest,
+                                .plugin = storage,
+                                .ref = ref,
+                                .swarm = peer_job_swarm(with),
+                                .event = on_progress,
+                                .cancelled = is_cancelled,
+                                .arg = t};
+
+  if (rc == OME_OK)
+    rc = model_store_bring(t->agent->store, &job, err);
+  peers_leave(peers, with);
+  return rc;
+}
+
+/* A size that was known took its room before the listing: what stands in line asks no hub again and again. */
+static int32_t list_and_transfer(struct task *t, bool has_room, bool *no_room, struct ome_err *err) {
+  _cleanup_credentials_ struct credentials credentials = {{0}};
+  _cleanup_manifest_ struct manifest manifest = {0};
+  struct plugin_instance *storage = NULL;
+  int32_t rc = read_credentials(t, &credentials, err);
+  if (rc == OME_OK)
+    rc = add_shape(t, &credentials, err);
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref),
+                                    .uri = t->uri,
+                                    .revision = json_str(t->model, "spec.storage.parameters.revision", NULL),
+                                    .params = credentials.list.items,
+                                    .nparams = credentials.list.len};
+  const struct plugin_call call = {.timeout_ms = LISTING_MS, .trace_id = t->key, .cancelled = is_cancelled, .arg = t};
+
+  if (rc == OME_OK)
+    rc = plugins_storage_for(t->agent->plugins, t->uri, &storage, err);
+  if (rc == OME_OK)
+    rc = manifest_list(storage, &call, &ref, &manifest, err);
+  if (rc != OME_OK)
+    return rc;
+  t->state->bytes = manifest.total_bytes ? manifest.total_bytes : 1;
+  if (!has_room && !take_room(t, t->state->bytes)) {
+    *no_room = true;
+    return OME_OK;
+  }
+  return transfer(t, storage, &ref, &manifest, err);
+}
+
+/* Says what the model in the folder is, and keeps that with the reference. */
+static int32_t describe(const struct task *t, const char *revision, struct ome_err *err) {
+  _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
+  int32_t rc = model_facts_of_path(t->path, &facts, err);
+
+  if (rc != OME_OK)
+    return rc;
+  _cleanup_json_ struct json_object *report = model_facts_config(&facts);
+  (void)json_set_str(report, "artifact.sha", revision);
+  return model_store_annotate(t->agent->store, t->key, report, err);
+}
+
+struct json_object *find_whole(const struct task *t) {
+  struct json_object *o = model_store_find(t->agent->store, t->key, t->uri, t->path);
+
+  if (o && streq(json_str(o, "request", ""), t->request))
+    return o;
+  json_unref(o);
+  return NULL;
+}
+
+void collect_garbage(const struct agent *a) {
+  struct store_gc_result freed;
+  struct ome_err err = ERR_INIT;
+  char bytes[32];
+
+  if (model_store_gc(a->store, &freed, &err) != OME_OK)
+    log_warning("agent", "%s", err.msg);
+  else if (freed.bytes) {
+    format_bytes(freed.bytes, bytes);
+    log_info("agent", "store: %s freed", bytes);
+  }
+}
+
+/* Files that changed after they were read make a report of something else: it is not kept. */
+static int32_t finish(struct task *t, struct ome_err *err) {
+  json_unref(t->whole);
+  t->whole = find_whole(t);
+  if (!t->whole)
+    return fail(err, OME_E_CONFLICT, "%s: the files in %s changed just after they were verified", t->key, t->path);
+  int32_t rc = describe(t, json_str(t->whole, "revision", ""), err);
+  json_unref(t->whole);
+  t->whole = rc == OME_OK ? find_whole(t) : NULL;
+  return rc == OME_OK && !t->whole
+             ? fail(err, OME_E_CONFLICT, "%s: the files in %s changed while they were read", t->key, t->path)
+             : rc;
+}
+
+int32_t bring(struct task *t, bool *no_room, struct ome_err *err) {
+  struct agent *a = t->agent;
+  bool known = t->state->bytes > 0;
+  int32_t rc = OME_OK;
+
+  *no_room = false;
+  if (t->whole) /* an agent that was killed before it had described it */
+    return finish(t, err);
+  if (known && !take_room(t, t->state->bytes)) {
+    *no_room = true;
+    return OME_OK;
+  }
+  rc = list_and_transfer(t, known, no_room, err);
+  if (!*no_room)
+    budget_give_back(a->budget, t->queue_key);
+  if (rc != OME_OK || *no_room)
+    return rc;
+  collect_garbage(a); /* what it was before */
+  return finish(t, err);
+}

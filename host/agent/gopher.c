@@ -1,0 +1,326 @@
+/* One model on this node: looks at the world, asks the machine what to do, does it. */
+#include "agent/internal.h"
+
+#include "agent/cause.h"
+#include "agent/scout.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "compose/names.h"
+#include "kube/meta.h"
+#include "os/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_LIST_MS 1000u                   /* for the caches, which are quick unless the API is away */
+#define CHECK_AGAIN_MS ((uint64_t)300 * 1000) /* for what no event told */
+#define NO_NODE_MS 5000u                      /* until the node is there; its event comes first */
+#define MOST_STEPS 8                          /* no way through the machine is longer */
+
+/* ---- kit --------------------------------------------------------------------------------------------------------- */
+
+void model_state_free(void *state) {
+  struct model_state *s = state;
+
+  if (s)
+    free(s->request_id);
+  free(s);
+}
+
+/* The one of KEY, made when absent; NULL: out of memory. */
+static struct model_state *state_of(struct agent *a, const char *key) {
+  (void)pthread_mutex_lock(&a->states.lock);
+  struct model_state *s = strmap_get(a->states.models, key);
+  if (!s && (s = calloc(1, sizeof(*s))) != NULL && !strmap_put(a->states.models, key, s)) {
+    free(s);
+    s = NULL;
+  }
+  (void)pthread_mutex_unlock(&a->states.lock);
+  return s;
+}
+
+static void forget_state(struct agent *a, const char *key) {
+  (void)pthread_mutex_lock(&a->states.lock);
+  (void)strmap_del(a->states.models, key);
+  (void)pthread_mutex_unlock(&a->states.lock);
+}
+
+struct json_object *agent_model(const struct task *t) {
+  return kube_cache_get(t->agent->caches[t->ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], t->ns, t->name);
+}
+
+int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err) {
+  struct agent *a = t->agent;
+  struct record_entry e = *what;
+
+  e.model_ns = t->ns;
+  e.model = t->name;
+  if (!e.progress) {
+    _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+    _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+    if (record_has(node, map, &e))
+      return OME_OK;
+  }
+  return record_put(&a->record, &e, err);
+}
+
+/* ---- what the world says ------------------------------------------------------------------------------------------
+ */
+
+/* What is asked for: from where, to where, with which parameters. */
+static int32_t read_request(struct task *t, struct ome_err *err) {
+  const char *path = json_str(t->model, "spec.storage.path", "");
+
+  t->uri = json_str(t->model, "spec.storage.storageUri", "");
+  t->path = *path ? strdup(path) : str_printf("%s/models/%s", model_store_root(t->agent->store), t->key);
+  t->request = request_of(t->model);
+  (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
+  if (!t->path || !t->request)
+    return fail_memory(err);
+  t->request_id =
+      str_printf("%s\n%s\n%s\n%s\n%s", t->uid, t->uri, t->path, t->request, json_str(t->model, "spec.storage.key", ""));
+  if (!t->request_id)
+    return fail_memory(err);
+  if (t->state->request_id && streq(t->state->request_id, t->request_id))
+    return OME_OK;
+  t->state->bytes = 0; /* of something else */
+  free(t->state->request_id);
+  t->state->request_id = strdup(t->request_id);
+  return t->state->request_id ? OME_OK : fail_memory(err);
+}
+
+static int32_t check_path(const struct task *t, struct ome_err *err) {
+  if (t->path[0] == '/' && path_is_safe(t->path + 1))
+    return OME_OK;
+  return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" is no plain absolute path", t->path);
+}
+
+/* From now on somebody watches the files; what they are now is looked at after that. */
+static int32_t look_at_disk(struct task *t, struct ome_err *err) {
+  _cleanup_manifest_ struct manifest m = {0};
+  _cleanup_json_ struct json_object *reference = model_store_reference(t->agent->store, t->key, &m);
+
+  if (!reference || !json_flag(reference, "complete", false))
+    return OME_OK;
+  int32_t rc = presence_watch(t->agent->presence, t->queue_key, t->path, &m, err);
+  json_unref(t->whole);
+  t->whole = NULL;
+  if (rc == OME_OK)
+    t->whole = find_whole(t);
+  if (!t->whole)
+    presence_forget(t->agent->presence, t->queue_key);
+  return rc;
+}
+
+static int32_t observe(struct task *t, struct json_object *node, enum happening *out, struct ome_err *err) {
+  struct scout_decision decision;
+
+  scout_decide(t->model, node, &decision);
+  *out = HAPPENED_UNWANTED;
+  if (decision.verdict == SCOUT_DROP)
+    return OME_OK;
+  int32_t rc = read_request(t, err);
+  if (rc == OME_OK)
+    rc = look_at_disk(t, err);
+  if (rc != OME_OK)
+    return rc;
+  if (json_at(t->whole, "report"))
+    *out = HAPPENED_WHOLE;
+  else if (decision.verdict == SCOUT_HOLD)
+    *out = HAPPENED_HELD;
+  else if (retries_wait_ms(t->agent->retries, t->key, t->request_id, mono_ms(), NULL))
+    *out = HAPPENED_BACKOFF;
+  else
+    *out = HAPPENED_MISSING;
+  (void)snprintf(t->why, sizeof(t->why), "waiting: %.240s", decision.why);
+  return OME_OK;
+}
+
+/* ---- actions ------------------------------------------------------------------------------------------------------
+ */
+
+typedef int32_t act_fn(struct task *t, enum happening *happened, uint64_t *requeue_ms, struct ome_err *err);
+
+static int32_t act_fetch(struct task *t, enum happening *happened, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
+  struct agent *a = t->agent;
+  const struct record_entry updating = {.status = RECORD_UPDATING};
+  bool no_room = false;
+
+  presence_forget(a->presence, t->queue_key);
+  t->has_failed = retries_count(a->retries, t->key, t->request_id) > 0;
+  int32_t rc = t->has_failed ? OME_OK : agent_tell(t, &updating, err);
+  if (rc != OME_OK)
+    return rc;
+  rc = check_path(t, err);
+  if (rc == OME_OK)
+    rc = bring(t, &no_room, err);
+  if (no_room)
+    (void)snprintf(t->why, sizeof(t->why), "waiting: enough other models are on their way to this node");
+  *happened = no_room                 ? HAPPENED_NO_ROOM
+              : rc == OME_OK          ? HAPPENED_FETCHED
+              : rc == OME_E_CANCELLED ? HAPPENED_CANCELLED
+                                      : HAPPENED_FAILED;
+  if (*happened == HAPPENED_FETCHED)
+    kube_record(a->recorder, t->model, false, "ModelDownloaded", "verified and in place on node %s", a->node);
+  if (*happened == HAPPENED_FAILED && retries_failed(a->retries, t->key, t->request_id, err, mono_ms())) {
+    log_warning("agent", "%s: %s", t->key, err->msg);
+    kube_record(a->recorder, t->model, true, "ModelDownloadFailed", "%s: %s", cause_name(cause_of(err)), err->msg);
+  }
+  err_clear(err);
+  return OME_OK;
+}
+
+/* Pods mount what the spec names: the place that we chose is written there. */
+static int32_t name_path(const struct task *t, struct ome_err *err) {
+  _cleanup_json_ struct json_object *patch = json_object_new_object();
+
+  if (*json_str(t->model, "spec.storage.path", ""))
+    return OME_OK;
+  if (!json_set_str(patch, "spec.storage.path", t->path))
+    return fail_memory(err);
+  return kube_patch(t->agent->client, t->ns ? &KUBE_BASEMODELS : &KUBE_CLUSTERBASEMODELS, t->ns, t->name, NULL,
+                    KUBE_PATCH_MERGE, patch, NULL, err);
+}
+
+static int32_t act_publish(struct task *t, enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {
+  const struct record_entry ready = {.status = RECORD_READY, .config = json_at(t->whole, "report")};
+  int32_t rc = name_path(t, err);
+
+  retries_forget(t->agent->retries, t->key);
+  budget_forget(t->agent->budget, t->queue_key);
+  *requeue_ms = CHECK_AGAIN_MS;
+  if (rc == OME_OK)
+    rc = agent_tell(t, &ready, err);
+  if (rc == OME_OK && *happened == HAPPENED_FETCHED) {
+    rc = look_at_disk(t, err);
+    if (!t->whole) /* so soon */
+      *requeue_ms = 1;
+  }
+  return rc;
+}
+
+/* Says what went wrong, in words and as a class; then it is tried again after a while, whatever happens. */
+static int32_t act_fail(struct task *t, UNUSED enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {
+  struct ome_err why = ERR_INIT;
+  uint64_t wait = retries_wait_ms(t->agent->retries, t->key, t->request_id, mono_ms(), &why);
+  const struct record_entry failed = {.status = RECORD_FAILED, .cause = cause_name(cause_of(&why)), .message = why.msg};
+
+  *requeue_ms = wait ? wait : 1;
+  return wait ? agent_tell(t, &failed, err) : OME_OK;
+}
+
+static int32_t act_wait(struct task *t, UNUSED enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {
+  const struct record_entry waiting = {.status = RECORD_UPDATING, .message = t->why};
+
+  *requeue_ms = CHECK_AGAIN_MS;
+  return agent_tell(t, &waiting, err);
+}
+
+/* Whether the cluster may have heard of the model from here.  A model that is going is not looked at again, and the
+ * cache may lag behind our own last write: then the server is asked. */
+static int32_t was_told(const struct task *t, bool *out, struct ome_err *err) {
+  struct agent *a = t->agent;
+  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  _cleanup_json_ struct json_object *map = NULL;
+  int32_t rc = label ? OME_OK : fail_memory(err);
+
+  if (rc == OME_OK && (!t->model || meta_deleting(t->model)))
+    rc = kube_get(a->client, &KUBE_CONFIGMAPS, a->ns, a->node, &map, err);
+  else
+    map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
+  if (rc != OME_OK && rc != OME_E_NOT_FOUND)
+    return rc;
+  err_clear(err);
+  *out = json_get(json_at(map, "data"), t->key) || (label && meta_label(node, label)) ||
+         model_store_holds(a->store, t->key);
+  return OME_OK;
+}
+
+/* Pods first lose the label, then the files go, then the cluster hears that they are gone. */
+static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
+  struct agent *a = t->agent;
+  bool told = false;
+  int32_t rc = was_told(t, &told, err);
+
+  presence_forget(a->presence, t->queue_key);
+  budget_forget(a->budget, t->queue_key);
+  retries_forget(a->retries, t->key);
+  peers_forget(a->peers, t->key);
+  if (rc == OME_OK && told)
+    rc = record_unlabel(&a->record, t->ns, t->name, err);
+  bool held = model_store_holds(a->store, t->key);
+  if (rc == OME_OK)
+    rc = model_store_remove(a->store, t->key, err);
+  if (rc == OME_OK && held)
+    collect_garbage(a);
+  if (rc == OME_OK && told)
+    rc = record_remove(&a->record, t->ns, t->name, err);
+  *happened = HAPPENED_REMOVED;
+  return rc;
+}
+
+/* ---- the loop -----------------------------------------------------------------------------------------------------
+ */
+
+static int32_t run(struct task *t, enum happening happened, uint64_t *requeue_ms, struct ome_err *err) {
+  static act_fn *const acts[ACTIONS] = {
+      [ACTION_FETCH] = act_fetch, [ACTION_PUBLISH] = act_publish, [ACTION_FAIL] = act_fail,
+      [ACTION_WAIT] = act_wait,   [ACTION_REMOVE] = act_remove,
+  };
+
+  for (int i = 0; i < MOST_STEPS; i++) {
+    struct transition next = machine_step(t->state->phase, happened);
+    if (next.next != t->state->phase)
+      log_debug("agent", "%s: %s, was %s", t->key, phase_name(next.next), phase_name(t->state->phase));
+    t->state->phase = next.next;
+    if (next.action == ACTION_NONE)
+      return OME_OK;
+    int32_t rc = acts[next.action](t, &happened, requeue_ms, err);
+    if (rc != OME_OK)
+      return rc;
+    if (next.action != ACTION_FETCH && next.action != ACTION_REMOVE)
+      return OME_OK;
+  }
+  return fail(err, OME_E_INTERNAL, "%s: the machine does not come to rest", t->key);
+}
+
+static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err) {
+  struct agent *a = t->agent;
+  enum happening happened;
+
+  /* Just started: models may be listed before the node and what was told of them. */
+  (void)kube_cache_wait(a->caches[WATCH_NODE], FIRST_LIST_MS);
+  (void)kube_cache_wait(a->caches[WATCH_RECORD], FIRST_LIST_MS);
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  if (!node && t->model && !meta_deleting(t->model)) { /* nobody to decide for, and nobody to tell */
+    *requeue_ms = NO_NODE_MS;
+    return OME_OK;
+  }
+  int32_t rc = observe(t, node, &happened, err);
+  return rc == OME_OK ? run(t, happened, requeue_ms, err) : rc;
+}
+
+int32_t reconcile_model_on_node(void *arg, const char *ns, const char *name, uint64_t *requeue_ms,
+                                struct ome_err *err) {
+  struct agent *a = arg;
+  struct task t = {.agent = a, .ns = ns, .name = name, .key = name_model_key(ns, name)};
+  int32_t rc;
+
+  t.queue_key = ns ? str_printf("%s/%s", ns, name) : strdup(name);
+  t.state = t.queue_key ? state_of(a, t.queue_key) : NULL;
+  t.model = agent_model(&t);
+  rc = t.key && t.state ? look_at(&t, requeue_ms, err) : fail_memory(err);
+  if (rc == OME_OK && !t.model)
+    forget_state(a, t.queue_key);
+  json_unref(t.model);
+  json_unref(t.whole);
+  free(t.path);
+  free(t.request);
+  free(t.request_id);
+  free(t.key);
+  free(t.queue_key);
+  return rc;
+}

@@ -1,0 +1,88 @@
+/* What the parts of the agent share. */
+#ifndef HOST_AGENT_INTERNAL_H
+#define HOST_AGENT_INTERNAL_H
+
+#include "agent/agent.h"
+#include "agent/budget.h"
+#include "agent/keeper.h"
+#include "agent/machine.h"
+#include "agent/peers.h"
+#include "agent/presence.h"
+#include "agent/record.h"
+#include "agent/retry.h"
+#include "base/strmap.h"
+#include "kube/cache.h"
+#include "kube/event.h"
+#include "kube/queue.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum agent_watch { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_NODE, WATCH_RECORD, WATCHES };
+
+struct agent {
+  struct kube_client *client;
+  struct plugins *plugins;
+  char *node, *ns, *node_selector, *record_selector;
+  struct model_store *store;
+  struct retries *retries;
+  struct budget *budget;
+  struct presence *presence;
+  struct keeper *keeper;
+  struct peers *peers; /* NULL: none */
+  struct record record;
+  struct kube_recorder *recorder;
+  struct kube_cache *caches[WATCHES];
+  struct kube_queue *queue;
+  struct {
+    pthread_mutex_t lock;
+    struct strmap *models; /* queue key -> struct model_state */
+  } states;
+  atomic_bool started, stopping; /* events before the start is over find half an agent */
+};
+
+/* What is remembered of a model between two looks at it; used by the worker that has the model. */
+struct model_state {
+  enum phase phase;
+  uint64_t bytes;   /* of its manifest, as last listed; 0: not known */
+  char *request_id; /* what BYTES is of */
+};
+
+/* One look at a model. */
+struct task {
+  struct agent *agent;
+  const char *ns, *name; /* NS NULL: cluster-scoped */
+  char *key;             /* in the record and the store */
+  char *queue_key;       /* NS/NAME, or NAME */
+  struct model_state *state;
+  const char *uri;
+  char *path;
+  char *request;    /* spec.storage.parameters, as text */
+  char *request_id; /* all that makes another attempt another one */
+  char uid[64];
+  struct json_object *model;
+  struct json_object *whole; /* the store's reference, when all is as it was verified */
+  char why[256];             /* it waits, if it does */
+  uint64_t told_ms;          /* when progress was last written; 0: not yet */
+  bool has_failed;           /* Failed is what the cluster was told */
+};
+
+/* bring.c: everything from the URI to the verified folder in place, described: t->whole.  *NO_ROOM: not begun, because
+ * enough is in flight; the model is looked at again when that changes. */
+int32_t bring(struct task *t, bool *no_room, struct ome_err *err);
+/* The reference when the model is as it should be; new. */
+struct json_object *find_whole(const struct task *t);
+/* Frees what no model refers to any more. */
+void collect_garbage(const struct agent *a);
+/* spec.storage.parameters of MODEL, as canonical text; new. */
+char *request_of(struct json_object *model);
+
+/* gopher.c */
+struct json_object *agent_model(const struct task *t);
+/* What the agent knows of T's model, told to the cluster unless the cluster says so already. */
+int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err);
+kube_reconcile_fn reconcile_model_on_node; /* ARG: the agent */
+void model_state_free(void *state);
+
+#endif

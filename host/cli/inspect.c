@@ -1,6 +1,7 @@
 /* ome inspect: what a model's files say about it. */
 #include "cli/backends.h"
 #include "cli/cli.h"
+#include "cli/inspect_list.h"
 #include "cli/inspect_memory.h"
 #include "model/facts.h"
 #include "transfer/remote_model.h"
@@ -103,36 +104,64 @@ static int32_t look(const char *what, const char *revision, const char *plugins,
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static int run(const struct cli_command *self, int argc, char **argv) {
+struct request {
+  const char *format, *revision, *plugins;
+  struct inspect_memory memory;
+  bool wants_memory, each, families;
+};
+
+static int one(const struct request *r, const char *what) {
   _cleanup_model_facts_ struct model_facts facts = {0};
   _cleanup_json_ struct json_object *doc = NULL;
-  const char *format = "yaml", *revision = NULL, *plugins = NULL;
-  struct inspect_memory memory = {.concurrency = 1};
-  bool wants_memory = false;
   struct ome_err err = ERR_INIT;
-  const struct cli_option options[] = {
-      {'o', "output", "FORMAT", "json, yaml or table", CLI_STRING, &format},
-      {0, "memory", NULL, "say what fits on --accelerator, and why", CLI_FLAG, &wants_memory},
-      {0, "accelerator", "NAME|FILE", "an AcceleratorClass: h100-80g, or a manifest", CLI_STRING, &memory.accelerator},
-      {0, "context", "TOKENS", "of a sequence: 8192, 32k; the model's own length", CLI_STRING, &memory.context},
-      {0, "concurrency", "N", "sequences at a time, 1", CLI_UINT, &memory.concurrency},
-      {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &revision},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
-  };
 
-  if (cli_parse(self, options, argc, argv) != 1)
-    return cli_usage(self, "one folder, file or address is needed");
-  if (wants_memory != (memory.accelerator != NULL))
-    return cli_usage(self, "--memory and --accelerator go together");
-  if (memory.concurrency == 0 || memory.concurrency > 1000000)
-    return cli_usage(self, "--concurrency is 1 to 1000000");
-  if (look(argv[1], revision, plugins, &facts, &err) != OME_OK)
+  if (look(what, r->revision, r->plugins, &facts, &err) != OME_OK)
     return cli_fail(&err);
   doc = model_facts_json(&facts);
-  if (wants_memory && inspect_memory(&memory, &facts, doc, &err) != OME_OK)
+  if (r->wants_memory && inspect_memory(&r->memory, &facts, doc, &err) != OME_OK)
     return cli_fail(&err);
-  return cli_print(doc, format, print_facts);
+  return cli_print(doc, r->format, print_facts);
+}
+
+static int each(const struct request *r, const char *folder) {
+  _cleanup_json_ struct json_object *list = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (inspect_each(folder, &list, &err) != OME_OK)
+    return cli_fail(&err);
+  return cli_print(list, r->format, inspect_each_print);
+}
+
+static int run(const struct cli_command *self, int argc, char **argv) {
+  struct request r = {.memory = {.concurrency = 1}};
+  const struct cli_option options[] = {
+      {'o', "output", "FORMAT", "json, yaml or table", CLI_STRING, &r.format},
+      {0, "each", NULL, "PATH is a folder of models: say it of each of them", CLI_FLAG, &r.each},
+      {0, "families", NULL, "list the families of models that config.json is understood of", CLI_FLAG, &r.families},
+      {0, "memory", NULL, "say what fits on --accelerator, and why", CLI_FLAG, &r.wants_memory},
+      {0, "accelerator", "NAME|FILE", "an AcceleratorClass: h100-80g, or a manifest", CLI_STRING,
+       &r.memory.accelerator},
+      {0, "context", "TOKENS", "of a sequence: 8192, 32k; the model's own length", CLI_STRING, &r.memory.context},
+      {0, "concurrency", "N", "sequences at a time, 1", CLI_UINT, &r.memory.concurrency},
+      {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &r.revision},
+      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &r.plugins},
+      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+  };
+  int operands = cli_parse(self, options, argc, argv);
+
+  if (r.families && operands == 0) {
+    _cleanup_json_ struct json_object *list = inspect_families();
+    return cli_print(list, r.format, inspect_families_print);
+  }
+  if (operands != 1 || r.families)
+    return cli_usage(self, r.families ? "--families stands alone" : "one folder, file or address is needed");
+  if (r.wants_memory != (r.memory.accelerator != NULL))
+    return cli_usage(self, "--memory and --accelerator go together");
+  if (r.each && r.wants_memory)
+    return cli_usage(self, "--memory is of one model");
+  if (r.memory.concurrency == 0 || r.memory.concurrency > 1000000)
+    return cli_usage(self, "--concurrency is 1 to 1000000");
+  return r.each ? each(&r, argv[1]) : one(&r, argv[1]);
 }
 
 const struct cli_command cli_inspect = {
@@ -144,6 +173,7 @@ const struct cli_command cli_inspect = {
         "file or an address that a storage plugin knows: architecture, parameters, context, quantization, memory.\n"
         "Of a remote model only the first bytes of each file are fetched, no weights.\n\n"
         "  ome inspect ./SmolLM2-135M-Instruct -o json\n"
+        "  ome inspect --each /models\n"
         "  ome inspect hf://meta-llama/Llama-3.1-8B --memory --accelerator h100-80g --context 32k --concurrency 64\n",
     .run = run,
 };

@@ -97,6 +97,15 @@ int32_t model_facts_read(const struct model_source *src, struct model_facts *out
 /* The same for a folder or a single file of this machine. */
 int32_t model_facts_of_path(const char *path, struct model_facts *out, struct ome_err *err);
 
+/* The folders at or below PATH that hold a model, in the order of their names; what is below a model is not looked at.
+ */
+struct model_folders {
+  VEC(char *) list;
+};
+int32_t model_folders_find(const char *path, struct model_folders *out, struct ome_err *err);
+void model_folders_fini(struct model_folders *f);
+#define _cleanup_model_folders_ _cleanup_(model_folders_fini)
+
 /* What `ome inspect -o json` prints; new. */
 struct json_object *model_facts_json(const struct model_facts *f);
 /* The "config" of a node's report (OME's ModelConfig), without artifact: what goes into a model's spec; new. */

@@ -182,11 +182,17 @@ static void again_locked(struct item *i, const struct wish *wish) {
   i->again = true;
 }
 
+/* Whether I waits already for no later, and before no fewer. */
+static bool has_wish(const struct item *i, const struct wish *wish) {
+  return i->waiting && i->due_ms <= wish->due_ms && i->urgent >= wish->urgent &&
+         (!wish->rank || *wish->rank == i->rank);
+}
+
 /* The earlier of two times and the more urgent of two wishes counts, and the last rank. */
 static void schedule_locked(struct kube_queue *q, const char *key, const struct wish *wish) {
   struct item *i = item_locked(q, key);
 
-  if (!i)
+  if (!i || has_wish(i, wish))
     return;
   bool waited = i->waiting;
   uint64_t due_ms = waited && i->due_ms < wish->due_ms ? i->due_ms : wish->due_ms;

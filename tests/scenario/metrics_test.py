@@ -54,6 +54,9 @@ def check_metrics(server, controller):
         server.apply(document)
     wait_for("the Deployment", lambda: server.find("/apis/apps/v1/namespaces/default/deployments/chat-engine"))
     wait_for("the service's status", lambda: server.find(ISVC + "chat").get("status"))
+    # What takes time is counted when it is over: a reconcile after the last of its writes.
+    wait_for("a reconcile to end", lambda: value(
+        ask(controller.port, "/metrics")[1], 'ome_reconcile_duration_seconds_count{controller="inferenceservice"}') > 0)
     status, text = ask(controller.port, "/metrics")
     assert status == 200, text
     promtool("check", "metrics", text=text)

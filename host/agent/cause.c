@@ -25,8 +25,9 @@ static const struct {
     [CAUSE_INVALID] = {"Invalid", LATER_MS},
 };
 
+/* The Hub's own code, as it comes with a file, and what storage "hf" makes of it. */
 static enum cause of_denial(const char *text) {
-  static const char *const gated[] = {"gated", "accept its terms", "awaiting", "restricted"};
+  static const char *const gated[] = {"GatedRepo", "accept the model's terms"};
 
   for (size_t i = 0; i < sizeof(gated) / sizeof(gated[0]); i++)
     if (strcasestr(text, gated[i]))

@@ -74,7 +74,10 @@ static void tells_causes_apart(void **state) {
     int32_t code;
     const char *message, *name;
   } rows[] = {
-      {OME_E_DENIED, "hf: org/m: is gated; accept its terms", "Gated"},
+      {OME_E_DENIED, "hf: org/m: 403; accept the model's terms on the hub and give a token of that account", "Gated"},
+      {OME_E_DENIED, "fetch: a.safetensors: 403 Forbidden (GatedRepo: Access to model org/m is restricted)", "Gated"},
+      {OME_E_DENIED, "hf: org/m: private, gated or not there; give a token (Secret, HF_TOKEN)", "Unauthorised"},
+      {OME_E_DENIED, "fetch: a: 403 Forbidden; ask for access, or accept its terms where it has some", "Unauthorised"},
       {OME_E_DENIED, "hf: org/m: 401", "Unauthorised"},
       {OME_E_NOT_FOUND, "no such model", "NotFound"},
       {OME_E_BUSY, "429", "RateLimited"},

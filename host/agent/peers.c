@@ -565,10 +565,6 @@ int32_t peers_start(const struct peers_config *cfg, struct peers **out, struct o
   return OME_OK;
 }
 
-uint16_t peers_port(const struct peers *p) {
-  return http_server_port(p->server);
-}
-
 void peers_end(struct peers *p) {
   if (!p)
     return;

@@ -35,7 +35,6 @@ int32_t peers_start(const struct peers_config *cfg, struct peers **out, struct o
 void peers_end(struct peers *p);
 void peers_stop(struct peers *p);
 DEFINE_CLEANUP(struct peers *, peers_stop)
-uint16_t peers_port(const struct peers *p);
 
 /* NODE, our own, as it is now: what it should say of us is written again where it does not.  [any-thread] */
 void peers_check_node(struct peers *p, struct json_object *node);

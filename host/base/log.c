@@ -20,14 +20,6 @@ static _Thread_local char t_trace[LOG_TRACE_DIGITS + 1];
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const format_names[] = {"text", "logfmt", "json"};
 
-void log_set_level(enum log_level level) {
-  atomic_store(&g_level, (int)level);
-}
-
-void log_set_format(enum log_format format) {
-  atomic_store(&g_format, (int)format);
-}
-
 static bool choose(const char *name, const char *const *names, size_t n, _Atomic int *out) {
   for (size_t i = 0; i < n; i++)
     if (streq(name, names[i])) {

@@ -15,9 +15,7 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
-void log_set_level(enum log_level level);    /* default: INFO */
-void log_set_format(enum log_format format); /* default: TEXT */
-/* By name ("debug", "json"); false: no such name, nothing changed. */
+/* By name ("debug", "json"; "info" and "text" at first); false: no such name, nothing changed. */
 bool log_set_level_named(const char *name);
 bool log_set_format_named(const char *name);
 

@@ -2,46 +2,35 @@
 #include "base/str.h"
 #include "bench/report.h"
 #include "cli/bench.h"
+#include "cli/table.h"
 #include "os/file.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { COLUMNS = 8 };
+static const char *figure(struct table *t, struct json_object *o, const char *name) {
+  return json_get(o, name) ? table_own(t, str_printf("%.4g", report_number(o, name))) : "-";
+}
 
-static char *figure(struct json_object *o, const char *name) {
-  return json_get(o, name) ? str_printf("%.4g", report_number(o, name)) : strdup("-");
+static const char *change(struct table *t, struct json_object *o) {
+  return json_get(o, "changePercent") ? table_own(t, str_printf("%+.1f%%", report_number(o, "changePercent"))) : "-";
 }
 
 static void print_table(struct json_object *result) {
-  static const char *const head[] = {"SCENARIO", "LOAD", "FIGURE", "A", "B", "CHANGE", "P", "VERDICT", NULL};
+  static const char *const head[] = {"SCENARIO", "LOAD", "FIGURE", "A", "B", "CHANGE", "P", "VERDICT"};
   struct json_object *all = json_get(result, "figures");
-  size_t n = json_len(all);
-  char *(*cells)[COLUMNS + 1] = calloc(n + 1, sizeof(*cells));
-  const char *const **rows = calloc(n + 1, sizeof(*rows));
+  struct table t = {0};
 
-  for (size_t i = 0; cells && rows && i < n; i++) {
+  table_add(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(all); i++) {
     struct json_object *o = json_index(all, i);
-    cells[i][0] = strdup(json_str(o, "scenario", ""));
-    cells[i][1] = strdup(json_str(o, "load", ""));
-    cells[i][2] = strdup(json_str(o, "figure", ""));
-    cells[i][3] = figure(o, "a");
-    cells[i][4] = figure(o, "b");
-    cells[i][5] = json_get(o, "changePercent") ? str_printf("%+.1f%%", report_number(o, "changePercent")) : strdup("-");
-    cells[i][6] = figure(o, "p");
-    cells[i][7] = strdup(json_str(o, "verdict", ""));
-    rows[i + 1] = (const char *const *)cells[i];
+    const char *const cells[] = {json_str(o, "scenario", ""), json_str(o, "load", ""),   json_str(o, "figure", ""),
+                                 figure(&t, o, "a"),          figure(&t, o, "b"),        change(&t, o),
+                                 figure(&t, o, "p"),          json_str(o, "verdict", "")};
+    table_add(&t, cells, ARRAY_LEN(cells));
   }
-  if (cells && rows) {
-    rows[0] = head;
-    cli_table(rows, n + 1);
-  }
-  for (size_t i = 0; cells && i < n; i++)
-    for (size_t j = 0; j < COLUMNS; j++)
-      free(cells[i][j]);
-  free(cells);
-  free(rows);
+  table_print(&t);
 }
 
 /* A report of this machine, else a BenchmarkJob. */

@@ -4,12 +4,11 @@
 #include "bench/report.h"
 #include "cli/bench.h"
 #include "cli/connect.h"
+#include "cli/table.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { COLUMNS = 9 };
 
 /* The run with the highest throughput: one figure to tell jobs apart by. */
 static struct json_object *best_run(struct json_object *job) {
@@ -24,46 +23,32 @@ static struct json_object *best_run(struct json_object *job) {
   return best;
 }
 
-static char *figure(struct json_object *run, const char *path) {
-  return json_at(run, path) ? str_printf("%.1f", report_number(run, path)) : strdup("-");
-}
-
-static void fill_row(struct json_object *job, char *cells[COLUMNS + 1]) {
-  struct json_object *best = best_run(job);
-  const char *service = json_str(job, "spec.endpoint.inferenceService.name", NULL);
-
-  cells[0] = strdup(meta_namespace(job));
-  cells[1] = strdup(meta_name(job));
-  cells[2] = strdup(service ? service : json_str(job, "spec.endpoint.endpoint.url", "-"));
-  cells[3] = strdup(json_str(job, "status.state", "Pending"));
-  cells[4] = strdup(json_str(job, "status.progress", "-"));
-  cells[5] = figure(best, "outputTokensPerSecond");
-  cells[6] = figure(best, "ttftMs.p50");
-  cells[7] = figure(best, "tpotMs.p50");
-  cells[8] = strdup(json_str(job, "status.reportURI", "-"));
+static const char *figure(struct table *t, struct json_object *run, const char *path) {
+  return json_at(run, path) ? table_own(t, str_printf("%.1f", report_number(run, path))) : "-";
 }
 
 static void print_jobs(struct json_object *list) {
-  static const char *const head[] = {"NAMESPACE",     "NAME",         "ENDPOINT", "STATE",  "PROGRESS",
-                                     "BEST TOKENS/S", "ITS TTFT P50", "TPOT P50", "REPORT", NULL};
+  static const char *const head[] = {"NAMESPACE",     "NAME",         "ENDPOINT", "STATE", "PROGRESS",
+                                     "BEST TOKENS/S", "ITS TTFT P50", "TPOT P50", "REPORT"};
   struct json_object *items = json_get(list, "items");
-  size_t n = json_len(items);
-  char *(*cells)[COLUMNS + 1] = calloc(n + 1, sizeof(*cells));
-  const char *const **rows = calloc(n + 1, sizeof(*rows));
+  struct table t = {0};
 
-  for (size_t i = 0; cells && rows && i < n; i++) {
-    fill_row(json_index(items, i), cells[i]);
-    rows[i + 1] = (const char *const *)cells[i];
+  table_add(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *job = json_index(items, i), *best = best_run(job);
+    const char *url = json_str(job, "spec.endpoint.endpoint.url", "-");
+    const char *const cells[] = {meta_namespace(job),
+                                 meta_name(job),
+                                 json_str(job, "spec.endpoint.inferenceService.name", url),
+                                 json_str(job, "status.state", "Pending"),
+                                 json_str(job, "status.progress", "-"),
+                                 figure(&t, best, "outputTokensPerSecond"),
+                                 figure(&t, best, "ttftMs.p50"),
+                                 figure(&t, best, "tpotMs.p50"),
+                                 json_str(job, "status.reportURI", "-")};
+    table_add(&t, cells, ARRAY_LEN(cells));
   }
-  if (cells && rows) {
-    rows[0] = head;
-    cli_table(rows, n + 1);
-  }
-  for (size_t i = 0; cells && i < n; i++)
-    for (size_t j = 0; j < COLUMNS; j++)
-      free(cells[i][j]);
-  free(cells);
-  free(rows);
+  table_print(&t);
 }
 
 int bench_list(const struct bench_options *o) {

@@ -1,4 +1,5 @@
 #include "cli/bench.h"
+#include "cli/table.h"
 
 #include "base/clock.h"
 #include "base/str.h"
@@ -135,66 +136,41 @@ void bench_printer_free(struct bench_printer *p) {
 /* ---- afterwards ---------------------------------------------------------------------------------------------------
  */
 
-#define COLUMNS 11
-
-/* One cell, new; "-" where the run has no such figure. */
-static char *cell(struct json_object *run, const char *path, const char *format) {
-  char text[64];
-
-  if (!json_at(run, path))
-    return strdup("-");
-  (void)snprintf(text, sizeof(text),
-                 streq(format, "0")   ? "%.0f"
-                 : streq(format, "1") ? "%.1f"
-                                      : "%.2f",
-                 report_number(run, path));
-  return strdup(text);
+/* One cell; "-" where the run has no such figure. */
+static const char *cell(struct table *t, struct json_object *run, const char *path, int digits) {
+  return json_at(run, path) ? table_own(t, str_printf("%.*f", digits, report_number(run, path))) : "-";
 }
 
-static void fill_row(struct json_object *run, char *cells[COLUMNS + 1]) {
-  static const struct {
-    const char *path, *format;
-  } columns[] = {{"requests", "0"},
-                 {"", "0"},
-                 {"ttftMs.p50", "1"},
-                 {"ttftMs.p99", "1"},
-                 {"tpotMs.p50", "2"},
-                 {"e2eMs.p50", "1"},
-                 {"e2eMs.p99", "1"},
-                 {"requestsPerSecond", "2"},
-                 {"outputTokensPerSecond", "1"}};
+static void add_run(struct table *t, struct json_object *run) {
+  const char *load = json_at(run, "rate")
+                         ? table_own(t, str_printf("%g/s", report_number(run, "rate")))
+                         : table_own(t, str_printf("%lld", (long long)json_i64(run, "concurrency", 0)));
+  long long failed = (long long)(json_i64(run, "requests", 0) - json_i64(run, "completed", 0));
+  const char *const cells[] = {json_str(run, "scenario", ""),
+                               load,
+                               cell(t, run, "requests", 0),
+                               table_own(t, str_printf("%lld", failed)),
+                               cell(t, run, "ttftMs.p50", 1),
+                               cell(t, run, "ttftMs.p99", 1),
+                               cell(t, run, "tpotMs.p50", 2),
+                               cell(t, run, "e2eMs.p50", 1),
+                               cell(t, run, "e2eMs.p99", 1),
+                               cell(t, run, "requestsPerSecond", 2),
+                               cell(t, run, "outputTokensPerSecond", 1)};
 
-  cells[0] = strdup(json_str(run, "scenario", ""));
-  cells[1] = json_at(run, "rate") ? str_printf("%g/s", report_number(run, "rate"))
-                                  : str_printf("%lld", (long long)json_i64(run, "concurrency", 0));
-  for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-    cells[2 + i] = *columns[i].path
-                       ? cell(run, columns[i].path, columns[i].format)
-                       : str_printf("%lld", (long long)(json_i64(run, "requests", 0) - json_i64(run, "completed", 0)));
-  cells[COLUMNS] = NULL;
+  table_add(t, cells, ARRAY_LEN(cells));
 }
 
 static void print_table(struct json_object *report) {
   static const char *const head[] = {"SCENARIO", "LOAD",    "REQUESTS", "FAILED", "TTFT P50", "P99",
-                                     "TPOT P50", "E2E P50", "P99",      "REQ/S",  "TOKENS/S", NULL};
+                                     "TPOT P50", "E2E P50", "P99",      "REQ/S",  "TOKENS/S"};
   struct json_object *runs = json_at(report, "runs");
-  size_t n = json_len(runs);
-  char *(*cells)[COLUMNS + 1] = calloc(n + 1, sizeof(*cells));
-  const char *const **rows = calloc(n + 1, sizeof(*rows));
+  struct table t = {0};
 
-  for (size_t i = 0; cells && rows && i < n; i++) {
-    fill_row(json_index(runs, i), cells[i]);
-    rows[i + 1] = (const char *const *)cells[i];
-  }
-  if (cells && rows) {
-    rows[0] = head;
-    cli_table(rows, n + 1);
-  }
-  for (size_t i = 0; cells && i < n; i++)
-    for (size_t j = 0; j < COLUMNS; j++)
-      free(cells[i][j]);
-  free(cells);
-  free(rows);
+  table_add(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(runs); i++)
+    add_run(&t, json_index(runs, i));
+  table_print(&t);
 }
 
 /* Failures, one line a class, on standard error: the figures are of the others. */

@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "base/vec.h"
+#include "cli/table.h"
 #include "compose/offline.h"
 #include "kube/client.h"
 
@@ -85,7 +85,7 @@ static int32_t explain_row(const struct offline *o, struct json_object *model, s
 }
 
 static int32_t explain_matrix(const struct offline *o, struct json_object *records, struct ome_err *err) {
-  int32_t rc = OME_OK;
+  int32_t rc = select_field_sort(o->world.field, err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(o->world.models); i++)
     rc = explain_row(o, json_index(o->world.models, i), records, err);
@@ -93,41 +93,6 @@ static int32_t explain_matrix(const struct offline *o, struct json_object *recor
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
-
-#define MAX_COLUMNS 6
-
-struct table {
-  VEC(const char *const *) rows;
-  VEC(char *) texts;
-};
-
-static const char *keep_text(struct table *t, char *text) {
-  if (!text || !VEC_PUSH(&t->texts, text)) {
-    free(text);
-    return "";
-  }
-  return text;
-}
-
-static void add_row(struct table *t, const char *const *cells, size_t n) {
-  const char **row = calloc(MAX_COLUMNS + 1, sizeof(*row));
-
-  if (!row)
-    return;
-  memcpy(row, cells, n * sizeof(*row));
-  if (!VEC_PUSH(&t->rows, row))
-    free(row);
-}
-
-static void print_table(struct table *t) {
-  cli_table(t->rows.items, t->rows.len);
-  for (size_t i = 0; i < t->rows.len; i++)
-    free((void *)(uintptr_t)t->rows.items[i]);
-  for (size_t i = 0; i < t->texts.len; i++)
-    free(t->texts.items[i]);
-  VEC_FREE(&t->rows);
-  VEC_FREE(&t->texts);
-}
 
 /* "+100 format: safetensors matches; ..." */
 static char *terms_text(struct json_object *terms) {
@@ -150,19 +115,19 @@ static void print_candidates(struct json_object *candidates) {
 
   if (json_len(candidates) == 0)
     return;
-  add_row(&t, head, ARRAY_LEN(head));
+  table_add(&t, head, ARRAY_LEN(head));
   for (size_t i = 0; i < json_len(candidates); i++) {
     struct json_object *c = json_index(candidates, i);
     const char *rejected = json_str(c, "rejected", NULL);
     const char *cells[] = {
-        keep_text(&t, str_printf("  %s", json_str(c, "runtime", ""))),
+        table_own(&t, str_printf("  %s", json_str(c, "runtime", ""))),
         json_str(c, "scope", ""),
-        rejected ? "-" : keep_text(&t, str_printf("%lld", (long long)json_i64(c, "score", 0))),
-        rejected ? rejected : keep_text(&t, terms_text(json_get(c, "terms"))),
+        rejected ? "-" : table_own(&t, str_printf("%lld", (long long)json_i64(c, "score", 0))),
+        rejected ? rejected : table_own(&t, terms_text(json_get(c, "terms"))),
     };
-    add_row(&t, cells, ARRAY_LEN(cells));
+    table_add(&t, cells, ARRAY_LEN(cells));
   }
-  print_table(&t);
+  table_print(&t);
 }
 
 static void print_tuning(struct json_object *tuning) {
@@ -171,14 +136,14 @@ static void print_tuning(struct json_object *tuning) {
 
   if (json_len(tuning) == 0)
     return;
-  add_row(&t, head, ARRAY_LEN(head));
+  table_add(&t, head, ARRAY_LEN(head));
   for (size_t i = 0; i < json_len(tuning); i++) {
     struct json_object *s = json_index(tuning, i);
-    const char *cells[] = {keep_text(&t, str_printf("  %s", json_str(s, "name", ""))), json_str(s, "value", ""),
+    const char *cells[] = {table_own(&t, str_printf("  %s", json_str(s, "name", ""))), json_str(s, "value", ""),
                            json_str(s, "component", ""), json_str(s, "reason", "")};
-    add_row(&t, cells, ARRAY_LEN(cells));
+    table_add(&t, cells, ARRAY_LEN(cells));
   }
-  print_table(&t);
+  table_print(&t);
 }
 
 static void print_records(struct json_object *records) {
@@ -209,15 +174,15 @@ static void print_matrix(struct json_object *records) {
   static const char *const head[] = {"MODEL", "RUNTIME", "SCORE", "REASON"};
   struct table t = {0};
 
-  add_row(&t, head, ARRAY_LEN(head));
+  table_add(&t, head, ARRAY_LEN(head));
   for (size_t i = 0; i < json_len(records); i++) {
     struct json_object *r = json_index(records, i);
     const char *cells[] = {json_str(r, "model", ""), json_str(r, "runtime", "-"),
-                           keep_text(&t, str_printf("%lld", (long long)json_i64(r, "score", 0))),
+                           table_own(&t, str_printf("%lld", (long long)json_i64(r, "score", 0))),
                            json_str(r, "reason", "")};
-    add_row(&t, cells, ARRAY_LEN(cells));
+    table_add(&t, cells, ARRAY_LEN(cells));
   }
-  print_table(&t);
+  table_print(&t);
 }
 
 /* ---- documents --------------------------------------------------------------------------------------------------- */

@@ -1,58 +1,15 @@
 #include "cli/inspect_list.h"
 
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "model/facts.h"
 #include "model/families.h"
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "base/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define COLUMNS 6
-
-/* Rows of texts that are the table's own or borrowed from a document, as cli_table() takes them. */
-struct rows {
-  VEC(const char *const *) list;
-  VEC(char *) texts;
-};
-
-static const char *own(struct rows *r, char *text) {
-  if (text && VEC_PUSH(&r->texts, text))
-    return text;
-  free(text);
-  return "";
-}
-
-static void add_row(struct rows *r, const char *const cells[COLUMNS]) {
-  const char **row = calloc(COLUMNS + 1, sizeof(*row));
-
-  for (size_t i = 0; row && i < COLUMNS; i++)
-    row[i] = cells[i];
-  if (row && !VEC_PUSH(&r->list, row))
-    free(row);
-}
-
-static void print_rows(struct rows *r) {
-  cli_table(r->list.items, r->list.len);
-  for (size_t i = 0; i < r->list.len; i++) {
-    union {
-      const char *const *in;
-      void *out;
-    } row = {r->list.items[i]};
-    free(row.out);
-  }
-  for (size_t i = 0; i < r->texts.len; i++)
-    free(r->texts.items[i]);
-  VEC_FREE(&r->list);
-  VEC_FREE(&r->texts);
-}
-
-static const char *or_dash(const char *text) {
-  return *text ? text : "-";
-}
 
 /* ---- many models ------------------------------------------------------------------------------------------------- */
 
@@ -81,22 +38,22 @@ int32_t inspect_each(const char *path, struct json_object **out, struct ome_err 
 }
 
 void inspect_each_print(struct json_object *list) {
-  static const char *const header[COLUMNS] = {"PATH", "TYPE", "SIZE", "CONTEXT", "QUANTIZATION", "CAPABILITIES"};
-  struct rows rows = {0};
+  static const char *const header[] = {"PATH", "TYPE", "SIZE", "CONTEXT", "QUANTIZATION", "CAPABILITIES"};
+  struct table t = {0};
 
-  add_row(&rows, header);
+  table_add(&t, header, ARRAY_LEN(header));
   for (size_t i = 0; i < json_len(list); i++) {
     struct json_object *o = json_index(list, i), *can = json_get(o, "modelCapabilities");
     const char *wrong = json_str(o, "error", "");
-    const char *const row[COLUMNS] = {json_str(o, "path", ""),
-                                      *wrong ? wrong : or_dash(json_str(o, "modelType", "")),
-                                      or_dash(json_str(o, "modelParameterSize", "")),
-                                      own(&rows, str_printf("%lld", (long long)json_i64(o, "contextLength", 0))),
-                                      or_dash(json_str(o, "quantization", "")),
-                                      json_len(can) ? json_object_get_string(json_index(can, 0)) : "-"};
-    add_row(&rows, row);
+    const char *const row[] = {json_str(o, "path", ""),
+                               *wrong ? wrong : table_dash(json_str(o, "modelType", "")),
+                               table_dash(json_str(o, "modelParameterSize", "")),
+                               table_own(&t, str_printf("%lld", (long long)json_i64(o, "contextLength", 0))),
+                               table_dash(json_str(o, "quantization", "")),
+                               json_len(can) ? json_object_get_string(json_index(can, 0)) : "-"};
+    table_add(&t, row, ARRAY_LEN(row));
   }
-  print_rows(&rows);
+  table_print(&t);
 }
 
 /* ---- the families ------------------------------------------------------------------------------------------------ */
@@ -122,19 +79,19 @@ struct json_object *inspect_families(void) {
 }
 
 void inspect_families_print(struct json_object *list) {
-  static const char *const header[COLUMNS] = {"FAMILY", "MODEL TYPES", "ARCHITECTURE", "COUNT", "NOTES"};
-  struct rows rows = {0};
+  static const char *const header[] = {"FAMILY", "MODEL TYPES", "ARCHITECTURE", "COUNT", "NOTES"};
+  struct table t = {0};
 
-  add_row(&rows, header);
+  table_add(&t, header, ARRAY_LEN(header));
   for (size_t i = 0; i < json_len(list); i++) {
     struct json_object *o = json_index(list, i), *types = json_get(o, "modelTypes");
     _cleanup_buf_ struct buf names = BUF_INIT;
     for (size_t k = 0; k < json_len(types); k++)
       buf_addf(&names, "%s%s", k ? "," : "", json_object_get_string(json_index(types, k)));
-    const char *const row[COLUMNS] = {json_str(o, "family", ""), own(&rows, strdup(buf_str(&names))),
-                                      json_str(o, "modelArchitecture", ""), json_str(o, "count", ""),
-                                      json_str(o, "notes", "")};
-    add_row(&rows, row);
+    const char *const row[] = {json_str(o, "family", ""), table_own(&t, strdup(buf_str(&names))),
+                               json_str(o, "modelArchitecture", ""), json_str(o, "count", ""),
+                               json_str(o, "notes", "")};
+    table_add(&t, row, ARRAY_LEN(row));
   }
-  print_rows(&rows);
+  table_print(&t);
 }

@@ -3,8 +3,8 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "base/vec.h"
 #include "cli/storage_suite.h"
+#include "cli/table.h"
 #include "plugin/plugin.h"
 
 #include <conform.h>
@@ -22,30 +22,17 @@ struct options {
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
 
-/* Rows whose cells are new strings. */
-struct table {
-  VEC(const char *const *) rows;
-  size_t columns;
-};
+/* A row in which what is not said is a dash. */
+static void add_row(struct table *t, const char *const *cells, size_t n) {
+  const char *dashed[5];
 
-static void table_add(struct table *t, const char *const *cells) {
-  const char **row = calloc(t->columns + 1, sizeof(*row));
-
-  for (size_t i = 0; row && i < t->columns; i++)
-    row[i] = strdup(cells[i] && *cells[i] ? cells[i] : "-");
-  if (row && !VEC_PUSH(&t->rows, row))
-    free(row);
+  for (size_t i = 0; i < n && i < ARRAY_LEN(dashed); i++)
+    dashed[i] = table_dash(cells[i]);
+  table_add(t, dashed, n);
 }
 
-static void table_print(struct table *t) {
-  cli_table(t->rows.items, t->rows.len);
-  for (size_t r = 0; r < t->rows.len; r++) {
-    for (size_t c = 0; c < t->columns; c++)
-      free((char *)(uintptr_t)t->rows.items[r][c]);
-    free((void *)(uintptr_t)t->rows.items[r]);
-  }
-  VEC_FREE(&t->rows);
-}
+#define ADD_ROW(t, ...)                                                                                                \
+  add_row(t, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static char *join_factories(struct json_object *plugin) {
   struct json_object *factories = json_at(plugin, "factories");
@@ -59,14 +46,13 @@ static char *join_factories(struct json_object *plugin) {
 }
 
 static void print_list(struct json_object *list) {
-  struct table t = {.columns = 5};
+  struct table t = {0};
 
-  table_add(&t, (const char *const[]){"NAME", "VERSION", "ABI", "STATE", "FACTORIES"});
+  ADD_ROW(&t, "NAME", "VERSION", "ABI", "STATE", "FACTORIES");
   for (size_t i = 0; i < json_len(list); i++) {
     struct json_object *p = json_index(list, i);
-    _cleanup_free_ char *factories = join_factories(p);
-    table_add(&t, (const char *const[]){json_str(p, "name", ""), json_str(p, "version", ""), json_str(p, "abi", ""),
-                                        json_str(p, "state", ""), factories});
+    ADD_ROW(&t, json_str(p, "name", ""), json_str(p, "version", ""), json_str(p, "abi", ""), json_str(p, "state", ""),
+            table_own(&t, join_factories(p)));
   }
   table_print(&t);
   for (size_t i = 0; i < json_len(list); i++)
@@ -76,17 +62,16 @@ static void print_list(struct json_object *list) {
 
 static void print_factory(struct json_object *f) {
   struct json_object *keys = json_at(f, "keys");
-  struct table t = {.columns = 5};
+  struct table t = {0};
 
   printf("\n%s \"%s\", threads: %s\n", json_str(f, "kind", ""), json_str(f, "name", ""), json_str(f, "threads", ""));
   if (json_len(keys) == 0)
     return;
-  table_add(&t, (const char *const[]){"  SETTING", "TYPE", "REQUIRED", "DEFAULT", "MEANING"});
+  ADD_ROW(&t, " SETTING", "TYPE", "REQUIRED", "DEFAULT", "MEANING");
   for (size_t i = 0; i < json_len(keys); i++) {
     struct json_object *k = json_index(keys, i);
-    _cleanup_free_ char *name = str_printf("  %s", json_str(k, "name", ""));
-    table_add(&t, (const char *const[]){name, json_str(k, "type", ""), json_flag(k, "required", false) ? "yes" : "no",
-                                        json_str(k, "default", ""), json_str(k, "doc", "")});
+    ADD_ROW(&t, table_own(&t, str_printf("  %s", json_str(k, "name", ""))), json_str(k, "type", ""),
+            json_flag(k, "required", false) ? "yes" : "no", json_str(k, "default", ""), json_str(k, "doc", ""));
   }
   table_print(&t);
 }
@@ -105,13 +90,13 @@ static void print_info(struct json_object *list) {
 }
 
 static void print_checks(struct json_object *list) {
-  struct table t = {.columns = 4};
+  struct table t = {0};
 
-  table_add(&t, (const char *const[]){"RESULT", "CHECK", "OF", "DETAIL"});
+  ADD_ROW(&t, "RESULT", "CHECK", "OF", "DETAIL");
   for (size_t i = 0; i < json_len(list); i++) {
     struct json_object *r = json_index(list, i);
-    table_add(&t, (const char *const[]){json_str(r, "result", ""), json_str(r, "check", ""), json_str(r, "subject", ""),
-                                        json_str(r, "detail", "")});
+    ADD_ROW(&t, json_str(r, "result", ""), json_str(r, "check", ""), json_str(r, "subject", ""),
+            json_str(r, "detail", ""));
   }
   table_print(&t);
 }

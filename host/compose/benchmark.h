@@ -20,7 +20,7 @@ struct benchmark_facts {
   struct json_object *model;    /* its BaseModel or ClusterBaseModel */
   struct json_object *runtime;  /* its ServingRuntime or ClusterServingRuntime */
   struct json_object *workload; /* its engine's Deployment */
-  struct json_object *config;   /* "benchmarkJob" of inferenceservice-config */
+  struct json_object *config;   /* "benchmarkjob" of ConfigMap benchmarkjob-config */
   const char *program;          /* how a container starts ome; NULL: "ome" */
   const char *plugins;          /* a plugins.conf that containers are to load */
   bool embedded;                /* `ome up`: containers are processes here, services are at the gateway */

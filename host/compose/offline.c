@@ -104,8 +104,6 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   if (rc == OME_OK)
     rc = select_field_init(&o->field, o->world.runtimes, err);
   if (rc == OME_OK)
-    rc = select_field_sort(&o->field, err);
-  if (rc == OME_OK)
     rc = cluster_offline(embedded, config, &o->world.cluster, err);
   if (rc != OME_OK)
     offline_fini(o);

@@ -166,43 +166,39 @@ static bool add_names(X509 *cert, const char *const *names) {
   return ok;
 }
 
-int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *organization,
-                      const char *const *names, int days, struct tls_pair *out, struct ome_err *err) {
+/* A certificate of servers and clients, for a key that is made for it; CA NULL: signed by that key. */
+static int32_t make_leaf(X509 *ca, EVP_PKEY *ca_key, const char *common_name, const char *organization,
+                         const char *const *names, int days, struct tls_pair *out, struct ome_err *err) {
   _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-  _cleanup_(EVP_PKEY_freep) EVP_PKEY *ca_key = read_key(ca->key_pem);
-  _cleanup_(X509_freep) X509 *ca_cert = read_cert(ca->cert_pem);
   int32_t rc = make_key(&key, err);
 
   if (rc != OME_OK)
     return rc;
-  if (!ca_key || !ca_cert)
-    return fail_openssl(err, "read the certificate authority");
   _cleanup_(X509_freep) X509 *cert = new_cert(common_name, organization, days, key);
-  if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(ca_cert)) != 1 ||
-      !add_extension(cert, ca_cert, NID_basic_constraints, "critical,CA:FALSE") ||
-      !add_extension(cert, ca_cert, NID_key_usage, "critical,digitalSignature") ||
-      !add_extension(cert, ca_cert, NID_ext_key_usage, "serverAuth,clientAuth") ||
-      !add_extension(cert, ca_cert, NID_authority_key_identifier, "keyid") || !add_names(cert, names) ||
-      X509_sign(cert, ca_key, EVP_sha256()) == 0)
+  X509 *issuer = ca ? ca : cert;
+  if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(issuer)) != 1 ||
+      !add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") ||
+      !add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature") ||
+      !add_extension(cert, issuer, NID_ext_key_usage, "serverAuth,clientAuth") ||
+      (ca && !add_extension(cert, issuer, NID_authority_key_identifier, "keyid")) || !add_names(cert, names) ||
+      X509_sign(cert, ca ? ca_key : key, EVP_sha256()) == 0)
     return fail_openssl(err, "make a certificate");
   return export_pair(cert, key, out, err);
 }
 
+int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *organization,
+                      const char *const *names, int days, struct tls_pair *out, struct ome_err *err) {
+  _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = read_key(ca->key_pem);
+  _cleanup_(X509_freep) X509 *cert = read_cert(ca->cert_pem);
+
+  if (!key || !cert)
+    return fail_openssl(err, "read the certificate authority");
+  return make_leaf(cert, key, common_name, organization, names, days, out, err);
+}
+
 int32_t tls_make_own(const char *common_name, const char *const *names, int days, struct tls_pair *out,
                      struct ome_err *err) {
-  _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
-  int32_t rc = make_key(&key, err);
-
-  if (rc != OME_OK)
-    return rc;
-  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, NULL, days, key);
-  if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-      !add_extension(cert, cert, NID_basic_constraints, "critical,CA:FALSE") ||
-      !add_extension(cert, cert, NID_key_usage, "critical,digitalSignature") ||
-      !add_extension(cert, cert, NID_ext_key_usage, "serverAuth,clientAuth") || !add_names(cert, names) ||
-      X509_sign(cert, key, EVP_sha256()) == 0)
-    return fail_openssl(err, "make a certificate");
-  return export_pair(cert, key, out, err);
+  return make_leaf(NULL, NULL, common_name, NULL, names, days, out, err);
 }
 
 bool tls_fingerprint(const char *cert_pem, char out[65]) {

@@ -1,22 +1,13 @@
 /* The Job of a BenchmarkJob, and its status, as functions of documents. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "compose/benchmark.h"
 #include "compose/benchmark_status.h"
 #include "kube/meta.h"
 
 #include <string.h>
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 #define HEAD                                                                                                           \
   "apiVersion: ome.io/v1beta1\nkind: BenchmarkJob\n"                                                                   \

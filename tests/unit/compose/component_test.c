@@ -1,19 +1,10 @@
 /* One component from runtime, model and service. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "compose/cluster.h"
 #include "compose/component.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 static const char default_model[] = "kind: ClusterBaseModel\n"
                                     "metadata: {name: llama-3.1, annotations: {models.ome.io/category: LARGE}}\n"

@@ -1,6 +1,8 @@
 /* Who decides how many devices a container asks for, and under which name. */
 #include "../unit.h"
 
+#include "../documents.h"
+
 #include "compose/devices.h"
 
 #include "base/str.h"
@@ -23,15 +25,6 @@ static const struct {
     {"what is no device is the class's", "{\"resources\":{\"limits\":{\"nvidia.com/gpu\":\"8\",\"memory\":\"1Gi\"}}}",
      "[{\"name\":\"memory\",\"quantity\":\"2Gi\"}]", "{\"nvidia.com/gpu\":\"8\",\"memory\":\"2Gi\"}"},
 };
-
-static struct json_object *parse(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (json_parse(text, strlen(text), 0, &o, &err) != OME_OK)
-    fail_msg("%s: %s", err.msg, text);
-  return o;
-}
 
 static void takes_devices(void **state) {
   (void)state;

@@ -1,19 +1,10 @@
 /* Older forms become the present one; placeholders are filled in. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "compose/fold.h"
 #include "compose/placeholder.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 typedef int32_t fold_fn(struct json_object *in, struct json_object **out, struct ome_err *err);
 

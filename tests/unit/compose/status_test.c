@@ -1,22 +1,13 @@
 /* What a service says of itself. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "compose/cluster.h"
 #include "compose/pods.h"
 #include "compose/status.h"
 
 #include <stdio.h>
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 static const char *condition(struct json_object *status, const char *type, const char *key) {
   return json_str(json_find(json_get(status, "conditions"), "type", type), key, "");

@@ -1,17 +1,8 @@
 /* When a server-side apply is needed, and when it is not. */
 #include "../unit.h"
 
-#include "base/yaml.h"
+#include "../documents.h"
 #include "controller/diff.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 #define OWNED(fields) "metadata: {managedFields: [{manager: me, operation: Apply, fieldsV1: " fields "}]}\n"
 

@@ -1,17 +1,8 @@
 /* What an agent found out completes a model's spec and overrules nobody. */
 #include "../unit.h"
 
-#include "base/yaml.h"
+#include "../documents.h"
 #include "controller/modelfacts.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 static const struct {
   const char *model;

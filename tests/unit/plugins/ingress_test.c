@@ -1,22 +1,9 @@
 /* Where a service is reached, as ingress "kubernetes" says it.  The plugin is compiled in. */
 #include "../unit.h"
 
-#include <ome/render.h>
+#include "ingress.h"
+
 #include <stdio.h>
-
-static struct ome_bytes bytes(const char *s) {
-  return (struct ome_bytes){s, strlen(s)};
-}
-
-static char last[4096];
-
-static int32_t keep(struct ome_object_sink *s, struct ome_bytes json) {
-  (void)s;
-  assert_true(json.len < sizeof(last));
-  memcpy(last, json.ptr, json.len);
-  last[json.len] = '\0';
-  return OME_OK;
-}
 
 #define ENGINE "{\"component\":\"engine\",\"app\":\"s-engine\",\"namespace\":\"n\",\"ports\":[{\"port\":8000}]}"
 #define ROUTER "{\"component\":\"router\",\"app\":\"s-router\",\"namespace\":\"n\",\"ports\":[{\"port\":9000}]}"

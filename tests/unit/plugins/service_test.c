@@ -1,23 +1,10 @@
 /* Which pods ingress "service" sends requests to.  The plugin is compiled in. */
 #include "../unit.h"
 
-#include <ome/render.h>
+#include "ingress.h"
+
 #include <stdbool.h>
 #include <stdio.h>
-
-static char last[4096];
-
-static int32_t keep(struct ome_object_sink *s, struct ome_bytes json) {
-  (void)s;
-  assert_true(json.len < sizeof(last));
-  memcpy(last, json.ptr, json.len);
-  last[json.len] = '\0';
-  return OME_OK;
-}
-
-static struct ome_bytes bytes(const char *s) {
-  return (struct ome_bytes){s, strlen(s)};
-}
 
 static void groups_are_reached_by_their_leaders(void **state) {
   static const struct {

@@ -1,6 +1,7 @@
 /* Which AcceleratorClass a component gets.  The figures are OME's own test data: h100-80gb, a100-40gb and t4. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
 #include "select/accelerator.h"
 
@@ -82,15 +83,6 @@ static const struct {
     {"min above max", "{\"policy\":\"BestFit\",\"constraints\":{\"minMemory\":9,\"maxMemory\":8}}", "[\"t4\"]", "",
      "minMemory 9 is above maxMemory 8"},
 };
-
-static struct json_object *parse(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (json_parse(text, strlen(text), 0, &o, &err) != OME_OK)
-    fail_msg("%s: %s", err.msg, text);
-  return o;
-}
 
 static struct json_object *spec_of(const char *key, const char *arg) {
   char text[1024];

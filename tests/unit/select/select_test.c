@@ -1,6 +1,7 @@
 /* Which runtime wins, and what is said of the others. */
 #include "../unit.h"
 
+#include "../documents.h"
 #include "base/str.h"
 #include "select/select.h"
 
@@ -31,15 +32,6 @@ static size_t all_scorers(struct select_scorer out[16]) {
                                     .by_entry = tables[n]->caps & OME_SCORER_BY_ENTRY};
   }
   return n;
-}
-
-static struct json_object *parse(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (json_parse(text, strlen(text), 0, &o, &err) != OME_OK)
-    fail_msg("%s: %s", err.msg, text);
-  return o;
 }
 
 /* new; the caller frees the documents after the selection. */

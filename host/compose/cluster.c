@@ -9,7 +9,9 @@
 static const char default_config[] =
     "{\"deploy\":{\"defaultDeploymentMode\":\"RawDeployment\"},"
     "\"ingress\":{\"disableIngressCreation\":true,\"domainTemplate\":\"{{ .Name }}.{{ .Namespace }}.{{ .IngressDomain }}\","
-    "\"enableGatewayAPI\":false,\"ingressDomain\":\"example.com\"}}";
+    "\"enableGatewayAPI\":false,\"ingressDomain\":\"example.com\"},"
+    "\"router\":{\"image\":\"docker.io/lmsysorg/sgl-model-gateway:v0.3.1\",\"resources\":{\"limits\":{\"cpu\":\"2\","
+    "\"memory\":\"4Gi\"},\"requests\":{\"cpu\":\"1\",\"memory\":\"2Gi\"}}}}";
 
 /* Lays the ConfigMap's data, JSON text per key, over the defaults. */
 static int32_t read_config(struct json_object *map, struct json_object *config, struct ome_err *err) {

@@ -5,6 +5,7 @@
 #include "compose/metadata.h"
 #include "compose/names.h"
 #include "compose/pod.h"
+#include "compose/router.h"
 #include "compose/scaling.h"
 #include "compose/shape.h"
 
@@ -194,6 +195,22 @@ static int32_t tune_merged(const struct component_request *req, const struct mod
   return req->tune ? tune_component(req->tune, &to, err) : OME_OK;
 }
 
+/* The runtime's template with the service's own part over it; a router that neither describes is SGLang's. */
+static int32_t merge_parts(const struct component_request *req, struct json_object *template, struct json_object *own,
+                           struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *merged = NULL;
+  _cleanup_json_ struct json_object *router = NULL;
+  int32_t rc = merge_component(template, own, &merged, err);
+
+  if (rc == OME_OK && streq(req->kind, "router") && !router_is_own(merged)) {
+    rc = router_template(req->service, req->peers, req->cluster, &router, err);
+    return rc == OME_OK ? merge_component(router, merged, out, err) : rc;
+  }
+  if (rc == OME_OK)
+    *out = TAKE_PTR(merged);
+  return rc;
+}
+
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
                           struct ome_err *err) {
   static const char *const configs[] = {"engineConfig", "decoderConfig", "routerConfig"};
@@ -210,7 +227,7 @@ int32_t component_compose(const struct component_request *req, struct json_objec
   struct json_object *template = json_get(json_get(req->runtime, "spec"), config);
   int32_t rc = check_shapes(req, config, template, own, err);
   if (rc == OME_OK)
-    rc = merge_component(template, own, &merged, err);
+    rc = merge_parts(req, template, own, &merged, err);
   if (rc == OME_OK)
     rc = check_replicas(req->kind, merged, err);
   if (rc != OME_OK)

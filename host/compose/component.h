@@ -20,6 +20,7 @@ struct component_request {
   struct json_object *entry;       /* the runtime's format entry that matched; may be NULL */
   struct json_object *accelerator; /* AcceleratorClass; may be NULL */
   struct json_object *cluster;     /* "ome.io/cluster/1" */
+  struct json_object *peers;       /* array of the documents composed before; may be NULL */
   struct tune *tune;               /* NULL: nothing is tuned */
 };
 

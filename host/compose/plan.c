@@ -267,6 +267,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .entry = p->selection->chosen->score.entry ? p->selection->chosen->score.entry->doc : NULL,
         .accelerator = selection_accelerator(p->selection, kind),
         .cluster = world->cluster,
+        .peers = p->components,
         .tune = world->plugins ? &tune : NULL,
     };
     struct plan_component *c = &p->parts[p->nparts];

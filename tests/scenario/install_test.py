@@ -232,6 +232,22 @@ def check_children(server):
                    for _, rule in rules), f"no rule lets the controller write {api_version} {kind}"
 
 
+def check_handed_on(server):
+    """The controller has every right itself that it gives to routers, anywhere: an API server refuses a Role or a binding that
+    raises who writes it, and the verbs that would get around that, escalate and bind, it does not have."""
+    sample = os.path.join(HOME, "manifests/samples/router.yaml")
+    done = subprocess.run([scenario.OME, "render", "-f", sample, "-o", "json"], capture_output=True, text=True, check=True)
+    (role,) = [o for o in json.loads(done.stdout)["items"] if o["kind"] == "Role"]
+    rules = rules_of(server, "ome-controller-manager")
+    for given in role["rules"]:
+        for resource in given["resources"]:
+            for verb in given["verbs"]:
+                assert any(namespace is None and set(given["apiGroups"]) <= set(rule["apiGroups"])
+                           and resource in rule["resources"] and verb in rule["verbs"] for namespace, rule in rules), (
+                    f"the controller gives routers {verb} {resource} and may not itself")
+    assert not [rule for _, rule in rules if {"escalate", "bind", "*"} & set(rule["verbs"])]
+
+
 def start(server, *words):
     return scenario.end_with_us(subprocess.Popen([OME, *words, "--kubeconfig", server.kubeconfig], stderr=subprocess.PIPE,
                                                  text=True))
@@ -325,6 +341,7 @@ def main():
         check_pods(server)
         check_overlays(server)
         check_children(server)
+        check_handed_on(server)
         controller(server, log)
         os.makedirs(folder + "/hub/acme/tiny")
         scenario.write_files(folder + "/hub/acme/tiny", {"config.json": b'{"model_type": "llama"}'})

@@ -148,6 +148,14 @@ def check_change(server):
     assert server.find(knative)
 
 
+def check_prune(server):
+    """A service that wants no router any more keeps none of what its router was and was allowed."""
+    server.api("PATCH", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/router", {"spec": {"router": None}},
+               "application/merge-patch+json")
+    wait_for("the router's objects to go", lambda: not [o for o in owned(server, "router") if o[2] == "router-router"])
+    assert ("apps/v1", "Deployment", "router-engine") in owned(server, "router")
+
+
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
@@ -175,6 +183,7 @@ def main():
         assert conditions(server, "virtual")["Ready"]["status"] == "True"
         check_diff(server)
         check_change(server)
+        check_prune(server)
         print(f"{count} objects: taken strictly, written as rendered")
         server.stop()
 

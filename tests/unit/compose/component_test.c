@@ -31,22 +31,30 @@ static const char default_runtime[] = "kind: ClusterServingRuntime\n"
                                       "    config: {Z: '1', A: '2'}\n";
 
 /* The component of SERVICE; new.  NULL with ERR filled when it cannot be composed. */
-static struct json_object *compose(const char *kind, const char *service, bool embedded, struct ome_err *err) {
+static struct json_object *compose_beside(const char *kind, const char *service, const char *runtime, const char *peers,
+                                          bool embedded, struct ome_err *err) {
   struct json_object *s = yaml(service);
   struct json_object *m = yaml(default_model);
-  struct json_object *r = yaml(default_runtime);
+  struct json_object *r = yaml(runtime);
+  struct json_object *p = peers ? yaml(peers) : NULL;
   struct json_object *cluster = NULL;
   struct json_object *out = NULL;
   const struct mode *mode = NULL;
 
   assert_int_equal(cluster_offline(embedded, NULL, &cluster, err), OME_OK);
   struct component_request req = {.kind = kind, .service = s, .model = m, .runtime = r, .cluster = cluster};
+  req.peers = json_get(p, "peers");
   (void)component_compose(&req, &out, &mode, err);
   json_unref(s);
   json_unref(m);
   json_unref(r);
+  json_unref(p);
   json_unref(cluster);
   return out;
+}
+
+static struct json_object *compose(const char *kind, const char *service, bool embedded, struct ome_err *err) {
+  return compose_beside(kind, service, default_runtime, NULL, embedded, err);
 }
 
 static struct json_object *compose_ok(const char *kind, const char *service, bool embedded) {
@@ -192,6 +200,89 @@ static void leaves_routers_alone(void **state) {
   json_unref(c);
 }
 
+static const char bare_runtime[] = "kind: ClusterServingRuntime\nmetadata: {name: bare}\nspec: {}\n";
+
+/* The words of the serving container's command, in one line; new. */
+static char *command_of(struct json_object *c) {
+  struct json_object *command = json_get(item(c, "podSpec.containers", 0), "command");
+  char *line = strdup("");
+
+  for (size_t i = 0; i < json_len(command); i++) {
+    char *longer = str_printf("%s%s%s", line, i ? " " : "", json_object_get_string(json_index(command, i)));
+    free(line);
+    line = longer;
+  }
+  return line;
+}
+
+static void brings_a_router_where_nobody_does(void **state) {
+  static const struct {
+    const char *spec;
+    const char *peers;
+    const char *tail; /* of the command */
+  } cases[] = {
+      {"{engine: {}, router: {}}", "peers: [{component: engine, mode: RawDeployment, ports: [{port: 8000}]}]",
+       " --port 8080 --policy cache_aware --service-discovery --service-discovery-namespace team --service-discovery-port "
+       "8000 --selector component=engine ome.io/inferenceservice=chat"},
+      {"{engine: {}, decoder: {}, router: {}}",
+       "peers: [{component: engine, mode: MultiNode, ports: [{port: 8080}]}, {component: decoder, mode: RawDeployment, "
+       "ports: [{port: 8080}]}]",
+       " --policy power_of_two --service-discovery --service-discovery-namespace team --service-discovery-port 8080 "
+       "--pd-disaggregation --prefill-selector component=engine ome.io/inferenceservice=chat "
+       "leaderworkerset.sigs.k8s.io/worker-index=0 --decode-selector component=decoder ome.io/inferenceservice=chat"},
+      {"{engine: {}, router: {}}", "peers: [{component: engine, mode: MultiNodeRayVLLM, ports: [{port: 8080}]}]",
+       " ome.io/inferenceservice=chat ray.io/node-type=head"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct ome_err err = ERR_INIT;
+    char *text = str_printf("metadata: {name: chat, namespace: team}\nspec: %s\n", cases[i].spec);
+    struct json_object *c = compose_beside("router", text, bare_runtime, cases[i].peers, false, &err);
+    assert_non_null(c);
+    char *command = command_of(c);
+    if (!has_suffix(command, cases[i].tail))
+      fail_msg("%s", command);
+    struct json_object *main = item(c, "podSpec.containers", 0);
+    assert_non_null(strstr(json_str(main, "image", ""), "sgl-model-gateway"));
+    assert_string_equal(json_str(main, "readinessProbe.httpGet.path", ""), "/readiness");
+    assert_string_equal(json_str(c, "podSpec.serviceAccountName", ""), "chat-router");
+    assert_int_equal(json_i64(item(c, "ports", 0), "port", 0), 8080);
+    free(command);
+    free(text);
+    json_unref(c);
+  }
+}
+
+/* What the service adds to the default router is added; what it brings itself stays alone. */
+static void lets_a_service_have_its_router(void **state) {
+  static const char peers[] = "peers: [{component: engine, mode: RawDeployment, ports: [{port: 8080}]}]";
+  struct ome_err err = ERR_INIT;
+  struct json_object *more = compose_beside(
+      "router", SERVICE "spec: {engine: {}, router: {config: {K: v}, runner: {args: [--policy, random]}}}",
+      bare_runtime, peers, false, &err);
+  struct json_object *own =
+      compose_beside("router", SERVICE "spec: {engine: {}, router: {containers: [{name: mine, image: i}]}}",
+                     bare_runtime, peers, false, &err);
+
+  (void)state;
+  assert_int_equal(json_len(json_get(item(more, "podSpec.containers", 0), "args")), 2);
+  char *command = command_of(more);
+  assert_true(has_prefix(command, "python3 -m sglang_router.launch_router --host 0.0.0.0 "));
+  free(command);
+  assert_string_equal(
+      json_str(json_find(json_get(item(more, "podSpec.containers", 0), "env"), "name", "K"), "value", ""), "v");
+  assert_int_equal(json_len(json_at(own, "podSpec.containers")), 1);
+  assert_string_equal(json_str(item(own, "podSpec.containers", 0), "image", ""), "i");
+  json_unref(more);
+  json_unref(own);
+  assert_null(compose_beside("router", SERVICE "spec: {engine: {}, decoder: {}, router: {}}", bare_runtime,
+                             "peers: [{component: engine, ports: [{port: 8080}]}, {component: decoder, ports: [{port: "
+                             "8081}]}]",
+                             false, &err));
+  assert_non_null(strstr(err.msg, "spec.decoder: its first port is 8081 and the engine's is 8080"));
+}
+
 static void finds_the_mode(void **state) {
   static const struct {
     const char *kind;
@@ -236,6 +327,8 @@ int main(void) {
       cmocka_unit_test(puts_the_runner_over_its_container),
       cmocka_unit_test(gives_the_replicas_one_owner),
       cmocka_unit_test(leaves_routers_alone),
+      cmocka_unit_test(brings_a_router_where_nobody_does),
+      cmocka_unit_test(lets_a_service_have_its_router),
       cmocka_unit_test(finds_the_mode),
       cmocka_unit_test(says_what_is_wrong),
   };

@@ -39,6 +39,7 @@ struct gguf {
   uint64_t parts;       /* that the file says there are */
   uint64_t align;
   size_t others; /* tensors of types that are not known */
+  uint64_t data; /* bytes behind the tables */
 };
 
 static int32_t get_text(struct reader *r, char *out, size_t size, struct ome_err *err) {
@@ -299,9 +300,11 @@ static int32_t read_tensors(struct reader *r, uint64_t count, struct gguf *g, st
     if (rc == OME_OK)
       rc = count_tensor(g, r, name, &shape, type, offset, &end, err);
   }
+  uint64_t data = (r->at + g->align - 1) / g->align * g->align;
+  if (rc == OME_OK && data < r->size)
+    g->data += r->size - data;
   if (rc != OME_OK || end == 0)
     return rc;
-  uint64_t data = (r->at + g->align - 1) / g->align * g->align;
   if (data > r->size || end > r->size - data)
     return fail(err, OME_E_CORRUPT, "model: %s: its tensors end at byte %" PRIu64 " of %" PRIu64 "; it is cut short",
                 r->path, data + end, r->size);
@@ -336,7 +339,6 @@ static int32_t read_file(const struct model_source *src, const char *path, struc
   if (rc == OME_OK)
     rc = read_tensors(&r, ntensors, g, err);
   (void)snprintf(g->f->format_version, sizeof(g->f->format_version), "%u", version);
-  g->f->weight_bytes += r.size;
   return rc;
 }
 
@@ -396,12 +398,22 @@ static void name_types(const struct gguf *g) {
     }
 }
 
+/* What the tensors take; with types that nobody has heard of among them, all that is not a table. */
+static uint64_t weight_bytes(const struct gguf *g) {
+  uint64_t n = 0;
+
+  for (size_t i = 0; i < ARRAY_LEN(g->by_type); i++)
+    n += g->by_type[i];
+  return g->others || n > g->data ? g->data : n;
+}
+
 static void finish(struct gguf *g) {
   struct model_facts *f = g->f;
 
   (void)snprintf(f->format, sizeof(f->format), "gguf");
   (void)snprintf(f->framework, sizeof(f->framework), "llama.cpp");
   f->parameter_source = "gguf";
+  f->weight_bytes = weight_bytes(g);
   f->weight_bits = f->parameters ? (double)f->weight_bytes * 8 / (double)f->parameters : 0;
   f->active_parameters = f->parameters;
   if (f->experts && f->experts_per_token && f->experts_per_token <= f->experts && g->experts <= f->parameters)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our counts against independent readers of the same files: Python's safetensors and gguf, Hugging Face's JavaScript."""
+"""Our counts, of parameters and of bytes, against independent readers of the same files: Python's safetensors and gguf, Hugging Face's JavaScript."""
 
 import glob
 import json
@@ -12,19 +12,22 @@ import scenario
 from scenario import OME, Hub
 
 WRITE = r"""
-import json, math, os, sys
+import json, math, os, re, struct, sys
 import gguf, numpy as np
-from safetensors import safe_open
+from safetensors import deserialize, safe_open
 from safetensors.numpy import save_file
 root, found = sys.argv[1], {}
 
-def count(folder):
-    total = 0
+def count(folder):  # parameters, bytes
+    total, data = 0, 0
     for name in sorted(os.listdir(folder)):
         if name.endswith(".safetensors"):
-            with safe_open(os.path.join(folder, name), "numpy") as f:
+            path = os.path.join(folder, name)
+            with safe_open(path, "numpy") as f:
                 total += sum(math.prod(f.get_slice(k).get_shape()) for k in f.keys())
-    return total
+            with open(path, "rb") as f:
+                data += os.path.getsize(path) - 8 - struct.unpack("<Q", f.read(8))[0]
+    return total, data
 
 def folder(name):
     path = os.path.join(root, "test", name)
@@ -37,6 +40,29 @@ for dtype in "float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint1
     save_file({"a.weight": np.zeros((7, 5), dtype), "b.weight": np.zeros((3,), dtype),
                "none": np.zeros((0, 4), dtype)}, path + "/model.safetensors", metadata={"format": "np"})
     found["one-" + dtype] = count(path)
+def file_of(dtype, shape, size):
+    text = json.dumps({"a.weight": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(size)
+
+# Every type that the format has, also those that numpy has not: which they are, and what eight of one take, the library
+# says itself.
+try:
+    deserialize(file_of("?", [8], 8))
+except Exception as e:
+    dtypes = re.findall("`([A-Z0-9_]+)`", str(e).partition("expected one of")[2])
+assert len(dtypes) >= 22, dtypes
+for dtype in dtypes:
+    for size in range(1, 129):
+        try:
+            deserialize(file_of(dtype, [8], size))
+            break
+        except Exception:
+            pass
+    path = folder("type-" + dtype)
+    with open(path + "/model.safetensors", "wb") as out:
+        out.write(file_of(dtype, [16, 24], size * 48))
+    deserialize(open(path + "/model.safetensors", "rb").read())
+    found["type-" + dtype] = 16 * 24, size * 48
 path = folder("scalar")  # the JavaScript readers count these as nothing
 save_file({"a.weight": np.zeros((7, 5), "float16"), "logit_scale": np.zeros((), "float32")}, path + "/model.safetensors")
 found["scalar"] = count(path)
@@ -50,7 +76,8 @@ json.dump({"metadata": {}, "weight_map": weight_map}, open(path + "/model.safete
 found["shards"] = count(path)
 
 def table(path):
-    return sum(int(t.n_elements) for t in gguf.GGUFReader(path).tensors)
+    tensors = gguf.GGUFReader(path).tensors
+    return sum(int(t.n_elements) for t in tensors), sum(int(t.n_bytes) for t in tensors)
 
 for kind, (block, size) in gguf.GGML_QUANT_SIZES.items():
     if kind.name == "Q8_1":  # never in files; the library has another size for it than ggml
@@ -92,7 +119,8 @@ console.log(JSON.stringify(found));
 def ours(path):
     done = subprocess.run([OME, "inspect", path, "-o", "json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, (path, done.stderr)
-    return json.loads(done.stdout)["parameterCount"]
+    facts = json.loads(done.stdout)
+    return [facts["parameterCount"], facts["weightBytes"]]
 
 
 def run(command, **options):
@@ -111,7 +139,7 @@ def main():
         for name, count in expected.items():
             path = name if name.startswith("/") else os.path.join(root, "test", name)
             assert ours(path) == count, (name, ours(path), count)
-        print(f"{len(expected)} models as Python's safetensors and gguf count them")
+        print(f"{len(expected)} models as Python's safetensors and gguf count them, with their bytes")
         script = os.path.join(folder, "ask.mjs")
         open(script, "w").write(ASK)
         os.symlink(peers.NODE_MODULES, os.path.join(folder, "node_modules"))
@@ -122,7 +150,7 @@ def main():
         hub.stop()
         for name, count in found.items():
             path = name if name.startswith("/") else os.path.join(root, "test", name)
-            assert ours(path) == count, (name, ours(path), count)
+            assert ours(path)[0] == count, (name, ours(path), count)
         print(f"{len(found)} models as @huggingface/hub and @huggingface/gguf count them: {found.get(real[0]) if real else ''}")
 
 

@@ -1,5 +1,4 @@
-/* What config.json alone gives, for configurations with the published numbers of real models; and the documented table
- * of families.  `model_families --table` prints that table. */
+/* What config.json alone gives, for configurations with the published numbers of real models. */
 #include "files.h"
 
 #include "model/families.h"
@@ -171,43 +170,11 @@ static void test_memory_of_a_sequence(void **state) {
   assert_int_equal(model_sequence_bytes(&hybrid, 10, 8), 10 * 128 + 1000);
 }
 
-static void family_table(struct buf *out) {
-  buf_adds(out,
-           "| family | `model_type` | architecture where none is named | count | notes |\n|---|---|---|---|---|\n");
-  for (size_t i = 0; i < nfamilies; i++) {
-    const struct family *f = &families[i];
-    buf_addf(out, "| %s |", f->name);
-    for (const char *at = f->types; *at;) {
-      size_t n = strcspn(at, "|");
-      buf_addf(out, " `%.*s`", (int)n, at);
-      at += n + (at[n] == '|');
-    }
-    buf_addf(out, " | %s | %s | %s |\n", f->architecture, f->traits & ESTIMATE ? "estimate" : "exact", f->notes);
-  }
-}
-
-static void test_table_is_documented(void **state) {
-  _cleanup_buf_ struct buf doc = BUF_INIT;
-  _cleanup_buf_ struct buf table = BUF_INIT;
-
-  (void)state;
-  read_file(MODEL_DOC, &doc);
-  family_table(&table);
-  if (!strstr(buf_str(&doc), buf_str(&table)))
-    fail_msg("docs/model-facts.md has another table of families than `model_families --table` prints");
-}
-
-int main(int argc, char **argv) {
+int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_published_models),     cmocka_unit_test(test_unknown_family),
       cmocka_unit_test(test_absurd_numbers),       cmocka_unit_test(test_quantization),
-      cmocka_unit_test(test_memory_of_a_sequence), cmocka_unit_test(test_table_is_documented),
+      cmocka_unit_test(test_memory_of_a_sequence),
   };
-  if (argc > 1 && streq(argv[1], "--table")) {
-    _cleanup_buf_ struct buf table = BUF_INIT;
-    family_table(&table);
-    (void)fputs(buf_str(&table), stdout);
-    return 0;
-  }
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

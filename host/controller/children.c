@@ -48,14 +48,16 @@ static int32_t start_kind(struct controller *c, size_t i, struct ome_err *err) {
 
   if (k->cache || (c->gateway_url && !kinds[i].embedded))
     return OME_OK;
+  struct kube_cache *cache = NULL;
   int32_t rc = kube_discover(c->client, k->api_version, k->kind, &resource, err);
   if (rc == OME_E_NOT_FOUND)
     return OME_OK;
   if (rc == OME_OK)
-    rc = kube_cache_new(c->client, resource, &opts, &k->cache, err);
+    rc = kube_cache_new(c->client, resource, &opts, &cache, err);
   if (rc != OME_OK)
     return fail_prefix(err, "%s %s", k->api_version, k->kind);
   k->resource = resource;
+  k->cache = cache; /* from here on other workers see it */
   return OME_OK;
 }
 
@@ -73,13 +75,10 @@ int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome
   return OME_OK;
 }
 
-bool children_look_again(struct controller *c) {
-  uint64_t now = mono_ms();
+/* Starts what is missing and there now; whether there was any.  Under the lock of the kinds. */
+static bool look_locked(struct controller *c) {
   bool found = false;
 
-  if (c->looked_ms && now - c->looked_ms < LOOK_PAUSE_MS)
-    return false;
-  c->looked_ms = now;
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct ome_err err = ERR_INIT;
     if (c->children[i].cache)
@@ -89,6 +88,19 @@ bool children_look_again(struct controller *c) {
     else if (c->children[i].cache && kube_cache_wait(c->children[i].cache, FILL_WAIT_MS))
       found = true;
   }
+  return found;
+}
+
+bool children_look_again(struct service_worker *w) {
+  struct controller *c = w->c;
+  uint64_t now = mono_ms();
+
+  if (w->looked_ms && now - w->looked_ms < LOOK_PAUSE_MS)
+    return false;
+  w->looked_ms = now;
+  (void)pthread_mutex_lock(&c->kinds);
+  bool found = look_locked(c);
+  (void)pthread_mutex_unlock(&c->kinds);
   return found;
 }
 
@@ -106,7 +118,7 @@ bool children_wait(struct controller *c, uint64_t timeout_ms) {
 
 static struct child_kind *kind_of(struct controller *c, struct json_object *o) {
   for (size_t i = 0; i < CHILD_KINDS; i++)
-    if (c->children[i].resource && streq(c->children[i].kind, json_str(o, "kind", "")) &&
+    if (c->children[i].cache && streq(c->children[i].kind, json_str(o, "kind", "")) &&
         streq(c->children[i].api_version, json_str(o, "apiVersion", "")))
       return &c->children[i];
   return NULL;
@@ -132,19 +144,19 @@ static char *memo_text(struct json_object *want, struct json_object *live) {
 
 /* Whether our last apply of the same WANT led to just this LIVE: then another would change nothing, however differently
  * the server words what it stores. */
-static bool is_settled(struct controller *c, const char *key, struct json_object *want, struct json_object *live) {
-  const char *memo = strmap_get(c->applied, key);
+static bool is_settled(struct service_worker *w, const char *key, struct json_object *want, struct json_object *live) {
+  const char *memo = strmap_get(w->applied, key);
   _cleanup_free_ char *now = memo ? memo_text(want, live) : NULL;
 
   return now && streq(memo, now);
 }
 
 /* Only what the server keeps in other words needs to be remembered. */
-static void remember(struct controller *c, const char *key, struct json_object *want, struct json_object *live) {
-  (void)strmap_del(c->applied, key);
+static void remember(struct service_worker *w, const char *key, struct json_object *want, struct json_object *live) {
+  (void)strmap_del(w->applied, key);
   char *text = diff_apply_needed(want, live, CONTROLLER_MANAGER) ? memo_text(want, live) : NULL;
 
-  if (text && !strmap_put(c->applied, key, text))
+  if (text && !strmap_put(w->applied, key, text))
     free(text);
 }
 
@@ -160,8 +172,9 @@ static int32_t look_up(struct controller *c, struct child_kind *k, struct json_o
 }
 
 /* *LIVE is the object as it is now; new. */
-static int32_t apply_one(struct controller *c, struct json_object *service, struct json_object *want,
+static int32_t apply_one(struct service_worker *w, struct json_object *service, struct json_object *want,
                          struct json_object **live, struct ome_err *err) {
+  struct controller *c = w->c;
   struct child_kind *k = kind_of(c, want);
   const char *kind = json_str(want, "kind", "");
   _cleanup_free_ char *key = memo_key(want);
@@ -179,7 +192,7 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
   if (have && !streq(owner, meta_uid(service)))
     return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
                 kind, meta_namespace(want), meta_name(want));
-  if (have && (!diff_apply_needed(want, have, CONTROLLER_MANAGER) || is_settled(c, key, want, have))) {
+  if (have && (!diff_apply_needed(want, have, CONTROLLER_MANAGER) || is_settled(w, key, want, have))) {
     *live = TAKE_PTR(have);
     return OME_OK;
   }
@@ -188,7 +201,7 @@ static int32_t apply_one(struct controller *c, struct json_object *service, stru
     rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
   if (rc != OME_OK)
     return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
-  remember(c, key, want, *live);
+  remember(w, key, want, *live);
   return OME_OK;
 }
 
@@ -253,16 +266,16 @@ static bool is_scaler(const struct plan *plan, size_t i) {
   return false;
 }
 
-int32_t children_sync(struct controller *c, struct json_object *service, struct plan *plan,
+int32_t children_sync(struct service_worker *w, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err) {
   _cleanup_json_ struct json_object *all = json_object_new_array();
-  int32_t rc = all ? scalers_clear(c, service, plan, err) : fail_memory(err);
+  int32_t rc = all ? scalers_clear(w->c, service, plan, err) : fail_memory(err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
     struct json_object *one = NULL;
     struct ome_err failure = ERR_INIT;
     if (json_index(plan->objects, i)) /* NULL: withheld */
-      rc = apply_one(c, service, json_index(plan->objects, i), &one, &failure);
+      rc = apply_one(w, service, json_index(plan->objects, i), &one, &failure);
     if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
       /* What cannot be scaled can still run and be reached. */
       report->scaler = failure;

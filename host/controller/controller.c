@@ -15,10 +15,21 @@
 
 typedef void add_fn(struct kube_queue *q, const char *ns, const char *name);
 
+/* The worker of a service, always the same: no two work on one service. */
+static struct service_worker *worker_for(struct controller *c, const char *ns, const char *name) {
+  uint32_t h = 2166136261u; /* FNV-1a: an even spread is all that is asked of it */
+
+  for (const char *p = ns ? ns : ""; *p; p++)
+    h = (h ^ (unsigned char)*p) * 16777619u;
+  for (const char *p = name; *p; p++)
+    h = (h ^ (unsigned char)*p) * 16777619u;
+  return &c->workers[h % SERVICE_WORKERS];
+}
+
 static void add_behind_gate(struct controller *c, add_fn *add, enum queue_id queue, const char *ns, const char *name) {
   (void)pthread_mutex_lock(&c->gate.lock);
   if (!c->gate.stopping)
-    add(c->queues[queue], ns, name);
+    add(queue == QUEUE_SERVICES ? worker_for(c, ns, name)->queue : c->queues[queue], ns, name);
   (void)pthread_mutex_unlock(&c->gate.lock);
 }
 
@@ -211,22 +222,53 @@ static void set_gate(bool *flag, struct controller *c) {
   (void)pthread_mutex_unlock(&c->gate.lock);
 }
 
+static int32_t gated_reconcile_service(void *arg, const char *ns, const char *name, uint64_t *requeue_ms,
+                                       struct ome_err *err) {
+  struct service_worker *w = arg;
+
+  return pass_gate(w->c) ? reconcile_service(w, ns, name, requeue_ms, err) : OME_OK;
+}
+
 #define GATED(fn)                                                                                                      \
   static int32_t gated_##fn(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {  \
     return pass_gate(arg) ? fn(arg, ns, name, requeue_ms, err) : OME_OK;                                               \
   }
-GATED(reconcile_service)
 GATED(reconcile_model)
 GATED(reconcile_runtime)
 GATED(reconcile_accelerator)
 GATED(reconcile_benchmark)
+
+static int32_t start_workers(struct controller *c, struct ome_err *err) {
+  for (size_t i = 0; i < SERVICE_WORKERS; i++) {
+    struct service_worker *w = &c->workers[i];
+    struct kube_queue_config cfg = {.name = "inferenceservice", .reconcile = gated_reconcile_service, .arg = w};
+    w->c = c;
+    w->applied = strmap_new(free);
+    int32_t rc = w->applied ? kube_queue_new(&cfg, &w->queue, err) : fail_memory(err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  return OME_OK;
+}
+
+static void stop_workers(struct controller *c) {
+  for (size_t i = 0; i < SERVICE_WORKERS; i++)
+    kube_queue_free(c->workers[i].queue);
+}
+
+static void workers_fini(struct controller *c) {
+  for (size_t i = 0; i < SERVICE_WORKERS; i++) {
+    world_fini(&c->workers[i]);
+    if (c->workers[i].applied)
+      strmap_free(c->workers[i].applied);
+  }
+}
 
 static int32_t start_queues(struct controller *c, struct ome_err *err) {
   static const struct {
     const char *name;
     kube_reconcile_fn *reconcile;
   } queues[QUEUE_COUNT] = {
-      [QUEUE_SERVICES] = {"inferenceservice", gated_reconcile_service},
       [QUEUE_MODELS] = {"basemodel", gated_reconcile_model},
       [QUEUE_RUNTIMES] = {"servingruntime", gated_reconcile_runtime},
       [QUEUE_ACCELERATORS] = {"acceleratorclass", gated_reconcile_accelerator},
@@ -234,6 +276,8 @@ static int32_t start_queues(struct controller *c, struct ome_err *err) {
   };
 
   for (size_t i = 0; i < QUEUE_COUNT; i++) {
+    if (!queues[i].name)
+      continue;
     struct kube_queue_config cfg = {.name = queues[i].name, .reconcile = queues[i].reconcile, .arg = c};
     int32_t rc = kube_queue_new(&cfg, &c->queues[i], err);
     if (rc != OME_OK)
@@ -258,12 +302,13 @@ static bool keep_config(struct controller *c, const struct controller_config *cf
 static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
   c->client = cfg->client;
   c->plugins = cfg->plugins;
-  c->applied = strmap_new(free);
-  if (!c->applied || !keep_config(c, cfg))
+  if (!keep_config(c, cfg))
     return fail_memory(err);
   int32_t rc = kube_recorder_new(c->client, "v1beta1Controllers", &c->recorder, err);
   if (rc == OME_OK)
     rc = start_queues(c, err);
+  if (rc == OME_OK)
+    rc = start_workers(c, err);
   if (rc == OME_OK)
     rc = start_watches(c, err);
   return rc == OME_OK ? await_watches(c, err) : rc;
@@ -275,6 +320,8 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
   if (!c)
     return fail_memory(err);
   (void)pthread_mutex_init(&c->gate.lock, NULL);
+  (void)pthread_mutex_init(&c->kinds, NULL);
+  (void)pthread_mutex_init(&c->config.lock, NULL);
   (void)pthread_cond_init(&c->gate.changed, NULL);
   int32_t rc = start(c, cfg, err);
   if (rc != OME_OK) {
@@ -294,18 +341,20 @@ void controller_stop(struct controller *c) {
   set_gate(&c->gate.stopping, c);
   for (size_t i = 0; i < QUEUE_COUNT; i++)
     kube_queue_free(c->queues[i]);
+  stop_workers(c);
   children_stop(c);
   for (size_t i = WATCH_COUNT; i-- > 0;)
     kube_cache_free(c->watches[i]);
   kube_recorder_free(c->recorder);
-  world_fini(c);
-  if (c->applied)
-    strmap_free(c->applied);
+  workers_fini(c);
   free(c->ome_namespace);
   free(c->gateway_url);
   free(c->program);
   free(c->plugins_conf);
   (void)pthread_cond_destroy(&c->gate.changed);
   (void)pthread_mutex_destroy(&c->gate.lock);
+  (void)pthread_mutex_destroy(&c->kinds);
+  (void)pthread_mutex_destroy(&c->config.lock);
+  free(c->config.good);
   free(c);
 }

@@ -36,14 +36,14 @@ static int32_t drop_finalizer(struct controller *c, struct json_object *service,
 
 /* ---- observing --------------------------------------------------------------------------------------------------- */
 
-static int32_t observe_part(struct controller *c, const struct plan *plan, const struct plan_part *part,
+static int32_t observe_part(struct service_worker *w, const struct plan *plan, const struct plan_part *part,
                             struct json_object *component, struct json_object *live, struct ome_status *out,
                             struct ome_err *err) {
   _cleanup_json_ struct json_object *observed = json_object_new_array();
 
   for (size_t i = 0; observed && i < part->count; i++)
     (void)json_object_array_add(observed, json_object_get(json_index(live, part->first + i)));
-  return observed ? plan_observe(&c->world, plan, part, component, observed, out, err) : fail_memory(err);
+  return observed ? plan_observe(&w->world, plan, part, component, observed, out, err) : fail_memory(err);
 }
 
 static struct json_object *pods_of(struct controller *c, struct json_object *service) {
@@ -67,19 +67,19 @@ static void observation_fini(struct observation *o) {
   json_unref(o->children.live);
 }
 
-static int32_t observe(struct controller *c, const struct plan *plan, struct json_object *live, struct observation *o,
-                       struct ome_err *err) {
+static int32_t observe(struct service_worker *w, const struct plan *plan, struct json_object *live,
+                       struct observation *o, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++) {
     const struct plan_component *p = &plan->parts[i];
-    rc = observe_part(c, plan, &p->deployment, p->doc, live, &o->components[i], err);
+    rc = observe_part(w, plan, &p->deployment, p->doc, live, &o->components[i], err);
     o->workloads[i] = p->deployment.count ? json_index(live, p->deployment.first) : NULL;
     if (rc == OME_OK && p->autoscaler.plugin)
-      rc = observe_part(c, plan, &p->autoscaler, p->doc, live, &o->autoscalers[i], err);
+      rc = observe_part(w, plan, &p->autoscaler, p->doc, live, &o->autoscalers[i], err);
   }
   if (rc == OME_OK && plan->ingress.plugin)
-    rc = observe_part(c, plan, &plan->ingress, NULL, live, &o->ingress, err);
+    rc = observe_part(w, plan, &plan->ingress, NULL, live, &o->ingress, err);
   return rc;
 }
 
@@ -110,9 +110,9 @@ static void record_events(struct controller *c, struct json_object *service, con
     kube_record(c->recorder, service, true, "RuntimeCompatibilityAdvisory", "%s", warning);
 }
 
-static int32_t write_status(struct controller *c, struct json_object *service, const struct plan *plan,
+static int32_t write_status(struct service_worker *w, struct json_object *service, const struct plan *plan,
                             const struct observation *o, struct ome_err *err) {
-  _cleanup_json_ struct json_object *pods = pods_of(c, service);
+  _cleanup_json_ struct json_object *pods = pods_of(w->c, service);
   _cleanup_json_ struct json_object *status = NULL;
   struct status_input in = {
       .service = service,
@@ -124,7 +124,7 @@ static int32_t write_status(struct controller *c, struct json_object *service, c
       .rivals = o->rivals,
       .autoscaler_failure = o->children.scaler.code != OME_OK ? o->children.scaler.msg : NULL,
       .pods = pods,
-      .cluster = c->world.cluster,
+      .cluster = w->world.cluster,
       .now_ms = wall_ms(),
   };
   int32_t rc = status_compose(&in, &status, err);
@@ -134,11 +134,11 @@ static int32_t write_status(struct controller *c, struct json_object *service, c
   _cleanup_json_ struct json_object *changed = json_copy(service);
   if (!changed || !json_set(changed, "status", json_object_get(status)))
     return fail_memory(err);
-  rc = kube_update_status(c->client, &KUBE_INFERENCESERVICES, changed, NULL, err);
+  rc = kube_update_status(w->c->client, &KUBE_INFERENCESERVICES, changed, NULL, err);
   if (rc == OME_E_NOT_FOUND)
     return OME_OK;
   if (rc == OME_OK)
-    record_events(c, service, plan, status);
+    record_events(w->c, service, plan, status);
   return rc;
 }
 
@@ -157,59 +157,59 @@ static void note_failure(struct plan *plan, const char *condition, const struct 
 }
 
 /* All of the plan is applied and observed; what it no longer has goes. */
-static int32_t realize(struct controller *c, struct json_object *service, struct plan *plan, struct observation *o,
+static int32_t realize(struct service_worker *w, struct json_object *service, struct plan *plan, struct observation *o,
                        struct ome_err *err) {
   bool ready[COMPONENT_KINDS] = {false};
-  int32_t rc = scalers_yield(c, plan, o->rivals, err);
+  int32_t rc = scalers_yield(w, plan, o->rivals, err);
 
   if (rc == OME_OK)
-    rc = children_sync(c, service, plan, &o->children, err);
+    rc = children_sync(w, service, plan, &o->children, err);
   if (rc == OME_OK)
-    rc = observe(c, plan, o->children.live, o, err);
+    rc = observe(w, plan, o->children.live, o, err);
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++)
     ready[i] = o->components[i].phase == OME_PHASE_READY;
-  return rc == OME_OK ? children_prune(c, service, plan, ready, err) : rc;
+  return rc == OME_OK ? children_prune(w->c, service, plan, ready, err) : rc;
 }
 
 /* A plan that lacks an API is made anew when the cluster has it. */
-static void await_apis(struct controller *c, struct json_object *service, const struct plan *plan,
+static void await_apis(struct service_worker *w, struct json_object *service, const struct plan *plan,
                        const struct observation *o, uint64_t *requeue_ms) {
   if (!plan_lacks_api(plan) && o->children.scaler.code != OME_E_UNSUPPORTED)
     return;
   *requeue_ms = LOOK_FOR_API_MS;
-  if (!children_look_again(c))
+  if (!children_look_again(w))
     return;
-  atomic_fetch_add(&c->world_version, 1);
+  atomic_fetch_add(&w->c->world_version, 1);
   *requeue_ms = 1;
   log_info("controller", "%s/%s: an API that was missing is there now", meta_namespace(service), meta_name(service));
 }
 
-static int32_t bring_about(struct controller *c, struct json_object *service, uint64_t *requeue_ms,
+static int32_t bring_about(struct service_worker *w, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
   struct plan *plan = NULL;
   _cleanup_json_ struct json_object *models =
-      world_models(c, meta_namespace(service),
+      world_models(w->c, meta_namespace(service),
                    json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", "")));
   struct ome_err failure = ERR_INIT;
 
-  c->world.models = models;
-  int32_t rc = models ? plan_service(&c->world, service, &plan, err) : fail_memory(err);
+  w->world.models = models;
+  int32_t rc = models ? plan_service(&w->world, service, &plan, err) : fail_memory(err);
   if (rc != OME_OK)
     return rc;
   count_selection(plan);
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
-    applied = realize(c, service, plan, &o, &failure);
+    applied = realize(w, service, plan, &o, &failure);
     /* Passing trouble is retried in silence; what lasts is shown. */
     if (applied != OME_OK && !err_retryable(applied))
       note_failure(plan, o.children.condition, &failure);
   }
   if (applied == OME_OK || plan->nproblems)
-    rc = write_status(c, service, plan, &o, err);
-  await_apis(c, service, plan, &o, requeue_ms);
+    rc = write_status(w, service, plan, &o, err);
+  await_apis(w, service, plan, &o, requeue_ms);
   plan_free(plan);
-  c->world.models = NULL;
+  w->world.models = NULL;
   if (applied == OME_OK && o.children.scaler.code != OME_OK) {
     failure = o.children.scaler;
     applied = failure.code;
@@ -226,13 +226,14 @@ static int32_t bring_about(struct controller *c, struct json_object *service, ui
 }
 
 int32_t reconcile_service(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
-  struct controller *c = arg;
+  struct service_worker *w = arg;
+  struct controller *c = w->c;
   _cleanup_json_ struct json_object *service = kube_cache_get(c->watches[WATCH_SERVICES], ns, name);
 
   if (!service)
     return OME_OK; /* its objects go by their owner references */
   if (meta_deleting(service))
     return drop_finalizer(c, service, err);
-  int32_t rc = world_refresh(c, err);
-  return rc == OME_OK ? bring_about(c, service, requeue_ms, err) : rc;
+  int32_t rc = world_refresh(w, err);
+  return rc == OME_OK ? bring_about(w, service, requeue_ms, err) : rc;
 }

@@ -44,8 +44,24 @@ struct child_kind {
   const char *kind;
   bool scaler;                          /* the cache has those of others too */
   bool workload;                        /* it goes when what takes its place is ready */
-  const struct kube_resource *resource; /* NULL: the cluster does not have it */
-  struct kube_cache *cache;
+  const struct kube_resource *resource; /* of the cache */
+  _Atomic(struct kube_cache *) cache;   /* NULL: the cluster does not have it, so far */
+};
+
+/* Services are shared out by their names: each worker has its own queue, its own trees and one thread, so that requests
+ * for several services are on their way at once.  What takes the server's answers is several times faster than one. */
+#define SERVICE_WORKERS 4
+
+struct service_worker {
+  struct controller *c;
+  struct kube_queue *queue;
+  struct plan_world world;
+  struct select_field field; /* the world's */
+  uint64_t world_seen;
+  struct json_object *foreign; /* array: the scalers of others */
+  uint64_t foreign_seen;
+  uint64_t looked_ms;     /* when children_look_again() last asked */
+  struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
 struct controller {
@@ -58,7 +74,7 @@ struct controller {
   struct kube_cache *watches[WATCH_COUNT];
   struct child_kind children[CHILD_KINDS];
   kube_event_fn *on_child;
-  struct kube_queue *queues[QUEUE_COUNT];
+  struct kube_queue *queues[QUEUE_COUNT]; /* none for services, which their workers have */
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -67,15 +83,14 @@ struct controller {
   } gate;
   atomic_uint_fast64_t foreign_version; /* moves when a scaler of somebody else changed */
   atomic_uint_fast64_t world_version;   /* moves when anything of the world below changed */
-  /* Of the services queue's one worker. */
-  struct plan_world world;
-  struct select_field field; /* the world's */
-  uint64_t world_seen;
-  char bad_config[64];         /* resourceVersion of the configuration that was complained of */
-  struct json_object *foreign; /* array: the scalers of others */
-  uint64_t foreign_seen;
-  uint64_t looked_ms;     /* when children_look_again() last asked */
-  struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
+  struct {
+    pthread_mutex_t lock;
+    bool known;
+    char *good;   /* text of the last configuration that could be read; NULL: there was none */
+    char bad[64]; /* resourceVersion of one that could not, and was complained of */
+  } config;
+  pthread_mutex_t kinds; /* one worker at a time starts the caches of kinds that have come */
+  struct service_worker workers[SERVICE_WORKERS];
 };
 
 /* ---- controller.c ------------------------------------------------------------------------------------------------ */
@@ -85,9 +100,9 @@ void enqueue(struct controller *c, enum queue_id queue, const char *ns, const ch
 
 /* ---- world.c ----------------------------------------------------------------------------------------------------- */
 
-/* Brings c->world up to date with the caches. */
-int32_t world_refresh(struct controller *c, struct ome_err *err);
-void world_fini(struct controller *c);
+/* Brings w->world up to date with the caches. */
+int32_t world_refresh(struct service_worker *w, struct ome_err *err);
+void world_fini(struct service_worker *w);
 /* new array of the at most two models that NAME can mean to a service in NS. */
 struct json_object *world_models(struct controller *c, const char *ns, const char *name);
 
@@ -99,7 +114,7 @@ void children_stop(struct controller *c);
 bool children_wait(struct controller *c, uint64_t timeout_ms);
 /* Whether a kind that was missing is there now; its cache is running then.  Asks the server at most every few seconds.
  */
-bool children_look_again(struct controller *c);
+bool children_look_again(struct service_worker *w);
 struct children_report {
   struct json_object
       *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */
@@ -107,7 +122,7 @@ struct children_report {
   struct ome_err scaler; /* why an autoscaler could not be applied; the rest was */
 };
 /* Applies what is missing or different of PLAN. */
-int32_t children_sync(struct controller *c, struct json_object *service, struct plan *plan,
+int32_t children_sync(struct service_worker *w, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err);
 /* Deletes what SERVICE owns and PLAN has no more.  A workload whose component is still wanted stays until READY, by
  * part of the plan, says that what takes its place serves: a change of mode interrupts nothing. */
@@ -120,7 +135,7 @@ bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct
 
 /* RIVALS (COMPONENT_KINDS of them, new texts or NULL) get who else scales the plan's workloads.  Where there is one,
  * our autoscaler and a fixed number of replicas are taken out of PLAN: two owners would fight. */
-int32_t scalers_yield(struct controller *c, struct plan *plan, char **rivals, struct ome_err *err);
+int32_t scalers_yield(struct service_worker *w, struct plan *plan, char **rivals, struct ome_err *err);
 /* Deletes the autoscalers of SERVICE that PLAN no longer has, before others of its workloads are applied: KEDA refuses
  * a workload that a HorizontalPodAutoscaler scales.  While a deleted one is still there, the plan's are withheld: their
  * entries become NULL, and its end is an event. */

@@ -12,22 +12,23 @@
 /* ---- rivals ------------------------------------------------------------------------------------------------------ */
 
 /* The scalers of others, read again only when one of them has changed: a namespace may hold thousands of ours. */
-static int32_t load_foreign(struct controller *c, struct ome_err *err) {
+static int32_t load_foreign(struct service_worker *w, struct ome_err *err) {
+  struct controller *c = w->c;
   uint64_t version = atomic_load(&c->foreign_version);
 
-  if (c->foreign && c->foreign_seen == version)
+  if (w->foreign && w->foreign_seen == version)
     return OME_OK;
-  json_unref(c->foreign);
-  c->foreign = json_object_new_array();
-  for (size_t i = 0; c->foreign && i < CHILD_KINDS; i++) {
+  json_unref(w->foreign);
+  w->foreign = json_object_new_array();
+  for (size_t i = 0; w->foreign && i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
     _cleanup_json_ struct json_object *some = k->scaler && k->cache ? kube_cache_list(k->cache, NULL) : NULL;
     for (size_t j = 0; j < json_len(some); j++)
       if (scaling_is_foreign(json_index(some, j)))
-        (void)json_object_array_add(c->foreign, json_object_get(json_index(some, j)));
+        (void)json_object_array_add(w->foreign, json_object_get(json_index(some, j)));
   }
-  c->foreign_seen = version;
-  return c->foreign ? OME_OK : fail_memory(err);
+  w->foreign_seen = version;
+  return w->foreign ? OME_OK : fail_memory(err);
 }
 
 static void withhold(struct plan *plan, const struct plan_part *part) {
@@ -45,11 +46,11 @@ static void yield_one(struct plan *plan, const struct plan_component *c) {
   }
 }
 
-int32_t scalers_yield(struct controller *c, struct plan *plan, char **rivals, struct ome_err *err) {
-  int32_t rc = load_foreign(c, err);
+int32_t scalers_yield(struct service_worker *w, struct plan *plan, char **rivals, struct ome_err *err) {
+  int32_t rc = load_foreign(w, err);
 
-  for (size_t i = 0; rc == OME_OK && json_len(c->foreign) > 0 && i < plan->nparts; i++) {
-    rivals[i] = scaling_rival(plan->parts[i].doc, c->foreign);
+  for (size_t i = 0; rc == OME_OK && json_len(w->foreign) > 0 && i < plan->nparts; i++) {
+    rivals[i] = scaling_rival(plan->parts[i].doc, w->foreign);
     if (rivals[i])
       yield_one(plan, &plan->parts[i]);
   }

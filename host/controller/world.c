@@ -5,6 +5,7 @@
 #include "compose/cluster.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Two arrays into one; takes both. */
 static struct json_object *joined(struct json_object *a, struct json_object *b) {
@@ -14,23 +15,66 @@ static struct json_object *joined(struct json_object *a, struct json_object *b) 
   return a;
 }
 
-static void drop_lists(struct controller *c) {
-  select_field_fini(&c->field);
-  c->world.field = NULL;
-  json_unref(c->world.runtimes);
-  json_unref(c->world.accelerators);
-  c->world.runtimes = c->world.accelerators = NULL;
+static void drop_lists(struct service_worker *w) {
+  select_field_fini(&w->field);
+  w->world.field = NULL;
+  json_unref(w->world.runtimes);
+  json_unref(w->world.accelerators);
+  w->world.runtimes = w->world.accelerators = NULL;
 }
 
-void world_fini(struct controller *c) {
-  drop_lists(c);
-  json_unref(c->world.cluster);
-  c->world.cluster = NULL;
-  json_unref(c->foreign);
-  c->foreign = NULL;
+void world_fini(struct service_worker *w) {
+  drop_lists(w);
+  json_unref(w->world.cluster);
+  w->world.cluster = NULL;
+  json_unref(w->foreign);
+  w->foreign = NULL;
 }
 
-static int32_t load_cluster(struct controller *c, struct ome_err *err) {
+static void keep_good(struct controller *c, struct json_object *config) {
+  char *text = config ? json_text(config) : NULL;
+
+  (void)pthread_mutex_lock(&c->config.lock);
+  free(c->config.good);
+  c->config.good = text;
+  c->config.known = true;
+  (void)pthread_mutex_unlock(&c->config.lock);
+}
+
+/* The last configuration that could be read, *OUT new or NULL, instead of BAD; false: there never was one. */
+static bool fall_back(struct controller *c, struct json_object *bad, const char *why, struct json_object **out) {
+  const char *version = json_str(bad, "metadata.resourceVersion", "");
+  struct ome_err ignored = ERR_INIT;
+
+  (void)pthread_mutex_lock(&c->config.lock);
+  bool known = c->config.known;
+  if (known && !streq(version, c->config.bad)) {
+    log_warning("controller", "%s; the configuration before it stays in force", why);
+    (void)snprintf(c->config.bad, sizeof(c->config.bad), "%s", version);
+  }
+  if (known && c->config.good)
+    (void)json_parse(c->config.good, strlen(c->config.good), 0, out, &ignored);
+  (void)pthread_mutex_unlock(&c->config.lock);
+  return known;
+}
+
+/* A slip in the configuration must not undo what it said before. */
+static int32_t compose_cluster(struct controller *c, struct cluster_facts *facts, struct json_object **out,
+                               struct ome_err *err) {
+  _cleanup_json_ struct json_object *good = NULL;
+  int32_t rc = cluster_document(facts, out, err);
+
+  if (rc == OME_OK)
+    keep_good(c, facts->config);
+  if (rc != OME_E_INVALID || !fall_back(c, facts->config, err->msg, &good))
+    return rc;
+  err_clear(err);
+  facts->config = good;
+  return cluster_document(facts, out, err);
+}
+
+static int32_t load_cluster(struct service_worker *w, struct ome_err *err) {
+  struct controller *c = w->c;
   _cleanup_json_ struct json_object *config =
       kube_cache_get(c->watches[WATCH_CONFIG], c->ome_namespace, "inferenceservice-config");
   char text[CHILD_KINDS][160];
@@ -39,7 +83,7 @@ static int32_t load_cluster(struct controller *c, struct ome_err *err) {
 
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     const struct child_kind *k = &c->children[i];
-    if (!k->resource)
+    if (!k->cache)
       continue;
     (void)snprintf(text[n], sizeof(text[n]), "%s/%s", k->api_version, k->kind);
     apis[n] = text[n];
@@ -53,42 +97,34 @@ static int32_t load_cluster(struct controller *c, struct ome_err *err) {
       .config = config,
   };
   struct json_object *cluster = NULL;
-  int32_t rc = cluster_document(&facts, &cluster, err);
-  if (rc == OME_OK) {
-    json_unref(c->world.cluster);
-    c->world.cluster = cluster;
-    return OME_OK;
-  }
-  if (rc != OME_E_INVALID || !c->world.cluster)
+  int32_t rc = compose_cluster(c, &facts, &cluster, err);
+  if (rc != OME_OK)
     return rc;
-  /* A slip in the configuration must not undo what it said before. */
-  const char *version = json_str(config, "metadata.resourceVersion", "");
-  if (!streq(version, c->bad_config))
-    log_warning("controller", "%s; the configuration before it stays in force", err->msg);
-  (void)snprintf(c->bad_config, sizeof(c->bad_config), "%s", version);
-  err_clear(err);
+  json_unref(w->world.cluster);
+  w->world.cluster = cluster;
   return OME_OK;
 }
 
-int32_t world_refresh(struct controller *c, struct ome_err *err) {
+int32_t world_refresh(struct service_worker *w, struct ome_err *err) {
+  struct controller *c = w->c;
   uint64_t version = atomic_load(&c->world_version);
 
-  if (c->world.runtimes && c->world.cluster && c->world_seen == version)
+  if (w->world.runtimes && w->world.cluster && w->world_seen == version)
     return OME_OK;
-  drop_lists(c);
-  c->world.plugins = c->plugins;
-  c->world.nscorers = select_scorers_of(c->plugins, c->world.scorers, PLAN_SCORERS);
-  c->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
+  drop_lists(w);
+  w->world.plugins = c->plugins;
+  w->world.nscorers = select_scorers_of(c->plugins, w->world.scorers, PLAN_SCORERS);
+  w->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
                              kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
-  c->world.accelerators = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
-  if (!c->world.runtimes || !c->world.accelerators)
+  w->world.accelerators = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
+  if (!w->world.runtimes || !w->world.accelerators)
     return fail_memory(err);
-  int32_t rc = select_field_init(&c->field, c->world.runtimes, err);
-  c->world.field = &c->field;
+  int32_t rc = select_field_init(&w->field, w->world.runtimes, err);
+  w->world.field = &w->field;
   if (rc == OME_OK)
-    rc = load_cluster(c, err);
+    rc = load_cluster(w, err);
   if (rc == OME_OK)
-    c->world_seen = version;
+    w->world_seen = version;
   return rc;
 }
 

@@ -1,6 +1,7 @@
 /* What is kept beside the figures of a benchmark, and where its results and prompts are. */
 #include "base/str.h"
 #include "compose/benchmark_internal.h"
+#include "compose/claim.h"
 #include "compose/names.h"
 #include "kube/meta.h"
 
@@ -13,19 +14,16 @@ void benchmark_storage_fini(struct benchmark_storage *s) {
   free(s->path);
 }
 
-/* "[namespace:]claim/path"; the namespace is the job's own in any case, since pods mount no others. */
-static int32_t read_claim(const char *rest, const char *field, struct benchmark_storage *out, struct ome_err *err) {
-  const char *slash = strchr(rest, '/');
-  const char *colon = memchr(rest, ':', slash ? (size_t)(slash - rest) : strlen(rest));
-  const char *claim = colon ? colon + 1 : rest;
+/* The namespace is the job's own in any case, since pods mount no others. */
+static int32_t read_claim(const char *uri, const char *field, struct benchmark_storage *out, struct ome_err *err) {
+  _cleanup_(claim_fini) struct claim c = {0};
+  int32_t rc = claim_parse(uri, &c, err);
 
+  if (rc != OME_OK)
+    return fail_prefix(err, "%s", field);
   out->place = PLACE_CLAIM;
-  out->claim = str_copy(claim, slash ? (size_t)(slash - claim) : strlen(claim));
-  out->path = strdup(slash ? slash + 1 : "");
-  if (!out->claim || !out->path)
-    return fail_memory(err);
-  if (!is_dns_subdomain(out->claim) || strstr(out->path, ".."))
-    return fail(err, OME_E_INVALID, "%s: \"%s\" is no pvc://[namespace:]claim/path", field, out->uri);
+  out->claim = TAKE_PTR(c.name);
+  out->path = TAKE_PTR(c.path);
   return OME_OK;
 }
 
@@ -35,8 +33,8 @@ int32_t benchmark_storage_read(const char *uri, const char *field, struct benchm
   out->uri = uri;
   if (!sep || !sep[3])
     return fail(err, OME_E_INVALID, "%s: \"%s\" is no address of a storage backend", field, uri);
-  if (has_prefix(uri, "pvc://"))
-    return read_claim(sep + 3, field, out, err);
+  if (claim_is(uri))
+    return read_claim(uri, field, out, err);
   if (!has_prefix(uri, "local://") && !has_prefix(uri, "file://"))
     return OME_OK;
   out->place = PLACE_HOST;

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "compose/merge.h"
 #include "compose/metadata.h"
+#include "compose/modelmount.h"
 #include "compose/names.h"
 #include "compose/pod.h"
 #include "compose/router.h"
@@ -72,7 +73,7 @@ static bool put_model(const struct component_request *req, struct json_object *o
 
   return m && json_set(out, "model", m) && json_set_str(m, "name", json_str(req->model, "metadata.name", "")) &&
          json_set_str(m, "kind", json_str(req->model, "kind", "")) &&
-         json_set_str(m, "path", json_str(req->model, "spec.storage.path", ""));
+         json_set_str(m, "path", model_mount_path(req->model));
 }
 
 static bool put_pods(struct json_object *merged, struct pod_result *pods, struct json_object *out) {

@@ -1,6 +1,7 @@
 #include "compose/plan.h"
 
 #include "base/str.h"
+#include "compose/claim.h"
 #include "compose/cluster.h"
 #include "compose/extras.h"
 #include "compose/fold.h"
@@ -58,6 +59,16 @@ struct json_object *plan_find_model(struct json_object *models, const char *ns, 
   return cluster;
 }
 
+/* Where a claim holds the model, the service's pods have to be able to mount it. */
+static void check_claim(struct plan *p) {
+  _cleanup_(claim_fini) struct claim claim = {0};
+  struct ome_err err = ERR_INIT;
+
+  if (claim_is(json_str(p->model, "spec.storage.storageUri", "")) &&
+      claim_of_model(p->model, service_ns(p), &claim, &err) != OME_OK)
+    problem(p, "ModelReady", "PVCInvalid", "%s", err.msg);
+}
+
 static void find_model(const struct plan_world *world, struct plan *p) {
   const char *name = json_str(p->service, "spec.model.name", "");
 
@@ -72,6 +83,7 @@ static void find_model(const struct plan_world *world, struct plan *p) {
             name);
   else if (json_flag(p->model, "spec.disabled", false))
     problem(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
+  check_claim(p);
   if (json_len(json_at(p->service, "spec.model.fineTunedWeights")) > 0)
     problem(p, "ModelReady", "ModelReconcileError",
             "spec.model.fineTunedWeights: serving fine-tuned weights is not supported by this version; leave them out");

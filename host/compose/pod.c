@@ -1,46 +1,27 @@
 #include "compose/pod.h"
 
 #include "base/str.h"
+#include "compose/claim.h"
+#include "compose/container.h"
 #include "compose/devices.h"
 #include "compose/fold.h"
 #include "compose/merge.h"
+#include "compose/modelmount.h"
 #include "compose/names.h"
 #include "compose/placeholder.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const char *model_path(const struct pod_request *req) {
-  return json_str(req->model, "spec.storage.path", "");
+static const char *namespace_of(const struct pod_request *req) {
+  return json_str(req->service, "metadata.namespace", "default");
 }
 
 static bool is_router(const struct pod_request *req) {
   return streq(req->kind, "router");
 }
 
-/* ---- environment and mounts -------------------------------------------------------------------------------------- */
-
-static struct json_object *array_in(struct json_object *o, const char *key) {
-  if (!json_get(o, key) && !json_set(o, key, json_object_new_array()))
-    return NULL;
-  return json_get(o, key);
-}
-
-/* NAME=VALUE in the container's env; an existing one is kept unless OVERWRITE. */
-static bool set_env(struct json_object *container, const char *name, const char *value, bool overwrite) {
-  struct json_object *env = array_in(container, "env");
-  struct json_object *e = json_find(env, "name", name);
-
-  if (e && !overwrite)
-    return true;
-  if (e) {
-    json_del(e, "valueFrom");
-    return json_set_str(e, "value", value);
-  }
-  e = json_object_new_object();
-  return env && e && json_set_str(e, "name", name) && json_set_str(e, "value", value) &&
-         json_object_array_add(env, e) == 0;
-}
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 static struct json_object *accelerator_config(const struct pod_request *req) {
   const char *class = json_str(req->accelerator, "metadata.name", "");
@@ -60,7 +41,7 @@ static bool set_parallelism(const struct pod_request *req, struct json_object *c
     return true;
   total = gpus * pods;
   (void)snprintf(text, sizeof(text), "%lld", (long long)total);
-  return set_env(container, "PARALLELISM_SIZE", text, true);
+  return container_set_env(container, "PARALLELISM_SIZE", text, true);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -82,26 +63,8 @@ static bool each_sorted(struct json_object *o, struct json_object *container, bo
   }
   qsort(keys, k, sizeof(*keys), by_text);
   for (size_t i = 0; ok && i < k; i++)
-    ok = set_env(container, keys[i], json_object_get_string(json_get(o, keys[i])), overwrite);
+    ok = container_set_env(container, keys[i], json_object_get_string(json_get(o, keys[i])), overwrite);
   return ok;
-}
-
-static bool mount_model(const struct pod_request *req, struct json_object *container) {
-  const char *path = model_path(req);
-  _cleanup_free_ char *volume = name_dns_label(json_str(req->model, "metadata.name", ""));
-  struct json_object *mounts = array_in(container, "volumeMounts");
-  struct json_object *m = json_object_new_object();
-
-  return volume && mounts && m && json_set_str(m, "name", volume) && json_set_str(m, "mountPath", path) &&
-         json_set_bool(m, "readOnly", true) && json_object_array_add(mounts, m) == 0;
-}
-
-static bool set_model(const struct pod_request *req, struct json_object *container) {
-  const char *path = model_path(req);
-
-  if (is_router(req) || !*path)
-    return true;
-  return set_env(container, "MODEL_PATH", path, false) && mount_model(req, container);
 }
 
 /* ---- resources --------------------------------------------------------------------------------------------------- */
@@ -156,8 +119,11 @@ static struct json_object *pod_fields_of(struct json_object *group) {
 }
 
 static int32_t dress_runner(const struct pod_request *req, struct json_object *runner, struct ome_err *err) {
-  bool ok = set_model(req, runner) && set_resources(req, runner) && set_accelerator_env(req, runner) &&
-            set_parallelism(req, runner) && each_sorted(json_get(req->component, "config"), runner, false);
+  int32_t rc = is_router(req) ? OME_OK : model_mount_container(req->model, namespace_of(req), runner, err);
+  if (rc != OME_OK)
+    return rc;
+  bool ok = set_resources(req, runner) && set_accelerator_env(req, runner) && set_parallelism(req, runner) &&
+            each_sorted(json_get(req->component, "config"), runner, false);
 
   return ok ? OME_OK : fail_memory(err);
 }
@@ -177,7 +143,7 @@ static struct json_object *joined_args(struct json_object *container, struct jso
 
 /* Puts RUNNER into the pod: over the container of its name, else at the end. */
 static int32_t place_runner(struct json_object *pod, struct json_object *runner, struct ome_err *err) {
-  struct json_object *containers = array_in(pod, "containers");
+  struct json_object *containers = list_in(pod, "containers");
 
   if (!containers || (!*json_str(runner, "name", "") && !json_set_str(runner, "name", MAIN_CONTAINER)))
     return fail_memory(err);
@@ -199,20 +165,11 @@ static int32_t place_runner(struct json_object *pod, struct json_object *runner,
   return json_object_array_add(containers, json_object_get(runner)) == 0 ? OME_OK : fail_memory(err);
 }
 
+/* OME's routers see a model of the node, though they read nothing of it; a claim is spared that. */
 static int32_t add_model_volume(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
-  const char *path = model_path(req);
-
-  if (!*path)
+  if (is_router(req) && claim_is(json_str(req->model, "spec.storage.storageUri", "")))
     return OME_OK;
-  _cleanup_free_ char *name = name_dns_label(json_str(req->model, "metadata.name", ""));
-  struct json_object *volumes = array_in(pod, "volumes");
-  if (name && volumes && json_find(volumes, "name", name))
-    return OME_OK;
-  struct json_object *v = json_object_new_object();
-  if (!name || !volumes || !v || !json_set_str(v, "name", name) || !json_set_str(v, "hostPath.path", path) ||
-      json_object_array_add(volumes, v) != 0)
-    return fail_memory(err);
-  return OME_OK;
+  return model_mount_volume(req->model, namespace_of(req), pod, err);
 }
 
 static bool overlay(struct json_object *to, struct json_object *map) {
@@ -225,14 +182,14 @@ static bool overlay(struct json_object *to, struct json_object *map) {
   return true;
 }
 
-/* Only nodes that hold the model, then what runtime, accelerator class and service ask for. */
+/* Only nodes that hold the model, unless a claim does, then what runtime, accelerator class and service ask for. */
 static int32_t place_on_nodes(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
   if (is_router(req))
     return OME_OK;
   struct json_object *selector = json_ensure(pod, "nodeSelector");
   if (!selector)
     return fail_memory(err);
-  if (req->model) {
+  if (req->model && !claim_is(json_str(req->model, "spec.storage.storageUri", ""))) {
     bool cluster = streq(json_str(req->model, "kind", ""), "ClusterBaseModel");
     _cleanup_free_ char *label =
         name_model_label(cluster ? NULL : json_str(req->model, "metadata.namespace", "default"),

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "compose/container.h"
 
 #include <string.h>
 
@@ -39,13 +40,6 @@ static int32_t find_profile(const char *name, struct json_object *profiles, stru
   return fail(err, OME_E_INVALID, "unknown RDMA profile: %s; there are: %s", name, buf_str(&known));
 }
 
-/* The list KEY of O, made when absent. */
-static struct json_object *list_of(struct json_object *o, const char *key) {
-  if (!json_is(json_get(o, key), json_type_array))
-    (void)json_object_object_add(o, key, json_object_new_array());
-  return json_get(o, key);
-}
-
 /* The entry NAME of LIST, new at its end when absent; *MADE says which. */
 static struct json_object *entry_of(struct json_object *list, const char *name, bool *made) {
   struct json_object *e = json_find(list, "name", name);
@@ -62,13 +56,13 @@ static struct json_object *entry_of(struct json_object *list, const char *name, 
 static void add_volume(struct json_object *spec, struct json_object *container, const char *name, const char *path,
                        bool memory) {
   bool made;
-  struct json_object *volume = entry_of(list_of(spec, "volumes"), name, &made);
+  struct json_object *volume = entry_of(list_in(spec, "volumes"), name, &made);
 
   if (made && memory)
     (void)json_set_str(volume, "emptyDir.medium", "Memory");
   else if (made)
     (void)json_set_str(volume, "hostPath.path", path);
-  struct json_object *mount = entry_of(list_of(container, "volumeMounts"), name, &made);
+  struct json_object *mount = entry_of(list_in(container, "volumeMounts"), name, &made);
   if (made)
     (void)json_set_str(mount, "mountPath", path);
 }
@@ -84,7 +78,7 @@ static void add_volumes(struct json_object *spec, struct json_object *container,
 }
 
 static void add_env(struct json_object *container, struct json_object *env) {
-  struct json_object *list = list_of(container, "env");
+  struct json_object *list = list_in(container, "env");
   bool made;
 
   if (!json_is(env, json_type_object))
@@ -108,7 +102,7 @@ static void add_rights(struct json_object *container, struct json_object *profil
 
   if (json_len(wanted)) {
     struct json_object *capabilities = json_ensure(container, "securityContext.capabilities");
-    struct json_object *list = list_of(capabilities, "add");
+    struct json_object *list = list_in(capabilities, "add");
     for (size_t i = 0; i < json_len(wanted); i++)
       if (!has_word(list, json_object_get_string(json_index(wanted, i))))
         (void)json_object_array_add(list, json_object_get(json_index(wanted, i)));

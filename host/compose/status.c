@@ -1,6 +1,7 @@
 #include "compose/status.h"
 
 #include "base/str.h"
+#include "compose/claim.h"
 #include "compose/pods.h"
 #include "compose/status_autoscaler.h"
 #include "kube/meta.h"
@@ -42,8 +43,12 @@ static void drop_condition(struct work *w, const char *type) {
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
+/* What is on a claim is nothing to bring to nodes. */
 static const char *model_state(const struct work *w) {
-  return json_str(w->in->plan->model, "status.state", "In_Transit");
+  struct json_object *model = w->in->plan->model;
+
+  return claim_is(json_str(model, "spec.storage.storageUri", "")) ? "Ready"
+                                                                  : json_str(model, "status.state", "In_Transit");
 }
 
 /* Why, as the model's own condition says it. */

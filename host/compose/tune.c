@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "compose/container.h"
 #include "compose/devices.h"
 
 #include <stdio.h>
@@ -83,12 +84,6 @@ struct work {
   size_t settings;
   bool silent; /* a worker, whose settings the leader's record has said */
 };
-
-static struct json_object *list_in(struct json_object *o, const char *key) {
-  if (!json_get(o, key) && !json_set(o, key, json_object_new_array()))
-    return NULL;
-  return json_get(o, key);
-}
 
 static bool push_word(struct json_object *list, const char *word) {
   return list && json_object_array_add(list, json_object_new_string(word)) == 0;

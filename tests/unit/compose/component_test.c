@@ -31,10 +31,10 @@ static const char default_runtime[] = "kind: ClusterServingRuntime\n"
                                       "    config: {Z: '1', A: '2'}\n";
 
 /* The component of SERVICE; new.  NULL with ERR filled when it cannot be composed. */
-static struct json_object *compose_beside(const char *kind, const char *service, const char *runtime, const char *peers,
-                                          bool embedded, struct ome_err *err) {
+static struct json_object *compose_of(const char *kind, const char *service, const char *model, const char *runtime,
+                                      const char *peers, bool embedded, struct ome_err *err) {
   struct json_object *s = yaml(service);
-  struct json_object *m = yaml(default_model);
+  struct json_object *m = yaml(model);
   struct json_object *r = yaml(runtime);
   struct json_object *p = peers ? yaml(peers) : NULL;
   struct json_object *cluster = NULL;
@@ -51,6 +51,11 @@ static struct json_object *compose_beside(const char *kind, const char *service,
   json_unref(p);
   json_unref(cluster);
   return out;
+}
+
+static struct json_object *compose_beside(const char *kind, const char *service, const char *runtime, const char *peers,
+                                          bool embedded, struct ome_err *err) {
+  return compose_of(kind, service, default_model, runtime, peers, embedded, err);
 }
 
 static struct json_object *compose(const char *kind, const char *service, bool embedded, struct ome_err *err) {
@@ -96,6 +101,33 @@ static void mounts_and_places_the_model(void **state) {
   assert_string_equal(json_object_get_string(json_get(selector, "models.ome.io/clusterbasemodel.llama-3.1")), "Ready");
   assert_string_equal(json_str(selector, "zone", ""), "a");
   assert_int_equal(json_i64(item(c, "ports", 0), "port", 0), 8000);
+  json_unref(c);
+}
+
+static void mounts_a_claim(void **state) {
+  static const char model[] = "kind: ClusterBaseModel\nmetadata: {name: big.one}\nspec: {modelFormat: {name: "
+                              "safetensors}, storage: {storageUri: 'pvc://team:models/a/b/'}}\n";
+  struct ome_err err = ERR_INIT;
+  struct json_object *c = compose_of("engine", SERVICE "spec: {engine: {}}", model, default_runtime, NULL, false, &err);
+  struct json_object *main = item(c, "podSpec.containers", 0);
+  struct json_object *mount = json_find(json_get(main, "volumeMounts"), "name", "big-one");
+  struct json_object *volume = json_find(json_at(c, "podSpec.volumes"), "name", "big-one");
+
+  (void)state;
+  assert_string_equal(json_str(mount, "mountPath", ""), "/opt/ml/model");
+  assert_string_equal(json_str(mount, "subPath", ""), "a/b");
+  assert_true(json_flag(mount, "readOnly", false));
+  assert_string_equal(json_str(volume, "persistentVolumeClaim.claimName", ""), "models");
+  assert_true(json_flag(volume, "persistentVolumeClaim.readOnly", false));
+  assert_null(json_get(volume, "hostPath"));
+  assert_string_equal(json_str(json_find(json_get(main, "env"), "name", "MODEL_PATH"), "value", ""), "/opt/ml/model");
+  assert_string_equal(json_str(c, "model.path", ""), "/opt/ml/model");
+  /* Any node will do, but for what the runtime says. */
+  assert_int_equal(json_object_object_length(json_at(c, "podSpec.nodeSelector")), 1);
+  json_unref(c);
+  /* What reads no model does not bind its pods to the claim. */
+  c = compose_of("router", SERVICE "spec: {engine: {}, router: {}}", model, default_runtime, NULL, false, &err);
+  assert_null(json_at(c, "podSpec.volumes"));
   json_unref(c);
 }
 
@@ -322,6 +354,7 @@ static void says_what_is_wrong(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mounts_and_places_the_model),
+      cmocka_unit_test(mounts_a_claim),
       cmocka_unit_test(labels_as_ome),
       cmocka_unit_test(lets_the_service_win),
       cmocka_unit_test(puts_the_runner_over_its_container),

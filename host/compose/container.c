@@ -1,0 +1,31 @@
+#include "compose/container.h"
+
+struct json_object *list_in(struct json_object *o, const char *key) {
+  if (!json_get(o, key) && !json_set(o, key, json_object_new_array()))
+    return NULL;
+  return json_get(o, key);
+}
+
+bool container_set_env(struct json_object *container, const char *name, const char *value, bool overwrite) {
+  struct json_object *env = list_in(container, "env");
+  struct json_object *e = json_find(env, "name", name);
+
+  if (e && !overwrite)
+    return true;
+  if (e) {
+    json_del(e, "valueFrom");
+    return json_set_str(e, "value", value);
+  }
+  e = json_object_new_object();
+  return env && e && json_set_str(e, "name", name) && json_set_str(e, "value", value) &&
+         json_object_array_add(env, e) == 0;
+}
+
+bool container_mount(struct json_object *container, const char *volume, const char *path, const char *sub_path) {
+  struct json_object *mounts = list_in(container, "volumeMounts");
+  struct json_object *m = json_object_new_object();
+
+  return mounts && m && json_set_str(m, "name", volume) && json_set_str(m, "mountPath", path) &&
+         json_set_bool(m, "readOnly", true) && (!sub_path || !*sub_path || json_set_str(m, "subPath", sub_path)) &&
+         json_object_array_add(mounts, m) == 0;
+}

@@ -1,0 +1,84 @@
+/* Addresses of persistent volume claims. */
+#include "../unit.h"
+
+#include "../documents.h"
+#include "base/str.h"
+#include "compose/claim.h"
+
+static void reads_addresses(UNUSED void **state) {
+  static const struct {
+    const char *uri;
+    const char *ns, *name, *path; /* name NULL: refused */
+  } cases[] = {
+      {"pvc://models", NULL, "models", ""},
+      {"pvc://models/", NULL, "models", ""},
+      {"pvc://models/a/b/", NULL, "models", "a/b"},
+      {"pvc://models//a", NULL, "models", "a"},
+      {"pvc://team:models/a:b", "team", "models", "a:b"},
+      {"pvc://my.claim/..a/b..", NULL, "my.claim", "..a/b.."},
+      {"pvc://", NULL, NULL, NULL},
+      {"pvc:///a", NULL, NULL, NULL},
+      {"pvc://team:/a", NULL, NULL, NULL},
+      {"pvc://:models/a", NULL, NULL, NULL},
+      {"pvc://Models/a", NULL, NULL, NULL},
+      {"pvc://te.am:models", NULL, NULL, NULL},
+      {"pvc://models/..", NULL, NULL, NULL},
+      {"pvc://models/a/../../b", NULL, NULL, NULL},
+      {"hf://models/a", NULL, NULL, NULL},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct claim c = {0};
+    struct ome_err err = ERR_INIT;
+    int32_t rc = claim_parse(cases[i].uri, &c, &err);
+    if (!cases[i].name) {
+      assert_int_equal(rc, OME_E_INVALID);
+      assert_non_null(strstr(err.msg, "is no pvc://[NAMESPACE:]CLAIM[/PATH]"));
+      assert_null(c.name);
+      continue;
+    }
+    assert_int_equal(rc, OME_OK);
+    assert_string_equal(c.name, cases[i].name);
+    assert_string_equal(c.path, cases[i].path);
+    assert_string_equal(c.ns ? c.ns : "", cases[i].ns ? cases[i].ns : "");
+    claim_fini(&c);
+  }
+}
+
+/* The claim of a model that is a KIND, for a service in "team"; "" when it is fine, else what is wrong. */
+static const char *complaint(const char *kind, const char *uri) {
+  static struct ome_err err;
+  struct claim c = {0};
+  char *text =
+      str_printf("kind: %s\nmetadata: {name: m, namespace: team}\nspec: {storage: {storageUri: '%s'}}\n", kind, uri);
+  struct json_object *model = yaml(text);
+
+  err = (struct ome_err)ERR_INIT;
+  (void)claim_of_model(model, "team", &c, &err);
+  claim_fini(&c);
+  json_unref(model);
+  free(text);
+  return err.msg;
+}
+
+static void keeps_to_the_namespace(UNUSED void **state) {
+  assert_string_equal(complaint("ClusterBaseModel", "pvc://team:c/m"), "");
+  assert_string_equal(complaint("BaseModel", "pvc://c/m"), "");
+  assert_string_equal(complaint("FineTunedWeight", "pvc://c/m"), "");
+  assert_string_equal(complaint("FineTunedWeight", "pvc://team:c/m"), "");
+  assert_string_equal(complaint("ClusterBaseModel", "pvc://c/m"),
+                      "ClusterBaseModel PVC URI must specify a namespace (format: "
+                      "pvc://{namespace}:{pvc-name}/{sub-path}), got \"pvc://c/m\"");
+  assert_non_null(strstr(complaint("BaseModel", "pvc://team:c/m"), "must not specify a namespace"));
+  assert_non_null(strstr(complaint("ClusterBaseModel", "pvc://other:c/m"),
+                         "ClusterBaseModel \"m\" references PVC in namespace other"));
+  assert_non_null(strstr(complaint("BaseModel", "pvc://c/../m"), "BaseModel m: spec.storage.storageUri: "));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reads_addresses),
+      cmocka_unit_test(keeps_to_the_namespace),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -6,9 +6,6 @@
 
 #include <stdbool.h>
 
-/* How many a container (limits, else requests) asks for; 0: none. */
-int64_t devices_of(struct json_object *container);
-
 /* Makes the container ask for the devices of CLASS (an AcceleratorClass; NULL: nothing to do) instead of those of other
  * vendors.  How many: what the container asks for where that is more than the class states, so that a class that
  * describes one device takes no devices away from a runtime that needs eight. */

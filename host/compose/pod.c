@@ -9,6 +9,7 @@
 #include "compose/modelmount.h"
 #include "compose/names.h"
 #include "compose/placeholder.h"
+#include "select/vendor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,7 @@ static struct json_object *accelerator_config(const struct pod_request *req) {
 
 /* Devices of one pod times the pods of a group; where the runtime says how a class is divided, that holds (OME 1.3). */
 static bool set_parallelism(const struct pod_request *req, struct json_object *container) {
-  int64_t gpus = devices_of(container);
+  int64_t gpus = vendor_devices_of(container);
   int64_t pods = 1 + json_i64(req->component, "worker.size", 0);
   int64_t total;
   char text[24];

@@ -137,6 +137,22 @@ static void set_component_condition(struct work *w, size_t kind, const struct om
   set_condition(w, ready_conditions[kind], failed ? "False" : "Unknown", reason, message);
 }
 
+/* The class of a component, which its policy looks for again at the next turn. */
+static bool put_accelerator(const struct plan *plan, const char *kind, struct json_object *entry) {
+  const struct selection *s = plan->selection;
+  const struct accelerator_choice *c = streq(kind, "decoder") ? &s->decoder : &s->engine;
+  struct json_object *class = selection_accelerator(s, kind);
+  struct json_object *labels = json_at(class, "spec.discovery.nodeSelector");
+
+  json_del(entry, "selectedAccelerator");
+  if (!class)
+    return true;
+  struct json_object *chosen = json_ensure(entry, "selectedAccelerator");
+  return chosen && json_set_str(chosen, "acceleratorClass", meta_name(class)) &&
+         json_set_str(chosen, "reason", c->reason) &&
+         (json_empty(labels) || json_set(chosen, "nodeSelector", json_object_get(labels)));
+}
+
 static bool put_component(struct work *w, const struct plan_component *c, const struct ome_status *s,
                           struct json_object *workload) {
   struct json_object *components = json_ensure(w->status, "components");
@@ -144,7 +160,8 @@ static bool put_component(struct work *w, const struct plan_component *c, const 
   const char *revision =
       json_object_get_string(json_get(json_at(workload, "metadata.annotations"), "deployment.kubernetes.io/revision"));
 
-  if (!entry || (revision && !json_set_str(entry, "latestCreatedRevision", revision)))
+  if (!entry || (revision && !json_set_str(entry, "latestCreatedRevision", revision)) ||
+      !put_accelerator(w->in->plan, c->kind, entry))
     return false;
   /* A URL once known stays: it names the Service, not the moment. */
   return s->phase != OME_PHASE_READY || !*s->url || json_set_str(entry, "url", s->url);

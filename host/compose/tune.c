@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "compose/container.h"
-#include "compose/devices.h"
+#include "select/vendor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -218,10 +218,10 @@ static bool is_off(struct json_object *o) {
 /* Devices that are given already: by the runner, the container below, or a container of the runtime. */
 static int64_t devices_given(const struct work *w) {
   const char *name = json_str(w->runner, "name", "");
-  int64_t n = devices_of(w->runner);
+  int64_t n = vendor_devices_of(w->runner);
 
-  n = n ? n : devices_of(container_below(w->group, w->runner));
-  return n ? n : devices_of(json_find(json_at(w->to->runtime, "spec.containers"), "name", name));
+  n = n ? n : vendor_devices_of(container_below(w->group, w->runner));
+  return n ? n : vendor_devices_of(json_find(json_at(w->to->runtime, "spec.containers"), "name", name));
 }
 
 static char *command_of(const struct work *w) {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define CACHE_WAIT_MS 30000u
-#define EVERY_SERVICE "services" /* in the queue of runtimes */
+#define BOUND_PODS "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 
 /* ---- events become keys ------------------------------------------------------------------------------------------ */
 
@@ -37,16 +37,16 @@ void enqueue(struct controller *c, enum queue_id queue, const char *ns, const ch
   add_behind_gate(c, kube_queue_add, queue, ns, name);
 }
 
+void enqueue_after(struct controller *c, enum queue_id queue, const char *ns, const char *name, uint64_t ms) {
+  (void)pthread_mutex_lock(&c->gate.lock);
+  if (!c->gate.stopping)
+    kube_queue_add_after(c->queues[queue], ns, name, ms);
+  (void)pthread_mutex_unlock(&c->gate.lock);
+}
+
 /* Who waits for an object to go does not wait behind a thousand that stay. */
 static void enqueue_object(struct controller *c, enum queue_id queue, struct json_object *o) {
   add_behind_gate(c, meta_deleting(o) ? kube_queue_add_urgent : kube_queue_add, queue, meta_namespace(o), meta_name(o));
-}
-
-/* A change of labels, spec or deletion of a Node matters; its heartbeat does not. */
-static bool same_node(const struct kube_event *e) {
-  return e->old && json_equal(json_at(e->old, "metadata.labels"), json_at(e->object, "metadata.labels")) &&
-         json_equal(json_at(e->old, "status.capacity"), json_at(e->object, "status.capacity")) &&
-         json_equal(json_at(e->old, "status.allocatable"), json_at(e->object, "status.allocatable"));
 }
 
 static void on_service(void *arg, const struct kube_event *e) {
@@ -78,13 +78,6 @@ static void on_runtime(void *arg, const struct kube_event *e) {
   enqueue(c, QUEUE_RUNTIMES, meta_namespace(e->object), EVERY_SERVICE);
 }
 
-static void on_accelerator(void *arg, const struct kube_event *e) {
-  struct controller *c = arg;
-
-  atomic_fetch_add(&c->world_version, 1);
-  enqueue_object(c, QUEUE_ACCELERATORS, e->object);
-}
-
 static void on_benchmark(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_BENCHMARKS, e->object);
 }
@@ -98,16 +91,10 @@ static void on_benchmark_child(void *arg, const struct kube_event *e) {
 }
 
 static void on_node(void *arg, const struct kube_event *e) {
-  struct controller *c = arg;
-
-  if (e->type == KUBE_MODIFIED && same_node(e))
-    return;
-  /* The caches of models and classes were started before the nodes'. */
+  /* The cache of models was started before the nodes'. */
   if (e->type != KUBE_MODIFIED)
-    requeue_all_models(c);
-  _cleanup_json_ struct json_object *classes = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
-  for (size_t i = 0; i < json_len(classes); i++)
-    enqueue_object(c, QUEUE_ACCELERATORS, json_index(classes, i));
+    requeue_all_models(arg);
+  on_node_devices(arg, e);
 }
 
 static void on_node_models(void *arg, const struct kube_event *e) {
@@ -158,21 +145,23 @@ static const struct {
   const char *fields;
   bool ome_namespace; /* only there */
   kube_index_fn *index;
+  kube_trim_fn *trim;
 } watches[WATCH_COUNT] = {
-    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false, model_of},
-    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL},
-    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL},
-    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL},
-    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL},
-    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false, NULL},
-    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false, NULL},
-    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false, NULL},
-    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true, NULL},
-    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true, NULL},
-    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false, service_of},
-    [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, NULL, "metadata.name=benchmarkjob-config", true, NULL},
-    [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL},
-    [WATCH_JOB_PODS] = {&KUBE_PODS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL},
+    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false, model_of, NULL},
+    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
+    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
+    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL, NULL},
+    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL, NULL},
+    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false, NULL, NULL},
+    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false, NULL, NULL},
+    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false, NULL, trim_node},
+    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true, NULL, NULL},
+    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true, NULL, NULL},
+    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false, service_of, NULL},
+    [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, NULL, "metadata.name=benchmarkjob-config", true, NULL, NULL},
+    [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL, NULL},
+    [WATCH_JOB_PODS] = {&KUBE_PODS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL, NULL},
+    [WATCH_ALL_PODS] = {&KUBE_PODS, on_any_pod, NULL, BOUND_PODS, false, NULL, trim_pod},
 };
 
 static int32_t start_watches(struct controller *c, struct ome_err *err) {
@@ -182,6 +171,7 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
         .labels = watches[i].labels,
         .fields = watches[i].fields,
         .index = watches[i].index,
+        .trim = watches[i].trim,
         .on_event = watches[i].on_event,
         .arg = c,
     };

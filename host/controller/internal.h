@@ -31,8 +31,11 @@ enum watch_id {
   WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
+  WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
   WATCH_COUNT
 };
+
+#define EVERY_SERVICE "services" /* in the queue of runtimes */
 
 enum queue_id { QUEUE_SERVICES, QUEUE_MODELS, QUEUE_RUNTIMES, QUEUE_ACCELERATORS, QUEUE_BENCHMARKS, QUEUE_COUNT };
 
@@ -57,7 +60,7 @@ struct service_worker {
   struct kube_queue *queue;
   struct plan_world world;
   struct select_field field; /* the world's */
-  uint64_t world_seen;
+  uint64_t world_seen, classes_seen;
   struct json_object *foreign; /* array: the scalers of others */
   uint64_t foreign_seen;
   uint64_t looked_ms;     /* when children_look_again() last asked */
@@ -83,6 +86,7 @@ struct controller {
   } gate;
   atomic_uint_fast64_t foreign_version; /* moves when a scaler of somebody else changed */
   atomic_uint_fast64_t world_version;   /* moves when anything of the world below changed */
+  atomic_uint_fast64_t classes_version; /* moves when accelerator classes or their status changed */
   struct {
     pthread_mutex_t lock;
     bool known;
@@ -97,6 +101,8 @@ struct controller {
 
 /* Puts a key into a queue; NS NULL or "" for cluster scope.  [any-thread] */
 void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name);
+/* The same, in MS: what comes in bursts is looked at once. */
+void enqueue_after(struct controller *c, enum queue_id queue, const char *ns, const char *name, uint64_t ms);
 
 /* ---- world.c ----------------------------------------------------------------------------------------------------- */
 
@@ -154,6 +160,12 @@ kube_reconcile_fn reconcile_model;
 kube_reconcile_fn reconcile_runtime;
 kube_reconcile_fn reconcile_accelerator;
 kube_reconcile_fn reconcile_benchmark;
+
+/* What the accelerator reconciler is told: it counts all classes at one turn, so that they have one key.  [any-thread]
+ */
+kube_event_fn on_accelerator, on_node_devices, on_any_pod;
+/* What it reads of Nodes and Pods. */
+kube_trim_fn trim_node, trim_pod;
 
 /* Queues every service in NS (NULL: everywhere) that names MODEL (NULL: any). */
 void requeue_services(struct controller *c, const char *ns, const char *model);

@@ -19,12 +19,13 @@ static void drop_lists(struct service_worker *w) {
   select_field_fini(&w->field);
   w->world.field = NULL;
   json_unref(w->world.runtimes);
-  json_unref(w->world.accelerators);
-  w->world.runtimes = w->world.accelerators = NULL;
+  w->world.runtimes = NULL;
 }
 
 void world_fini(struct service_worker *w) {
   drop_lists(w);
+  json_unref(w->world.accelerators);
+  w->world.accelerators = NULL;
   json_unref(w->world.cluster);
   w->world.cluster = NULL;
   json_unref(w->foreign);
@@ -105,21 +106,33 @@ static int32_t load_cluster(struct service_worker *w, struct ome_err *err) {
   return OME_OK;
 }
 
+/* Counts of devices change often, and what runtimes say does not change with them. */
+static int32_t refresh_classes(struct service_worker *w, struct ome_err *err) {
+  uint64_t version = atomic_load(&w->c->classes_version);
+
+  if (w->world.accelerators && w->classes_seen == version)
+    return OME_OK;
+  json_unref(w->world.accelerators);
+  w->world.accelerators = kube_cache_list(w->c->watches[WATCH_ACCELERATORS], NULL);
+  w->classes_seen = version;
+  return w->world.accelerators ? OME_OK : fail_memory(err);
+}
+
 int32_t world_refresh(struct service_worker *w, struct ome_err *err) {
   struct controller *c = w->c;
   uint64_t version = atomic_load(&c->world_version);
+  int32_t rc = refresh_classes(w, err);
 
-  if (w->world.runtimes && w->world.cluster && w->world_seen == version)
-    return OME_OK;
+  if (rc != OME_OK || (w->world.runtimes && w->world.cluster && w->world_seen == version))
+    return rc;
   drop_lists(w);
   w->world.plugins = c->plugins;
   w->world.nscorers = select_scorers_of(c->plugins, w->world.scorers, PLAN_SCORERS);
   w->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
                              kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
-  w->world.accelerators = kube_cache_list(c->watches[WATCH_ACCELERATORS], NULL);
-  if (!w->world.runtimes || !w->world.accelerators)
+  if (!w->world.runtimes)
     return fail_memory(err);
-  int32_t rc = select_field_init(&w->field, w->world.runtimes, err);
+  rc = select_field_init(&w->field, w->world.runtimes, err);
   w->world.field = &w->field;
   if (rc == OME_OK)
     rc = load_cluster(w, err);

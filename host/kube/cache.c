@@ -45,6 +45,7 @@ struct kube_cache {
   const struct kube_resource *resource;
   char *ns, *labels, *fields;
   kube_index_fn *index;
+  kube_trim_fn *trim;
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
@@ -238,12 +239,14 @@ static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
     drop(c, it.key, NULL);
 }
 
-/* Items of a list do not say what they are. */
+/* Items of a list do not say what they are, and objects say more than is read. */
 static void complete(const struct kube_cache *c, struct json_object *o) {
   if (!json_at(o, "kind"))
     (void)json_set_str(o, "kind", c->resource->kind);
   if (!json_at(o, "apiVersion"))
     (void)json_set_str(o, "apiVersion", c->api_version);
+  if (c->trim)
+    c->trim(o);
 }
 
 static int32_t list(struct kube_cache *c, struct ome_err *err) {
@@ -483,6 +486,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   c->resource = r;
   c->on_event = opts->on_event;
   c->index = opts->index;
+  c->trim = opts->trim;
   c->arg = opts->arg;
   kube_api_version(r, c->api_version);
   buf_init(&c->line, LINE_MAX);

@@ -23,11 +23,16 @@ typedef void kube_event_fn(void *arg, const struct kube_event *event);
 /* What an object is found by, borrowed from it; NULL: it is not.  Pure. */
 typedef const char *kube_index_fn(struct json_object *o);
 
+/* Takes out of O, in place, what nobody reads; identity and resourceVersion must stay.  Pure.  Caches of objects that
+ * are many or large (Pods, Nodes) stay small by it; events, too, show what is left. */
+typedef void kube_trim_fn(struct json_object *o);
+
 struct kube_cache_opts {
   const char *ns;     /* NULL: all */
   const char *labels; /* selector */
   const char *fields;
   kube_index_fn *index;    /* of kube_cache_indexed(); NULL: none */
+  kube_trim_fn *trim;      /* NULL: whole objects */
   kube_event_fn *on_event; /* may be NULL */
   void *arg;
 };

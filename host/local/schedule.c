@@ -1,6 +1,7 @@
 /* Fitting a pod to the node: selector, affinity, taints, room. */
 #include "local/schedule.h"
 
+#include "api/podresources.h"
 #include "api/selector.h"
 #include "base/buf.h"
 #include "base/quantity.h"
@@ -58,59 +59,30 @@ static void check_taints(struct json_object *pod, struct json_object *node, stru
   }
 }
 
-/* ---- room
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- room -------------------------------------------------------------------------------------------------------- */
 
-/* What a container asks for of RESOURCE, in thousandths: the request, or the limit without one. */
-static int64_t container_request(struct json_object *container, const char *resource) {
-  struct json_object *q = json_get(json_at(container, "resources.requests"), resource);
-  int64_t milli = 0;
-
-  if (!q)
-    q = json_get(json_at(container, "resources.limits"), resource);
-  return q && quantity_milli(json_object_get_string(q), &milli) ? milli : 0;
-}
-
-/* The sum over containers and sidecars, or the largest init container if that is more. */
-static int64_t pod_request(struct json_object *pod, const char *resource) {
-  struct json_object *mains = json_at(pod, "spec.containers"), *inits = json_at(pod, "spec.initContainers");
-  int64_t sum = 0, largest = 0;
-
-  if (streq(resource, "pods"))
-    return 1000;
-  for (size_t i = 0; i < json_len(mains); i++)
-    sum += container_request(json_index(mains, i), resource);
-  for (size_t i = 0; i < json_len(inits); i++) {
-    struct json_object *c = json_index(inits, i);
-    int64_t n = container_request(c, resource);
-    if (streq(json_str(c, "restartPolicy", ""), "Always"))
-      sum += n;
-    else if (n > largest)
-      largest = n;
-  }
-  return sum > largest ? sum : largest;
+/* A pod takes one of the places for pods. */
+static int64_t request_milli(struct json_object *pod, const char *resource) {
+  return streq(resource, "pods") ? 1000 : pod_request_milli(pod, resource);
 }
 
 static bool counts(struct json_object *pod, struct json_object *node) {
-  const char *phase = json_str(pod, "status.phase", "");
-
-  return streq(json_str(pod, "spec.nodeName", ""), meta_name(node)) && !streq(phase, "Succeeded") &&
-         !streq(phase, "Failed");
+  return pod_takes_resources(pod) && streq(json_str(pod, "spec.nodeName", ""), meta_name(node));
 }
 
 static void check_resource(struct json_object *pod, struct json_object *node, struct json_object *pods,
                            const char *resource, struct buf *why) {
   struct json_object *q = json_get(json_at(node, "status.allocatable"), resource);
-  int64_t wanted = pod_request(pod, resource), room = 0;
+  int64_t wanted = request_milli(pod, resource), room = 0;
 
   if (!wanted)
     return;
   if (q && !quantity_milli(json_object_get_string(q), &room))
     room = 0;
-  for (size_t i = 0; i < json_len(pods); i++) {
+  for (size_t i = 0; i < json_len(pods) && wanted <= room; i++) {
     struct json_object *other = json_index(pods, i);
     if (counts(other, node) && !streq(meta_uid(other), meta_uid(pod)))
-      room -= pod_request(other, resource);
+      room -= request_milli(other, resource);
   }
   if (wanted <= room)
     return;

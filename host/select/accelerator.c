@@ -4,6 +4,7 @@
 #include "base/quantity.h"
 #include "base/str.h"
 #include "select/policy.h"
+#include "select/vendor.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,10 +86,43 @@ static void enter(struct field *f, struct json_object *constraints, struct json_
   }
 }
 
-static void choose_by_policy(struct json_object *service, const char *policy, struct json_object *runtime,
-                             struct json_object *classes, struct accelerator_choice *out) {
+/* What a pod of the component asks for: the service's runner, else the runtime's; 1 where tuning will decide. */
+static int64_t devices_wanted(struct json_object *service, const char *component, struct json_object *runtime) {
+  struct json_object *own = json_get(json_get(service, "spec"), component);
+  struct json_object *spec = json_get(runtime, "spec");
+  struct json_object *config = json_get(spec, streq(component, "engine") ? "engineConfig" : "decoderConfig");
+  struct json_object *runners[] = {
+      json_get(own, "runner"),
+      json_at(own, "leader.runner"),
+      json_get(config, "runner"),
+      json_at(config, "leader.runner"),
+      json_index(json_get(spec, "containers"), 0),
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(runners); i++) {
+    int64_t n = vendor_devices_of(runners[i]);
+    if (n)
+      return n;
+  }
+  return 1;
+}
+
+/* The class that the component has, if the runtime is the same. */
+static const char *current_class(struct json_object *service, const char *component, struct json_object *runtime) {
+  struct json_object *status = json_get(service, "status");
+  struct json_object *entry = json_get(json_get(status, "components"), component);
+
+  if (!streq(json_str(status, "selection.selected.runtime", ""), json_str(runtime, "metadata.name", "")))
+    return NULL;
+  return json_str(entry, "selectedAccelerator.acceleratorClass", NULL);
+}
+
+static void choose_by_policy(struct json_object *service, const char *component, const char *policy,
+                             struct json_object *runtime, struct json_object *classes, struct accelerator_choice *out) {
   struct json_object *list = json_at(runtime, "spec.acceleratorRequirements.acceleratorClasses");
   struct json_object *constraints = json_at(service, "spec.acceleratorSelector.constraints");
+  const struct policy_wish wish = {constraints, devices_wanted(service, component, runtime),
+                                   current_class(service, component, runtime)};
   struct field f = {0};
   char why[160] = "";
 
@@ -103,7 +137,7 @@ static void choose_by_policy(struct json_object *service, const char *policy, st
     answer(out, OME_E_NOT_FOUND, "policy %.40s: no accelerator class of the runtime suits: %s", policy, f.dropped);
     return;
   }
-  int at = policy_pick(policy, constraints, f.classes, f.n, why, sizeof(why));
+  int at = policy_pick(policy, &wish, f.classes, f.n, why, sizeof(why));
   if (at < 0) {
     answer(out, OME_E_INVALID, "policy %.40s: %s", policy, why);
     return;
@@ -129,6 +163,6 @@ void accelerator_choose(struct json_object *service, const char *component, stru
       answer(out, OME_E_NOT_FOUND, "accelerator class %.120s not found at cluster scope; apply it, or name another",
              name);
   } else if (*policy) {
-    choose_by_policy(service, policy, runtime, classes, out);
+    choose_by_policy(service, component, policy, runtime, classes, out);
   }
 }

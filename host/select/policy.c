@@ -215,14 +215,14 @@ static double fit_compute(struct json_object *constraints, struct json_object *c
   return fp16 ? 0 : enough(performance(class, "fp16"), wanted) * penalty;
 }
 
-static int pick_best_fit(struct json_object *constraints, struct json_object *const *classes, size_t n, char *why,
+static int pick_best_fit(const struct policy_wish *wish, struct json_object *const *classes, size_t n, char *why,
                          size_t cap) {
   double best = -1;
   int at = -1;
 
   for (size_t i = 0; i < n; i++) {
-    double memory = fit_memory(constraints, classes[i]);
-    double compute = fit_compute(constraints, classes[i]);
+    double memory = fit_memory(wish->constraints, classes[i]);
+    double compute = fit_compute(wish->constraints, classes[i]);
     double score = 0.7 * memory + 0.3 * compute;
     if (score <= best)
       continue;
@@ -254,8 +254,8 @@ static double tier(struct json_object *class) {
 }
 
 /* The first kind of price that any class states decides; classes without it are left out. */
-static int pick_cheapest(UNUSED struct json_object *constraints, struct json_object *const *classes, size_t n,
-                         char *why, size_t cap) {
+static int pick_cheapest(UNUSED const struct policy_wish *wish, struct json_object *const *classes, size_t n, char *why,
+                         size_t cap) {
   static const struct {
     double (*of)(struct json_object *class);
     const char *what;
@@ -304,20 +304,20 @@ static double share(double value, double most) {
   return most > 0 ? value / most : 0;
 }
 
-static int pick_most_capable(struct json_object *constraints, struct json_object *const *classes, size_t n, char *why,
+static int pick_most_capable(const struct policy_wish *wish, struct json_object *const *classes, size_t n, char *why,
                              size_t cap) {
   double most[3] = {0};
   double best = -1;
   int at = -1;
 
   for (size_t i = 0; i < n; i++) {
-    double v[3] = {gib(classes[i]), bandwidth(classes[i]), preferred_performance(constraints, classes[i])};
+    double v[3] = {gib(classes[i]), bandwidth(classes[i]), preferred_performance(wish->constraints, classes[i])};
     for (size_t k = 0; k < 3; k++)
       most[k] = v[k] > most[k] ? v[k] : most[k];
   }
   for (size_t i = 0; i < n; i++) {
     double score = 0.5 * share(gib(classes[i]), most[0]) + 0.3 * share(bandwidth(classes[i]), most[1]) +
-                   0.2 * share(preferred_performance(constraints, classes[i]), most[2]);
+                   0.2 * share(preferred_performance(wish->constraints, classes[i]), most[2]);
     if (score <= best)
       continue;
     best = score;
@@ -329,25 +329,61 @@ static int pick_most_capable(struct json_object *constraints, struct json_object
 
 /* ---- FirstAvailable ---------------------------------------------------------------------------------------------- */
 
-/* A class without nodes is not available; where no class has any (or nobody has counted yet), the first will do. */
-static int pick_first(UNUSED struct json_object *constraints, struct json_object *const *classes, size_t n, char *why,
-                      size_t cap) {
-  for (size_t i = 0; i < n; i++) {
-    int64_t nodes = json_i64(classes[i], "status.availableNodes", 0);
-    if (nodes <= 0)
-      continue;
-    (void)snprintf(why, cap, "the first in the runtime's list that has nodes (%lld)", (long long)nodes);
-    return (int)i;
-  }
-  (void)snprintf(why, cap, "the first in the runtime's list; none is known to have nodes");
-  return n ? 0 : -1;
+static int64_t nodes_of(struct json_object *class) {
+  return json_i64(class, "status.availableNodes", 0);
 }
 
-int policy_pick(const char *policy, struct json_object *constraints, struct json_object *const *classes, size_t n,
+/* Free devices; -1: nobody has counted. */
+static int64_t free_of(struct json_object *class) {
+  return json_i64(class, "status.availableAccelerators", -1);
+}
+
+/* What a component runs on already is available to it: its own pods are among those that take the devices. */
+static int stay(const struct policy_wish *wish, struct json_object *const *classes, size_t n) {
+  for (size_t i = 0; wish->current && i < n; i++)
+    if (streq(json_str(classes[i], "metadata.name", ""), wish->current) && nodes_of(classes[i]) > 0)
+      return (int)i;
+  return -1;
+}
+
+/* A class without nodes is not available, nor is one without enough free devices where they are counted.  Where none is
+ * free, one that has nodes; where none has any (or nobody has counted yet), the first will do. */
+static int pick_first(const struct policy_wish *wish, struct json_object *const *classes, size_t n, char *why,
+                      size_t cap) {
+  int at = stay(wish, classes, n), busy = -1;
+
+  if (at >= 0) {
+    (void)snprintf(why, cap, "it is on this one already");
+    return at;
+  }
+  for (size_t i = 0; i < n; i++) {
+    int64_t left = free_of(classes[i]);
+    if (nodes_of(classes[i]) <= 0)
+      continue;
+    if (left < 0)
+      (void)snprintf(why, cap, "the first in the runtime's list that has nodes (%lld)",
+                     (long long)nodes_of(classes[i]));
+    else if (left >= wish->devices)
+      (void)snprintf(why, cap, "the first in the runtime's list that has enough free (%lld; a pod takes %lld)",
+                     (long long)left, (long long)wish->devices);
+    else if (busy < 0)
+      busy = (int)i;
+    if (left < 0 || left >= wish->devices)
+      return (int)i;
+  }
+  if (busy >= 0)
+    (void)snprintf(why, cap, "the first in the runtime's list that has nodes; none has %lld free for a pod",
+                   (long long)wish->devices);
+  else
+    (void)snprintf(why, cap, "the first in the runtime's list; none is known to have nodes");
+  return busy >= 0 ? busy : n ? 0 : -1;
+}
+
+int policy_pick(const char *policy, const struct policy_wish *wish, struct json_object *const *classes, size_t n,
                 char *why, size_t cap) {
   static const struct {
     const char *name;
-    int (*pick)(struct json_object *, struct json_object *const *, size_t, char *, size_t);
+    int (*pick)(const struct policy_wish *, struct json_object *const *, size_t, char *, size_t);
   } policies[] = {
       {"BestFit", pick_best_fit},
       {"Cheapest", pick_cheapest},
@@ -359,7 +395,7 @@ int policy_pick(const char *policy, struct json_object *constraints, struct json
     if (!streq(policy, policies[i].name))
       continue;
     if (n != 1)
-      return policies[i].pick(constraints, classes, n, why, cap);
+      return policies[i].pick(wish, classes, n, why, cap);
     (void)snprintf(why, cap, "the only one that remains");
     return 0;
   }

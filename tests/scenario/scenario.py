@@ -375,7 +375,8 @@ class Platform:
         group = f"/apis/{document['apiVersion']}" if "/" in document["apiVersion"] else f"/api/{document['apiVersion']}"
         namespace = "" if kind.startswith("Cluster") or kind in ("Namespace", "Node", "AcceleratorClass") else \
             f"/namespaces/{document['metadata'].get('namespace', 'default')}"
-        path = f"{group}{namespace}/{kind.lower()}s/{document['metadata']['name']}"
+        plural = kind.lower() + ("es" if kind.endswith("s") else "s")
+        path = f"{group}{namespace}/{plural}/{document['metadata']['name']}"
         return self.api("PATCH", path + "?fieldManager=scenario&force=true", document, "application/apply-patch+yaml")
 
     def chat(self, name, prompt="hello", namespace="default"):

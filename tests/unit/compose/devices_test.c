@@ -6,6 +6,7 @@
 #include "compose/devices.h"
 
 #include "base/str.h"
+#include "select/vendor.h"
 
 static const struct {
   const char *what;
@@ -22,6 +23,8 @@ static const struct {
      "[{\"name\":\"nvidia.com/gpu\",\"quantity\":\"4\"}]", "{\"nvidia.com/gpu\":\"4\"}"},
     {"another vendor's name, the same number", "{\"resources\":{\"limits\":{\"cpu\":\"4\",\"nvidia.com/gpu\":\"8\"}}}",
      "[{\"name\":\"amd.com/gpu\",\"quantity\":\"1\"}]", "{\"cpu\":\"4\",\"amd.com/gpu\":\"8\"}"},
+    {"a slice instead of a device", "{\"resources\":{\"limits\":{\"nvidia.com/gpu\":\"1\"}}}",
+     "[{\"name\":\"nvidia.com/mig-3g.40gb\"}]", "{\"nvidia.com/mig-3g.40gb\":\"1\"}"},
     {"what is no device is the class's", "{\"resources\":{\"limits\":{\"nvidia.com/gpu\":\"8\",\"memory\":\"1Gi\"}}}",
      "[{\"name\":\"memory\",\"quantity\":\"2Gi\"}]", "{\"nvidia.com/gpu\":\"8\",\"memory\":\"2Gi\"}"},
 };
@@ -46,7 +49,7 @@ static void takes_none_without_a_class(void **state) {
 
   (void)state;
   assert_true(devices_take(container, NULL));
-  assert_int_equal(devices_of(container), 8);
+  assert_int_equal(vendor_devices_of(container), 8);
   json_unref(container);
 }
 

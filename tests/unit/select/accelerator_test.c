@@ -131,28 +131,96 @@ static void components_choose_for_themselves(void **state) {
   json_unref(classes);
 }
 
-/* A class that is known to have nodes goes before one that has none. */
-static void first_available_has_nodes(void **state) {
-  struct json_object *classes = parse("[{\"metadata\":{\"name\":\"a\"},\"status\":{\"availableNodes\":0}},"
-                                      "{\"metadata\":{\"name\":\"b\"},\"status\":{\"availableNodes\":2}}]");
-  struct json_object *runtime =
-      parse("{\"spec\":{\"acceleratorRequirements\":{\"acceleratorClasses\":[\"a\",\"b\"]}}}");
-  struct json_object *service = parse("{\"spec\":{\"acceleratorSelector\":{\"policy\":\"FirstAvailable\"}}}");
-  struct accelerator_choice c;
+/* Classes a, b and c as they stand, where available is "nodes" or "nodes/free". */
+static const struct {
+  const char *what;
+  int64_t nodes[3], left[3]; /* left < 0: nobody has counted */
+  const char *engine;        /* the service's engine */
+  const char *status;        /* the service's */
+  const char *class;
+  const char *reason;
+} moments[] = {
+    {"one with nodes", {0, 2, 2}, {-1, -1, -1}, "{}", "{}", "b", "has nodes (2)"},
+    {"none has nodes", {0, 0, 0}, {-1, -1, -1}, "{}", "{}", "a", "none is known to have nodes"},
+    {"one with a free device", {2, 2, 2}, {0, 1, 9}, "{}", "{}", "b", "enough free (1; a pod takes 1)"},
+    {"free on a cordoned node's class only", {1, 1, 1}, {0, 0, 0}, "{}", "{}", "a", "none has 1 free"},
+    {"as many as a pod takes",
+     {2, 2, 2},
+     {4, 7, 8},
+     "{\"runner\":{\"resources\":{\"limits\":{\"nvidia.com/gpu\":\"8\"}}}}",
+     "{}",
+     "c",
+     "enough free (8; a pod takes 8)"},
+    {"what the runtime's pods take", {2, 2, 2}, {1, 2, 8}, "{\"runtime\":1}", "{}", "b", "a pod takes 2"},
+    {"it stays where it is",
+     {2, 2, 2},
+     {9, 9, 0},
+     "{}",
+     "{\"selection\":{\"selected\":{\"runtime\":\"r\"}},\"components\":{\"engine\":{\"selectedAccelerator\":"
+     "{\"acceleratorClass\":\"c\"}}}}",
+     "c",
+     "on this one already"},
+    {"but not where no node is left",
+     {2, 2, 0},
+     {9, 9, 0},
+     "{}",
+     "{\"selection\":{\"selected\":{\"runtime\":\"r\"}},\"components\":{\"engine\":{\"selectedAccelerator\":"
+     "{\"acceleratorClass\":\"c\"}}}}",
+     "a",
+     "enough free (9"},
+    {"nor with another runtime",
+     {2, 2, 2},
+     {9, 9, 9},
+     "{}",
+     "{\"selection\":{\"selected\":{\"runtime\":\"other\"}},\"components\":{\"engine\":{\"selectedAccelerator\":"
+     "{\"acceleratorClass\":\"c\"}}}}",
+     "a",
+     "enough free (9"},
+};
 
+static struct json_object *classes_at(const int64_t *nodes, const int64_t *left) {
+  struct json_object *classes = parse("[{\"metadata\":{\"name\":\"a\"}},{\"metadata\":{\"name\":\"b\"}},"
+                                      "{\"metadata\":{\"name\":\"c\"}}]");
+
+  for (size_t i = 0; i < 3; i++) {
+    assert_true(json_set_i64(json_index(classes, i), "status.availableNodes", nodes[i]));
+    if (left[i] >= 0)
+      assert_true(json_set_i64(json_index(classes, i), "status.availableAccelerators", left[i]));
+  }
+  return classes;
+}
+
+static void first_available_is_available(void **state) {
   (void)state;
-  accelerator_choose(service, "engine", runtime, classes, &c);
-  assert_string_equal(json_str(c.class, "metadata.name", ""), "b");
-  json_unref(service);
-  json_unref(runtime);
-  json_unref(classes);
+  for (size_t i = 0; i < ARRAY_LEN(moments); i++) {
+    bool by_runtime = strstr(moments[i].engine, "runtime") != NULL;
+    char text[1024];
+    struct json_object *classes = classes_at(moments[i].nodes, moments[i].left);
+    struct json_object *runtime =
+        parse(by_runtime ? "{\"metadata\":{\"name\":\"r\"},\"spec\":{\"engineConfig\":{\"runner\":{\"resources\":{"
+                           "\"requests\":{\"cpu\":\"9\",\"nvidia.com/gpu\":2}}}},\"acceleratorRequirements\":{"
+                           "\"acceleratorClasses\":[\"a\",\"b\",\"c\"]}}}"
+                         : "{\"metadata\":{\"name\":\"r\"},\"spec\":{\"acceleratorRequirements\":{"
+                           "\"acceleratorClasses\":[\"a\",\"b\",\"c\"]}}}");
+    (void)snprintf(text, sizeof(text),
+                   "{\"spec\":{\"acceleratorSelector\":{\"policy\":\"FirstAvailable\"},\"engine\":%s},\"status\":%s}",
+                   moments[i].engine, moments[i].status);
+    struct json_object *service = parse(text);
+    struct accelerator_choice c;
+    accelerator_choose(service, "engine", runtime, classes, &c);
+    if (!streq(json_str(c.class, "metadata.name", ""), moments[i].class) || !strstr(c.reason, moments[i].reason))
+      fail_msg("%s: \"%s\": %s", moments[i].what, json_str(c.class, "metadata.name", ""), c.reason);
+    json_unref(service);
+    json_unref(runtime);
+    json_unref(classes);
+  }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses),
       cmocka_unit_test(components_choose_for_themselves),
-      cmocka_unit_test(first_available_has_nodes),
+      cmocka_unit_test(first_available_is_available),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -69,7 +69,7 @@ int32_t cli_load_manifests(const struct cli_list *paths, struct json_object **ou
 /* In the order of `ome --help`. */
 /* clang-format off */
 #define CLI_COMMANDS(X) \
-  X(up) X(get) X(apply) X(delete) X(wait) X(render) X(explain) X(runtime) X(inspect) X(pull) X(push) X(store) X(hub) X(bench) \
+  X(up) X(status) X(get) X(apply) X(delete) X(wait) X(render) X(explain) X(runtime) X(inspect) X(pull) X(push) X(store) X(hub) X(bench) \
   X(plugin) X(controller) X(agent) X(apiserver) X(crds) X(completion)
 /* clang-format on */
 #define CLI_DECLARE_(name) extern const struct cli_command cli_##name;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { TEXT = 512 }; /* a container's trouble in words: the longest of Kubernetes' own, with room */
+
 /* Reasons of a waiting container that are a stage, not a trouble. */
 static bool is_stage(const char *reason) {
   return !*reason || streq(reason, "ContainerCreating") || streq(reason, "PodInitializing");
@@ -14,7 +16,7 @@ static bool is_stage(const char *reason) {
 
 static void note(struct pods_summary *out, const char *pod, const char *reason, const char *message, bool failed) {
   (void)snprintf(out->reason, sizeof(out->reason), "%s", reason);
-  (void)snprintf(out->message, sizeof(out->message), "pod %.80s: %s%s%.200s", pod, reason, *message ? ": " : "",
+  (void)snprintf(out->message, sizeof(out->message), "pod %.80s: %s%s%.480s", pod, reason, *message ? ": " : "",
                  message);
   out->failed = failed;
 }
@@ -32,16 +34,16 @@ static bool container_trouble(const char *pod, struct json_object *status, struc
   if (ended)
     out->exit_code = code;
   if (!is_stage(reason)) {
-    char text[200];
-    (void)snprintf(text, sizeof(text), "container %.60s: %.120s", json_str(status, "name", ""),
+    char text[TEXT];
+    (void)snprintf(text, sizeof(text), "container %.60s: %.400s", json_str(status, "name", ""),
                    json_str(ended, "message", json_str(waiting, "message", "")));
     note(out, pod, reason, text, true);
     return true;
   }
   if (json_flag(status, "ready", false))
     return false;
-  char text[200];
-  (void)snprintf(text, sizeof(text), "container %.60s ended with code %lld %.100s", json_str(status, "name", ""),
+  char text[TEXT];
+  (void)snprintf(text, sizeof(text), "container %.60s ended with code %lld %.400s", json_str(status, "name", ""),
                  (long long)code, json_str(ended, "message", ""));
   note(out, pod, json_str(ended, "reason", "Error"), text, json_at(status, "state.terminated") != NULL);
   return true;

@@ -11,7 +11,7 @@ struct pods_summary {
   size_t ready;
   /* The trouble of the newest pod that is in any; reason[0] 0: none. */
   char reason[64];
-  char message[320];
+  char message[640];
   int64_t exit_code; /* of a container that ended; -1: none did */
   bool failed;       /* it does not come right by waiting: crash, image, command */
 };

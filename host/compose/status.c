@@ -119,7 +119,7 @@ static void set_problems(struct work *w) {
 
 static void set_component_condition(struct work *w, size_t kind, const struct ome_status *s) {
   struct pods_summary pods;
-  char message[512];
+  char message[1024];
 
   if (s->phase == OME_PHASE_READY) {
     set_condition(w, ready_conditions[kind], "True", s->reason, s->message);
@@ -130,7 +130,7 @@ static void set_component_condition(struct work *w, size_t kind, const struct om
   bool lifted = *pods.reason;
   const char *reason = lifted ? pods.reason : *s->reason ? s->reason : "Initializing";
   if (lifted && !pods.failed && kind != 2 && !streq(model_state(w), "Ready"))
-    (void)snprintf(message, sizeof(message), "waiting for model %.100s, which is %s (%.300s)",
+    (void)snprintf(message, sizeof(message), "waiting for model %.100s, which is %s (%.600s)",
                    meta_name(w->in->plan->model), model_state(w), pods.message);
   else
     (void)snprintf(message, sizeof(message), "%s", lifted ? pods.message : s->message);

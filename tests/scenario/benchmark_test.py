@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import peers
 from scenario import DEADLINE, HOME, ISVC, OME, Hub, Platform, is_ready, make_tiny, model, runtime, scratch, service, wait_for
@@ -231,16 +230,13 @@ def keeps_what_there_is(s):
     s.up.apply(job("early", {"inferenceService": {"name": "chat"}}, "local://" + s.folder + "/early", numConcurrency=[2],
                    maxTimePerIteration=60, maxRequestsPerIteration=100000000))
     wait_for("it runs", lambda: s.status("early").get("state") == "Running" and s.status("early").get("progress") == "0/1")
-    time.sleep(0.5)  # something to keep
+    before = s.up.ask("chat", "/stats")["answered"]
+    wait_for("something to keep", lambda: s.up.ask("chat", "/stats")["answered"] >= before + 3)  # two at a time: one has ended for the client too
     s.up.api("DELETE", JOBS + "/early")
-    report = wait_for("the report", lambda: find(s.folder + "/early", "report.html"))
-    with open(os.path.join(os.path.dirname(report), "report.json"), encoding="utf-8") as text:
+    report = wait_for("the report", lambda: next((path for path, _, names in os.walk(s.folder + "/early") if FILES <= set(names)), None))
+    with open(report + "/report.json", encoding="utf-8") as text:
         kept = json.load(text)
     assert kept["partial"] and kept["runs"][0]["completed"] > 0, kept["partial"]
-
-
-def find(folder, name):
-    return next((os.path.join(path, name) for path, _, names in os.walk(folder) if name in names), None)
 
 
 def sends_to_s3(s):

@@ -379,6 +379,13 @@ class Platform:
         path = f"{group}{namespace}/{plural}/{document['metadata']['name']}"
         return self.api("PATCH", path + "?fieldManager=scenario&force=true", document, "application/apply-patch+yaml")
 
+    def ask(self, name, path, namespace="default"):
+        """The JSON that the service NAME answers to a GET of PATH through the gateway."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.gateway}{path}",
+                                         headers={"Host": f"{name}.{namespace}.localhost"})
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            return json.load(answer)
+
     def chat(self, name, prompt="hello", namespace="default"):
         """The text of a chat completion through the gateway; None while the service does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.gateway, timeout=DEADLINE)

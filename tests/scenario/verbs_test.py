@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ome apply, get, wait and delete against an API server of their own."""
+"""ome apply, get, status, wait and delete against an API server of their own."""
 
 import json
 import os
@@ -88,6 +88,26 @@ def models(ome, platform):
     assert platform.find(MODEL + "tiny") is None
 
 
+def status(ome, platform):
+    """What there is, what it lacks, and an exit status that says whether all is well."""
+    assert "no services and no models" in ome.run("status", "-A")
+    assert "`ome status -A`" in ome.run("status", "nobody", code=1)
+    ome.run("apply", "-f", "-", text=json.dumps(scenario.model("tiny", "hf://acme/tiny")))
+    ome.run("apply", "-f", "-", text=json.dumps(scenario.service("chat", "tiny")))
+    scenario.wait_for("a reason", lambda: "ModelReady" in str((platform.find(ISVC + "chat") or {}).get("status")))
+    report = json.loads(ome.run("status", "-o", "json", code=1))
+    service, model = report["services"][0], report["models"][0]
+    assert (service["namespace"], service["name"], service["model"]) == ("default", "chat", "tiny"), service
+    assert service["ready"] != "True" and service["problems"][0]["message"], service
+    assert model["name"] == "tiny" and "ready" in model and model["nodesFailed"] in (0, 1), model
+    text = ome.run("status", "chat", code=1)
+    assert text.startswith("SERVICE") and "default/chat: " in text and service["problems"][0]["message"] in text, text
+    assert "MODEL   STATE" not in text and "chat" not in ome.run("status", "tiny", code=1)
+    ome.run("status", "a", "b", code=2)
+    ome.run("delete", "inferenceservice", "chat")
+    ome.run("delete", "clusterbasemodel", "tiny")
+
+
 def main():
     with scenario.scratch() as folder:
         os.makedirs(folder + "/hub/acme/tiny")
@@ -95,6 +115,7 @@ def main():
         platform = Platform(folder, hub).start()
         ome = Verbs(platform)
         objects(ome)
+        status(ome, platform)
         unknown_field(platform)
         models(ome, platform)
         platform.stop()

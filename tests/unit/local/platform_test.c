@@ -131,12 +131,16 @@ static void begin(struct fixture *f) {
   json_unref(version);
 }
 
+/* Ends the process by SIGNAL; that it ran until then, and ended as that signal asks. */
 static void finish(struct fixture *f, int signal) {
+  int status = 0;
+
   if (f->client)
     kube_client_free(f->client);
   f->client = NULL;
   assert_int_equal(kill(f->pid, signal), 0);
-  assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+  assert_int_equal(waitpid(f->pid, &status, 0), f->pid);
+  assert_int_equal(status, signal == SIGKILL ? SIGKILL : 0);
 }
 
 /* How many processes carry the mark of this data folder. */

@@ -47,6 +47,10 @@ void regex_free(struct regex *re) {
   free(re);
 }
 
+void regex_limit(struct regex *re, unsigned steps) {
+  (void)pcre2_set_match_limit(re->limits, steps);
+}
+
 int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,
                    size_t *end, struct ome_err *err) {
   pcre2_match_data *match = pcre2_match_data_create_from_pattern(re->code, NULL);

@@ -16,6 +16,9 @@ int32_t regex_new(const char *pattern, size_t len, struct regex **out, struct om
 void regex_free(struct regex *re);
 DEFINE_CLEANUP(struct regex *, regex_free)
 
+/* Makes a match that takes more than STEPS of PCRE2 an error, where the usual million is too many. */
+void regex_limit(struct regex *re, unsigned steps);
+
 /* Looks for the first match in TEXT from byte AT on.  *FOUND is false without one; otherwise [*BEGIN, *END) is where
  * it is (both may be NULL).  OME_E_INVALID: the match takes too long, or TEXT is no UTF-8. [any-thread] */
 int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,

@@ -18,9 +18,15 @@ static const struct model_file *find_in(const struct model_source *src, const ch
 
 /* The files that are read whole, fetched together from where that takes a while. */
 int32_t beside_prepare(const struct model_source *src, struct ome_err *err) {
-  static const char *const names[] = {
-      "config.json",           "model_index.json", "adapter_config.json",     "config_sentence_transformers.json",
-      "tokenizer_config.json", "README.md",        ".safetensors.index.json", "pytorch_model.bin.index.json"};
+  static const char *const names[] = {"config.json",
+                                      "model_index.json",
+                                      "adapter_config.json",
+                                      "config_sentence_transformers.json",
+                                      "hf_quant_config.json",
+                                      "tokenizer_config.json",
+                                      "README.md",
+                                      ".safetensors.index.json",
+                                      "pytorch_model.bin.index.json"};
   VEC(struct model_range) list = {0};
   int32_t rc = OME_OK;
 

@@ -1,6 +1,7 @@
 /* config.json of Hugging Face models: whose family it is, and what follows. */
 #include "model/families.h"
 #include "model/internal.h"
+#include "model/packing.h"
 
 #include "base/str.h"
 
@@ -173,21 +174,23 @@ static void copy_shape(const struct shape *s, struct model_facts *f) {
   f->tied = s->tied;
 }
 
-static void count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
-                             struct model_facts *f) {
+/* Returns those of the parts that see and hear. */
+static uint64_t count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
+                                 struct model_facts *f) {
   uint64_t all = whole_count(config, whole, f->architecture);
   uint64_t seen = f->vision ? vision_count(config, whole, s->hidden) : 0;
   uint64_t heard = f->audio ? audio_count(config, whole, s->hidden) : 0;
 
   if (all) {
     f->config_parameters = f->config_active = all;
-    return;
+    return 0;
   }
   f->estimated =
       ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0) || (f->audio && heard == 0);
   s->extra += seen + heard;
   if (!shape_count(s, &f->config_parameters, &f->config_active))
     f->config_parameters = f->config_active = 0;
+  return seen + heard;
 }
 
 static bool sees(struct json_object *config, const struct family *family, const char *type) {
@@ -197,6 +200,7 @@ static bool sees(struct json_object *config, const struct family *family, const 
 }
 
 int32_t config_read(struct json_object *config, struct model_facts *f, struct ome_err *err) {
+  struct packing_plan plan;
   struct shape s;
 
   if (!json_is(config, json_type_object))
@@ -222,8 +226,9 @@ int32_t config_read(struct json_object *config, struct model_facts *f, struct om
   f->embedding = !f->rerank && (f->embedding || (family->traits & ENCODER) || (s.headless && !f->vision && !f->audio));
   read_context(text, family, f);
   read_caches(text, &s, f);
-  quantization_read(config, f);
-  count_parameters(config, whole, &s, f);
+  quantization_read(config, f, &plan);
+  uint64_t towers = count_parameters(config, whole, &s, f);
+  f->config_bytes = packed_bytes(&plan, &s, text, f->config_parameters, towers);
   copy_text(f->framework, sizeof(f->framework), "transformers");
   copy_text(f->framework_version, sizeof(f->framework_version), json_str(text, "transformers_version", ""));
   return OME_OK;

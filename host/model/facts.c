@@ -50,6 +50,24 @@ static const struct model_file *find_named(const struct model_source *src, const
   return NULL;
 }
 
+/* Older releases of ModelOpt say what they did in a file of its own: it goes where newer ones write it. */
+static int32_t read_modelopt(const struct model_source *src, const struct model_file *config, size_t folder,
+                             struct json_object *doc, struct ome_err *err) {
+  _cleanup_json_ struct json_object *said = NULL;
+  char path[1100];
+
+  if (!json_is(doc, json_type_object) || json_get(doc, "quantization_config"))
+    return OME_OK;
+  (void)snprintf(path, sizeof(path), "%.*shf_quant_config.json", (int)folder, config->path);
+  int32_t rc = source_json(src, path, MAX_CONFIG, &said, err);
+  struct json_object *q = json_get(said, "quantization");
+  if (rc != OME_OK || !json_is(q, json_type_object))
+    return rc;
+  return json_set_str(q, "quant_method", "modelopt") && json_set(doc, "quantization_config", json_object_get(q))
+             ? OME_OK
+             : fail_memory(err);
+}
+
 static int32_t read_config(const struct model_source *src, const struct model_file *config, struct model_facts *f,
                            unsigned *bits, struct ome_err *err) {
   _cleanup_json_ struct json_object *doc = NULL;
@@ -62,6 +80,8 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
     f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
   err_clear(err);
   int32_t rc = source_json(src, config->path, MAX_CONFIG, &doc, err);
+  if (rc == OME_OK)
+    rc = read_modelopt(src, config, folder, doc, err);
   if (rc == OME_OK)
     rc = config_read(doc, f, err);
   if (rc == OME_OK)
@@ -93,8 +113,10 @@ static void use_config(struct model_facts *f) {
   f->parameters = f->config_parameters;
   f->active_parameters = f->config_active;
   f->parameter_source = "config";
+  if (f->weight_bytes == 0 && f->config_bytes)
+    f->weight_bits = (double)f->config_bytes * 8 / (double)f->parameters;
   if (f->weight_bytes == 0)
-    f->weight_bytes = (uint64_t)((double)f->parameters * f->weight_bits / 8);
+    f->weight_bytes = f->config_bytes ? f->config_bytes : (uint64_t)((double)f->parameters * f->weight_bits / 8);
   facts_warn(f, f->estimated ? "the number of parameters is estimated from config.json: the architecture is not known"
                              : "the number of parameters is worked out from config.json");
 }

@@ -64,9 +64,10 @@ struct model_facts {
 
   uint64_t parameters, active_parameters;    /* active: those that one token uses, of a mixture of experts */
   uint64_t config_parameters, config_active; /* the same from config.json alone */
+  uint64_t config_bytes;                     /* of weights, from config.json alone; 0: not known */
   uint64_t context_length;                   /* tokens, RoPE scaling applied */
   uint64_t native_context;                   /* tokens before RoPE scaling, where it differs */
-  uint64_t weight_bytes;                     /* from the files; without them what parameters and weight_bits make */
+  uint64_t weight_bytes;                     /* from the files; without them config_bytes */
   double weight_bits;                        /* bits a parameter takes, scales included: 16, 8, 4.25 */
 
   /* the decoder, or the encoder where there is just that */

@@ -70,6 +70,8 @@ struct shape {
 /* The shape of the model that CONFIG describes; TEXT is the part that describes its language model. */
 void shape_read(struct json_object *config, struct json_object *text, const struct family *family,
                 const char *architecture, struct shape *out);
+/* Whether layer I is a mixture of experts, as TEXT says. */
+bool shape_is_moe(struct json_object *text, const struct shape *s, uint64_t i);
 /* Parameters of all and of what one token uses.  False: the shape is not one of a model. */
 bool shape_count(const struct shape *s, uint64_t *all, uint64_t *active);
 /* Layers with other mixers than attention, by the family's rule. */

@@ -47,7 +47,8 @@ int32_t adapter_read(const struct model_source *src, const char *path, struct mo
 /* Says which small files will be read; reads those that say nothing of the weights. */
 int32_t beside_prepare(const struct model_source *src, struct ome_err *err);
 int32_t beside_read(const struct model_source *src, const char *folder, struct model_facts *f, struct ome_err *err);
-/* The packing of the weights, and what it makes of a parameter's size; after dtype. */
-void quantization_read(struct json_object *config, struct model_facts *f);
+struct packing_plan;
+/* The packing of the weights, and what it makes of a parameter's size; after dtype.  PLAN borrows from CONFIG. */
+void quantization_read(struct json_object *config, struct model_facts *f, struct packing_plan *plan);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define MAX_LISTED 4096u /* layers */
+
 uint64_t config_number(struct json_object *o, ...) {
   uint64_t found = 0;
   const char *key;
@@ -85,15 +87,14 @@ static void read_latent(struct json_object *o, struct shape *s) {
     s->kv_latent = 0; /* a key that means something else */
 }
 
-/* Layer I of those that config.json says are mixtures of experts. */
-static bool is_moe_layer(struct json_object *o, const struct shape *s, uint64_t i) {
+bool shape_is_moe(struct json_object *o, const struct shape *s, uint64_t i) {
   uint64_t dense = config_number(o, "first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", NULL);
   uint64_t step = config_number(o, "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval",
                                 "moe_layer_freq", NULL);
   struct json_object *without = json_get(o, "mlp_only_layers");
   uint64_t period = config_number(o, "expert_layer_period", NULL);
 
-  for (size_t k = 0; k < json_len(without); k++)
+  for (size_t k = 0; k < json_len(without) && k < MAX_LISTED; k++)
     if (json_object_get_int64(json_index(without, k)) == (int64_t)i)
       return false;
   if (period)
@@ -126,7 +127,7 @@ static void read_experts(struct json_object *o, struct shape *s) {
   if (is(s, "llama4"))
     s->shared_intermediate = s->expert_intermediate;
   for (uint64_t i = 0; i < s->layers && i < 4096; i++)
-    s->moe_layers += is_moe_layer(o, s, i);
+    s->moe_layers += shape_is_moe(o, s, i);
 }
 
 static bool any_flag(struct json_object *o, const char *const *keys) {

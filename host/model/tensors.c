@@ -217,9 +217,10 @@ unsigned tensors_bits(struct json_object *config) {
     bits = json_i64(config, places[i], 0);
   struct json_object *groups = json_at(config, "quantization_config.config_groups");
   if (bits == 0 && json_is(groups, json_type_object)) {
-    json_object_object_foreach (groups, name, group) {
+    json_object_object_foreach (groups, name, group) { /* of several, the one whose weights are packed */
       (void)name;
-      bits = bits ? bits : json_i64(group, "weights.num_bits", 0);
+      bool packed = streq(json_str(group, "format", ""), "pack-quantized");
+      bits = bits && !packed ? bits : json_i64(group, "weights.num_bits", 0);
     }
   }
   return bits >= 1 && bits <= 16 ? (unsigned)bits : 0;

@@ -52,6 +52,7 @@ static bool check_model(struct json_object *model) {
   good &= same_number(expect, "parameters", f.parameters, name);
   good &= same_number(expect, "active", f.active_parameters, name);
   good &= same_number(expect, "context", f.context_length, name);
+  good &= same_number(expect, "weightBytes", f.weight_bytes, name);
   good &= same_number(expect, "kvBytesPerToken", model_kv_bytes(&f), name);
   good &= same_number(expect, "estimated", f.estimated, name);
   good &= same_text(expect, "quantization", f.quantization, name);
@@ -127,9 +128,9 @@ static void test_quantization(void **state) {
     double bits;
   } table[] = {
       {"{\"quant_method\":\"fp8\"}", "fp8", 8},
-      {"{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128}", "awq", 4.125},
+      {"{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":128}", "awq", 4.15625},
       {"{\"quant_method\":\"gptq\",\"bits\":8,\"group_size\":-1}", "gptq", 8},
-      {"{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}", "bitsandbytes", 4},
+      {"{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}", "bitsandbytes", 4.5},
       {"{\"quant_method\":\"mxfp4\"}", "mxfp4", 4.25},
       {"{\"quant_method\":\"modelopt\",\"quant_algo\":\"NVFP4\"}", "nvfp4", 4.5},
       {"{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"config_groups\":{\"group_0\":"

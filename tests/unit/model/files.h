@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "model/facts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct memory_file {
@@ -54,6 +55,35 @@ static inline void safetensors(struct buf *b, const char *header, size_t data) {
   buf_adds(b, header);
   for (size_t i = 0; i < data; i++)
     buf_addc(b, 0);
+}
+
+/* "name TYPE d,d,d;name TYPE d": the file that has these, zeroed. */
+static inline void tensor_file(struct buf *b, const char *tensors) {
+  static const struct {
+    const char *name;
+    size_t bits;
+  } sizes[] = {{"F64", 64}, {"F32", 32}, {"F16", 16}, {"BF16", 16}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I64", 64},
+               {"I32", 32}, {"I8", 8},   {"U32", 32}, {"U8", 8},    {"F4", 4},      {"BOOL", 8}};
+  _cleanup_buf_ struct buf header = BUF_INIT;
+  size_t at = 0;
+
+  buf_adds(&header, "{\"__metadata__\":{\"format\":\"pt\"}");
+  while (*tensors) {
+    char name[128], type[16], shape[64];
+    int used = 0;
+    assert_int_equal(sscanf(tensors, "%127s %15s %63[^;]%n", name, type, shape, &used), 3);
+    tensors += used + (tensors[used] == ';');
+    size_t bits = 0;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+      bits = streq(sizes[i].name, type) ? sizes[i].bits : bits;
+    for (const char *p = shape; *p; p += strcspn(p, ",") + (strchr(p, ',') != NULL))
+      bits *= strtoul(p, NULL, 10);
+    buf_addf(&header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", name, type, shape, at,
+             at + bits / 8);
+    at += bits / 8;
+  }
+  buf_adds(&header, "}");
+  safetensors(b, buf_str(&header), at);
 }
 
 #endif

@@ -3,35 +3,6 @@
 
 #include <stdio.h>
 
-/* "name TYPE d,d,d;name TYPE d": the file that has these, zeroed. */
-static void make(struct buf *b, const char *tensors) {
-  static const struct {
-    const char *name;
-    size_t bits;
-  } sizes[] = {{"F64", 64}, {"F32", 32}, {"F16", 16}, {"BF16", 16}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"I64", 64},
-               {"I32", 32}, {"I8", 8},   {"U32", 32}, {"U8", 8},    {"F4", 4},      {"BOOL", 8}};
-  _cleanup_buf_ struct buf header = BUF_INIT;
-  size_t at = 0;
-
-  buf_adds(&header, "{\"__metadata__\":{\"format\":\"pt\"}");
-  while (*tensors) {
-    char name[128], type[16], shape[64];
-    int used = 0;
-    assert_int_equal(sscanf(tensors, "%127s %15s %63[^;]%n", name, type, shape, &used), 3);
-    tensors += used + (tensors[used] == ';');
-    size_t bits = 0;
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
-      bits = streq(sizes[i].name, type) ? sizes[i].bits : bits;
-    for (const char *p = shape; *p; p += strcspn(p, ",") + (strchr(p, ',') != NULL))
-      bits *= strtoul(p, NULL, 10);
-    buf_addf(&header, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", name, type, shape, at,
-             at + bits / 8);
-    at += bits / 8;
-  }
-  buf_adds(&header, "}");
-  safetensors(b, buf_str(&header), at);
-}
-
 static void test_packed_weights(void **state) {
   static const struct {
     const char *what, *config, *tensors, *quantization;
@@ -79,7 +50,7 @@ static void test_packed_weights(void **state) {
     _cleanup_buf_ struct buf weights = BUF_INIT;
     _cleanup_model_facts_ struct model_facts f = {0};
     struct ome_err err = ERR_INIT;
-    make(&weights, table[i].tensors);
+    tensor_file(&weights, table[i].tensors);
     const struct memory_file files[] = {{"config.json", table[i].config, strlen(table[i].config)},
                                         {"model.safetensors", weights.data, weights.len}};
     if (look(files, 2, &f, &err) != OME_OK)
@@ -96,7 +67,7 @@ static void test_tied_matrix_counts_once(void **state) {
   struct ome_err err = ERR_INIT;
 
   (void)state;
-  make(&weights, "model.embed_tokens.weight F16 10,4;lm_head.weight F16 10,4;model.norm.weight F16 4");
+  tensor_file(&weights, "model.embed_tokens.weight F16 10,4;lm_head.weight F16 10,4;model.norm.weight F16 4");
   const struct memory_file files[] = {{"config.json", config, sizeof(config) - 1},
                                       {"model.safetensors", weights.data, weights.len}};
   assert_int_equal(look(files, 2, &f, &err), OME_OK);
@@ -113,8 +84,8 @@ static void test_a_tensor_of_two_shards_counts_once(void **state) {
   struct ome_err err = ERR_INIT;
 
   (void)state;
-  make(&one, "a F16 4");
-  make(&two, "b F16 5;a F16 4");
+  tensor_file(&one, "a F16 4");
+  tensor_file(&two, "b F16 5;a F16 4");
   const struct memory_file files[] = {{"1.safetensors", one.data, one.len},
                                       {"2.safetensors", two.data, two.len},
                                       {"model.safetensors.index.json", index, sizeof(index) - 1}};
@@ -134,7 +105,7 @@ static void test_the_makers_own_files_are_no_second_model(void **state) {
   struct ome_err err = ERR_INIT;
 
   (void)state;
-  make(&one, "a F16 4");
+  tensor_file(&one, "a F16 4");
   const struct memory_file files[] = {{"consolidated.safetensors", one.data, one.len},
                                       {"model-00001-of-00001.safetensors", one.data, one.len}};
   assert_int_equal(look(files, 2, &f, &err), OME_OK);

@@ -220,6 +220,14 @@ static void leave_out(struct manifest *m, const struct ome_model_ref *ref) {
   m->files.len = *include || *exclude ? kept : m->files.len;
 }
 
+/* A backend that pins nothing has not done what was asked of it. */
+static int32_t check_revision(const struct manifest *m, const struct ome_model_ref *ref, struct ome_err *err) {
+  if (m->revision || !ref->revision || !*ref->revision)
+    return OME_OK;
+  return fail(err, OME_E_INVALID, "list: %.200s: has no revisions, but \"%.60s\" is asked for; leave the revision out",
+              ref->uri, ref->revision);
+}
+
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err) {
   _cleanup_manifest_ struct manifest m = {0};
@@ -231,6 +239,8 @@ int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call,
     *err = l.err;
     return l.err.code;
   }
+  if (rc == OME_OK)
+    rc = check_revision(&m, ref, err);
   if (rc == OME_OK) {
     leave_out(&m, ref);
     rc = manifest_finish(&m, err);

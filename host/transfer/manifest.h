@@ -49,7 +49,7 @@ int32_t manifest_finish(struct manifest *m, struct ome_err *err);
 void manifest_identity(const struct manifest *m, char out[65]);
 
 /* Asks plugin I for the files of REF; of those, what its parameters "include" and "exclude" (comma-separated shell
- * patterns of paths, '*' goes across '/') leave. */
+ * patterns of paths, '*' goes across '/') leave.  INVALID where REF asks for a revision and the plugin names none. */
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err);
 

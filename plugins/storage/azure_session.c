@@ -106,6 +106,18 @@ static int32_t find_where(struct azure_session *s, struct ome_err *err) {
              : ome_fail(err, OME_E_INVALID, "azure: the endpoint \"%.200s\" is no http(s) address", where);
 }
 
+/* A version's time, or that of the snapshot which the URI names: what a list of it says its revision is. */
+static int take_revision(struct azure_session *s, const char *revision) {
+  const char *time = strchr(s->uri.version, '=');
+
+  if (!*revision || (time && strcmp(time + 1, revision) == 0))
+    return 1;
+  if (!azure_is_time(revision))
+    return 0;
+  (void)snprintf(s->uri.version, sizeof(s->uri.version), "versionid=%s", revision);
+  return 1;
+}
+
 int32_t azure_session_open(struct azure *azure, const struct ome_call *call, const struct ome_model_ref *ref,
                            const char *permissions, struct azure_session **out, struct ome_err *err) {
   struct azure_session *s = calloc(1, sizeof(*s));
@@ -119,12 +131,8 @@ int32_t azure_session_open(struct azure *azure, const struct ome_call *call, con
   if (azure_uri_parse(ref->uri, &s->uri) != 0)
     return ome_fail(err, OME_E_INVALID, "azure: \"%.200s\" is not az://ACCOUNT/CONTAINER/NAME",
                     ref->uri ? ref->uri : "");
-  if (ref->revision && *ref->revision) {
-    if (!azure_is_time(ref->revision))
-      return ome_fail(err, OME_E_INVALID, "azure: the revision \"%.60s\" is no version of a blob, a time",
-                      ref->revision);
-    (void)snprintf(s->uri.version, sizeof(s->uri.version), "versionid=%s", ref->revision);
-  }
+  if (!take_revision(s, ref->revision ? ref->revision : ""))
+    return ome_fail(err, OME_E_INVALID, "azure: the revision \"%.60s\" is no version of a blob, a time", ref->revision);
   int32_t rc = azure_connections(s, err);
   if (rc == OME_OK)
     rc = find_where(s, err);

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import peers
-from azurite import ACCOUNT, KEY, Azurite, Identities
+from azurite import ACCOUNT, KEY, Azurite, Identities, Versions
 from scenario import DEADLINE, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
 
 MIB = 1 << 20
@@ -51,16 +51,16 @@ class Setting:
             assert secret not in done.stdout + done.stderr, f"{secret} was printed: {done.stderr}"
         return done.returncode, done.stderr
 
-    def pull(self, uri=URI, conf=None, contents=None, **environment):
+    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
         self.count += 1
         target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
+        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
         assert code == 0, errors
         check_files(target, sums(MODEL if contents is None else contents))
 
-    def refused(self, *words, uri=URI, conf=None, **more):
+    def refused(self, *words, uri=URI, options=(), conf=None, **more):
         self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **more)
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **more)
         assert code == 1 and all(w in errors for w in words), errors
 
 
@@ -81,12 +81,28 @@ def addresses(s):
     s.refused("ContainerNotFound", "no such container", uri=f"az://{ACCOUNT}/absent/llama")
     s.refused("BlobNotFound", "no such blob", uri=f"az://{ACCOUNT}/models/llama/9b")
     s.refused("there are no blobs", uri=f"az://{ACCOUNT}/models/llama/9b/")
+
+
+def versions(s):
+    """Snapshots, and versions by way of them."""
+    uri = f"az://{ACCOUNT}/models/v/x"
     s.azurite.client("write", "models", "v/x", "old")
     snapshot = s.azurite.client("snapshot", "models", "v/x")
     s.azurite.client("write", "models", "v/x", "new")
-    s.pull(f"az://{ACCOUNT}/models/v/x", contents={"x": b"new"})
+    s.pull(uri, contents={"x": b"new"})
     s.pull(f"az://{ACCOUNT}/models/v", contents={"x": b"new"})
-    s.pull(f"az://{ACCOUNT}/models/v/x?snapshot={snapshot}", contents={"x": b"old"})
+    s.pull(f"{uri}?snapshot={snapshot}", contents={"x": b"old"})
+    s.pull(f"{uri}?snapshot={snapshot}", "--revision", snapshot, contents={"x": b"old"})  # as a list of it says
+    with Versions(s.azurite) as versioned:
+        conf = s.plugins("versioned.conf", endpoint=versioned.origin + "/{account}")
+        s.pull(uri, conf=conf, contents={"x": b"new"})
+        for address, options in ((f"{uri}?versionid={snapshot}", ()), (uri, ("--revision", snapshot))):
+            versioned.asked.clear()
+            s.pull(address, *options, conf=conf, contents={"x": b"old"})
+            assert versioned.asked == ["HEAD", "GET"], versioned.asked
+        s.refused("no such blob", uri=f"{uri}?versionid=2026-01-02T03:04:05.6789012Z", conf=conf)
+    s.refused("a version is one of a blob", uri=f"az://{ACCOUNT}/models/v/?versionid={snapshot}")
+    s.refused("no version of a blob", uri=uri, options=["--revision", "main"])
     s.azurite.client("archive", "models", "v/x")
     s.refused("archived", "rehydrate", uri=f"az://{ACCOUNT}/models/v")
 
@@ -199,7 +215,7 @@ def suite(s):
 def main():
     with scratch() as folder:
         s = Setting(folder)
-        for part in (fill, addresses, keys, refusals, identities, resumes, pushes, suite):
+        for part in (fill, addresses, versions, keys, refusals, identities, resumes, pushes, suite):
             began = time.monotonic()
             part(s)
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

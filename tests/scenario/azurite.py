@@ -2,6 +2,8 @@
 Entra's token endpoint and the metadata service of instances, as far as a client sees them."""
 
 import base64
+import hmac
+import http.client
 import http.server
 import json
 import os
@@ -103,6 +105,64 @@ class Azurite:
         for process in filter(None, (self.node, self.process)):
             process.terminate()
             process.wait(DEADLINE)
+
+
+class Versions(http.server.ThreadingHTTPServer):
+    """Azurite as an account that keeps versions, which it does not know: each is the snapshot of that time. The signature of
+    a version is checked here and replaced by the snapshot's."""
+
+    daemon_threads = True
+
+    def __init__(self, azurite):
+        super().__init__(("127.0.0.1", 0), VersionRequests)
+        self.to, self.asked = urllib.parse.urlsplit(azurite.origin).netloc, []
+        self.origin = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class VersionRequests(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def signature(self, query, kind, time):
+        """A service SAS of version 2020-12-06: permissions, expiry, resource, version, kind, time; and what is empty."""
+        resource = "/blob" + urllib.parse.unquote(self.path.split("?")[0])
+        text = "\n".join([query["sp"], "", query["se"], resource, "", "", "", query["sv"], kind, time, *[""] * 6])
+        return base64.b64encode(hmac.digest(base64.b64decode(KEY), text.encode(), "sha256")).decode()
+
+    def as_snapshot(self):
+        path, _, query = self.path.partition("?")
+        query = dict(urllib.parse.parse_qsl(query))
+        version = query.pop("versionid", None)
+        if not version:
+            return self.path
+        good = query["sr"] == "bv" and query["sig"] == self.signature(query, "bv", version)
+        query.update(snapshot=version, sr="bs", sig=self.signature(query, "bs", version) if good else "no")
+        self.server.asked.append(self.command)
+        return path + "?" + urllib.parse.urlencode(query)
+
+    def do_GET(self):
+        path = self.as_snapshot()
+        connection = http.client.HTTPConnection(self.server.to, timeout=DEADLINE)
+        connection.request(self.command, path, headers=dict(self.headers))
+        answer = connection.getresponse()
+        body = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "keep-alive", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", answer.headers.get("Content-Length", str(len(body))))
+        self.end_headers()
+        self.wfile.write(body)
+        connection.close()
+
+    do_HEAD = do_GET
 
 
 class Identities(http.server.BaseHTTPRequestHandler):

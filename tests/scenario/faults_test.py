@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 import scenario
 from faulty_hub import Answer, FaultyHub
@@ -72,10 +73,28 @@ class Case:
         check_whole(self.target)
 
 
+def busy(case):
+    """A time that one answer says to come back at holds every request to that host."""
+    refused, asked = [], []
+
+    def fault(request, first, last):
+        asked.append(time.monotonic())
+        if first == 0 and request.name == "model.bin" and not refused:
+            refused.append(time.monotonic())
+            raise Answer(429, Retry_After="4")
+
+    case.whole(lambda hub: fault, 12)
+    # What was on its way then may come in within a second.
+    assert not [t for t in asked if refused[0] + 1 < t < refused[0] + 3.9], (refused, asked)
+    assert max(asked) >= refused[0] + 3.9, (refused, asked)
+
+
 # Pieces of the files above: 1 MiB at least, so 6 and 1 and 1, and what is asked again.
 def survive(folder):
     few = lambda action, times=2: lambda hub: FaultyHub.limited(times, getattr(hub, action))
     answers = lambda times, *a, **k: lambda hub: FaultyHub.limited(times, hub.status(*a, **k))
+    yield "stall", lambda c: c.whole(few("stall", 2), 12)
+    yield "busy", busy
     yield "drop", lambda c: c.whole(few("drop", 4), 20)
     yield "truncate", lambda c: c.whole(few("truncate", 4), 20)
     yield "wrong-range", lambda c: c.whole(few("wrong_range", 1), 24)

@@ -67,16 +67,16 @@ class Setting:
             assert secret not in done.stdout + done.stderr, f"{secret} was printed"
         return done.returncode, done.stderr
 
-    def pull(self, uri=URI, conf=None, contents=None, **environment):
+    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
         self.count += 1
         target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
+        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
         assert code == 0, errors
         check_files(target, sums(MODEL if contents is None else contents))
 
-    def refused(self, *words, uri=URI, conf=None, **environment):
+    def refused(self, *words, uri=URI, options=(), conf=None, **environment):
         self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **environment)
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **environment)
         assert code == 1 and all(w in errors for w in words), errors
 
 
@@ -133,6 +133,8 @@ def addresses(s):
     s.server.put("v/x", b"new")
     s.pull("gs://models/v/x", contents={"x": b"new"})
     s.pull("gs://models/v/x#" + old, contents={"x": b"old"})
+    s.pull("gs://models/v/x", "--revision", old, contents={"x": b"old"})
+    s.refused("no generation", uri="gs://models/v/x", options=["--revision", "main"])
     s.refused("a generation is one of an object", uri=f"gs://models/v/#{old}")
 
 
@@ -193,16 +195,18 @@ def refusals(s):
 
 
 def renews(s):
-    """Tokens that end while the model is being brought are renewed."""
+    """Tokens that end in the middle of a file are renewed, and what was there before is not fetched again."""
     s.server.tokens.clear()
+    s.server.ranges.clear()
     s.server.slowness, s.server.token_life = 0.2, 2
-    files = {f"part-{i:02}": os.urandom(2000) for i in range(16)}
+    files = {"model.bin": os.urandom(32 * MIB), "config.json": b"{}"}
     for path, data in files.items():
         s.server.put("slow/" + path, data)
-    code, errors = s.ome("pull", "gs://models/slow", s.folder + "/slow", "--connections", "1")
+    code, errors = s.ome("pull", "gs://models/slow", s.folder + "/slow", "--connections", "32", "--max-rate", "8Mi")
     assert code == 0, errors
     check_files(s.folder + "/slow", sums(files))
     assert len(s.server.tokens) >= 2, "no token was renewed"
+    assert len(s.server.ranges) == len(set(s.server.ranges)) == 32, s.server.ranges
     s.server.slowness, s.server.token_life = 0, 3600
 
 

@@ -64,10 +64,10 @@ class Setting:
     def plugins(self, **settings):
         return plugins_conf(self.folder + "/plugins.conf", "storage-http", http=settings)
 
-    def ome(self, path, parameters=(), **settings):
+    def ome(self, path, parameters=(), options=(), **settings):
         self.count += 1
         target = f"{self.folder}/pulled-{self.count}"
-        given = [word for p in parameters for word in ("--parameter", p)]
+        given = [*options, *(word for p in parameters for word in ("--parameter", p))]
         done = subprocess.run([OME, "pull", self.url + path, target, "--plugins", self.plugins(**settings), "-o", "json", *given],
                               capture_output=True, text=True, timeout=DEADLINE, env=dict(os.environ, HOME="/nonexistent"))
         assert PASSWORD not in done.stdout + done.stderr, "the password was printed"
@@ -126,6 +126,7 @@ def main():
         s.pull("/m/empty", only="empty")
         s.refused("/m/" + big + "#sha256=" + "0" * 64, big)
         s.refused("/m/absent.gguf", "404", "absent.gguf")
+        s.refused("/m/", "has no revisions", "main", options=["--revision", "main"])
         s.refused("/", "SHA256SUMS", "index.json")
         s.refused("/loop/x", "loop")
         s.refused("/m/config.json#part", "#sha256=HEX")

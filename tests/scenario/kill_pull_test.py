@@ -19,6 +19,7 @@ from scenario import DEADLINE, OME
 MIB = 1 << 20
 CONNECTIONS = 4
 CHUNK = 16 * MIB
+KILLS = 25  # of each pull
 
 
 def make_files(folder, size):
@@ -96,9 +97,10 @@ def main():
         with FaultyHub(files, digests) as hub:
             began = time.monotonic()
             one_model(folder, hub, digests, 0, 0)
-            longest = (time.monotonic() - began) / 3
+            longest = (time.monotonic() - began) * 2 / KILLS
             while done < kills:
-                killed, lost = one_model(folder, hub, digests, min(kills - done, 25), longest)
+                killed, lost = one_model(folder, hub, digests, min(kills - done, KILLS), longest)
+                longest *= 0.7 if killed < KILLS else 1.1  # so that they reach from the beginning to the end
                 done, again, models = done + killed, again + lost, models + 1
                 print(f"{done} of {kills} kills", flush=True)
     print(f"{done} kills in {models} pulls of {size // MIB} MiB, {again} ranges fetched again, no wrong byte (seed {seed})")

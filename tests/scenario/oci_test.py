@@ -64,9 +64,9 @@ class Setting:
         assert code == 0, errors
         check_files(target, digests or expected())
 
-    def refused(self, *words, uri=URI, conf=None, **environment):
+    def refused(self, *words, uri=URI, options=(), conf=None, **environment):
         self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **environment)
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **environment)
         assert code == 1 and all(w in errors for w in words), errors
 
 
@@ -119,6 +119,7 @@ def addresses(s):
     s.refused("objectstorage.mars-north-1.oraclecloud.com", uri="oci://ns@mars-north-1/models/x", conf=bare)
     for wrong in ("oci://", "oci://n/ns/b/bucket", "oci://n/ns/x/bucket/o/p", "oci://ns@/bucket/p", "oci://ns@UP/b/p"):
         s.refused("oci://n/NAMESPACE/b/BUCKET/o/PREFIX", uri=wrong)
+    s.refused("has no revisions", "v1", options=["--revision", "v1"])
     s.refused("there is no object llama/9b, and none below it", uri="oci://models/llama/9b")
     s.refused("BucketNotFound", "no such bucket", uri="oci://absent/llama")
     s.refused("NamespaceNotFound", uri="oci://n/elsewhere/b/models/o/llama")

@@ -93,6 +93,10 @@ def round_trips(folder, python, digests):
     code, _, errors = ome("pull", f"oras://{registry.host}/models/tiny@{first}", folder + "/pinned")
     assert code == 0, errors
     assert digests_below(folder + "/pinned") == digests
+    for revision in ("v1", first):
+        code, _, errors = ome("pull", f"oras://{registry.host}/models/tiny:absent", folder + "/revised", "--revision", revision)
+        assert code == 0, errors
+        assert digests_below(folder + "/revised") == digests
     layouts(folder, registry)
     refusals(folder, registry)
     registry.stop()

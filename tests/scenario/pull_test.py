@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import time
+import urllib.request
 
 import scenario
 from scenario import DEADLINE, OME, Hub, check_files, wait_for
@@ -69,6 +70,20 @@ def refused(folder):
         assert word in errors and str(status) in errors, errors
         assert "\n" not in errors.strip(), errors
         hub.stop()
+
+
+def revised(folder, digests):
+    """A commit or a branch by its name; one that is not there is named."""
+    hub = start_hub(folder)
+    with urllib.request.urlopen(hub.url + "/api/models/test/model", timeout=DEADLINE) as answer:
+        commit = json.load(answer)["sha"]
+    for revision in ("main", commit):
+        code, _, errors = pull(hub, folder + "/revised", "--revision", revision)
+        assert code == 0, errors
+        check_files(folder + "/revised", digests)
+    code, _, errors = pull(hub, folder + "/revised", "--revision", "0" * 40)
+    assert code == 1 and "no such revision" in errors, errors
+    hub.stop()
 
 
 def bounded(folder, digests):
@@ -149,6 +164,7 @@ def main():
         unknown(folder)
         drawn(folder, digests)
         bounded(folder, digests)
+        revised(folder, digests)
         killed(folder, digests)
     print("pulled whole, through cuts and kills; refusals say why")
 

@@ -61,16 +61,16 @@ class Setting:
         assert SECRET_KEY not in done.stdout + done.stderr, "the secret key was printed"
         return done.returncode, done.stderr
 
-    def pull(self, uri=URI, conf=None, contents=None, **environment):
+    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
         self.count += 1
         target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
+        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
         assert code == 0, errors
         check_files(target, sums(MODEL if contents is None else contents))
 
-    def refused(self, *words, uri=URI, conf=None, **more):
+    def refused(self, *words, uri=URI, options=(), conf=None, **more):
         self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", conf=conf, **more)
+        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **more)
         assert code == 1 and all(w in errors for w in words), errors
 
 
@@ -103,6 +103,8 @@ def versions(s):
     s.client.put_object(Bucket="kept", Key="m/x", Body=b"new")
     s.pull("s3://kept/m/x", contents={"x": b"new"})
     s.pull("s3://kept/m/x?versionId=" + old, contents={"x": b"old"})
+    s.pull("s3://kept/m/x", "--revision", old, contents={"x": b"old"})
+    s.refused("x", uri="s3://kept/m/x", options=["--revision", "no-version"])
     s.refused("a version is one of an object", uri="s3://kept/m/?versionId=" + old)
 
 

@@ -95,6 +95,11 @@ static void signatures(void **state) {
   assert_string_equal(
       query,
       "sv=2020-12-06&sr=bs&sp=r&se=2026-11-23T10%3A59%3A13Z&sig=8CI6y8qsoRhspnXcZspdyYYyJEBdz%2FQgV%2FiyvL7wGpQ%3D");
+  s.version = "versionid=2026-01-02T03:04:05.6789012Z";
+  assert_int_equal(azure_sas_make(&s, KEY, query, sizeof(query)), 0);
+  assert_string_equal(
+      query,
+      "sv=2020-12-06&sr=bv&sp=r&se=2026-11-23T10%3A59%3A13Z&sig=4ktyWUD%2BfbidRdLtZ6zYi0mcstfZYaiiyPhv3mnsfqw%3D");
   assert_int_equal(azure_sas_make(&s, "?", query, sizeof(query)), -1);
   assert_int_equal(azure_sas_make(&s, "", query, sizeof(query)), -1);
   assert_int_equal(azure_sas_make(&s, KEY, query, 40), -1);

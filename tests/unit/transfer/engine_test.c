@@ -159,6 +159,7 @@ struct watch {
   uint32_t files;
   uint32_t stall_timeout_ms;
   uint64_t max_bytes_per_second;
+  uint32_t estimates; /* events that say how long it still takes */
 };
 
 static void on_event(void *arg, const struct transfer_event *e) {
@@ -167,6 +168,11 @@ static void on_event(void *arg, const struct transfer_event *e) {
   atomic_store(&w->bytes, e->bytes);
   w->retries += e->type == TRANSFER_RETRY;
   w->files = e->files;
+  if (e->eta_ms == UINT64_MAX)
+    return;
+  w->estimates++;
+  assert_true(e->bytes_per_second >= 1 && e->bytes <= e->total_bytes);
+  assert_int_equal(e->eta_ms, (uint64_t)((double)(e->total_bytes - e->bytes) * 1000 / e->bytes_per_second));
 }
 
 static bool is_stopped(void *arg) {
@@ -354,6 +360,29 @@ static void test_keeps_to_the_cap(void **state) {
   assert_in_range(mono_ms() - began, 800, 20000);
 }
 
+/* Of the process: whatever the job allows. */
+static void test_keeps_to_the_cap_of_all(void **state) {
+  struct stand *s = *state;
+  struct watch w = {0};
+  struct ome_err err = ERR_INIT;
+  uint64_t began = mono_ms();
+
+  transfer_set_max_rate(SIZE);
+  int32_t rc = run_with(s, s->sha256, &w, &err);
+  transfer_set_max_rate(0);
+  assert_int_equal(rc, OME_OK);
+  assert_in_range(mono_ms() - began, 800, 20000);
+}
+
+static void test_estimates_what_is_left(void **state) {
+  struct stand *s = *state;
+  struct watch w = {.max_bytes_per_second = SIZE};
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_true(w.estimates > 0);
+}
+
 static bool after_a_while(void *arg) {
   return mono_ms() >= *(uint64_t *)arg;
 }
@@ -493,6 +522,8 @@ int main(void) {
       ONE(test_forgets_what_was_moved_away),
       ONE(test_ends_a_stall),
       ONE(test_keeps_to_the_cap),
+      ONE(test_keeps_to_the_cap_of_all),
+      ONE(test_estimates_what_is_left),
       ONE(test_stops_at_once),
       ONE(test_learns_the_size),
       ONE(test_takes_what_is_on_this_machine),

@@ -5,6 +5,7 @@
 #include "agent/scout.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "compose/names.h"
 #include "kube/meta.h"
 #include "os/file.h"
 
@@ -17,30 +18,52 @@
 #define IN_FLIGHT_BYTES ((uint64_t)64 << 30) /* of the models that are fetched at a time */
 #define FIRST_LIST_MS 1000u
 
-/* ---- events into keys ------------------------------------------------------------------------------------------- */
+/* ---- the kinds of models ---------------------------------------------------------------------------------------- */
 
-static void enqueue(struct agent *a, struct json_object *model, struct json_object *node) {
-  kube_queue_add_ranked(a->queue, meta_namespace(model), meta_name(model), scout_rank(model, node));
+static const enum agent_watch kinds[] = {WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_WEIGHTS};
+
+struct json_object *agent_find(const struct agent *a, const char *ns, const char *name) {
+  enum agent_watch watch = name_is_weights(ns) ? WATCH_WEIGHTS : ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS;
+
+  return kube_cache_get(a->caches[watch], name_api_ns(ns), name);
 }
 
-static void on_model(void *arg, const struct kube_event *event) {
-  struct agent *a = arg;
+/* ---- events into keys ------------------------------------------------------------------------------------------- */
+
+static const char *place_of(enum agent_watch kind, struct json_object *model) {
+  return kind == WATCH_WEIGHTS ? NS_WEIGHTS : meta_namespace(model);
+}
+
+static void on_change(struct agent *a, enum agent_watch kind, const struct kube_event *event) {
+  const char *ns = place_of(kind, event->object), *name = meta_name(event->object);
 
   if (!atomic_load(&a->started)) /* what came before is listed when the start is over */
     return;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
   if (event->type == KUBE_DELETED)
-    kube_queue_add_ranked(a->queue, meta_namespace(event->object), meta_name(event->object), 0);
+    kube_queue_add_ranked(a->queue, ns, name, 0);
   else
-    enqueue(a, event->object, node);
+    kube_queue_add_ranked(a->queue, ns, name, scout_rank(event->object, node));
 }
 
-static void add_all(struct agent *a, int watch) {
-  _cleanup_json_ struct json_object *models = kube_cache_list(a->caches[watch], NULL);
+static void on_model(void *arg, const struct kube_event *event) {
+  on_change(arg, WATCH_MODELS, event);
+}
+
+static void on_weights(void *arg, const struct kube_event *event) {
+  on_change(arg, WATCH_WEIGHTS, event);
+}
+
+static void add_all(struct agent *a) {
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
 
-  for (size_t i = 0; i < json_len(models); i++)
-    enqueue(a, json_index(models, i), node);
+  for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+    _cleanup_json_ struct json_object *models = kube_cache_list(a->caches[kinds[k]], NULL);
+    for (size_t i = 0; i < json_len(models); i++) {
+      struct json_object *m = json_index(models, i);
+      kube_queue_add_ranked(a->queue, place_of(kinds[k], m), meta_name(m), scout_rank(m, node));
+    }
+  }
 }
 
 static bool same_at(const struct kube_event *e, const char *path) {
@@ -67,8 +90,7 @@ static void on_node(void *arg, const struct kube_event *event) {
   if (event->type == KUBE_MODIFIED && same_at(event, "metadata.labels") && same_at(event, "spec") &&
       same_readiness(event))
     return;
-  add_all(a, WATCH_CLUSTER_MODELS);
-  add_all(a, WATCH_MODELS);
+  add_all(a);
 }
 
 static void on_record(void *arg, const struct kube_event *event) {
@@ -77,8 +99,7 @@ static void on_record(void *arg, const struct kube_event *event) {
   if (!atomic_load(&a->started) ||
       (event->type == KUBE_MODIFIED && same_at(event, "data") && same_at(event, "metadata.labels")))
     return;
-  add_all(a, WATCH_CLUSTER_MODELS);
-  add_all(a, WATCH_MODELS);
+  add_all(a);
 }
 
 /* KEY as in the queue: its files are not what they were, or there is room to bring it. */
@@ -98,13 +119,14 @@ static void look_at_key(void *arg, const char *key) {
 static bool models_are_listed(void *arg) {
   struct agent *a = arg;
 
-  return kube_cache_wait(a->caches[WATCH_CLUSTER_MODELS], FIRST_LIST_MS) &&
-         kube_cache_wait(a->caches[WATCH_MODELS], FIRST_LIST_MS);
+  for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+    if (!kube_cache_wait(a->caches[kinds[i]], FIRST_LIST_MS))
+      return false;
+  return true;
 }
 
 static bool is_model(void *arg, const char *ns, const char *name) {
-  struct agent *a = arg;
-  _cleanup_json_ struct json_object *o = kube_cache_get(a->caches[ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], ns, name);
+  _cleanup_json_ struct json_object *o = agent_find(arg, ns, name);
 
   return o != NULL;
 }
@@ -141,6 +163,7 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
       [WATCH_RECORD] = {&KUBE_CONFIGMAPS, a->ns, a->record_selector, on_record},
       [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL, on_model},
       [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL, on_model},
+      [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, NULL, NULL, on_weights},
   };
 
   for (int i = WATCHES - 1; i >= 0; i--) { /* node and record before the models that need them */
@@ -158,7 +181,7 @@ static struct json_object *model_of_key(struct agent *a, const char *key) {
   char ns[256], name[256];
 
   for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++) {
-    struct json_object *o = kube_cache_get(a->caches[*ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], *ns ? ns : NULL, name);
+    struct json_object *o = agent_find(a, *ns ? ns : NULL, name);
     if (o)
       return o;
   }
@@ -252,8 +275,7 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
     return rc;
   }
   atomic_store(&a->started, true);
-  add_all(a, WATCH_CLUSTER_MODELS);
-  add_all(a, WATCH_MODELS);
+  add_all(a);
   *out = a;
   return OME_OK;
 }

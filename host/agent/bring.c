@@ -68,7 +68,8 @@ static int32_t read_credentials(const struct task *t, struct credentials *out, s
   int32_t rc = OME_OK;
 
   if (*secret) {
-    rc = kube_get(t->agent->client, &KUBE_SECRETS, t->ns ? t->ns : t->agent->ns, secret, &o, err);
+    const char *ns = name_api_ns(t->ns);
+    rc = kube_get(t->agent->client, &KUBE_SECRETS, ns ? ns : t->agent->ns, secret, &o, err);
     if (rc != OME_OK)
       return fail_prefix(err, "spec.storage.key");
     rc = credentials_of_secret(out, t->model, o, err);
@@ -153,6 +154,10 @@ static int32_t describe(const struct task *t, const char *revision, struct ome_e
   _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
   int32_t rc = model_facts_of_path(t->path, &facts, err);
 
+  if (rc == OME_E_NOT_FOUND && name_is_weights(t->ns)) { /* an archive, which the pod's init container unpacks */
+    err_clear(err);
+    rc = OME_OK;
+  }
   if (rc != OME_OK)
     return rc;
   _cleanup_json_ struct json_object *report = model_facts_config(&facts);

@@ -48,7 +48,7 @@ static void forget_state(struct agent *a, const char *key) {
 }
 
 struct json_object *agent_model(const struct task *t) {
-  return kube_cache_get(t->agent->caches[t->ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS], t->ns, t->name);
+  return agent_find(t->agent, t->ns, t->name);
 }
 
 int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err) {
@@ -180,8 +180,10 @@ static int32_t name_path(const struct task *t, struct ome_err *err) {
     return OME_OK;
   if (!json_set_str(patch, "spec.storage.path", t->path))
     return fail_memory(err);
-  return kube_patch(t->agent->client, t->ns ? &KUBE_BASEMODELS : &KUBE_CLUSTERBASEMODELS, t->ns, t->name, NULL,
-                    KUBE_PATCH_MERGE, patch, NULL, err);
+  const struct kube_resource *resource = name_is_weights(t->ns) ? &KUBE_FINETUNEDWEIGHTS
+                                         : t->ns                ? &KUBE_BASEMODELS
+                                                                : &KUBE_CLUSTERBASEMODELS;
+  return kube_patch(t->agent->client, resource, name_api_ns(t->ns), t->name, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
 }
 
 static int32_t act_publish(struct task *t, enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {

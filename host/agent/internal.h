@@ -19,7 +19,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum agent_watch { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_NODE, WATCH_RECORD, WATCHES };
+enum agent_watch { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_WEIGHTS, WATCH_NODE, WATCH_RECORD, WATCHES };
 
 struct agent {
   struct kube_client *client;
@@ -52,7 +52,7 @@ struct model_state {
 /* One look at a model. */
 struct task {
   struct agent *agent;
-  const char *ns, *name; /* NS NULL: cluster-scoped */
+  const char *ns, *name; /* NS NULL: cluster-scoped; NS_WEIGHTS: a FineTunedWeight */
   char *key;             /* in the record and the store */
   char *queue_key;       /* NS/NAME, or NAME */
   struct model_state *state;
@@ -77,6 +77,9 @@ struct json_object *find_whole(const struct task *t);
 void collect_garbage(const struct agent *a);
 /* spec.storage.parameters of MODEL, as canonical text; new. */
 char *request_of(struct json_object *model);
+
+/* agent.c: the model NAME in NS, as in a task; new; NULL: there is none. */
+struct json_object *agent_find(const struct agent *a, const char *ns, const char *name);
 
 /* gopher.c */
 struct json_object *agent_model(const struct task *t);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "compose/names.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,17 +24,18 @@ struct keeper {
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 bool keeper_parse_key(const char *key, int which, char *ns, char *name, size_t size) {
-  static const char cluster[] = "clusterbasemodel.";
+  static const char *const prefixes[][2] = {{"clusterbasemodel.", ""}, {NS_WEIGHTS, NS_WEIGHTS}};
   static const char space[] = ".basemodel.";
   const char *middle = strstr(key, space);
-  const char *rest;
+  const char *rest, *const *prefix = NULL;
 
-  if (which == 0 && has_prefix(key, cluster)) {
-    rest = key + sizeof(cluster) - 1;
-    ns[0] = '\0';
+  for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+    prefix = has_prefix(key, prefixes[i][0]) ? prefixes[i] : prefix;
+  if (which == 0 && prefix) {
+    rest = key + strlen(prefix[0]);
+    (void)snprintf(ns, size, "%s", prefix[1]);
   } else {
-    if (which > 1 || (which == 1 && !has_prefix(key, cluster)) || !middle || middle == key ||
-        (size_t)(middle - key) >= size)
+    if (which > 1 || (which == 1 && !prefix) || !middle || middle == key || (size_t)(middle - key) >= size)
       return false;
     rest = middle + sizeof(space) - 1;
     (void)snprintf(ns, size, "%.*s", (int)(middle - key), key);

@@ -22,8 +22,9 @@ struct keeper_config { /* the functions are called on the keeper's thread */
 int32_t keeper_start(const struct keeper_config *cfg, struct keeper **out, struct ome_err *err);
 void keeper_stop(struct keeper *k);
 
-/* The models that KEY (name_model_key()) may stand for, into NS and NAME of SIZE bytes; NS "": cluster-scoped.  WHICH
- * is 0 for the first, 1 for the second; false: there is none.  Two, because names may hold dots.  Pure. */
+/* The models that KEY (name_model_key()) may stand for, into NS and NAME of SIZE bytes; NS "": cluster-scoped, or
+ * NS_WEIGHTS.  WHICH is 0 for the first, 1 for the second; false: there is none.  Two, because names may hold dots.
+ * Pure. */
 bool keeper_parse_key(const char *key, int which, char *ns, char *name, size_t size);
 
 #endif

@@ -40,18 +40,31 @@ static char *namespaced_key(const char *prefix, const char *ns, const char *name
   return short_ns && short_name ? str_printf("%s%s.basemodel.%s", prefix, short_ns, short_name) : NULL;
 }
 
-static char *cluster_key(const char *prefix, const char *name, size_t room) {
+static char *cluster_key(const char *prefix, const char *kind, const char *name, size_t room) {
   _cleanup_free_ char *short_name = name_truncate_hash(name, room);
 
-  return short_name ? str_printf("%sclusterbasemodel.%s", prefix, short_name) : NULL;
+  return short_name ? str_printf("%s%s%s", prefix, kind, short_name) : NULL;
+}
+
+bool name_is_weights(const char *ns) {
+  return ns && streq(ns, NS_WEIGHTS);
+}
+
+const char *name_api_ns(const char *ns) {
+  return name_is_weights(ns) ? NULL : ns;
 }
 
 char *name_model_label(const char *ns, const char *name) {
-  return ns ? namespaced_key("models.ome.io/", ns, name, 38) : cluster_key("models.ome.io/", name, 32);
+  if (name_is_weights(ns))
+    return cluster_key("models.ome.io/", NS_WEIGHTS, name, 32);
+  return ns ? namespaced_key("models.ome.io/", ns, name, 38)
+            : cluster_key("models.ome.io/", "clusterbasemodel.", name, 32);
 }
 
 char *name_model_key(const char *ns, const char *name) {
-  return ns ? namespaced_key("", ns, name, 242) : cluster_key("", name, 236);
+  if (name_is_weights(ns))
+    return cluster_key("", NS_WEIGHTS, name, 236);
+  return ns ? namespaced_key("", ns, name, 242) : cluster_key("", "clusterbasemodel.", name, 236);
 }
 
 static bool is_alnum(char c) {

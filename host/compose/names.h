@@ -17,10 +17,18 @@ char *name_truncate(const char *s, size_t max);
 /* new: the same without the rule for a leading digit.  For parts of label keys. */
 char *name_truncate_hash(const char *s, size_t max);
 
+/* Stands in place of the namespace of FineTunedWeights, which have none, where other models have NULL or theirs; no
+ * namespace has a dot. */
+#define NS_WEIGHTS "finetunedweight."
+bool name_is_weights(const char *ns);
+/* What the API server knows NS as: NULL for what is cluster-scoped. */
+const char *name_api_ns(const char *ns);
+
 /* new: the label on a node that says the model is ready there: "models.ome.io/clusterbasemodel.NAME" or
- * "models.ome.io/NS.basemodel.NAME"; NS NULL: cluster-scoped. */
+ * "models.ome.io/NS.basemodel.NAME"; NS NULL: cluster-scoped; NS_WEIGHTS: "models.ome.io/finetunedweight.NAME". */
 char *name_model_label(const char *ns, const char *name);
-/* new: the model's key in a node's status ConfigMap: "clusterbasemodel.NAME" or "NS.basemodel.NAME". */
+/* new: the model's key in a node's status ConfigMap: "clusterbasemodel.NAME", "NS.basemodel.NAME" or
+ * "finetunedweight.NAME". */
 char *name_model_key(const char *ns, const char *name);
 
 /* new: V when it is a valid label value; else with other characters replaced by "-", trimmed and truncated. */

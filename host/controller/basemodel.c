@@ -1,4 +1,5 @@
-/* BaseModel and ClusterBaseModel: what the agents report of each node, summed up; deletion once every node let go. */
+/* BaseModel, ClusterBaseModel and FineTunedWeight: what the agents report of each node, summed up; deletion once every
+ * node let go. */
 #include "base/clock.h"
 #include "base/str.h"
 #include "compose/names.h"
@@ -14,12 +15,24 @@ struct model_kind {
   const struct kube_resource *resource;
   enum watch_id watch;
   const char *finalizer;
+  bool (*fill)(struct json_object *model, struct json_object *config, bool *changed);
 };
 
+static const struct model_kind kinds[] = {
+    {&KUBE_BASEMODELS, WATCH_BASE_MODELS, "basemodels.ome.io/finalizer", model_fill_spec},
+    {&KUBE_CLUSTERBASEMODELS, WATCH_CLUSTER_BASE_MODELS, "clusterbasemodels.ome.io/finalizer", model_fill_spec},
+    {&KUBE_FINETUNEDWEIGHTS, WATCH_WEIGHTS, "finetunedweights.ome.io/finalizer", weights_fill_spec},
+};
+
+/* NS as in the queue: NS_WEIGHTS for fine-tuned weights. */
 static struct model_kind kind_of(const char *ns) {
-  return ns ? (struct model_kind){&KUBE_BASEMODELS, WATCH_BASE_MODELS, "basemodels.ome.io/finalizer"}
-            : (struct model_kind){&KUBE_CLUSTERBASEMODELS, WATCH_CLUSTER_BASE_MODELS,
-                                  "clusterbasemodels.ome.io/finalizer"};
+  return kinds[name_is_weights(ns) ? 2 : ns ? 0 : 1];
+}
+
+static const char *place_of(const struct model_kind *k, struct json_object *model) {
+  const char *ns = meta_namespace(model);
+
+  return k->watch == WATCH_WEIGHTS ? NS_WEIGHTS : *ns ? ns : NULL;
 }
 
 /* ---- what the agents say ----------------------------------------------------------------------------------------- */
@@ -97,14 +110,31 @@ static void set_ready(struct json_object *model, const char *state, const struct
     (void)meta_set_condition(model, "Ready", "Unknown", "InTransit", "the agents are bringing it to the nodes", now);
 }
 
+/* The model that weights were trained on; new; NULL: there is none of that name. */
+static struct json_object *base_of(struct controller *c, struct json_object *weights) {
+  const char *ns = json_str(weights, "spec.baseModelRef.namespace", "");
+  const char *name = json_str(weights, "spec.baseModelRef.name", "");
+
+  return kube_cache_get(c->watches[*ns ? WATCH_BASE_MODELS : WATCH_CLUSTER_BASE_MODELS], *ns ? ns : NULL, name);
+}
+
+static bool disagrees(struct controller *c, const struct model_kind *k, struct json_object *model,
+                      struct json_object *config, struct buf *out) {
+  if (k->watch != WATCH_WEIGHTS)
+    return model_disagreement(model, config, out);
+  _cleanup_json_ struct json_object *base = base_of(c, model);
+  return weights_disagreement(model, base, config, out);
+}
+
 /* What a person wrote wins; that the files say something else is said once as an event and stays as a condition. */
-static void set_agreement(struct controller *c, struct json_object *model, const struct tally *t) {
+static void set_agreement(struct controller *c, const struct model_kind *k, struct json_object *model,
+                          const struct tally *t) {
   _cleanup_buf_ struct buf differ = BUF_INIT;
   int64_t now = wall_ms();
 
   if (!t->config)
     return;
-  if (!model_disagreement(model, t->config, &differ))
+  if (!disagrees(c, k, model, t->config, &differ))
     (void)meta_set_condition(model, "SpecAgrees", "True", "Agrees", "the spec says what the model's files say", now);
   else if (meta_set_condition(model, "SpecAgrees", "False", "Disagrees", buf_str(&differ), now))
     kube_record(c->recorder, model, true, "SpecDisagrees", "the spec is used as it is: %.900s", buf_str(&differ));
@@ -121,7 +151,7 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
       !put_list(status, "nodesFailed", t->failed))
     return fail_memory(err);
   set_ready(changed, state, t);
-  set_agreement(c, changed, t);
+  set_agreement(c, k, changed, t);
   if (json_equal(status, old))
     return OME_OK;
   int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);
@@ -156,7 +186,7 @@ static int32_t keep(struct controller *c, const struct model_kind *k, struct jso
   _cleanup_json_ struct json_object *changed = json_copy(model);
   bool filled = false;
 
-  if (!changed || (t->config && !model_fill_spec(changed, t->config, &filled)))
+  if (!changed || (t->config && !k->fill(changed, t->config, &filled)))
     return fail_memory(err);
   if (!meta_add_finalizer(changed, k->finalizer) && !filled)
     return write_status(c, k, model, t, err);
@@ -167,14 +197,14 @@ static int32_t keep(struct controller *c, const struct model_kind *k, struct jso
 }
 
 /* A long name's key in the ConfigMaps is shortened: finds whose it is. */
-static void requeue_by_key(struct controller *c, const struct model_kind *k, const char *ns, const char *key) {
+static void requeue_by_key(struct controller *c, const struct model_kind *k, const char *key) {
   _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[k->watch], NULL);
 
   for (size_t i = 0; i < json_len(all); i++) {
     struct json_object *m = json_index(all, i);
-    _cleanup_free_ char *own = name_model_key(ns ? meta_namespace(m) : NULL, meta_name(m));
+    _cleanup_free_ char *own = name_model_key(place_of(k, m), meta_name(m));
     if (own && streq(own, key))
-      enqueue(c, QUEUE_MODELS, ns ? meta_namespace(m) : NULL, meta_name(m));
+      enqueue(c, QUEUE_MODELS, place_of(k, m), meta_name(m));
   }
 }
 
@@ -183,7 +213,7 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
   struct model_kind k = kind_of(ns);
   struct tally t = {0};
   _cleanup_free_ char *key = name_model_key(ns, name);
-  _cleanup_json_ struct json_object *model = kube_cache_get(c->watches[k.watch], ns, name);
+  _cleanup_json_ struct json_object *model = kube_cache_get(c->watches[k.watch], name_api_ns(ns), name);
   int32_t rc = OME_OK;
 
   if (!key)
@@ -200,7 +230,7 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
     json_unref(t.failed);
     json_unref(t.config);
   } else if (strlen(name) > 200) {
-    requeue_by_key(c, &k, ns, key);
+    requeue_by_key(c, &k, key);
   }
   return rc;
 }
@@ -219,6 +249,8 @@ void requeue_models_of(struct controller *c, struct json_object *config_map) {
     const char *split = strstr(key, namespaced);
     if (has_prefix(key, cluster)) {
       enqueue(c, QUEUE_MODELS, NULL, key + sizeof(cluster) - 1);
+    } else if (has_prefix(key, NS_WEIGHTS)) {
+      enqueue(c, QUEUE_MODELS, NS_WEIGHTS, key + sizeof(NS_WEIGHTS) - 1);
     } else if (split) {
       _cleanup_free_ char *ns = str_copy(key, (size_t)(split - key));
       if (ns)
@@ -228,13 +260,21 @@ void requeue_models_of(struct controller *c, struct json_object *config_map) {
 }
 
 void requeue_all_models(struct controller *c) {
-  static const enum watch_id ids[] = {WATCH_BASE_MODELS, WATCH_CLUSTER_BASE_MODELS};
-
-  for (size_t w = 0; w < ARRAY_LEN(ids); w++) {
-    _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[ids[w]], NULL);
+  for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+    _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[kinds[k].watch], NULL);
     for (size_t i = 0; i < json_len(all); i++) {
       struct json_object *m = json_index(all, i);
-      enqueue(c, QUEUE_MODELS, ids[w] == WATCH_BASE_MODELS ? meta_namespace(m) : NULL, meta_name(m));
+      enqueue(c, QUEUE_MODELS, place_of(&kinds[k], m), meta_name(m));
     }
+  }
+}
+
+void requeue_weights_of(struct controller *c, const char *base) {
+  _cleanup_json_ struct json_object *all = kube_cache_list(c->watches[WATCH_WEIGHTS], NULL);
+
+  for (size_t i = 0; i < json_len(all); i++) {
+    struct json_object *w = json_index(all, i);
+    if (streq(json_str(w, "spec.baseModelRef.name", ""), base))
+      enqueue(c, QUEUE_MODELS, NS_WEIGHTS, meta_name(w));
   }
 }

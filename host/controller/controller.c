@@ -67,7 +67,12 @@ static void on_model(void *arg, const struct kube_event *e) {
   const char *ns = meta_namespace(e->object);
 
   requeue_services(arg, *ns ? ns : NULL, meta_name(e->object));
+  requeue_weights_of(arg, meta_name(e->object));
   enqueue_object(arg, QUEUE_MODELS, e->object);
+}
+
+static void on_weights(void *arg, const struct kube_event *e) {
+  enqueue(arg, QUEUE_MODELS, NS_WEIGHTS, meta_name(e->object));
 }
 
 static void on_runtime(void *arg, const struct kube_event *e) {
@@ -148,6 +153,7 @@ static const struct {
   kube_trim_fn *trim;
 } watches[WATCH_COUNT] = {
     [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false, model_of, NULL},
+    [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, on_weights, NULL, NULL, false, NULL, NULL},
     [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
     [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
     [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL, NULL},

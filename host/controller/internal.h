@@ -19,6 +19,7 @@
 enum watch_id {
   WATCH_BENCHMARKS, /* first: others' handlers look into it */
   WATCH_SERVICES,
+  WATCH_WEIGHTS, /* before the models, whose handler looks into it */
   WATCH_BASE_MODELS,
   WATCH_CLUSTER_BASE_MODELS,
   WATCH_RUNTIMES,
@@ -172,6 +173,8 @@ void requeue_services(struct controller *c, const char *ns, const char *model);
 /* Queues the models that the keys of an agent's ConfigMap name. */
 void requeue_models_of(struct controller *c, struct json_object *config_map);
 void requeue_all_models(struct controller *c);
+/* Queues the fine-tuned weights that were trained on a model called BASE. */
+void requeue_weights_of(struct controller *c, const char *base);
 /* Queues the benchmarks that measure the service NAME in NS. */
 void requeue_benchmarks_of(struct controller *c, const char *ns, const char *name);
 

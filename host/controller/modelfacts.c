@@ -2,8 +2,11 @@
 
 #include "base/str.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* Fields taken over as they are; the parts of a format or framework one by one, so that a version completes a name. */
 static const char *const fields[] = {
@@ -138,5 +141,86 @@ bool model_disagreement(struct json_object *model, struct json_object *config, s
       buf_addf(out, "%sspec.%s is %.80s, the files say %.80s", out->len > before ? "; " : "", paths[i],
                json_object_get_string(given), json_object_get_string(found));
   }
+  return out->len > before;
+}
+
+/* ---- fine-tuned weights ------------------------------------------------------------------------------------------ */
+
+static bool fill_strategy(struct json_object *spec, struct json_object *adapter, bool *changed) {
+  const char *type = json_str(adapter, "peft_type", "");
+  char strategy[32];
+  size_t n = 0;
+
+  if (*type == '\0' || is_set(json_at(spec, "hyperParameters.strategy")))
+    return true;
+  for (; type[n] && n < sizeof(strategy) - 1; n++)
+    strategy[n] = (char)tolower((unsigned char)type[n]);
+  strategy[n] = '\0';
+  *changed = true;
+  return json_set_str(spec, "hyperParameters.strategy", strategy);
+}
+
+bool weights_fill_spec(struct json_object *weights, struct json_object *config, bool *changed) {
+  struct json_object *spec = json_ensure(weights, "spec"), *adapter = json_get(config, "adapter");
+
+  *changed = false;
+  if (!json_is(adapter, json_type_object))
+    return spec != NULL;
+  struct json_object *into = spec ? json_ensure(spec, "configuration") : NULL;
+  if (!into)
+    return false;
+  json_object_object_foreach (adapter, key, value) {
+    if (!is_set(value) || is_set(json_get(into, key)))
+      continue;
+    *changed = true;
+    if (json_object_object_add(into, key, json_copy(value)) != 0)
+      return false;
+  }
+  return fill_strategy(spec, adapter, changed);
+}
+
+/* "org/name" as a hub knows it, of a storageUri with or without a revision; NULL: it is elsewhere. */
+static char *hub_name(const char *uri) {
+  if (!has_prefix(uri, "hf://"))
+    return NULL;
+  return str_copy(uri + 5, strcspn(uri + 5, "@"));
+}
+
+/* A path, or a name without an organization, says nothing that could be compared. */
+static bool same_base(const char *trained_on, struct json_object *base) {
+  _cleanup_free_ char *name = hub_name(json_str(base, "spec.storage.storageUri", ""));
+  const char *slash = strchr(trained_on, '/');
+
+  if (!name || !slash || slash == trained_on || strchr(slash + 1, '/'))
+    return true;
+  return strcasecmp(name, trained_on) == 0;
+}
+
+static void say(struct buf *out, size_t before, const char *field, const char *given, const char *found) {
+  buf_addf(out, "%sspec.%s is %.80s, the files say %.80s", out->len > before ? "; " : "", field, given, found);
+}
+
+bool weights_disagreement(struct json_object *weights, struct json_object *base, struct json_object *config,
+                          struct buf *out) {
+  struct json_object *spec = json_get(weights, "spec"), *adapter = json_get(config, "adapter");
+  struct json_object *given = json_get(spec, "configuration");
+  const char *strategy = json_str(spec, "hyperParameters.strategy", ""), *type = json_str(adapter, "peft_type", "");
+  const char *trained_on = json_str(adapter, "base_model_name_or_path", "");
+  size_t before = out->len;
+
+  if (!json_is(adapter, json_type_object))
+    return false;
+  if (*strategy && *type && strcasecmp(strategy, type) != 0)
+    say(out, before, "hyperParameters.strategy", strategy, type);
+  json_object_object_foreach (adapter, key, value) {
+    struct json_object *own = json_get(given, key);
+    char field[128];
+    (void)snprintf(field, sizeof(field), "configuration.%s", key);
+    if (is_set(own) && is_set(value) && !json_equal(own, value))
+      say(out, before, field, json_object_get_string(own), json_object_get_string(value));
+  }
+  if (base && !same_base(trained_on, base))
+    buf_addf(out, "%sspec.baseModelRef is %.80s, from %.120s; the files are for %.120s", out->len > before ? "; " : "",
+             json_str(spec, "baseModelRef.name", ""), json_str(base, "spec.storage.storageUri", ""), trained_on);
   return out->len > before;
 }

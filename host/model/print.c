@@ -131,6 +131,44 @@ static struct json_object *spec_format(const struct model_facts *f) {
   return pair(f->format, streq(f->format, "gguf") ? "" : f->format_version);
 }
 
+/* Names as a list, a pattern as the text that it is. */
+static struct json_object *target_modules(const char *text) {
+  struct json_object *list = json_object_new_array();
+
+  if (strpbrk(text, "*+?^$|()[]{}\\")) {
+    json_unref(list);
+    return json_object_new_string(text);
+  }
+  for (const char *at = text; *at;) {
+    size_t n = strcspn(at, ",");
+    (void)json_object_array_add(list, json_object_new_string_len(at, (int)n));
+    at += n + (at[n] == ',');
+  }
+  return list;
+}
+
+/* What a FineTunedWeight's spec.configuration gets, in the words of the PEFT library; what is not known is left out. */
+static struct json_object *adapter_config(const struct model_facts *f) {
+  const struct model_adapter *a = &f->adapter;
+  struct json_object *o = json_object_new_object();
+  const struct {
+    const char *key;
+    uint64_t n;
+  } numbers[] = {{"r", a->rank},
+                 {"lora_alpha", a->alpha},
+                 {"parameter_count", f->parameters},
+                 {"model_size_bytes", f->weight_bytes}};
+
+  put_text(o, "peft_type", a->type);
+  put_text(o, "base_model_name_or_path", a->base);
+  if (a->targets[0])
+    (void)json_object_object_add(o, "target_modules", target_modules(a->targets));
+  for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+    if (numbers[i].n)
+      put_number(o, numbers[i].key, numbers[i].n);
+  return o;
+}
+
 struct json_object *model_facts_config(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   bool gguf = streq(f->format, "gguf");
@@ -152,6 +190,8 @@ struct json_object *model_facts_config(const struct model_facts *f) {
   (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
   if (f->components.len)
     (void)json_object_object_add(o, "diffusionPipeline", pipeline(f));
+  if (f->adapter.type[0])
+    (void)json_object_object_add(o, "adapter", adapter_config(f));
   (void)json_object_object_add(o, "decodedModelConfiguration", model_facts_configuration(f));
   return o;
 }

@@ -23,6 +23,8 @@ NOT_SEEN = {
     "ome-controller-manager": {
         ("ome.io", "basemodels", "update"),  # the same as clusterbasemodels, in a namespace
         ("ome.io", "basemodels/status", "update"),
+        ("ome.io", "finetunedweights", "update"),
+        ("ome.io", "finetunedweights/status", "update"),
         ("ome.io", "benchmarkjobs", "update"),  # OME's finalizers are taken off
         ("", "pods/log", "get"),  # of benchmarks; nothing runs pods here
         ("ome.io", "inferenceservices", "update"),
@@ -30,7 +32,7 @@ NOT_SEEN = {
         ("", "secrets", "update"),  # a certificate is renewed
         ("", "events", "create"), ("", "events", "patch"),  # what became of a service's objects
     },
-    "ome-model-agent": {("ome.io", "basemodels", "patch"), ("", "events", "patch")},
+    "ome-model-agent": {("ome.io", "basemodels", "patch"), ("ome.io", "finetunedweights", "patch"), ("", "events", "patch")},
 }
 # Objects that services get only where something else asks for them.
 CHILDREN = {("", "serviceaccounts"), ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "rolebindings"),

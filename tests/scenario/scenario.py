@@ -30,6 +30,8 @@ DEADLINE = 60.0 * float(os.environ.get("OME_PATIENCE", "1"))  # seconds; sanitiz
 
 sys.path.insert(0, os.path.join(HOME, "tests/tools"))
 
+CLUSTER_SCOPED = ("Namespace", "Node", "AcceleratorClass", "FineTunedWeight")
+
 
 class Refused(Exception):
     """The API answered with something other than 2xx."""
@@ -373,7 +375,7 @@ class Platform:
         """Server-side apply of one object of the kinds that the scenarios use."""
         kind = document["kind"]
         group = f"/apis/{document['apiVersion']}" if "/" in document["apiVersion"] else f"/api/{document['apiVersion']}"
-        namespace = "" if kind.startswith("Cluster") or kind in ("Namespace", "Node", "AcceleratorClass") else \
+        namespace = "" if kind.startswith("Cluster") or kind in CLUSTER_SCOPED else \
             f"/namespaces/{document['metadata'].get('namespace', 'default')}"
         plural = kind.lower() + ("es" if kind.endswith("s") else "s")
         path = f"{group}{namespace}/{plural}/{document['metadata']['name']}"

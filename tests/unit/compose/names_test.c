@@ -61,6 +61,10 @@ static void labels_models(void **state) {
   free(long_ns);
   check(name_model_key(NULL, a64), "clusterbasemodel.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
   check(name_model_key("team", "m"), "team.basemodel.m");
+  check(name_model_key(NS_WEIGHTS, "m"), "finetunedweight.m");
+  check(name_model_label(NS_WEIGHTS, "m"), "models.ome.io/finetunedweight.m");
+  assert_null(name_api_ns(NS_WEIGHTS));
+  assert_string_equal(name_api_ns("team"), "team");
 }
 
 static void makes_values_valid(void **state) {

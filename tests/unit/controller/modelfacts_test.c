@@ -83,7 +83,61 @@ static void tells_what_disagrees(void **state) {
   }
 }
 
+/* A FineTunedWeight's spec, its base model's address, what the files say; the spec then, and what is said against it.
+ */
+static const struct {
+  const char *spec, *base, *config, *want, *says;
+} trained[] = {
+    {"{hyperParameters: {}}", "hf://org/base@main",
+     "{modelType: lora, adapter: {peft_type: LORA, r: 8, base_model_name_or_path: Org/Base}}",
+     "{hyperParameters: {strategy: lora}, configuration: {peft_type: LORA, r: 8, base_model_name_or_path: Org/Base}}",
+     NULL},
+    {"{hyperParameters: {strategy: LoRA}, configuration: {r: 4, merged_weights: true}}", "hf://org/base",
+     "{adapter: {peft_type: LORA, r: 8}}",
+     "{hyperParameters: {strategy: LoRA}, configuration: {r: 4, merged_weights: true, peft_type: LORA}}",
+     "spec.configuration.r is 4, the files say 8"},
+    {"{baseModelRef: {name: b}, hyperParameters: {strategy: tfew}}", "hf://org/base",
+     "{adapter: {peft_type: LORA, base_model_name_or_path: org/other}}",
+     "{baseModelRef: {name: b}, hyperParameters: {strategy: tfew}, "
+     "configuration: {peft_type: LORA, base_model_name_or_path: org/other}}",
+     "spec.hyperParameters.strategy is tfew, the files say LORA; spec.baseModelRef is b, from hf://org/base; the files "
+     "are for org/other"},
+    /* a folder of whoever trained it, or a model from elsewhere, can be the same */
+    {"{hyperParameters: {strategy: lora}}", "hf://org/base",
+     "{adapter: {peft_type: LORA, base_model_name_or_path: /home/me/base}}",
+     "{hyperParameters: {strategy: lora}, configuration: {peft_type: LORA, base_model_name_or_path: /home/me/base}}",
+     NULL},
+    {"{hyperParameters: {strategy: lora}}", "s3://bucket/base",
+     "{adapter: {peft_type: LORA, base_model_name_or_path: org/base}}",
+     "{hyperParameters: {strategy: lora}, configuration: {peft_type: LORA, base_model_name_or_path: org/base}}", NULL},
+    {"{hyperParameters: {strategy: lora}}", "hf://org/base", "{modelType: llama}",
+     "{hyperParameters: {strategy: lora}}", NULL},
+};
+
+static void compares_weights(void **state) {
+  (void)state;
+  for (size_t i = 0; i < sizeof(trained) / sizeof(*trained); i++) {
+    _cleanup_json_ struct json_object *weights = json_object_new_object();
+    _cleanup_json_ struct json_object *base = json_object_new_object();
+    _cleanup_json_ struct json_object *config = yaml(trained[i].config);
+    _cleanup_json_ struct json_object *want = yaml(trained[i].want);
+    _cleanup_buf_ struct buf said = BUF_INIT;
+    bool changed;
+    assert_true(json_set(weights, "spec", yaml(trained[i].spec)));
+    assert_true(json_set_str(base, "spec.storage.storageUri", trained[i].base));
+    assert_true(weights_fill_spec(weights, config, &changed));
+    if (!json_equal(json_get(weights, "spec"), want))
+      fail_msg("%zu: %s", i, json_object_to_json_string(weights));
+    bool differs = weights_disagreement(weights, base, config, &said);
+    assert_int_equal(differs, trained[i].says != NULL);
+    assert_string_equal(buf_str(&said), trained[i].says ? trained[i].says : "");
+    assert_true(weights_fill_spec(weights, config, &changed));
+    assert_false(changed);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_what_is_open), cmocka_unit_test(tells_what_disagrees)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(fills_in_what_is_open), cmocka_unit_test(tells_what_disagrees),
+                                     cmocka_unit_test(compares_weights)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "kube/meta.h"
+#include "select/inherit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,12 +178,48 @@ static int32_t check_other_priorities(struct review *r, struct ome_err *err) {
   return rc;
 }
 
-int32_t validate_runtime(struct review *r, struct ome_err *err) {
-  if (json_flag(r->object, "spec.disabled", false) ||
-      (r->old && json_equal(json_get(r->old, "spec"), json_get(r->object, "spec"))))
+/* What it inherits from must be there first (OME 1.3). */
+static int32_t check_heritage(struct review *r, struct ome_err *err) {
+  _cleanup_json_ struct json_object *all = NULL, *near = NULL;
+  struct heritage h;
+
+  if (!inherits(r->object))
     return OME_OK;
+  int32_t rc = r->lookup->list(r->lookup->arg, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, &all, err);
+  if (rc == OME_OK && !is_cluster(r->object))
+    rc = r->lookup->list(r->lookup->arg, &KUBE_SERVINGRUNTIMES, r->ns, &near, err);
+  for (size_t i = 0; rc == OME_OK && i < json_len(near); i++)
+    if (json_object_array_add(all, json_object_get(json_index(near, i))) != 0)
+      rc = fail_memory(err);
+  if (rc == OME_OK)
+    rc = inherit(r->object, all, &h, err);
+  if (rc != OME_OK)
+    return rc;
+  if (*h.problem)
+    verdict_deny(r, "%s", h.problem);
+  json_unref(h.doc);
+  json_unref(h.chain);
+  return OME_OK;
+}
+
+static void check_profile(struct review *r) {
+  const char *profile = meta_annotation(r->object, "ome.io/runtime-profile");
+
+  if (streq(profile, "true") && !json_flag(r->object, "spec.disabled", false))
+    verdict_deny(r, "runtimes carrying ome.io/runtime-profile=\"true\" must also set spec.disabled: true");
+}
+
+int32_t validate_runtime(struct review *r, struct ome_err *err) {
+  bool same_spec = r->old && json_equal(json_get(r->old, "spec"), json_get(r->object, "spec"));
+
+  if (same_spec && json_equal(json_at(r->old, "metadata.annotations"), json_at(r->object, "metadata.annotations")))
+    return OME_OK;
+  check_profile(r);
+  int32_t rc = check_heritage(r, err);
+  if (rc != OME_OK || same_spec || json_flag(r->object, "spec.disabled", false))
+    return rc;
   check_structure(r);
   check_own_priorities(r);
-  int32_t rc = check_classes(r, err);
+  rc = check_classes(r, err);
   return rc == OME_OK ? check_other_priorities(r, err) : rc;
 }

@@ -94,6 +94,8 @@ static const char *selection_reason(const struct selection *s) {
     return "ModelNotReady";
   if (s->code == OME_E_DENIED)
     return "RuntimeDisabled";
+  if (s->code == OME_E_CORRUPT)
+    return "RuntimeInheritanceError";
   return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
 }
 

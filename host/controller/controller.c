@@ -78,6 +78,10 @@ static void on_weights(void *arg, const struct kube_event *e) {
 static void on_runtime(void *arg, const struct kube_event *e) {
   struct controller *c = arg;
 
+  /* What its status says was said here. */
+  if (e->type == KUBE_MODIFIED && e->old && json_equal(json_get(e->old, "spec"), json_get(e->object, "spec")) &&
+      json_equal(json_at(e->old, "metadata.annotations"), json_at(e->object, "metadata.annotations")))
+    return;
   atomic_fetch_add(&c->world_version, 1);
   /* Whichever it was, every service that may use it is looked at again: one key for all of them. */
   enqueue(c, QUEUE_RUNTIMES, meta_namespace(e->object), EVERY_SERVICE);
@@ -156,8 +160,8 @@ static const struct {
     [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, on_weights, NULL, NULL, false, NULL, NULL},
     [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
     [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
-    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL, NULL},
-    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, NULL, NULL},
+    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, heir_of, NULL},
+    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, heir_of, NULL},
     [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false, NULL, NULL},
     [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false, NULL, NULL},
     [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false, NULL, trim_node},

@@ -110,6 +110,8 @@ void enqueue_after(struct controller *c, enum queue_id queue, const char *ns, co
 /* Brings w->world up to date with the caches. */
 int32_t world_refresh(struct service_worker *w, struct ome_err *err);
 void world_fini(struct service_worker *w);
+/* new array of the runtimes of both scopes. */
+struct json_object *world_runtimes(struct controller *c);
 /* new array of the at most two models that NAME can mean to a service in NS. */
 struct json_object *world_models(struct controller *c, const char *ns, const char *name);
 
@@ -167,6 +169,8 @@ kube_reconcile_fn reconcile_benchmark;
 kube_event_fn on_accelerator, on_node_devices, on_any_pod;
 /* What it reads of Nodes and Pods. */
 kube_trim_fn trim_node, trim_pod;
+/* The index of runtimes whose status tells what they inherit. */
+kube_index_fn heir_of;
 
 /* Queues every service in NS (NULL: everywhere) that names MODEL (NULL: any). */
 void requeue_services(struct controller *c, const char *ns, const char *model);

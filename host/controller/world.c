@@ -128,8 +128,7 @@ int32_t world_refresh(struct service_worker *w, struct ome_err *err) {
   drop_lists(w);
   w->world.plugins = c->plugins;
   w->world.nscorers = select_scorers_of(c->plugins, w->world.scorers, PLAN_SCORERS);
-  w->world.runtimes = joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
-                             kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
+  w->world.runtimes = world_runtimes(c);
   if (!w->world.runtimes)
     return fail_memory(err);
   rc = select_field_init(&w->field, w->world.runtimes, err);
@@ -139,6 +138,11 @@ int32_t world_refresh(struct service_worker *w, struct ome_err *err) {
   if (rc == OME_OK)
     w->world_seen = version;
   return rc;
+}
+
+struct json_object *world_runtimes(struct controller *c) {
+  return joined(kube_cache_list(c->watches[WATCH_RUNTIMES], NULL),
+                kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
 }
 
 struct json_object *world_models(struct controller *c, const char *ns, const char *name) {

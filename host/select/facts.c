@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "select/accelerator.h"
+#include "select/inherit.h"
 #include "select/size.h"
 
 #include <stdio.h>
@@ -210,12 +211,33 @@ static void read_entry(struct select_entry *e, struct json_object *doc, struct j
   read_range(e, runtime_spec);
 }
 
-int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct ome_err *err) {
+/* What it inherits, if anything; a chain that cannot be followed is a problem of the runtime, not of those who ask. */
+static int32_t read_heritage(struct select_runtime *r, struct json_object *doc, struct json_object *runtimes,
+                             struct ome_err *err) {
+  struct heritage heritage;
+
+  r->doc = doc;
+  if (!inherits(doc))
+    return OME_OK;
+  int32_t rc = inherit(doc, runtimes, &heritage, err);
+  if (rc != OME_OK)
+    return rc;
+  (void)snprintf(r->problem, sizeof(r->problem), "%s", heritage.problem);
+  r->heir = TAKE_PTR(heritage.doc);
+  r->doc = r->heir ? r->heir : doc;
+  json_unref(heritage.chain);
+  return OME_OK;
+}
+
+int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct json_object *runtimes,
+                            struct ome_err *err) {
+  memset(r, 0, sizeof(*r));
+  int32_t rc = read_heritage(r, doc, runtimes, err);
+  if (rc != OME_OK)
+    return rc;
+  doc = r->doc;
   struct json_object *spec = json_get(doc, "spec");
   struct json_object *formats = json_get(spec, "supportedModelFormats");
-
-  memset(r, 0, sizeof(*r));
-  r->doc = doc;
   r->ns = streq(json_str(doc, "kind", ""), "ServingRuntime") ? json_str(doc, "metadata.namespace", "default") : NULL;
   r->nentries = json_len(formats);
   r->entries = calloc(r->nentries + 1, sizeof(*r->entries));
@@ -241,6 +263,7 @@ int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, s
 }
 
 void select_runtime_fini(struct select_runtime *r) {
+  json_unref(r->heir);
   free(r->entries);
   free(r->protocols);
   memset(r, 0, sizeof(*r));

@@ -40,7 +40,9 @@ struct select_entry {
 /* A ServingRuntime or ClusterServingRuntime. */
 struct select_runtime {
   struct ome_runtime_facts facts; /* formats is empty: an entry is put in when it is scored */
-  struct json_object *doc;        /* borrowed */
+  struct json_object *doc;        /* what it says, ancestors included; borrowed from documents or HEIR */
+  struct json_object *heir;       /* owned: the document with what it inherits (inherit.h); NULL: it inherits nothing */
+  char problem[256];              /* "" or why it cannot be used at all: what it inherits from is not there, ... */
   const char *ns;                 /* NULL: cluster-scoped */
   struct select_entry *entries;
   const uint32_t *kinds; /* of each entry: struct select_field's; NULL: not known */
@@ -50,7 +52,9 @@ struct select_runtime {
   const char *capabilities; /* annotation ome.io/model-capabilities, comma-separated; "": serves any */
 };
 
-int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct ome_err *err);
+/* RUNTIMES, an array, has the ancestors that DOC may inherit from; NULL: none. */
+int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct json_object *runtimes,
+                            struct ome_err *err);
 void select_runtime_fini(struct select_runtime *r);
 
 /* "Namespaced" or "Cluster". */

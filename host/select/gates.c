@@ -85,6 +85,8 @@ static bool gate_mode(struct json_object *runtime, struct json_object *service, 
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap) {
   if (runtime->facts.flags & OME_RUNTIME_DISABLED)
     return refuse(why, cap, "runtime is disabled");
+  if (*runtime->problem)
+    return refuse(why, cap, "%s", runtime->problem);
   if (!service)
     return true;
   if (!gate_accelerator(runtime->doc, service))

@@ -78,7 +78,7 @@ int32_t select_field_init(struct select_field *f, struct json_object *runtimes, 
     const char *kind = json_str(doc, "kind", "");
     if (!streq(kind, "ClusterServingRuntime") && !streq(kind, "ServingRuntime"))
       continue;
-    int32_t rc = select_runtime_init(&f->runtimes[f->n], doc, err);
+    int32_t rc = select_runtime_init(&f->runtimes[f->n], doc, runtimes, err);
     if (rc != OME_OK) {
       select_field_fini(f);
       return rc;
@@ -358,6 +358,8 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
     s->code = OME_E_DENIED;
     return OME_OK;
   }
+  if (*r->problem)
+    return none(s, OME_E_CORRUPT, r->problem);
   s->chosen = c;
   (void)snprintf(s->reason, sizeof(s->reason), "the service names it");
   if (*s->model.problem)

@@ -279,6 +279,14 @@ def controller(server, log):
     model["spec"]["storage"]["path"] = "/models/tiny"
     server.apply(model)
     server.apply(scenario.runtime("engine"))
+    for kind in ("ClusterServingRuntime", "ServingRuntime"):
+        heir = {"apiVersion": "ome.io/v1beta1", "kind": kind, "metadata": {
+            "name": "heir-of-" + kind.lower(), "annotations": {"ome.io/inherit-from": "engine"}},
+                "spec": {"disabled": True}}
+        server.apply(heir)
+        scope = "" if kind.startswith("Cluster") else "namespaces/default/"
+        path = f"/apis/ome.io/v1beta1/{scope}{kind.lower()}s/{heir['metadata']['name']}"
+        wait_for("the chain of an heir", lambda: server.find(path).get("status", {}).get("inheritanceChain"))
     server.api("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
     server.api("POST", CLASSES, {"apiVersion": "ome.io/v1beta1", "kind": "AcceleratorClass", "metadata": {"name": "cpu"},
                                  "spec": {"discovery": {}, "capabilities": {}}})

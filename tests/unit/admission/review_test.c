@@ -102,6 +102,9 @@ static struct json_object *ask(const char *path, const char *object, const char 
   "}}, \"spec\": {" spec "}}"
 #define LLAMA "\"model\": {\"name\": \"llama\"}"
 #define RUNTIME(spec) "{\"kind\": \"ServingRuntime\", \"metadata\": {\"name\": \"rt\"}, \"spec\": {" spec "}}"
+#define ANNOTATED(annotation, spec)                                                                                    \
+  "{\"kind\": \"ServingRuntime\", \"metadata\": {\"name\": \"rt\", \"annotations\": {" annotation                      \
+  "}}, \"spec\": {" spec "}}"
 #define JOB(spec) "{\"kind\": \"BenchmarkJob\", \"metadata\": {\"name\": \"job\"}, \"spec\": {" spec "}}"
 #define GOOD_JOB                                                                                                       \
   "\"endpoint\": {\"endpoint\": {\"url\": \"http://x\"}}, \"task\": \"text-to-text\", \"outputLocation\": "            \
@@ -160,6 +163,14 @@ static const struct {
              "\"autoSelect\": true, \"priority\": 2}]"),
      "different priorities assigned for the model format f under the servingruntime rt"},
     {"validate-ome-io-v1beta1-servingruntime", RUNTIME("\"disabled\": true, \"workers\": {\"size\": 0}"), NULL},
+    {"validate-ome-io-v1beta1-servingruntime", ANNOTATED("\"ome.io/inherit-from\": \"nobody\"", "\"disabled\": true"),
+     "inherit-from parent \"nobody\" not found (chain so far: [rt]); apply it"},
+    {"validate-ome-io-v1beta1-servingruntime", ANNOTATED("\"ome.io/inherit-from\": \"rt\"", ""),
+     "inheritance cycle detected: [rt rt]; change ome.io/inherit-from of one"},
+    {"validate-ome-io-v1beta1-servingruntime", ANNOTATED("\"ome.io/runtime-profile\": \"true\"", ""),
+     "runtimes carrying ome.io/runtime-profile=\"true\" must also set spec.disabled: true"},
+    {"validate-ome-io-v1beta1-servingruntime", ANNOTATED("\"ome.io/runtime-profile\": \"true\"", "\"disabled\": true"),
+     NULL},
     {"benchmarkjob", JOB(GOOD_JOB), NULL},
     {"benchmarkjob", JOB(GOOD_JOB ", \"trafficScenarios\": [\"D(100,100)\", \"N(480,240)/(300,150)\", \"U(1,2)\"]"),
      NULL},

@@ -96,6 +96,36 @@ static void follows_its_runtime(void **state) {
   await_done(s, &KUBE_DEPLOYMENTS, "default", "chat-engine", has_image, "server:2");
 }
 
+static bool has_chain(struct json_object *o, const char *want) {
+  struct json_object *chain = json_at(o, "status.inheritanceChain");
+
+  return chain && streq(json_object_to_json_string_ext(chain, JSON_C_TO_STRING_PLAIN), want);
+}
+
+/* A runtime is what it is with its ancestors, and says who they are; a service follows all of them. */
+static void follows_what_its_runtime_inherits(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_CLUSTERSERVINGRUNTIMES,
+         "{apiVersion: ome.io/v1beta1, kind: ClusterServingRuntime, metadata: {name: heir, annotations: "
+         "{ome.io/inherit-from: profile}}, spec: {engineConfig: {minReplicas: 1}}}");
+  await_done(s, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, "heir", has_condition, "InheritanceReady=False/ParentNotFound");
+  create(s, &KUBE_INFERENCESERVICES,
+         "{apiVersion: ome.io/v1beta1, kind: InferenceService, metadata: {name: heir, namespace: default}, spec: "
+         "{model: {name: tiny}, runtime: {name: heir}, engine: {}}}");
+  await_done(s, &KUBE_INFERENCESERVICES, "default", "heir", has_condition,
+             "RuntimeReady=False/RuntimeInheritanceError");
+  create(s, &KUBE_CLUSTERSERVINGRUNTIMES,
+         "{apiVersion: ome.io/v1beta1, kind: ClusterServingRuntime, metadata: {name: profile}, spec: {disabled: true, "
+         "engineConfig: {runner: {name: ome-container, image: 'profile:1', ports: [{containerPort: 8080}]}}}}");
+  await_done(s, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, "heir", has_chain, "[\"profile\",\"heir\"]");
+  await_done(s, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, "heir", has_condition, "InheritanceReady=True/Resolved");
+  await_done(s, &KUBE_DEPLOYMENTS, "default", "heir-engine", has_image, "profile:1");
+  merge(s, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, "profile", NULL,
+        "{spec: {engineConfig: {runner: {name: ome-container, image: 'profile:2', ports: [{containerPort: 8080}]}}}}");
+  await_done(s, &KUBE_DEPLOYMENTS, "default", "heir-engine", has_image, "profile:2");
+}
+
 static bool has_type(struct json_object *o, const char *want) {
   return streq(json_str(o, "spec.type", ""), want);
 }
@@ -197,10 +227,15 @@ static void sums_up_and_lets_go_of_models(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(brings_a_service_about),        cmocka_unit_test(tells_what_happened),
-      cmocka_unit_test(keeps_a_good_configuration),    cmocka_unit_test(follows_its_runtime),
-      cmocka_unit_test(heals_what_is_edited_by_hand),  cmocka_unit_test(writes_nothing_when_settled),
-      cmocka_unit_test(leaves_others_objects_alone),   cmocka_unit_test(prunes_and_ends),
+      cmocka_unit_test(brings_a_service_about),
+      cmocka_unit_test(tells_what_happened),
+      cmocka_unit_test(keeps_a_good_configuration),
+      cmocka_unit_test(follows_its_runtime),
+      cmocka_unit_test(follows_what_its_runtime_inherits),
+      cmocka_unit_test(heals_what_is_edited_by_hand),
+      cmocka_unit_test(writes_nothing_when_settled),
+      cmocka_unit_test(leaves_others_objects_alone),
+      cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),
   };
   return cmocka_run_group_tests(tests, setup, stand_stop);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIZE_UNKNOWN ((uint64_t)1000) /* billions of parameters */
-#define MAX_PREFERENCE 10000          /* a hundred terms of the greatest weight */
+#define SIZE_UNKNOWN ((int64_t)1000) /* billions of parameters */
+#define MAX_PREFERENCE 10000         /* a hundred terms of the greatest weight */
 
 static struct scout_decision decide(enum scout_verdict verdict, const char *why) {
   struct scout_decision d = {.verdict = verdict};
@@ -97,7 +97,7 @@ int64_t scout_preference(struct json_object *model, struct json_object *node) {
 }
 
 /* "70B", "1.5B", "500M", in billions, rounded up. */
-static uint64_t size_of(struct json_object *model) {
+static int64_t size_of(struct json_object *model) {
   const char *text = json_str(model, "spec.modelParameterSize", "");
   char *end = NULL;
   double n = strtod(text, &end);
@@ -105,14 +105,14 @@ static uint64_t size_of(struct json_object *model) {
   if (end == text || !(n > 0) || n >= 1e6)
     return SIZE_UNKNOWN;
   n *= *end == 'T' ? 1000.0 : *end == 'M' ? 0.001 : *end == 'K' ? 0.000001 : 1.0;
-  return n < (double)SIZE_UNKNOWN ? (uint64_t)n + 1 : SIZE_UNKNOWN;
+  return n < (double)SIZE_UNKNOWN ? (int64_t)n + 1 : SIZE_UNKNOWN;
 }
 
-uint64_t scout_rank(struct json_object *model, struct json_object *node) {
+int64_t scout_rank(struct json_object *model, struct json_object *node) {
   struct scout_decision d;
 
   scout_decide(model, node, &d);
   if (d.verdict == SCOUT_DROP)
     return 0;
-  return 1 + (uint64_t)(MAX_PREFERENCE - scout_preference(model, node)) * (SIZE_UNKNOWN + 1) + size_of(model);
+  return 1 + (MAX_PREFERENCE - scout_preference(model, node)) * (SIZE_UNKNOWN + 1) + size_of(model);
 }

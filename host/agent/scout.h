@@ -28,6 +28,6 @@ int64_t scout_preference(struct json_object *model, struct json_object *node);
 
 /* Place in the queue of MODEL (NULL: gone) on NODE, lower first: what goes before what comes, preferred and small
  * models before the others.  A model that does not say its size counts as a large one. */
-uint64_t scout_rank(struct json_object *model, struct json_object *node);
+int64_t scout_rank(struct json_object *model, struct json_object *node);
 
 #endif

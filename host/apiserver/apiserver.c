@@ -176,7 +176,3 @@ void apiserver_set_logs(struct apiserver *s, apiserver_log_fn *fn, void *arg) {
 
   loop_call(s->loop, set_logs, &l);
 }
-
-struct loop *apiserver_loop(struct apiserver *s) {
-  return s->loop;
-}

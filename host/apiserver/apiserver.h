@@ -41,6 +41,5 @@ struct apiserver_log_request {
 };
 typedef void apiserver_log_fn(void *arg, const struct apiserver_log_request *req, struct http_exchange *x);
 void apiserver_set_logs(struct apiserver *s, apiserver_log_fn *fn, void *arg);
-struct loop *apiserver_loop(struct apiserver *s);
 
 #endif

@@ -102,9 +102,10 @@ static int32_t start_controller(struct parts *p, struct ome_err *err) {
   return controller_start(&cfg, &p->controller, err);
 }
 
-/* A port that is taken stays taken; a server that asks for time says how much. */
+/* A port that is taken stays taken; a server that asks for time says how much.  Certificates are renewed, and rights
+ * are granted. */
 static bool may_pass(int32_t rc, const struct ome_err *err) {
-  return err_retryable(rc) && (rc != OME_E_BUSY || err->retry_after_ms);
+  return rc == OME_E_DENIED || (err_retryable(rc) && (rc != OME_E_BUSY || err->retry_after_ms));
 }
 
 /* Starts one part, again and again while the API server is what is in trouble: ending would not help it. */

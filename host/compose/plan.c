@@ -411,13 +411,6 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   return finish(p, err);
 }
 
-bool plan_lacks_api(const struct plan *p) {
-  for (size_t i = 0; i < p->nproblems; i++)
-    if (streq(p->problems[i].reason, PLAN_API_MISSING))
-      return true;
-  return false;
-}
-
 int32_t plan_service(const struct plan_world *world, struct json_object *service, struct plan **out,
                      struct ome_err *err) {
   struct plan *p = calloc(1, sizeof(*p));

@@ -69,9 +69,6 @@ int32_t plan_service(const struct plan_world *world, struct json_object *service
 void plan_free(struct plan *p);
 DEFINE_CLEANUP(struct plan *, plan_free)
 
-/* Whether one of its problems is PLAN_API_MISSING. */
-bool plan_lacks_api(const struct plan *p);
-
 /* The model that a service in NS means by NAME: a BaseModel of the namespace, else a ClusterBaseModel; borrowed. */
 struct json_object *plan_find_model(struct json_object *models, const char *ns, const char *name);
 

@@ -77,7 +77,7 @@ static struct json_object *find_workload(struct controller *c, struct json_objec
   _cleanup_free_ char *name = component_name(meta_name(service), component_kinds[0]);
 
   for (size_t i = 0; name && i < CHILD_KINDS; i++)
-    if (streq(c->children[i].kind, "Deployment") && c->children[i].cache)
+    if (streq(c->children[i].resource->kind, "Deployment") && child_cache(&c->children[i]))
       return kube_cache_get(c->children[i].cache, meta_namespace(service), name);
   return NULL;
 }

@@ -10,10 +10,9 @@
 
 #define CACHE_WAIT_MS 30000u
 #define BOUND_PODS "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+#define RANK_DELETED (-1) /* before all others */
 
 /* ---- events become keys ------------------------------------------------------------------------------------------ */
-
-typedef void add_fn(struct kube_queue *q, const char *ns, const char *name);
 
 /* The worker of a service, always the same: no two work on one service. */
 static struct service_worker *worker_for(struct controller *c, const char *ns, const char *name) {
@@ -26,15 +25,15 @@ static struct service_worker *worker_for(struct controller *c, const char *ns, c
   return &c->workers[h % SERVICE_WORKERS];
 }
 
-static void add_behind_gate(struct controller *c, add_fn *add, enum queue_id queue, const char *ns, const char *name) {
-  (void)pthread_mutex_lock(&c->gate.lock);
-  if (!c->gate.stopping)
-    add(queue == QUEUE_SERVICES ? worker_for(c, ns, name)->queue : c->queues[queue], ns, name);
-  (void)pthread_mutex_unlock(&c->gate.lock);
+static struct kube_queue *queue_for(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
+  return queue == QUEUE_SERVICES ? worker_for(c, ns, name)->queue : c->queues[queue];
 }
 
 void enqueue(struct controller *c, enum queue_id queue, const char *ns, const char *name) {
-  add_behind_gate(c, kube_queue_add, queue, ns, name);
+  (void)pthread_mutex_lock(&c->gate.lock);
+  if (!c->gate.stopping)
+    kube_queue_add(queue_for(c, queue, ns, name), ns, name);
+  (void)pthread_mutex_unlock(&c->gate.lock);
 }
 
 void enqueue_after(struct controller *c, enum queue_id queue, const char *ns, const char *name, uint64_t ms) {
@@ -46,7 +45,13 @@ void enqueue_after(struct controller *c, enum queue_id queue, const char *ns, co
 
 /* Who waits for an object to go does not wait behind a thousand that stay. */
 static void enqueue_object(struct controller *c, enum queue_id queue, struct json_object *o) {
-  add_behind_gate(c, meta_deleting(o) ? kube_queue_add_urgent : kube_queue_add, queue, meta_namespace(o), meta_name(o));
+  const char *ns = meta_namespace(o);
+  const char *name = meta_name(o);
+
+  (void)pthread_mutex_lock(&c->gate.lock);
+  if (!c->gate.stopping)
+    kube_queue_add_ranked(queue_for(c, queue, ns, name), ns, name, meta_deleting(o) ? RANK_DELETED : 0);
+  (void)pthread_mutex_unlock(&c->gate.lock);
 }
 
 static void on_service(void *arg, const struct kube_event *e) {
@@ -145,6 +150,10 @@ static void on_child(void *arg, const struct kube_event *e) {
   note_scaler(c, e->old);
 }
 
+static void on_crd(void *arg, const struct kube_event *e) {
+  kinds_note(arg, meta_name(e->object));
+}
+
 /* ---- caches and queues ------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -153,25 +162,29 @@ static const struct {
   const char *labels;
   const char *fields;
   bool ome_namespace; /* only there */
+  bool metadata_only;
   kube_index_fn *index;
   kube_trim_fn *trim;
 } watches[WATCH_COUNT] = {
-    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, NULL, NULL, false, model_of, NULL},
-    [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, on_weights, NULL, NULL, false, NULL, NULL},
-    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
-    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model, NULL, NULL, false, NULL, NULL},
-    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, NULL, NULL, false, heir_of, NULL},
-    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, NULL, NULL, false, heir_of, NULL},
-    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator, NULL, NULL, false, NULL, NULL},
-    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark, NULL, NULL, false, NULL, NULL},
-    [WATCH_NODES] = {&KUBE_NODES, on_node, NULL, NULL, false, NULL, trim_node},
-    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, NODE_MODELS_LABEL, NULL, true, NULL, NULL},
-    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, NULL, "metadata.name=inferenceservice-config", true, NULL, NULL},
-    [WATCH_PODS] = {&KUBE_PODS, on_child, LABEL_SERVICE, NULL, false, service_of, NULL},
-    [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, NULL, "metadata.name=benchmarkjob-config", true, NULL, NULL},
-    [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL, NULL},
-    [WATCH_JOB_PODS] = {&KUBE_PODS, on_benchmark_child, LABEL_BENCHMARK, NULL, false, NULL, NULL},
-    [WATCH_ALL_PODS] = {&KUBE_PODS, on_any_pod, NULL, BOUND_PODS, false, NULL, trim_pod},
+    [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, on_service, .index = model_of},
+    [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, on_weights},
+    [WATCH_BASE_MODELS] = {&KUBE_BASEMODELS, on_model},
+    [WATCH_CLUSTER_BASE_MODELS] = {&KUBE_CLUSTERBASEMODELS, on_model},
+    [WATCH_RUNTIMES] = {&KUBE_SERVINGRUNTIMES, on_runtime, .index = heir_of},
+    [WATCH_CLUSTER_RUNTIMES] = {&KUBE_CLUSTERSERVINGRUNTIMES, on_runtime, .index = heir_of},
+    [WATCH_ACCELERATORS] = {&KUBE_ACCELERATORCLASSES, on_accelerator},
+    [WATCH_BENCHMARKS] = {&KUBE_BENCHMARKJOBS, on_benchmark},
+    [WATCH_NODES] = {&KUBE_NODES, on_node, .trim = trim_node},
+    [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, .labels = NODE_MODELS_LABEL, .ome_namespace = true},
+    [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, .fields = "metadata.name=inferenceservice-config",
+                      .ome_namespace = true},
+    [WATCH_PODS] = {&KUBE_PODS, on_child, .labels = LABEL_SERVICE, .index = service_of},
+    [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, .fields = "metadata.name=benchmarkjob-config",
+                                .ome_namespace = true},
+    [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, .labels = LABEL_BENCHMARK},
+    [WATCH_JOB_PODS] = {&KUBE_PODS, on_benchmark_child, .labels = LABEL_BENCHMARK},
+    [WATCH_ALL_PODS] = {&KUBE_PODS, on_any_pod, .fields = BOUND_PODS, .trim = trim_pod},
+    [WATCH_CRDS] = {&KUBE_CRDS, on_crd, .metadata_only = true},
 };
 
 static int32_t start_watches(struct controller *c, struct ome_err *err) {
@@ -182,6 +195,7 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
         .fields = watches[i].fields,
         .index = watches[i].index,
         .trim = watches[i].trim,
+        .metadata_only = watches[i].metadata_only,
         .on_event = watches[i].on_event,
         .arg = c,
     };
@@ -189,18 +203,17 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
     if (rc != OME_OK)
       return rc;
   }
-  return children_start(c, on_child, err);
+  if (!kube_cache_wait(c->watches[WATCH_CRDS], CACHE_WAIT_MS))
+    return kube_cache_why(c->watches[WATCH_CRDS], err);
+  return kinds_start(c, on_child, err);
 }
 
 /* Nothing is decided before everything has been seen once. */
 static int32_t await_watches(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < WATCH_COUNT; i++)
     if (!kube_cache_wait(c->watches[i], CACHE_WAIT_MS))
-      return fail(err, OME_E_DEADLINE, "watch %s: nothing came within %u s from %s; are the CRDs installed?",
-                  watches[i].resource->resource, CACHE_WAIT_MS / 1000, kube_client_server(c->client));
-  return children_wait(c, CACHE_WAIT_MS) ? OME_OK
-                                         : fail(err, OME_E_DEADLINE, "watch: nothing came within %u s from %s",
-                                                CACHE_WAIT_MS / 1000, kube_client_server(c->client));
+      return kube_cache_why(c->watches[i], err);
+  return kinds_wait(c, CACHE_WAIT_MS, err);
 }
 
 /* ---- reconcilers behind the gate --------------------------------------------------------------------------------- */
@@ -237,6 +250,7 @@ GATED(reconcile_model)
 GATED(reconcile_runtime)
 GATED(reconcile_accelerator)
 GATED(reconcile_benchmark)
+GATED(reconcile_crd)
 
 static int32_t start_workers(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < SERVICE_WORKERS; i++) {
@@ -273,6 +287,7 @@ static int32_t start_queues(struct controller *c, struct ome_err *err) {
       [QUEUE_RUNTIMES] = {"servingruntime", gated_reconcile_runtime},
       [QUEUE_ACCELERATORS] = {"acceleratorclass", gated_reconcile_accelerator},
       [QUEUE_BENCHMARKS] = {"benchmarkjob", gated_reconcile_benchmark},
+      [QUEUE_CRDS] = {"customresourcedefinition", gated_reconcile_crd},
   };
 
   for (size_t i = 0; i < QUEUE_COUNT; i++) {
@@ -320,7 +335,6 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
   if (!c)
     return fail_memory(err);
   (void)pthread_mutex_init(&c->gate.lock, NULL);
-  (void)pthread_mutex_init(&c->kinds, NULL);
   (void)pthread_mutex_init(&c->config.lock, NULL);
   (void)pthread_cond_init(&c->gate.changed, NULL);
   int32_t rc = start(c, cfg, err);
@@ -342,7 +356,7 @@ void controller_stop(struct controller *c) {
   for (size_t i = 0; i < QUEUE_COUNT; i++)
     kube_queue_free(c->queues[i]);
   stop_workers(c);
-  children_stop(c);
+  kinds_stop(c);
   for (size_t i = WATCH_COUNT; i-- > 0;)
     kube_cache_free(c->watches[i]);
   kube_recorder_free(c->recorder);
@@ -353,7 +367,6 @@ void controller_stop(struct controller *c) {
   free(c->plugins_conf);
   (void)pthread_cond_destroy(&c->gate.changed);
   (void)pthread_mutex_destroy(&c->gate.lock);
-  (void)pthread_mutex_destroy(&c->kinds);
   (void)pthread_mutex_destroy(&c->config.lock);
   free(c->config.good);
   free(c);

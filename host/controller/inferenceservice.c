@@ -1,6 +1,5 @@
 /* InferenceService: plan, apply, observe, say. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/metrics.h"
 #include "base/str.h"
 #include "compose/names.h"
@@ -14,7 +13,6 @@
 #define OME_FINALIZER "inferenceservice.finalizers"
 
 #define LOOK_AGAIN_MS 60000u
-#define LOOK_FOR_API_MS 5000u
 
 METRIC_COUNTER(selections, "ome_selections_total",
                "Runtime selections for services, by outcome: selected, named (by the service), or why none was.",
@@ -171,19 +169,6 @@ static int32_t realize(struct service_worker *w, struct json_object *service, st
   return rc == OME_OK ? children_prune(w->c, service, plan, ready, err) : rc;
 }
 
-/* A plan that lacks an API is made anew when the cluster has it. */
-static void await_apis(struct service_worker *w, struct json_object *service, const struct plan *plan,
-                       const struct observation *o, uint64_t *requeue_ms) {
-  if (!plan_lacks_api(plan) && o->children.scaler.code != OME_E_UNSUPPORTED)
-    return;
-  *requeue_ms = LOOK_FOR_API_MS;
-  if (!children_look_again(w))
-    return;
-  atomic_fetch_add(&w->c->world_version, 1);
-  *requeue_ms = 1;
-  log_info("controller", "%s/%s: an API that was missing is there now", meta_namespace(service), meta_name(service));
-}
-
 static int32_t bring_about(struct service_worker *w, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
@@ -207,7 +192,6 @@ static int32_t bring_about(struct service_worker *w, struct json_object *service
   }
   if (applied == OME_OK || plan->nproblems)
     rc = write_status(w, service, plan, &o, err);
-  await_apis(w, service, plan, &o, requeue_ms);
   plan_free(plan);
   w->world.models = NULL;
   if (applied == OME_OK && o.children.scaler.code != OME_OK) {
@@ -217,8 +201,7 @@ static int32_t bring_about(struct service_worker *w, struct json_object *service
   if (rc != OME_OK || applied == OME_OK)
     return rc;
   /* What is in the way may be no object that is watched. */
-  if (*requeue_ms == 0)
-    *requeue_ms = LOOK_AGAIN_MS;
+  *requeue_ms = LOOK_AGAIN_MS;
   if (!err_retryable(applied))
     return OME_OK;
   *err = failure;

@@ -33,23 +33,32 @@ enum watch_id {
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
   WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
+  WATCH_CRDS,     /* their metadata */
   WATCH_COUNT
 };
 
-#define EVERY_SERVICE "services" /* in the queue of runtimes */
+enum queue_id {
+  QUEUE_SERVICES,
+  QUEUE_MODELS,
+  QUEUE_RUNTIMES,
+  QUEUE_ACCELERATORS,
+  QUEUE_BENCHMARKS,
+  QUEUE_CRDS,
+  QUEUE_COUNT
+};
 
-enum queue_id { QUEUE_SERVICES, QUEUE_MODELS, QUEUE_RUNTIMES, QUEUE_ACCELERATORS, QUEUE_BENCHMARKS, QUEUE_COUNT };
+#define EVERY_SERVICE "services" /* in the queue of runtimes */
 
 /* The kinds that services are made of; what the cluster does not have is absent. */
 #define CHILD_KINDS 17
 
 struct child_kind {
-  const char *api_version;
-  const char *kind;
-  bool scaler;                          /* the cache has those of others too */
-  bool workload;                        /* it goes when what takes its place is ready */
-  const struct kube_resource *resource; /* of the cache */
-  _Atomic(struct kube_cache *) cache;   /* NULL: the cluster does not have it, so far */
+  const struct kube_resource *resource;
+  char api_version[128];
+  bool scaler;   /* the cache has those of others too */
+  bool workload; /* it goes when what takes its place is ready */
+  atomic_bool there;
+  struct kube_cache *cache; /* once it was there; read with child_cache() */
 };
 
 /* Services are shared out by their names: each worker has its own queue, its own trees and one thread, so that requests
@@ -64,7 +73,6 @@ struct service_worker {
   uint64_t world_seen, classes_seen;
   struct json_object *foreign; /* array: the scalers of others */
   uint64_t foreign_seen;
-  uint64_t looked_ms;     /* when children_look_again() last asked */
   struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
@@ -94,7 +102,6 @@ struct controller {
     char *good;   /* text of the last configuration that could be read; NULL: there was none */
     char bad[64]; /* resourceVersion of one that could not, and was complained of */
   } config;
-  pthread_mutex_t kinds; /* one worker at a time starts the caches of kinds that have come */
   struct service_worker workers[SERVICE_WORKERS];
 };
 
@@ -115,15 +122,22 @@ struct json_object *world_runtimes(struct controller *c);
 /* new array of the at most two models that NAME can mean to a service in NS. */
 struct json_object *world_models(struct controller *c, const char *ns, const char *name);
 
+/* ---- kinds.c ----------------------------------------------------------------------------------------------------- */
+
+/* Starts the caches of the kinds that the cluster has; the cache of CRDs is filled. */
+int32_t kinds_start(struct controller *c, kube_event_fn *on_child, struct ome_err *err);
+/* Waits until they are filled. */
+int32_t kinds_wait(struct controller *c, uint64_t timeout_ms, struct ome_err *err);
+void kinds_stop(struct controller *c);
+/* The CRD of this name came, changed or went. */
+void kinds_note(struct controller *c, const char *crd);
+/* The cache of K; NULL: the cluster does not have the kind.  [any-thread] */
+struct kube_cache *child_cache(struct child_kind *k);
+/* The kind of O; NULL: the cluster does not have it, or no service is made of it. */
+struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
+
 /* ---- children.c -------------------------------------------------------------------------------------------------- */
 
-/* Finds which kinds there are and starts their caches. */
-int32_t children_start(struct controller *c, kube_event_fn *on_event, struct ome_err *err);
-void children_stop(struct controller *c);
-bool children_wait(struct controller *c, uint64_t timeout_ms);
-/* Whether a kind that was missing is there now; its cache is running then.  Asks the server at most every few seconds.
- */
-bool children_look_again(struct service_worker *w);
 struct children_report {
   struct json_object
       *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */
@@ -163,6 +177,7 @@ kube_reconcile_fn reconcile_model;
 kube_reconcile_fn reconcile_runtime;
 kube_reconcile_fn reconcile_accelerator;
 kube_reconcile_fn reconcile_benchmark;
+kube_reconcile_fn reconcile_crd;
 
 /* What the accelerator reconciler is told: it counts all classes at one turn, so that they have one key.  [any-thread]
  */

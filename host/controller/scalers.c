@@ -22,7 +22,8 @@ static int32_t load_foreign(struct service_worker *w, struct ome_err *err) {
   w->foreign = json_object_new_array();
   for (size_t i = 0; w->foreign && i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
-    _cleanup_json_ struct json_object *some = k->scaler && k->cache ? kube_cache_list(k->cache, NULL) : NULL;
+    struct kube_cache *cache = k->scaler ? child_cache(k) : NULL;
+    _cleanup_json_ struct json_object *some = cache ? kube_cache_list(cache, NULL) : NULL;
     for (size_t j = 0; j < json_len(some); j++)
       if (scaling_is_foreign(json_index(some, j)))
         (void)json_object_array_add(w->foreign, json_object_get(json_index(some, j)));
@@ -84,7 +85,7 @@ static int32_t delete_scaler(struct controller *c, struct child_kind *k, struct 
   *gone = rc == OME_E_NOT_FOUND;
   if (rc == OME_OK || rc == OME_E_NOT_FOUND)
     return OME_OK;
-  return fail_prefix(err, "delete %s %s/%s", k->kind, meta_namespace(o), meta_name(o));
+  return fail_prefix(err, "delete %s %s/%s", k->resource->kind, meta_namespace(o), meta_name(o));
 }
 
 int32_t scalers_clear(struct controller *c, struct json_object *service, struct plan *plan, struct ome_err *err) {
@@ -92,9 +93,10 @@ int32_t scalers_clear(struct controller *c, struct json_object *service, struct 
 
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
-    if (!k->scaler || !k->cache)
+    struct kube_cache *cache = k->scaler ? child_cache(k) : NULL;
+    if (!cache)
       continue;
-    _cleanup_json_ struct json_object *owned = kube_cache_owned(k->cache, meta_uid(service));
+    _cleanup_json_ struct json_object *owned = kube_cache_owned(cache, meta_uid(service));
     for (size_t j = 0; j < json_len(owned); j++) {
       bool gone = true;
       if (child_is_wanted(plan, k, json_index(owned, j)))
@@ -134,13 +136,13 @@ int32_t scalers_hand_over(struct controller *c, const struct child_kind *k, stru
   if (!replicas || json_at(want, "spec.replicas") || !owns_replicas(live))
     return OME_OK;
   o = json_object_new_object();
-  if (!o || !json_set_str(o, "apiVersion", k->api_version) || !json_set_str(o, "kind", k->kind) ||
+  if (!o || !json_set_str(o, "apiVersion", k->api_version) || !json_set_str(o, "kind", k->resource->kind) ||
       !json_set_str(o, "metadata.name", meta_name(want)) ||
       !json_set_str(o, "metadata.namespace", meta_namespace(want)) ||
       !json_set(o, "spec.replicas", json_object_get(replicas)))
     return fail_memory(err);
   int32_t rc = kube_apply(c->client, k->resource, o, NULL, HANDOVER_MANAGER, true, &after, err);
-  return rc == OME_OK
-             ? OME_OK
-             : fail_prefix(err, "%s %s/%s: hand over replicas", k->kind, meta_namespace(want), meta_name(want));
+  return rc == OME_OK ? OME_OK
+                      : fail_prefix(err, "%s %s/%s: hand over replicas", k->resource->kind, meta_namespace(want),
+                                    meta_name(want));
 }

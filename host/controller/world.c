@@ -83,10 +83,10 @@ static int32_t load_cluster(struct service_worker *w, struct ome_err *err) {
   size_t n = 0;
 
   for (size_t i = 0; i < CHILD_KINDS; i++) {
-    const struct child_kind *k = &c->children[i];
-    if (!k->cache)
+    struct child_kind *k = &c->children[i];
+    if (!child_cache(k))
       continue;
-    (void)snprintf(text[n], sizeof(text[n]), "%s/%s", k->api_version, k->kind);
+    (void)snprintf(text[n], sizeof(text[n]), "%s/%s", k->api_version, k->resource->kind);
     apis[n] = text[n];
     n++;
   }

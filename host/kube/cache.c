@@ -16,7 +16,7 @@
 
 #define LINE_MAX ((size_t)16 << 20) /* of one watch event */
 #define BACKOFF_MIN_MS 50u
-#define BACKOFF_MAX_MS 10000u
+#define BACKOFF_MAX_MS 5000u
 #define WATCH_SECONDS 290u /* below the five minutes that proxies like to cut at */
 
 METRIC_COUNTER(
@@ -44,15 +44,18 @@ struct kube_cache {
   struct kube_client *client;
   const struct kube_resource *resource;
   char *ns, *labels, *fields;
+  bool metadata_only;
   kube_index_fn *index;
   kube_trim_fn *trim;
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
   char api_version[128];
-  struct buf line;   /* watch bytes not yet ended by a newline; the fetch's thread */
-  bool relist;       /* the server cannot go on from our version; the fetch's thread, read after it ended */
-  const char *ended; /* why the watch does; as relist */
+  struct buf line;        /* watch bytes not yet ended by a newline; the fetch's thread */
+  bool relist;            /* the server cannot go on from our version; the fetch's thread, read after it ended */
+  const char *ended;      /* why the watch does; as relist */
+  bool answered;          /* the watch was; as relist */
+  struct ome_err failure; /* how the watch's connection ended; as relist */
   struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -62,6 +65,7 @@ struct kube_cache {
     char *version;           /* to watch from */
     struct http_fetch *watch;
     bool synced, stop, watch_ended;
+    struct ome_err trouble; /* of the last list or watch; code OME_OK: none */
   } shared;
 };
 
@@ -239,18 +243,23 @@ static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
     drop(c, it.key, NULL);
 }
 
-/* Items of a list do not say what they are, and objects say more than is read. */
+/* Items of a list do not say what they are, metadata alone say so of themselves, a server may send more of an object
+ * than was asked for, and objects say more than is read. */
 static void complete(const struct kube_cache *c, struct json_object *o) {
-  if (!json_at(o, "kind"))
+  if (c->metadata_only) {
+    json_del(o, "spec");
+    json_del(o, "status");
+  }
+  if (c->metadata_only || !json_at(o, "kind"))
     (void)json_set_str(o, "kind", c->resource->kind);
-  if (!json_at(o, "apiVersion"))
+  if (c->metadata_only || !json_at(o, "apiVersion"))
     (void)json_set_str(o, "apiVersion", c->api_version);
   if (c->trim)
     c->trim(o);
 }
 
 static int32_t list(struct kube_cache *c, struct ome_err *err) {
-  const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields};
+  const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields, .metadata_only = c->metadata_only};
   _cleanup_json_ struct json_object *all = NULL;
   _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
   int32_t rc = seen ? kube_list(c->client, c->resource, c->ns, &opts, &all, err) : fail_memory(err);
@@ -320,6 +329,7 @@ static bool watch_head(void *arg, int status, const char *headers, const char *u
   if (status != 200)
     start_over(c, status == 410 ? "expired" : "refused");
   kube_count_request("WATCH", OME_OK, status);
+  c->answered = true;
   return status == 200;
 }
 
@@ -351,7 +361,7 @@ static void watch_done(void *arg, int32_t rc, const struct ome_err *err) {
   struct kube_cache *c = arg;
 
   (void)rc;
-  (void)err; /* connections end every day; the loop begins again */
+  c->failure = *err;
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.watch = NULL;
   c->shared.watch_ended = true;
@@ -380,13 +390,16 @@ static int32_t watch(struct kube_cache *c, struct ome_err *err) {
   _cleanup_free_ char *query = watch_query(c);
   _cleanup_free_ char *path = query ? kube_path(c->resource, c->ns, NULL, NULL, query) : NULL;
   struct kube_request req;
-  int32_t rc = path ? kube_request_init(c->client, "GET", path, NULL, NULL, &req, err) : fail_memory(err);
+  const char *accept = c->metadata_only ? KUBE_METADATA : NULL;
+  int32_t rc = path ? kube_request_init(c->client, "GET", path, accept, NULL, &req, err) : fail_memory(err);
 
   if (rc != OME_OK)
     return rc;
   buf_clear(&c->line);
   c->relist = false;
   c->ended = "ended";
+  c->answered = false;
+  err_clear(&c->failure);
   req.http.timeout_ms = 0;
   req.http.stall_timeout_ms = UINT32_MAX;
   (void)pthread_mutex_lock(&c->shared.lock);
@@ -400,7 +413,11 @@ static int32_t watch(struct kube_cache *c, struct ome_err *err) {
   }
   (void)pthread_mutex_unlock(&c->shared.lock);
   kube_request_fini(&req);
-  return rc;
+  /* Connections end every day; one that never came about is trouble. */
+  if (rc != OME_OK || c->answered || c->failure.code == OME_OK || c->failure.code == OME_E_CANCELLED)
+    return rc;
+  *err = c->failure;
+  return err->code;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
@@ -426,6 +443,20 @@ static uint64_t jittered(uint64_t ms) {
   return ms / 2 + chance % (ms + 1);
 }
 
+/* What is the matter is said once, not at each try.  What was listed of a kind that is gone counts no more. */
+static void note(struct kube_cache *c, const struct ome_err *err) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool news = err->code != OME_OK && !streq(err->msg, c->shared.trouble.msg);
+  c->shared.trouble = *err;
+  if (err->code == OME_E_NOT_FOUND)
+    c->shared.synced = false;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (news && err_retryable(err->code))
+    log_info("watch", "%s: %s", c->resource->resource, err->msg);
+  else if (news)
+    log_warning("watch", "%s: %s; trying again", c->resource->resource, err->msg);
+}
+
 static void *run(void *arg) {
   struct kube_cache *c = arg;
   uint64_t backoff = BACKOFF_MIN_MS;
@@ -441,8 +472,7 @@ static void *run(void *arg) {
       need_list = c->relist;
       metric_add(METRIC(&restarts, c->resource->resource, c->ended), 1);
     }
-    if (rc != OME_OK)
-      log_debug("watch", "%s: %s", c->resource->resource, err.msg);
+    note(c, &err);
     /* A watch that lasted is no failure. */
     backoff = rc == OME_OK && mono_ms() - began > BACKOFF_MAX_MS ? BACKOFF_MIN_MS : backoff;
     go_on = rest(c, jittered(backoff));
@@ -487,6 +517,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   c->on_event = opts->on_event;
   c->index = opts->index;
   c->trim = opts->trim;
+  c->metadata_only = opts->metadata_only;
   c->arg = opts->arg;
   kube_api_version(r, c->api_version);
   buf_init(&c->line, LINE_MAX);
@@ -532,6 +563,21 @@ bool kube_cache_wait(struct kube_cache *c, uint64_t timeout_ms) {
   synced = c->shared.synced;
   (void)pthread_mutex_unlock(&c->shared.lock);
   return synced;
+}
+
+int32_t kube_cache_why(struct kube_cache *c, struct ome_err *err) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  struct ome_err trouble = c->shared.trouble;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  const char *server = kube_client_server(c->client);
+
+  if (trouble.code == OME_OK)
+    return fail(err, OME_E_DEADLINE, "watch %s: nothing came in time from %s", c->resource->resource, server);
+  if (trouble.code == OME_E_NOT_FOUND)
+    return fail(err, OME_E_DEADLINE, "watch %s: %s does not have them; are the CRDs installed?", c->resource->resource,
+                server);
+  *err = trouble;
+  return fail_prefix(err, "watch %s", c->resource->resource);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */

@@ -31,6 +31,7 @@ struct kube_cache_opts {
   const char *ns;     /* NULL: all */
   const char *labels; /* selector */
   const char *fields;
+  bool metadata_only;      /* PartialObjectMetadata: kind, apiVersion and metadata of objects are all there is */
   kube_index_fn *index;    /* of kube_cache_indexed(); NULL: none */
   kube_trim_fn *trim;      /* NULL: whole objects */
   kube_event_fn *on_event; /* may be NULL */
@@ -43,8 +44,10 @@ int32_t kube_cache_new(struct kube_client *c, const struct kube_resource *r, con
 void kube_cache_free(struct kube_cache *cache); /* no event comes after it returns */
 DEFINE_CLEANUP(struct kube_cache *, kube_cache_free)
 
-/* Waits until the first list is in; false after TIMEOUT_MS. */
+/* Waits until a list is in, of a kind that had gone a new one; false after TIMEOUT_MS. */
 bool kube_cache_wait(struct kube_cache *cache, uint64_t timeout_ms);
+/* Fills ERR with why nothing has come yet: what the server said last. */
+int32_t kube_cache_why(struct kube_cache *cache, struct ome_err *err);
 
 /* [any-thread] new object, or NULL when it is not there.  NS NULL for cluster-scoped. */
 struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, const char *name);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define METADATA_ONLY "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 #define TOKEN_FRESH_MS 60000
 #define REQUEST_TIMEOUT_MS 60000
 #define LAST_REQUEST_MS 2000 /* for a request when we are stopping */
@@ -361,8 +360,9 @@ int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const ch
     add_query(&query, "fieldSelector", opts->fields);
     add_query(&query, "continue", token);
     _cleanup_free_ char *path = kube_path(r, ns, NULL, NULL, buf_str(&query));
-    int32_t rc = path ? ask_json(c, "GET", path, opts->metadata_only ? METADATA_ONLY : NULL, NULL, NULL, &page, err)
-                      : fail_memory(err);
+    int32_t rc = path
+                     ? ask_json(c, "GET", path, opts->metadata_only ? KUBE_METADATA_LIST : NULL, NULL, NULL, &page, err)
+                     : fail_memory(err);
     free(TAKE_PTR(token));
     if (rc == OME_OK) {
       const char *next = json_str(page, "metadata.continue", "");

@@ -26,6 +26,11 @@ struct kube_client {
 char *kube_path(const struct kube_resource *r, const char *ns, const char *name, const char *sub, const char *query);
 
 /* A request ready for http_do() or http_fetch_start(); everything it points to lives in the struct. */
+/* What a request for a list or a watch without spec and status accepts; a server that has no such form sends the whole.
+ */
+#define KUBE_METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+#define KUBE_METADATA "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
 struct kube_request {
   struct http_request http;
   struct http_tls tls;

@@ -151,15 +151,15 @@ static int32_t start_renewing(struct kube_lease *l, struct ome_err *err) {
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static int32_t wait_for_it(struct kube_lease *l, struct ome_err *err) {
-  bool said = false;
+  struct ome_err said = ERR_INIT;
 
   for (;;) {
     int32_t rc = try_once(l, err);
     if (rc == OME_OK)
       return OME_OK;
-    if (!said)
+    if (!streq(err->msg, said.msg))
       log_info("lease", "%s", err->msg);
-    said = true;
+    said = *err;
     if (l->cfg.wait(l->cfg.arg, l->cfg.retry_ms))
       return fail(err, OME_E_CANCELLED, "lease %s/%s: told to stop while waiting", l->ns, l->name);
   }

@@ -24,18 +24,17 @@ METRIC_HISTOGRAM(waited_seconds, "ome_queue_wait_seconds", "Time from when an ob
 METRIC_GAUGE(depth, "ome_queue_depth", "Objects that wait for a worker, those that are not due yet included.",
              "controller");
 
-/* Where items wait: until they are due, by time; then by urgency and rank for a worker. */
+/* Where items wait: until they are due, by time; then for a worker, by rank. */
 enum heap_id { HEAP_LATER, HEAP_DUE, HEAPS };
 
 struct item {
   char *key;
   uint64_t due_ms; /* monotonic; when it is waiting */
-  uint64_t rank;   /* lower first, of those that are due */
+  int64_t rank;    /* lower first, of those that are due */
   uint64_t turn;   /* first come, first served among equals */
   uint32_t failures;
   bool waiting, running;
   enum heap_id heap; /* when it is waiting */
-  bool urgent;       /* since it was last taken */
   bool again;        /* added while it ran */
   uint64_t again_ms;
   size_t place; /* in its heap, when it is waiting */
@@ -73,8 +72,6 @@ static void item_free(void *p) {
 
 /* Two items of one heap. */
 static bool is_before(const struct item *a, const struct item *b) {
-  if (a->heap == HEAP_DUE && a->urgent != b->urgent)
-    return a->urgent;
   if (a->heap == HEAP_DUE && a->rank != b->rank)
     return a->rank < b->rank;
   return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->turn < b->turn;
@@ -172,8 +169,7 @@ static struct item *item_locked(struct kube_queue *q, const char *key) {
 /* How soon, and what goes first of what is due. */
 struct wish {
   uint64_t due_ms;
-  bool urgent;
-  const uint64_t *rank; /* NULL: as it was */
+  const int64_t *rank; /* NULL: as it was */
 };
 
 /* Worked on at the moment: what is wished for comes after that. */
@@ -182,13 +178,12 @@ static void again_locked(struct item *i, const struct wish *wish) {
   i->again = true;
 }
 
-/* Whether I waits already for no later, and before no fewer. */
+/* Whether I waits already for no later, and in that place. */
 static bool has_wish(const struct item *i, const struct wish *wish) {
-  return i->waiting && i->due_ms <= wish->due_ms && i->urgent >= wish->urgent &&
-         (!wish->rank || *wish->rank == i->rank);
+  return i->waiting && i->due_ms <= wish->due_ms && (!wish->rank || *wish->rank == i->rank);
 }
 
-/* The earlier of two times and the more urgent of two wishes counts, and the last rank. */
+/* The earlier of two times counts, and the last rank. */
 static void schedule_locked(struct kube_queue *q, const char *key, const struct wish *wish) {
   struct item *i = item_locked(q, key);
 
@@ -198,7 +193,6 @@ static void schedule_locked(struct kube_queue *q, const char *key, const struct 
   uint64_t due_ms = waited && i->due_ms < wish->due_ms ? i->due_ms : wish->due_ms;
   if (waited)
     unwait_locked(q, i);
-  i->urgent = i->urgent || wish->urgent;
   i->rank = wish->rank ? *wish->rank : i->rank;
   if (i->running)
     again_locked(i, wish);
@@ -225,11 +219,7 @@ void kube_queue_add(struct kube_queue *q, const char *ns, const char *name) {
   add(q, ns, name, &(struct wish){.due_ms = mono_ms()});
 }
 
-void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name) {
-  add(q, ns, name, &(struct wish){.due_ms = mono_ms(), .urgent = true});
-}
-
-void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, uint64_t rank) {
+void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, int64_t rank) {
   add(q, ns, name, &(struct wish){.due_ms = mono_ms(), .rank = &rank});
 }
 
@@ -345,7 +335,6 @@ static void *work(void *arg) {
     _cleanup_free_ char *key = strdup(i->key);
     unwait_locked(q, i);
     i->running = true;
-    i->urgent = false;
     (void)pthread_mutex_unlock(&q->shared.lock);
     int32_t rc = key ? reconcile(q, key, &requeue_ms, &err) : fail_memory(&err);
     (void)pthread_mutex_lock(&q->shared.lock);

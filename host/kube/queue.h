@@ -34,12 +34,11 @@ DEFINE_CLEANUP(struct kube_queue *, kube_queue_free)
 /* [any-thread]; a key that waits already is not added twice; one that is worked on runs again afterwards. NS may be
  * NULL. */
 void kube_queue_add(struct kube_queue *q, const char *ns, const char *name);
-/* The same, before everything that is not urgent: for what is being deleted. */
-void kube_queue_add_urgent(struct kube_queue *q, const char *ns, const char *name);
+/* As kube_queue_add(), and of the keys that are due those of the lowest RANK are worked on first.  A key keeps its rank
+ * until it gets another or leaves the queue; one that never got any has 0. */
+void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, int64_t rank);
+/* As kube_queue_add(), in MS or earlier where it waits for an earlier time. */
 void kube_queue_add_after(struct kube_queue *q, const char *ns, const char *name, uint64_t ms);
-/* As kube_queue_add(); of the keys that are due, those of the lowest RANK are worked on first, from now on.  Keys that
- * never got a rank have 0. */
-void kube_queue_add_ranked(struct kube_queue *q, const char *ns, const char *name, uint64_t rank);
 size_t kube_queue_len(struct kube_queue *q); /* waiting, delayed and running */
 
 #endif

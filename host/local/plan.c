@@ -69,16 +69,6 @@ void plan_condition(struct json_object *status, const char *type, const char *va
     (void)json_set_str(c, "lastUpdateTime", now);
 }
 
-void plan_condition_remove(struct json_object *status, const char *type) {
-  struct json_object *all = json_get(status, "conditions");
-
-  for (size_t i = 0; i < json_len(all); i++)
-    if (streq(json_str(json_index(all, i), "type", ""), type)) {
-      (void)json_object_array_del_idx(all, i, 1);
-      return;
-    }
-}
-
 void plan_count(struct json_object *status, const char *path, int64_t n) {
   if (n)
     (void)json_set_i64(status, path, n);

@@ -29,7 +29,6 @@ struct json_object *plan_patch_for(struct plan *p, const char *name);
  * UPDATE_TIME: then it moves whenever anything changes. */
 void plan_condition(struct json_object *status, const char *type, const char *value, const char *reason,
                     const char *message, int64_t now_ms, bool update_time);
-void plan_condition_remove(struct json_object *status, const char *type);
 
 /* Counts at PATH in STATUS; zero removes the field, as omitempty does. */
 void plan_count(struct json_object *status, const char *path, int64_t n);

@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -322,14 +323,20 @@ def restarts(cluster, times):
             cluster.mutate()
         time.sleep(cluster.chance.uniform(0, 0.5))
     cluster.faults(certificate="expired", watchLifeMs=100)
-    time.sleep(1)  # that long it sees nothing but expired certificates
-    # So do we.
+    # So do we.  One that starts meanwhile says what it waits for.
+    late = Controller(cluster)
+    log = cluster.folder + "/controller.log"
+    wait_for("the late one to say why", lambda: re.search("certificate has expired; trying again in", open(log).read()))
     cluster.server.kill()
     cluster.start()
     cluster.mutate()
     assert controller.process.poll() is None, "the controller ended"
     cluster.check("restarts")
     controller.kill()
+    cluster.mutate()
+    assert late.process.poll() is None, "the late controller ended"
+    cluster.check("a start in vain")
+    late.kill()
     return f"{times + 1} restarts without a past, one expired certificate"
 
 

@@ -223,15 +223,13 @@ def check_rights(server, account, requests):
 
 def check_children(server):
     """Each kind in the controller's table of what services are made of has a rule."""
-    with open(os.path.join(HOME, "host/controller/children.c")) as source:
-        kinds = re.findall(r'^ +\{"([^"]+)", "([A-Z]\w+)",', source.read(), re.M)
+    with open(os.path.join(HOME, "host/controller/kinds.c")) as source:
+        kinds = re.findall(r'^ +\{\{"([^"]*)", "\w+", "(\w+)", "[A-Z]\w+",', source.read(), re.M)
     assert len(kinds) > 8, kinds
     rules = rules_of(server, "ome-controller-manager")
-    for api_version, kind in kinds:
-        group = api_version.rpartition("/")[0]
-        assert any(group in rule["apiGroups"] and "patch" in rule["verbs"]
-                   and any(resource.startswith(kind.lower()[:-1]) for resource in rule["resources"])
-                   for _, rule in rules), f"no rule lets the controller write {api_version} {kind}"
+    for group, resource in kinds:
+        assert any(group in rule["apiGroups"] and "patch" in rule["verbs"] and resource in rule["resources"]
+                   for _, rule in rules), f"no rule lets the controller write {resource}.{group}"
 
 
 def check_handed_on(server):

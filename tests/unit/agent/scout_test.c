@@ -133,15 +133,15 @@ static void ranks(void **state) {
       "{spec: {storage: {storageUri: 'hf://a/b'}}}",
   };
   _cleanup_json_ struct json_object *node = yaml(NODE);
-  uint64_t before = 0;
+  int64_t before = 0;
 
   (void)state;
   assert_int_equal(scout_rank(NULL, node), 0);
   for (size_t i = 0; i < ARRAY_LEN(order); i++) {
     _cleanup_json_ struct json_object *model = yaml(order[i]);
-    uint64_t rank = scout_rank(model, node);
+    int64_t rank = scout_rank(model, node);
     if (i && rank <= before)
-      fail_msg("%s: %lu does not come after %lu", order[i], (unsigned long)rank, (unsigned long)before);
+      fail_msg("%s: %ld does not come after %ld", order[i], (long)rank, (long)before);
     before = rank;
   }
 }

@@ -196,6 +196,34 @@ static void prunes_and_ends(void **state) {
   await_done(s, &KUBE_SERVICES, "default", "chat", absent, "its end");
 }
 
+/* ---- kinds of other projects ------------------------------------------------------------------------------------- */
+
+#define KNATIVE_CRD                                                                                                    \
+  "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: services.serving.knative."   \
+  "dev}, spec: {group: serving.knative.dev, scope: Namespaced, names: {kind: Service, plural: services, singular: "    \
+  "service, listKind: ServiceList}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: "     \
+  "{type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}"
+
+/* A service waits for the kind that it needs; where that goes, and comes back, so do its objects. */
+static void follows_kinds_that_come_and_go(void **state) {
+  const struct kube_resource knative = {"serving.knative.dev", "v1", "services", "Service", true};
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  create(s, &KUBE_INFERENCESERVICES,
+         "{apiVersion: ome.io/v1beta1, kind: InferenceService, metadata: {name: late, namespace: default}, spec: "
+         "{model: {name: tiny}, engine: {annotations: {ome.io/deploymentMode: Serverless}, minReplicas: 1}}}");
+  for (int i = 0; i < 2; i++) {
+    await_done(s, &KUBE_INFERENCESERVICES, "default", "late", has_condition, "EngineReady=False/APIMissing");
+    create(s, &KUBE_CRDS, KNATIVE_CRD);
+    await_done(s, &knative, "default", "late-engine", exists, "creation");
+    ok(kube_delete(s->client, &KUBE_CRDS, NULL, "services.serving.knative.dev", NULL, KUBE_BACKGROUND, &err), &err);
+  }
+  await_done(s, &KUBE_INFERENCESERVICES, "default", "late", has_condition, "EngineReady=False/APIMissing");
+  ok(kube_delete(s->client, &KUBE_INFERENCESERVICES, "default", "late", NULL, KUBE_BACKGROUND, &err), &err);
+  await_done(s, &KUBE_INFERENCESERVICES, "default", "late", absent, "its end");
+}
+
 /* ---- a model's life ---------------------------------------------------------------------------------------------- */
 
 static void sums_up_and_lets_go_of_models(void **state) {
@@ -235,6 +263,7 @@ int main(void) {
       cmocka_unit_test(heals_what_is_edited_by_hand),
       cmocka_unit_test(writes_nothing_when_settled),
       cmocka_unit_test(leaves_others_objects_alone),
+      cmocka_unit_test(follows_kinds_that_come_and_go),
       cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),
   };

@@ -128,6 +128,36 @@ static void test_first_list(void **state) {
   assert_int_equal(json_len(none), 0);
 }
 
+/* Of an object that is only counted or looked up by name no more than the metadata is asked for and kept. */
+static void test_metadata_only(void **state) {
+  static const char item[] = "{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":"
+                             "{\"name\":\"a\",\"resourceVersion\":\"3\"}}";
+  static const char whole[] = "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"4\"}"
+                              ",\"spec\":{\"x\":1},\"status\":{}}}\n";
+  static char list[512];
+  struct fixture *f = *state;
+  const struct kube_cache_opts opts = {.metadata_only = true, .on_event = note_event, .arg = f};
+  struct ome_err err = ERR_INIT;
+
+  (void)snprintf(list, sizeof(list), LIST("3", "%s"), item);
+  kube_cache_free(f->cache);
+  fake_script(&f->fake, &(struct fake_answer){200, list, NULL}, 1);
+  unsigned watches = f->fake.watches;
+  f->events = 0;
+  memset(f->log, 0, sizeof(f->log));
+  assert_int_equal(kube_cache_new(f->client, &KUBE_CRDS, &opts, &f->cache, &err), OME_OK);
+  AWAIT(&f->fake, f->fake.watches == watches + 1);
+  assert_non_null(strstr(f->fake.accept, "as=PartialObjectMetadata;g=meta.k8s.io;v=v1"));
+  fake_push(&f->fake, whole); /* from a server that knows no such form */
+  expect_events(f, 2, "+a3 +b4 ");
+  _cleanup_json_ struct json_object *a = kube_cache_get(f->cache, NULL, "a");
+  _cleanup_json_ struct json_object *b = kube_cache_get(f->cache, NULL, "b");
+  assert_string_equal(json_str(a, "kind", ""), "CustomResourceDefinition");
+  assert_string_equal(json_str(a, "apiVersion", ""), "apiextensions.k8s.io/v1");
+  assert_null(json_get(b, "spec"));
+  assert_null(json_get(b, "status"));
+}
+
 static void test_events(void **state) {
   struct fixture *f = *state;
 
@@ -293,6 +323,7 @@ static void test_indexes(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(test_first_list),
+      CASE(test_metadata_only),
       CASE(test_events),
       CASE(test_duplicates_are_ignored),
       CASE(test_resumes_where_it_was),

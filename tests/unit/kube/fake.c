@@ -42,6 +42,7 @@ static void handle_watch(struct fake *f, struct http_exchange *x) {
   (void)pthread_mutex_lock(&f->lock);
   int status = f->watch_status ? f->watch_status : 200;
   f->watch_status = 0;
+  note(x, "accept", f->accept, sizeof(f->accept));
   (void)snprintf(f->watch_line, sizeof(f->watch_line), "%s %s", http_method(x), http_target(x));
   f->watches++;
   (void)pthread_cond_broadcast(&f->changed);
@@ -71,6 +72,7 @@ static void handle(void *arg, struct http_exchange *x) {
   (void)snprintf(f->line, sizeof(f->line), "%s %s", http_method(x), http_target(x));
   note(x, "authorization", f->authorization, sizeof(f->authorization));
   note(x, "content-type", f->content_type, sizeof(f->content_type));
+  note(x, "accept", f->accept, sizeof(f->accept));
   buf_clear(&f->body);
   buf_add(&f->body, body, len);
   f->requests++;

@@ -38,6 +38,7 @@ struct fake {
   char watch_line[1024];   /* of the last watch */
   char authorization[256]; /* of the last request */
   char content_type[128];
+  char accept[128]; /* likewise */
   struct buf body;
 };
 

@@ -165,20 +165,30 @@ static void test_requeue_after_success(void **state) {
   end(&f);
 }
 
-static void test_delayed_add(void **state) {
+/* NAME waits for MS after a call that went well. */
+static void delay(struct fixture *f, const char *name, uint64_t ms) {
+  unsigned before = f->finished;
+
+  plan(f, 0, 0, ms);
+  kube_queue_add(f->queue, NULL, name);
+  AWAIT(f, f->finished == before + 1);
+}
+
+static void test_delayed_keys_let_others_by(void **state) {
   struct fixture f;
   (void)state;
 
   start(&f, 1);
-  kube_queue_add_after(f.queue, NULL, "late", 60);
+  delay(&f, "late", 60);
   kube_queue_add(f.queue, NULL, "now");
-  AWAIT(&f, f.finished == 2);
-  assert_string_equal(f.calls[0].key, "now");
-  assert_string_equal(f.calls[1].key, "late");
+  AWAIT(&f, f.finished == 3);
+  assert_string_equal(f.calls[1].key, "now");
+  assert_string_equal(f.calls[2].key, "late");
   /* An earlier time wins over a later one. */
   kube_queue_add_after(f.queue, NULL, "late", 3600000);
-  kube_queue_add(f.queue, NULL, "late");
-  AWAIT(&f, f.finished == 3);
+  kube_queue_add_after(f.queue, NULL, "late", 20);
+  kube_queue_add_after(f.queue, NULL, "late", 3600000);
+  AWAIT(&f, f.finished == 4);
   end(&f);
 }
 
@@ -228,24 +238,26 @@ static void test_add_overtakes_backoff(void **state) {
   end(&f);
 }
 
-/* What is urgent goes first; among equals the one that is due longer; a failure or a delay is no way around. */
-static void test_urgent_goes_first(void **state) {
-  static const char *const expected[] = {"hold", "ns/gone", "late", "a", "b", "c"};
+/* The lowest rank goes first; among equals the one that is due longer; a delay is no way around. */
+static void test_lowest_rank_goes_first(void **state) {
+  static const char *const expected[] = {"late", "later", "hold", "late", "ns/gone", "a", "b", "c", "kept"};
   struct fixture f;
   (void)state;
 
   start(&f, 1);
+  delay(&f, "late", 3600000);
+  delay(&f, "later", 3600000);
   kube_queue_add(f.queue, NULL, "hold");
   AWAIT(&f, f.held == 1);
+  kube_queue_add_ranked(f.queue, NULL, "kept", 3);
   kube_queue_add(f.queue, NULL, "a");
-  kube_queue_add_after(f.queue, NULL, "later", 60000);
-  kube_queue_add_after(f.queue, NULL, "late", 60000);
-  kube_queue_add_after(f.queue, NULL, "b", 2);
-  kube_queue_add_after(f.queue, NULL, "c", 4);
-  kube_queue_add_urgent(f.queue, "ns", "gone");
-  kube_queue_add_urgent(f.queue, NULL, "late"); /* it waits already */
-  kube_queue_add(f.queue, "ns", "gone");        /* which does not make it less urgent */
-  usleep(10000);                                /* b and c become due */
+  kube_queue_add_ranked(f.queue, NULL, "b", 7);
+  kube_queue_add_ranked(f.queue, NULL, "c", 2);
+  kube_queue_add_ranked(f.queue, "ns", "gone", -1);
+  kube_queue_add_ranked(f.queue, NULL, "late", -2); /* it waits already */
+  kube_queue_add_ranked(f.queue, NULL, "b", 1);     /* the last word counts */
+  kube_queue_add(f.queue, "ns", "gone");            /* and silence changes nothing */
+  kube_queue_add(f.queue, NULL, "kept");
   release(&f);
   AWAIT(&f, f.finished == ARRAY_LEN(expected));
   for (unsigned i = 0; i < ARRAY_LEN(expected); i++)
@@ -255,7 +267,7 @@ static void test_urgent_goes_first(void **state) {
   end(&f);
 }
 
-/* A thousand keys in no order come out in order of their time. */
+/* A thousand keys in no order come out in order of their rank. */
 static void test_many_in_order(void **state) {
   struct fixture f;
   (void)state;
@@ -266,14 +278,13 @@ static void test_many_in_order(void **state) {
   for (unsigned i = 0; i < 1000; i++) {
     char name[16];
     (void)snprintf(name, sizeof(name), "%03u", i * 7 % 1000);
-    kube_queue_add_after(f.queue, NULL, name, 1000 + i * 7 % 1000);
+    kube_queue_add_ranked(f.queue, NULL, name, 1000 + i * 7 % 1000);
   }
   for (unsigned i = 0; i < 1000; i += 2) { /* every other one is moved forward */
     char name[16];
     (void)snprintf(name, sizeof(name), "%03u", i);
-    kube_queue_add_after(f.queue, NULL, name, i / 100);
+    kube_queue_add_ranked(f.queue, NULL, name, i);
   }
-  usleep(10000);
   release(&f);
   AWAIT(&f, f.ncalls == CALLS);
   for (unsigned i = 2; i < CALLS; i++)
@@ -286,15 +297,15 @@ static void test_stop(void **state) {
   (void)state;
 
   start(&f, 2);
-  kube_queue_add_after(f.queue, NULL, "never", 3600000);
+  delay(&f, "never", 3600000);
   kube_queue_add(f.queue, NULL, "hold");
   AWAIT(&f, f.held == 1);
   release(&f);
   kube_queue_stop(f.queue); /* not before the call in progress is over */
-  assert_int_equal(f.finished, 1);
+  assert_int_equal(f.finished, 2);
   kube_queue_add(f.queue, NULL, "after");
   kube_queue_stop(f.queue);
-  assert_int_equal(f.finished, 1);
+  assert_int_equal(f.finished, 2);
   assert_int_equal(kube_queue_len(f.queue), 2);
   end(&f);
 }
@@ -304,11 +315,11 @@ int main(void) {
       cmocka_unit_test(test_waiting_keys_are_one),
       cmocka_unit_test(test_a_key_runs_once_at_a_time),
       cmocka_unit_test(test_requeue_after_success),
-      cmocka_unit_test(test_delayed_add),
+      cmocka_unit_test(test_delayed_keys_let_others_by),
       cmocka_unit_test(test_backoff_grows_and_resets),
       cmocka_unit_test(test_retry_after_is_honoured),
       cmocka_unit_test(test_add_overtakes_backoff),
-      cmocka_unit_test(test_urgent_goes_first),
+      cmocka_unit_test(test_lowest_rank_goes_first),
       cmocka_unit_test(test_many_in_order),
       cmocka_unit_test(test_stop),
   };

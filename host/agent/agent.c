@@ -17,15 +17,23 @@
 #define FETCHES (WORKERS - 4)                /* of them fetched: what goes away does not wait for what comes */
 #define IN_FLIGHT_BYTES ((uint64_t)64 << 30) /* of the models that are fetched at a time */
 #define FIRST_LIST_MS 1000u
+#define STORE_HIGH 90u /* percent */
+#define STORE_LOW 80u
 
 /* ---- the kinds of models ---------------------------------------------------------------------------------------- */
 
 static const enum agent_watch kinds[] = {WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_WEIGHTS};
 
-struct json_object *agent_find(const struct agent *a, const char *ns, const char *name) {
-  enum agent_watch watch = name_is_weights(ns) ? WATCH_WEIGHTS : ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS;
+static struct kube_cache *cache_of(const struct agent *a, const char *ns) {
+  return a->caches[name_is_weights(ns) ? WATCH_WEIGHTS : ns ? WATCH_MODELS : WATCH_CLUSTER_MODELS];
+}
 
-  return kube_cache_get(a->caches[watch], name_api_ns(ns), name);
+struct json_object *agent_find(const struct agent *a, const char *ns, const char *name) {
+  return kube_cache_get(cache_of(a, ns), name_api_ns(ns), name);
+}
+
+bool agent_has_listed(const struct agent *a, const char *ns) {
+  return kube_cache_wait(cache_of(a, ns), FIRST_LIST_MS);
 }
 
 /* ---- events into keys ------------------------------------------------------------------------------------------- */
@@ -40,6 +48,7 @@ static void on_change(struct agent *a, enum agent_watch kind, const struct kube_
   if (!atomic_load(&a->started)) /* what came before is listed when the start is over */
     return;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  agent_note_news(a, ns, name);
   if (event->type == KUBE_DELETED)
     kube_queue_add_ranked(a->queue, ns, name, 0);
   else
@@ -90,6 +99,7 @@ static void on_node(void *arg, const struct kube_event *event) {
   if (event->type == KUBE_MODIFIED && same_at(event, "metadata.labels") && same_at(event, "spec") &&
       same_readiness(event))
     return;
+  agent_note_news(a, NULL, NULL);
   add_all(a);
 }
 
@@ -100,6 +110,48 @@ static void on_record(void *arg, const struct kube_event *event) {
       (event->type == KUBE_MODIFIED && same_at(event, "data") && same_at(event, "metadata.labels")))
     return;
   add_all(a);
+}
+
+/* What the store knows as NAME: somebody waits for it to go, or it can come. */
+static void look_at_name(void *arg, const char *key) {
+  struct agent *a = arg;
+  char ns[256], name[256];
+
+  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
+    kube_queue_add(a->queue, *ns ? ns : NULL, name);
+}
+
+/* Who stays, who may go and who comes back is decided by what pods and services use. */
+static void on_pod(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+  bool news =
+      event->type == KUBE_DELETED ? demand_drop(a->demand, event->object) : demand_put(a->demand, event->object);
+
+  if (!news || !atomic_load(&a->started))
+    return;
+  add_all(a);
+  room_changed(a->room);
+}
+
+static void look_at_model_of(struct agent *a, struct json_object *service) {
+  const char *model = demand_model_of(service);
+
+  if (!model || !*model)
+    return;
+  kube_queue_add(a->queue, NULL, model);
+  kube_queue_add(a->queue, meta_namespace(service), model);
+}
+
+static void on_service(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+  const char *now = demand_model_of(event->object);
+  const char *before = demand_model_of(event->old);
+
+  if (!atomic_load(&a->started) || (event->type == KUBE_MODIFIED && now && before && streq(now, before)))
+    return;
+  look_at_model_of(a, event->object);
+  look_at_model_of(a, event->old);
+  room_changed(a->room);
 }
 
 /* KEY as in the queue: its files are not what they were, or there is room to bring it. */
@@ -158,17 +210,23 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
     const struct kube_resource *resource;
     const char *ns, *fields;
     kube_event_fn *on_event;
+    kube_index_fn *index;
   } watches[WATCHES] = {
-      [WATCH_NODE] = {&KUBE_NODES, NULL, a->node_selector, on_node},
-      [WATCH_RECORD] = {&KUBE_CONFIGMAPS, a->ns, a->record_selector, on_record},
-      [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL, on_model},
-      [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL, on_model},
-      [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, NULL, NULL, on_weights},
+      [WATCH_NODE] = {&KUBE_NODES, NULL, a->node_selector, on_node, NULL},
+      [WATCH_RECORD] = {&KUBE_CONFIGMAPS, a->ns, a->record_selector, on_record, NULL},
+      [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL, on_model, NULL},
+      [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL, on_model, NULL},
+      [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, NULL, NULL, on_weights, NULL},
+      [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, NULL, NULL, on_service, demand_model_of},
+      [WATCH_PODS] = {&KUBE_PODS, NULL, a->pod_selector, on_pod, NULL},
   };
 
   for (int i = WATCHES - 1; i >= 0; i--) { /* node and record before the models that need them */
-    const struct kube_cache_opts opts = {
-        .ns = watches[i].ns, .fields = watches[i].fields, .on_event = watches[i].on_event, .arg = a};
+    const struct kube_cache_opts opts = {.ns = watches[i].ns,
+                                         .fields = watches[i].fields,
+                                         .index = watches[i].index,
+                                         .on_event = watches[i].on_event,
+                                         .arg = a};
     int32_t rc = kube_cache_new(a->client, watches[i].resource, &opts, &a->caches[i], err);
     if (rc != OME_OK)
       return rc;
@@ -176,8 +234,7 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
   return OME_OK;
 }
 
-/* The model that KEY stands for; new; NULL: there is none. */
-static struct json_object *model_of_key(struct agent *a, const char *key) {
+struct json_object *model_of_key(struct agent *a, const char *key) {
   char ns[256], name[256];
 
   for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++) {
@@ -235,8 +292,23 @@ static int32_t name_things(struct agent *a, const struct agent_config *cfg, stru
   a->ns = strdup(cfg->ome_namespace ? cfg->ome_namespace : "ome");
   a->node_selector = a->node ? str_printf("metadata.name=%s", a->node) : NULL;
   a->record_selector = a->node_selector ? strdup(a->node_selector) : NULL;
+  a->pod_selector = a->node ? str_printf("spec.nodeName=%s", a->node) : NULL;
   a->record = (struct record){cfg->client, a->node, a->ns};
-  return a->record_selector && a->ns ? OME_OK : fail_memory(err);
+  return a->record_selector && a->pod_selector && a->ns ? OME_OK : fail_memory(err);
+}
+
+static int32_t make_room(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
+  const struct room_config room = {.store = a->store,
+                                   .capacity = cfg->store_bytes,
+                                   .percent_high = cfg->store_high ? cfg->store_high : STORE_HIGH,
+                                   .percent_low = cfg->store_low ? cfg->store_low : STORE_LOW,
+                                   .stays = stays_by_key,
+                                   .look = look_at_name,
+                                   .capacity_now = capacity_of_node,
+                                   .arg = a};
+
+  a->room = room_new(&room);
+  return a->room ? OME_OK : fail_memory(err);
 }
 
 static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
@@ -247,9 +319,12 @@ static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struc
   a->states.models = strmap_new(model_state_free);
   a->retries = retries_new();
   a->budget = budget_new(in_flight, FETCHES, look_at_key, a);
-  if (!a->states.models || !a->retries || !a->budget)
+  a->demand = demand_new();
+  if (!a->states.models || !a->retries || !a->budget || !a->demand)
     return fail_memory(err);
   int32_t rc = model_store_open(cfg->store_dir, &a->store, err);
+  if (rc == OME_OK)
+    rc = make_room(a, cfg, err);
   if (rc == OME_OK)
     rc = kube_recorder_new(a->client, "ome-agent", &a->recorder, err);
   return rc == OME_OK ? kube_queue_new(&queue, &a->queue, err) : rc;
@@ -293,7 +368,9 @@ void agent_stop(struct agent *a) {
   peers_stop(a->peers);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);
+  room_free(a->room);
   model_store_close(a->store);
+  demand_free(a->demand);
   budget_free(a->budget);
   retries_freep(&a->retries);
   strmap_free(a->states.models);
@@ -302,5 +379,6 @@ void agent_stop(struct agent *a) {
   free(a->ns);
   free(a->node_selector);
   free(a->record_selector);
+  free(a->pod_selector);
   free(a);
 }

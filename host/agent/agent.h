@@ -10,10 +10,12 @@ struct agent;
 struct agent_config {
   struct kube_client *client;
   struct plugins *plugins;
-  const char *node_name;        /* NULL: $NODE_NAME, then the host name */
-  const char *ome_namespace;    /* NULL: "ome" */
-  const char *store_dir;        /* where models live: blobs, ledger, one folder a model */
-  uint64_t max_bytes_in_flight; /* of the models that are fetched at a time, one alone excepted; 0: 64 GiB */
+  const char *node_name;          /* NULL: $NODE_NAME, then the host name */
+  const char *ome_namespace;      /* NULL: "ome" */
+  const char *store_dir;          /* where models live: blobs, ledger, one folder a model */
+  uint64_t store_bytes;           /* at most in the store; 0: as the file system has room */
+  unsigned store_high, store_low; /* percent of that: above the first, models go until the second; 0: 90 and 80 */
+  uint64_t max_bytes_in_flight;   /* of the models that are fetched at a time, one alone excepted; 0: 64 GiB */
   /* Node to node; PEER_ADDRESS NULL: models come from their origins alone. */
   const char *peer_address;           /* IP that other nodes reach this one at */
   uint16_t peer_port;                 /* 0: any */

@@ -3,6 +3,7 @@
 
 #include "agent/credentials.h"
 #include "agent/peers.h"
+#include "agent/scout.h"
 #include "agent/shape.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,18 +27,33 @@ char *request_of(struct json_object *model) {
 /* ---- while it goes on ----------------------------------------------------------------------------------------------
  */
 
-/* A model that changed or went is not worth another byte. */
+/* A model that changed, went or does not belong here any more is not worth another byte. */
+static bool is_outdated(const struct task *t) {
+  _cleanup_json_ struct json_object *now = agent_model(t);
+  _cleanup_json_ struct json_object *node = kube_cache_get(t->agent->caches[WATCH_NODE], NULL, t->agent->node);
+  _cleanup_free_ char *request = request_of(now);
+  const char *path = json_str(now, "spec.storage.path", "");
+  struct scout_decision decision;
+
+  scout_decide(now, node, &decision);
+  return decision.verdict == SCOUT_DROP || !request || !streq(request, t->request) ||
+         (*path && !streq(path, t->path)) || !streq(meta_uid(now), t->uid) ||
+         !streq(json_str(now, "spec.storage.storageUri", ""), t->uri);
+}
+
+/* Asked four times a second for each transfer: looks at the model only when something happened to it. */
 static bool is_cancelled(void *arg) {
-  const struct task *t = arg;
+  struct task *t = arg;
+  unsigned news = atomic_load(&t->state->news);
 
   if (atomic_load(&t->agent->stopping))
     return true;
-  _cleanup_json_ struct json_object *now = agent_model(t);
-  _cleanup_free_ char *request = request_of(now);
-  const char *path = json_str(now, "spec.storage.path", "");
-  return !now || !request || !streq(request, t->request) || (*path && !streq(path, t->path)) || meta_deleting(now) ||
-         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) ||
-         json_flag(now, "spec.disabled", false);
+  if (news == atomic_load(&t->seen))
+    return false;
+  if (is_outdated(t))
+    return true;
+  atomic_store(&t->seen, news);
+  return false;
 }
 
 static void on_progress(void *arg, const struct transfer_event *e) {
@@ -89,9 +105,24 @@ static int32_t add_shape(const struct task *t, struct credentials *out, struct o
 
 /* ---- bringing --------------------------------------------------------------------------------------------------- */
 
-/* Room for BYTES among what is in flight, held until the task is done. */
-static bool take_room(const struct task *t, uint64_t bytes) {
-  return budget_take(t->agent->budget, t->queue_key, bytes ? bytes : 1);
+/* Room for BYTES among what is in flight and NEED in the store, held until the task is done. */
+static int32_t take_room(struct task *t, bool *no_room, struct ome_err *err) {
+  struct agent *a = t->agent;
+  enum residency_verdict verdict = RESIDENCY_FITS;
+
+  if (!budget_take(a->budget, t->queue_key, t->state->bytes)) {
+    *no_room = true;
+    return OME_OK;
+  }
+  (void)agent_knows_demand(a);
+  int32_t rc = room_take(a->room, t->key, t->state->need, &verdict, t->why, err);
+  *no_room = rc == OME_OK && verdict != RESIDENCY_FITS;
+  return rc;
+}
+
+static void give_room_back(struct task *t) {
+  budget_give_back(t->agent->budget, t->queue_key);
+  room_give_back(t->agent->room, t->key);
 }
 
 static int32_t transfer(struct task *t, struct plugin_instance *storage, const struct ome_model_ref *ref,
@@ -142,11 +173,10 @@ static int32_t list_and_transfer(struct task *t, bool has_room, bool *no_room, s
   if (rc != OME_OK)
     return rc;
   t->state->bytes = manifest.total_bytes ? manifest.total_bytes : 1;
-  if (!has_room && !take_room(t, t->state->bytes)) {
-    *no_room = true;
-    return OME_OK;
-  }
-  return transfer(t, storage, &ref, &manifest, err);
+  t->state->need = model_store_missing(t->agent->store, &manifest);
+  if (!has_room)
+    rc = take_room(t, no_room, err);
+  return rc == OME_OK && !*no_room ? transfer(t, storage, &ref, &manifest, err) : rc;
 }
 
 /* Says what the model in the folder is, and keeps that with the reference. */
@@ -207,15 +237,14 @@ int32_t bring(struct task *t, bool *no_room, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   *no_room = false;
+  t->why[0] = '\0';
   if (t->whole) /* an agent that was killed before it had described it */
     return finish(t, err);
-  if (known && !take_room(t, t->state->bytes)) {
-    *no_room = true;
-    return OME_OK;
-  }
-  rc = list_and_transfer(t, known, no_room, err);
-  if (!*no_room)
-    budget_give_back(a->budget, t->queue_key);
+  if (known)
+    rc = take_room(t, no_room, err);
+  if (rc == OME_OK && !*no_room)
+    rc = list_and_transfer(t, known, no_room, err);
+  give_room_back(t);
   if (rc != OME_OK || *no_room)
     return rc;
   collect_garbage(a); /* what it was before */

@@ -70,15 +70,15 @@ void budget_give_back(struct budget *b, const char *key) {
 
   (void)pthread_mutex_lock(&b->lock);
   uint64_t *mine = strmap_take(b->running, key);
+  struct strmap *fresh = mine ? strmap_new(NULL) : NULL;
   if (mine)
     b->used -= *mine;
   free(mine);
   refused = b->refused;
-  struct strmap *fresh = strmap_new(NULL);
   if (fresh)
     b->refused = fresh;
   (void)pthread_mutex_unlock(&b->lock);
-  if (!fresh) /* they come back by themselves, later */
+  if (!fresh) /* nothing ended; or without memory: they come back by themselves, later */
     return;
   for (struct strmap_iter it = strmap_first(refused); it.key; strmap_next(&it))
     b->wake(b->arg, it.key);

@@ -18,6 +18,7 @@ DEFINE_CLEANUP(struct budget *, budget_free)
 
 /* Takes BYTES for KEY, which has none; false: not now, KEY will be woken. */
 bool budget_take(struct budget *b, const char *key, uint64_t bytes);
+/* Nothing where KEY has none. */
 void budget_give_back(struct budget *b, const char *key);
 /* Bytes of the models that are being fetched, and *MODELS (may be NULL) how many these are. */
 uint64_t budget_in_flight(struct budget *b, uint32_t *models);

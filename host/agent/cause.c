@@ -1,9 +1,5 @@
 #include "agent/cause.h"
 
-#include <stddef.h>
-#include <string.h>
-#include <strings.h>
-
 /* What others have to mend is asked for less often than what mends itself. */
 #define SOON_MS 60000u
 #define LATER_MS 300000u
@@ -25,20 +21,12 @@ static const struct {
     [CAUSE_INVALID] = {"Invalid", LATER_MS},
 };
 
-/* The Hub's own code, as it comes with a file, and what storage "hf" makes of it. */
-static enum cause of_denial(const char *text) {
-  static const char *const gated[] = {"GatedRepo", "accept the model's terms"};
-
-  for (size_t i = 0; i < sizeof(gated) / sizeof(gated[0]); i++)
-    if (strcasestr(text, gated[i]))
-      return CAUSE_GATED;
-  return CAUSE_UNAUTHORISED;
-}
-
 enum cause cause_of(const struct ome_err *err) {
   switch (err->code) {
+  case OME_E_GATED:
+    return CAUSE_GATED;
   case OME_E_DENIED:
-    return of_denial(err->msg);
+    return CAUSE_UNAUTHORISED;
   case OME_E_NOT_FOUND:
     return CAUSE_NOT_FOUND;
   case OME_E_BUSY:

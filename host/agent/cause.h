@@ -21,7 +21,7 @@ enum cause {
 };
 #define CAUSES 11
 
-/* By the code of ERR; gated and unauthorised share one and are told apart by what the source said. */
+/* By the code of ERR alone. */
 enum cause cause_of(const struct ome_err *err);
 /* "Gated", "NoSpace", ...: a CamelCase reason, as of conditions and events. */
 const char *cause_name(enum cause c);

@@ -5,6 +5,7 @@
 #include "agent/scout.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "kube/meta.h"
@@ -18,6 +19,8 @@
 #define CHECK_AGAIN_MS ((uint64_t)300 * 1000) /* for what no event told */
 #define NO_NODE_MS 5000u                      /* until the node is there; its event comes first */
 #define MOST_STEPS 8                          /* no way through the machine is longer */
+
+METRIC_COUNTER(evictions, "model_agent_evictions_total", "Models that made room for others on this node.", NULL);
 
 /* ---- kit --------------------------------------------------------------------------------------------------------- */
 
@@ -41,6 +44,16 @@ static struct model_state *state_of(struct agent *a, const char *key) {
   return s;
 }
 
+void agent_note_news(struct agent *a, const char *ns, const char *name) {
+  _cleanup_free_ char *key = !name ? NULL : ns && *ns ? str_printf("%s/%s", ns, name) : strdup(name);
+
+  (void)pthread_mutex_lock(&a->states.lock);
+  for (struct strmap_iter it = strmap_first(a->states.models); it.key; strmap_next(&it))
+    if (!key || streq(it.key, key))
+      atomic_fetch_add(&((struct model_state *)it.value)->news, 1);
+  (void)pthread_mutex_unlock(&a->states.lock);
+}
+
 static void forget_state(struct agent *a, const char *key) {
   (void)pthread_mutex_lock(&a->states.lock);
   (void)strmap_del(a->states.models, key);
@@ -51,7 +64,10 @@ struct json_object *agent_model(const struct task *t) {
   return agent_find(t->agent, t->ns, t->name);
 }
 
-int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err) {
+static int32_t tell_unless(const struct task *t, const struct record_entry *what,
+                           bool (*said)(struct json_object *node, struct json_object *map,
+                                        const struct record_entry *e),
+                           struct ome_err *err) {
   struct agent *a = t->agent;
   struct record_entry e = *what;
 
@@ -60,10 +76,14 @@ int32_t agent_tell(const struct task *t, const struct record_entry *what, struct
   if (!e.progress) {
     _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
     _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
-    if (record_has(node, map, &e))
+    if (said(node, map, &e))
       return OME_OK;
   }
   return record_put(&a->record, &e, err);
+}
+
+int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err) {
+  return tell_unless(t, what, record_has, err);
 }
 
 /* ---- what the world says ------------------------------------------------------------------------------------------
@@ -114,6 +134,18 @@ static int32_t look_at_disk(struct task *t, struct ome_err *err) {
   return rc;
 }
 
+/* Whether it was asked to make room and may, or did and is not wanted back. */
+static bool is_evicted(struct task *t) {
+  struct agent *a = t->agent;
+
+  if (room_is_asked(a->room, t->key)) {
+    if (t->whole && !model_stays(a, t->model))
+      return true;
+    room_answered(a->room, t->key); /* who waits for it has to ask others */
+  }
+  return !t->whole && model_made_room(t) && agent_knows_demand(a) && !model_stays(a, t->model);
+}
+
 static int32_t observe(struct task *t, struct json_object *node, enum happening *out, struct ome_err *err) {
   struct scout_decision decision;
 
@@ -126,7 +158,9 @@ static int32_t observe(struct task *t, struct json_object *node, enum happening 
     rc = look_at_disk(t, err);
   if (rc != OME_OK)
     return rc;
-  if (json_at(t->whole, "report"))
+  if (is_evicted(t))
+    *out = HAPPENED_EVICTED;
+  else if (json_at(t->whole, "report"))
     *out = HAPPENED_WHOLE;
   else if (decision.verdict == SCOUT_HOLD)
     *out = HAPPENED_HELD;
@@ -150,13 +184,14 @@ static int32_t act_fetch(struct task *t, enum happening *happened, UNUSED uint64
 
   presence_forget(a->presence, t->queue_key);
   t->has_failed = retries_count(a->retries, t->key, t->request_id) > 0;
-  int32_t rc = t->has_failed ? OME_OK : agent_tell(t, &updating, err);
+  /* What it was waiting for stays said until it comes: it may have to wait again. */
+  int32_t rc = t->has_failed ? OME_OK : tell_unless(t, &updating, record_says, err);
   if (rc != OME_OK)
     return rc;
   rc = check_path(t, err);
   if (rc == OME_OK)
     rc = bring(t, &no_room, err);
-  if (no_room)
+  if (no_room && !*t->why)
     (void)snprintf(t->why, sizeof(t->why), "waiting: enough other models are on their way to this node");
   *happened = no_room                 ? HAPPENED_NO_ROOM
               : rc == OME_OK          ? HAPPENED_FETCHED
@@ -193,6 +228,11 @@ static int32_t act_publish(struct task *t, enum happening *happened, uint64_t *r
   retries_forget(t->agent->retries, t->key);
   budget_forget(t->agent->budget, t->queue_key);
   *requeue_ms = CHECK_AGAIN_MS;
+  if (model_stays(t->agent, t->model) & RESIDENT_REFERENCED)
+    model_store_touch(t->agent->store, t->key);
+  room_check(t->agent->room);
+  if (rc == OME_OK)
+    rc = model_store_set_owned(t->agent->store, t->key, !model_is_reserved(t->model), err);
   if (rc == OME_OK)
     rc = agent_tell(t, &ready, err);
   if (rc == OME_OK && *happened == HAPPENED_FETCHED) {
@@ -241,6 +281,55 @@ static int32_t was_told(const struct task *t, bool *out, struct ome_err *err) {
   return OME_OK;
 }
 
+/* What is reserved outlives its model: it is nobody's. */
+static bool is_nobodys(const struct task *t) {
+  _cleanup_manifest_ struct manifest none = {0};
+  _cleanup_json_ struct json_object *o = model_store_reference(t->agent->store, t->key, &none);
+
+  return o && json_flag(o, "complete", false) && !json_flag(o, "owned", false);
+}
+
+static int32_t let_go_of_files(const struct task *t, struct ome_err *err) {
+  struct agent *a = t->agent;
+  int32_t rc = OME_OK;
+
+  if (t->model && model_is_reserved(t->model))
+    rc = model_store_set_owned(a->store, t->key, false, err);
+  if (rc != OME_OK || is_nobodys(t) || !model_store_holds(a->store, t->key))
+    return rc;
+  rc = model_store_remove(a->store, t->key, err);
+  if (rc == OME_OK) {
+    collect_garbage(a);
+    room_changed(a->room);
+  }
+  return rc;
+}
+
+/* Pods lose the label first.  The answer is the last thing: who waits for the room finds it. */
+static int32_t act_evict(struct task *t, UNUSED enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {
+  static const char why[] = "made room for other models; it comes back when a service or a pod uses it";
+  struct agent *a = t->agent;
+  const struct record_entry evicted = {.status = RECORD_EVICTED, .message = why};
+  bool first = t->whole != NULL;
+  int32_t rc = agent_tell(t, &evicted, err);
+
+  presence_forget(a->presence, t->queue_key);
+  room_forget(a->room, t->key);
+  *requeue_ms = CHECK_AGAIN_MS;
+  if (rc == OME_OK)
+    rc = model_store_evict(a->store, t->key, err);
+  if (rc != OME_OK)
+    return rc;
+  if (first) {
+    collect_garbage(a);
+    metric_add(METRIC(&evictions), 1);
+    log_info("agent", "%s: evicted, nobody uses it and others need the room", t->key);
+    kube_record(a->recorder, t->model, false, "ModelEvicted", "%s: node %s", why, a->node);
+  }
+  room_answered(a->room, t->key);
+  return OME_OK;
+}
+
 /* Pods first lose the label, then the files go, then the cluster hears that they are gone. */
 static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
   struct agent *a = t->agent;
@@ -253,11 +342,10 @@ static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint6
   peers_forget(a->peers, t->key);
   if (rc == OME_OK && told)
     rc = record_unlabel(&a->record, t->ns, t->name, err);
-  bool held = model_store_holds(a->store, t->key);
   if (rc == OME_OK)
-    rc = model_store_remove(a->store, t->key, err);
-  if (rc == OME_OK && held)
-    collect_garbage(a);
+    rc = let_go_of_files(t, err);
+  room_forget(a->room, t->key);
+  room_answered(a->room, t->key);
   if (rc == OME_OK && told)
     rc = record_remove(&a->record, t->ns, t->name, err);
   *happened = HAPPENED_REMOVED;
@@ -270,7 +358,7 @@ static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint6
 static int32_t run(struct task *t, enum happening happened, uint64_t *requeue_ms, struct ome_err *err) {
   static act_fn *const acts[ACTIONS] = {
       [ACTION_FETCH] = act_fetch, [ACTION_PUBLISH] = act_publish, [ACTION_FAIL] = act_fail,
-      [ACTION_WAIT] = act_wait,   [ACTION_REMOVE] = act_remove,
+      [ACTION_WAIT] = act_wait,   [ACTION_EVICT] = act_evict,     [ACTION_REMOVE] = act_remove,
   };
 
   for (int i = 0; i < MOST_STEPS; i++) {
@@ -311,8 +399,16 @@ int32_t reconcile_model_on_node(void *arg, const char *ns, const char *name, uin
   struct task t = {.agent = a, .ns = ns, .name = name, .key = name_model_key(ns, name)};
   int32_t rc;
 
+  /* Before they are listed no model is there, and none of them is gone. */
+  if (!agent_has_listed(a, ns)) {
+    free(t.key);
+    *requeue_ms = FIRST_LIST_MS;
+    return OME_OK;
+  }
   t.queue_key = ns ? str_printf("%s/%s", ns, name) : strdup(name);
   t.state = t.queue_key ? state_of(a, t.queue_key) : NULL;
+  if (t.state)
+    atomic_init(&t.seen, atomic_load(&t.state->news)); /* before the model: what comes in between is news */
   t.model = agent_model(&t);
   rc = t.key && t.state ? look_at(&t, requeue_ms, err) : fail_memory(err);
   if (rc == OME_OK && !t.model)

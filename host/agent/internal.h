@@ -4,12 +4,14 @@
 
 #include "agent/agent.h"
 #include "agent/budget.h"
+#include "agent/demand.h"
 #include "agent/keeper.h"
 #include "agent/machine.h"
 #include "agent/peers.h"
 #include "agent/presence.h"
 #include "agent/record.h"
 #include "agent/retry.h"
+#include "agent/room.h"
 #include "base/strmap.h"
 #include "kube/cache.h"
 #include "kube/event.h"
@@ -19,15 +21,26 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum agent_watch { WATCH_CLUSTER_MODELS, WATCH_MODELS, WATCH_WEIGHTS, WATCH_NODE, WATCH_RECORD, WATCHES };
+enum agent_watch {
+  WATCH_CLUSTER_MODELS,
+  WATCH_MODELS,
+  WATCH_WEIGHTS,
+  WATCH_NODE,
+  WATCH_RECORD,
+  WATCH_SERVICES,
+  WATCH_PODS, /* of this node */
+  WATCHES
+};
 
 struct agent {
   struct kube_client *client;
   struct plugins *plugins;
-  char *node, *ns, *node_selector, *record_selector;
+  char *node, *ns, *node_selector, *record_selector, *pod_selector;
   struct model_store *store;
   struct retries *retries;
   struct budget *budget;
+  struct room *room;
+  struct demand *demand;
   struct presence *presence;
   struct keeper *keeper;
   struct peers *peers; /* NULL: none */
@@ -42,10 +55,12 @@ struct agent {
   atomic_bool started, stopping; /* events before the start is over find half an agent */
 };
 
-/* What is remembered of a model between two looks at it; used by the worker that has the model. */
+/* What is remembered of a model between two looks at it; but for the news, used by the worker that has the model. */
 struct model_state {
   enum phase phase;
+  atomic_uint news; /* moves with every event of the model or its node; [any-thread] */
   uint64_t bytes;   /* of its manifest, as last listed; 0: not known */
+  uint64_t need;    /* of these, what was not in the store then */
   char *request_id; /* what BYTES is of */
 };
 
@@ -56,6 +71,7 @@ struct task {
   char *key;             /* in the record and the store */
   char *queue_key;       /* NS/NAME, or NAME */
   struct model_state *state;
+  atomic_uint seen; /* the news that MODEL is as of */
   const char *uri;
   char *path;
   char *request;    /* spec.storage.parameters, as text */
@@ -78,10 +94,30 @@ void collect_garbage(const struct agent *a);
 /* spec.storage.parameters of MODEL, as canonical text; new. */
 char *request_of(struct json_object *model);
 
-/* agent.c: the model NAME in NS, as in a task; new; NULL: there is none. */
+/* agent.c */
+/* The model NAME in NS, as in a task; new; NULL: there is none. */
 struct json_object *agent_find(const struct agent *a, const char *ns, const char *name);
+/* Whether all models that are where NAME in NS is are known; waits a moment for it. */
+bool agent_has_listed(const struct agent *a, const char *ns);
+/* The model that KEY (of the store, and of the record) stands for; new; NULL: there is none. */
+struct json_object *model_of_key(struct agent *a, const char *key);
+
+/* stay.c */
+/* Why MODEL stays on the node when room is short: RESIDENT_*; 0: it may go. */
+unsigned model_stays(struct agent *a, struct json_object *model);
+unsigned stays_by_key(void *arg, const char *key); /* ARG: the agent */
+/* Whether its files outlive it: label models.ome/reserve-model-artifact. */
+bool model_is_reserved(struct json_object *model);
+/* Whether T's model, as it is asked for now, was here and made room for others. */
+bool model_made_room(const struct task *t);
+/* Whether it is known what pods and services use; waits a moment for it. */
+bool agent_knows_demand(struct agent *a);
+uint64_t capacity_of_node(void *arg); /* what the node's annotation gives the store, bytes; 0: nothing */
 
 /* gopher.c */
+/* Something happened to a model (NAME NULL: to the node): what is under way is to look whether it is still wanted.
+ * [any-thread] */
+void agent_note_news(struct agent *a, const char *ns, const char *name);
 struct json_object *agent_model(const struct task *t);
 /* What the agent knows of T's model, told to the cluster unless the cluster says so already. */
 int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err);

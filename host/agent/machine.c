@@ -4,7 +4,7 @@
 #define WORLD                                                                                                          \
   [HAPPENED_UNWANTED] = {PHASE_LEAVING, ACTION_REMOVE}, [HAPPENED_HELD] = {PHASE_WAITING, ACTION_WAIT},                \
   [HAPPENED_MISSING] = {PHASE_FETCHING, ACTION_FETCH}, [HAPPENED_BACKOFF] = {PHASE_FAILED, ACTION_FAIL},               \
-  [HAPPENED_WHOLE] = {PHASE_READY, ACTION_PUBLISH}
+  [HAPPENED_EVICTED] = {PHASE_EVICTED, ACTION_EVICT}, [HAPPENED_WHOLE] = {PHASE_READY, ACTION_PUBLISH}
 
 /* The end of an attempt means something only while there is one; elsewhere it is late news, and changes nothing. */
 #define LATE(phase)                                                                                                    \
@@ -21,6 +21,7 @@ static const struct transition table[PHASES][HAPPENINGS] = {
          [HAPPENED_REMOVED] = {PHASE_FETCHING, ACTION_NONE}},
     [PHASE_READY] = {WORLD, LATE(PHASE_READY)},
     [PHASE_FAILED] = {WORLD, LATE(PHASE_FAILED)},
+    [PHASE_EVICTED] = {WORLD, LATE(PHASE_EVICTED)},
     [PHASE_LEAVING] =
         {WORLD, [HAPPENED_NO_ROOM] = {PHASE_LEAVING, ACTION_NONE}, [HAPPENED_FETCHED] = {PHASE_LEAVING, ACTION_NONE},
          [HAPPENED_FAILED] = {PHASE_LEAVING, ACTION_NONE}, [HAPPENED_CANCELLED] = {PHASE_LEAVING, ACTION_NONE},
@@ -33,8 +34,8 @@ struct transition machine_step(enum phase phase, enum happening happening) {
 
 const char *phase_name(enum phase phase) {
   static const char *const names[PHASES] = {
-      [PHASE_ABSENT] = "absent", [PHASE_WAITING] = "waiting", [PHASE_FETCHING] = "fetching",
-      [PHASE_READY] = "ready",   [PHASE_FAILED] = "failed",   [PHASE_LEAVING] = "leaving",
+      [PHASE_ABSENT] = "absent", [PHASE_WAITING] = "waiting", [PHASE_FETCHING] = "fetching", [PHASE_READY] = "ready",
+      [PHASE_FAILED] = "failed", [PHASE_EVICTED] = "evicted", [PHASE_LEAVING] = "leaving",
   };
 
   return names[phase];

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static const char *const statuses[] = {"Ready", "Updating", "Failed"};
+static const char *const statuses[] = {"Ready", "Updating", "Failed", "Evicted"};
 
 static struct json_object *entry_document(const struct record_entry *e) {
   struct json_object *o = json_object_new_object();
@@ -110,20 +110,32 @@ int32_t record_remove(const struct record *r, const char *model_ns, const char *
   return rc == OME_OK ? put_key(r, key, NULL, err) : rc;
 }
 
-bool record_has(struct json_object *node, struct json_object *config_map, const struct record_entry *e) {
+/* The entry of E's model, where label and entry are there and the label says E's status; new; NULL: not so. */
+static struct json_object *find_entry(struct json_object *node, struct json_object *config_map,
+                                      const struct record_entry *e) {
   _cleanup_free_ char *key = name_model_key(e->model_ns, e->model);
   _cleanup_free_ char *label = name_model_label(e->model_ns, e->model);
   struct json_object *text = key ? json_get(json_at(config_map, "data"), key) : NULL;
   const char *value = label ? meta_label(node, label) : NULL;
   const char *found = meta_label(config_map, "models.ome/basemodel-status");
-  _cleanup_json_ struct json_object *entry = NULL;
+  struct json_object *entry = NULL;
   struct ome_err err = ERR_INIT;
 
   if (!text || !value || !streq(value, statuses[e->status]) || !found || !streq(found, "true"))
-    return false;
+    return NULL;
   const char *s = json_object_get_string(text);
-  if (json_parse(s, strlen(s), 0, &entry, &err) != OME_OK)
-    return false;
-  _cleanup_json_ struct json_object *want = entry_document(e);
-  return json_equal(entry, want);
+  return json_parse(s, strlen(s), 0, &entry, &err) == OME_OK ? entry : NULL;
+}
+
+bool record_has(struct json_object *node, struct json_object *config_map, const struct record_entry *e) {
+  _cleanup_json_ struct json_object *entry = find_entry(node, config_map, e);
+  _cleanup_json_ struct json_object *want = entry ? entry_document(e) : NULL;
+
+  return entry && json_equal(entry, want);
+}
+
+bool record_says(struct json_object *node, struct json_object *config_map, const struct record_entry *e) {
+  _cleanup_json_ struct json_object *entry = find_entry(node, config_map, e);
+
+  return streq(json_str(entry, "status", ""), statuses[e->status]);
 }

@@ -1,7 +1,7 @@
 /* What this node tells the cluster about its models: a label on the Node, and one ConfigMap with an entry a model.
  *
- * The schema of an entry is OME's ({name, status, config, progress}), plus "cause" and "message": why it failed or
- * waits, and "progress.etaSeconds". */
+ * The schema of an entry is OME's ({name, status, config, progress}), plus the status "Evicted", "cause" and
+ * "message": why it failed, waits or was evicted, and "progress.etaSeconds". */
 #ifndef HOST_AGENT_RECORD_H
 #define HOST_AGENT_RECORD_H
 
@@ -14,7 +14,7 @@ struct record {
   const char *ns; /* of the ConfigMap */
 };
 
-enum record_status { RECORD_READY, RECORD_UPDATING, RECORD_FAILED };
+enum record_status { RECORD_READY, RECORD_UPDATING, RECORD_FAILED, RECORD_EVICTED };
 
 struct record_entry {
   const char *model_ns; /* NULL: cluster-scoped */
@@ -35,5 +35,8 @@ int32_t record_remove(const struct record *r, const char *model_ns, const char *
 /* Whether NODE and CONFIG_MAP (either may be NULL) say just what record_put() of E would make them say; only of an
  * entry without progress. */
 bool record_has(struct json_object *node, struct json_object *config_map, const struct record_entry *e);
+
+/* Whether they say E's status, in whatever words. */
+bool record_says(struct json_object *node, struct json_object *config_map, const struct record_entry *e);
 
 #endif

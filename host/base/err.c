@@ -106,7 +106,7 @@ bool err_retryable(int32_t code) {
 const char *err_name(int32_t code) {
   static const char *const names[] = {
       "Ok",        "Invalid", "NotFound", "Exists",  "Denied",   "Busy",        "Unavailable", "Deadline",
-      "Cancelled", "NoSpace", "NoMemory", "Corrupt", "Conflict", "Unsupported", "Internal",
+      "Cancelled", "NoSpace", "NoMemory", "Corrupt", "Conflict", "Unsupported", "Internal",    "Gated",
   };
   int32_t i = -code;
 

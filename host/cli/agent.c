@@ -10,8 +10,8 @@
 
 struct options {
   const char *kubeconfig, *context, *ome_namespace, *node_name, *store, *plugins;
-  const char *peer_address, *peer_max_rate, *max_rate, *address;
-  uint64_t peer_port, port;
+  const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity;
+  uint64_t peer_port, port, high, low, store_bytes;
   uint64_t peer_bytes_per_second, bytes_per_second;
 };
 
@@ -36,6 +36,9 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .node_name = o->node_name,
                                    .ome_namespace = o->ome_namespace,
                                    .store_dir = o->store,
+                                   .store_bytes = o->store_bytes,
+                                   .store_high = (unsigned)o->high,
+                                   .store_low = (unsigned)o->low,
                                    .peer_address = o->peer_address,
                                    .peer_port = (uint16_t)o->peer_port,
                                    .peer_max_bytes_per_second = o->peer_bytes_per_second};
@@ -52,7 +55,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options o = {.store = "/mnt/models", .peer_port = 8473};
+  struct options o = {.store = "/mnt/models", .peer_port = 8473, .high = 90, .low = 80};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
@@ -61,6 +64,13 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "ome-namespace", "NAME", "where the node's report goes; ome", CLI_STRING, &o.ome_namespace},
       {0, "node-name", "NAME", "this node; without it $NODE_NAME, then the host name", CLI_STRING, &o.node_name},
       {0, "models-root-dir", "DIR", "where models are kept; /mnt/models", CLI_STRING, &o.store},
+      {0, "store-capacity", "BYTES",
+       "of models at most, as 800Gi; without it what the disk has room for. The node's annotation "
+       "models.ome.io/store-capacity goes before it",
+       CLI_STRING, &o.capacity},
+      {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted; 90", CLI_UINT,
+       &o.high},
+      {0, "store-low", "PERCENT", "of the capacity, down to which they are; 80", CLI_UINT, &o.low},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
       {0, "address", "IP", "where /metrics and /healthz are served; 127.0.0.1", CLI_STRING, &o.address},
       {0, "port", "N", "port of these; without it they are not served", CLI_UINT, &o.port},
@@ -78,6 +88,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
   if (o.port > UINT16_MAX || o.peer_port > UINT16_MAX)
     return cli_usage(self, "a port is at most %d", UINT16_MAX);
+  if (o.low < 1 || o.low > o.high || o.high > 100)
+    return cli_usage(self, "--store-high and --store-low are percents, and the low one is not above the high one");
+  if (o.capacity && !cli_bytes(o.capacity, &o.store_bytes))
+    return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
   if ((o.max_rate && !cli_bytes(o.max_rate, &o.bytes_per_second)) ||
       (o.peer_max_rate && !cli_bytes(o.peer_max_rate, &o.peer_bytes_per_second)))
     return cli_usage(self, "a rate is a number of bytes a second, as 500k, 20M or 1Gi");

@@ -35,6 +35,7 @@ static bool list_one(const struct model_store *s, const char *name, struct liste
   (void)json_set_str(out->o, "name", name);
   for (size_t i = 0; i < ARRAY_LEN(copied); i++)
     (void)json_set_str(out->o, copied[i], json_str(r, copied[i], ""));
+  (void)json_set_bool(out->o, "owned", json_flag(r, "owned", false));
   (void)json_set_bool(out->o, "complete", json_flag(r, "complete", false));
   (void)json_set_i64(out->o, "files", (int64_t)out->m.files.len);
   (void)json_set_i64(out->o, "bytes", (int64_t)out->m.total_bytes);

@@ -1,12 +1,14 @@
 /* The root, its lock, and what is asked of one reference. */
 #include "store/internal.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "os/file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* ---- root -------------------------------------------------------------------------------------------------------- */
 
@@ -136,21 +138,77 @@ bool model_store_holds(struct model_store *s, const char *name) {
   return (reference && file_exists(reference)) || (staging && file_exists(staging));
 }
 
-int32_t model_store_remove(struct model_store *s, const char *name, struct ome_err *err) {
-  _cleanup_json_ struct json_object *o = reference_read(s, name);
-  _cleanup_free_ char *reference = reference_path(s, name);
+/* What is on disk of NAME, but for its reference O. */
+static int32_t remove_files(struct model_store *s, const char *name, struct json_object *o, struct ome_err *err) {
   _cleanup_free_ char *staging = staging_path(s, name, NULL);
   const char *const places[] = {json_str(o, "path", NULL), json_str(o, "previous", NULL)};
-  int32_t rc = reference && staging ? OME_OK : fail_memory(err);
+  int32_t rc = staging ? OME_OK : fail_memory(err);
 
-  if (!is_name(name))
-    return fail(err, OME_E_INVALID, "store: %.100s: is no name", name);
   for (size_t i = 0; rc == OME_OK && json_flag(o, "owned", false) && i < ARRAY_LEN(places); i++)
     if (places[i])
       rc = tree_remove(places[i], err);
-  if (rc == OME_OK)
-    rc = tree_remove(staging, err);
+  return rc == OME_OK ? tree_remove(staging, err) : rc;
+}
+
+int32_t model_store_remove(struct model_store *s, const char *name, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = reference_read(s, name);
+  _cleanup_free_ char *reference = reference_path(s, name);
+
+  if (!is_name(name))
+    return fail(err, OME_E_INVALID, "store: %.100s: is no name", name);
+  int32_t rc = reference ? remove_files(s, name, o, err) : fail_memory(err);
   if (rc == OME_OK && unlink(reference) != 0 && errno != ENOENT)
     rc = fail_errno(err, "remove", reference);
   return rc;
+}
+
+/* Says so before anything goes: a kill in between leaves a model that is not complete, and is found out as such. */
+int32_t model_store_evict(struct model_store *s, const char *name, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = reference_read(s, name);
+  char now[TIME_TEXT];
+
+  if (!o || json_at(o, "evicted"))
+    return o ? remove_files(s, name, o, err) : OME_OK;
+  time_format(wall_ms() / 1000, now);
+  (void)json_set_bool(o, "complete", false);
+  if (!json_set_str(o, "evicted", now))
+    return fail_memory(err);
+  json_del(o, "manifest");
+  json_del(o, "before");
+  json_del(o, "report");
+  int32_t rc = reference_write(s, name, o, err);
+  return rc == OME_OK ? remove_files(s, name, o, err) : rc;
+}
+
+int32_t model_store_set_owned(struct model_store *s, const char *name, bool owned, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = reference_read(s, name);
+
+  if (!o || json_flag(o, "owned", false) == owned)
+    return OME_OK;
+  if (!json_set_bool(o, "owned", owned))
+    return fail_memory(err);
+  return reference_write(s, name, o, err);
+}
+
+/* ---- space ------------------------------------------------------------------------------------------------------- */
+
+uint64_t model_store_missing(const struct model_store *s, const struct manifest *m) {
+  uint64_t missing = 0;
+
+  for (size_t i = 0; i < m->files.len; i++) {
+    const struct manifest_file *f = &m->files.items[i];
+    bool known = f->digest_type == OME_DIGEST_SHA256 && f->digest && is_sha256(f->digest);
+    if (f->size != OME_SIZE_UNKNOWN && !(known && blob_look(s, f->digest, f->size) == BLOB_GOOD))
+      missing += f->size;
+  }
+  return missing;
+}
+
+int32_t model_store_free(const struct model_store *s, uint64_t *out, struct ome_err *err) {
+  struct statvfs vfs;
+
+  if (statvfs(s->root, &vfs) != 0)
+    return fail_errno(err, "look at", s->root);
+  *out = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+  return OME_OK;
 }

@@ -75,8 +75,16 @@ bool model_store_holds(struct model_store *s, const char *name);
 /* Takes the reference away, the folder when it is owned, and what was being brought; absent is fine.  The blobs go with
  * model_store_gc(). */
 int32_t model_store_remove(struct model_store *s, const char *name, struct ome_err *err);
-/* {name, uri, path, revision, complete, files, bytes, uniqueBytes, usedAt} each, least recently used first; new; NULL:
- * ERR says why.  uniqueBytes are those that no other reference shares: what its removal would free. */
+/* Takes the folder away, and what was being brought, and keeps what was asked for: {evicted: when}.  Absent is fine. */
+int32_t model_store_evict(struct model_store *s, const char *name, struct ome_err *err);
+/* Whether the folder goes with the reference; one that does not stays whatever happens, and its bytes for as long. */
+int32_t model_store_set_owned(struct model_store *s, const char *name, bool owned, struct ome_err *err);
+/* Bytes of M's files that are not in the store yet, as far as digests say. */
+uint64_t model_store_missing(const struct model_store *s, const struct manifest *m);
+/* Bytes that the store's file system has left. */
+int32_t model_store_free(const struct model_store *s, uint64_t *out, struct ome_err *err);
+/* {name, uri, path, revision, owned, complete, files, bytes, uniqueBytes, usedAt} each, least recently used first; new;
+ * NULL: ERR says why.  uniqueBytes are those that no other reference shares: what its removal would free. */
 struct json_object *model_store_list(struct model_store *s, struct ome_err *err);
 
 struct store_gc_result {

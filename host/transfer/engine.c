@@ -232,7 +232,7 @@ static const char *advice_on_denial(int status) {
   case 401:
     return "; give credentials that may read it (a token or key), or check those given";
   default:
-    return "; the credentials may not read it: ask for access, or accept its terms where it has some";
+    return "; the credentials may not read it: ask for access";
   }
 }
 
@@ -242,6 +242,8 @@ static const char *advice(const struct flight *f) {
   switch (f->rc) {
   case OME_E_DENIED:
     return advice_on_denial(f->status);
+  case OME_E_GATED:
+    return "; accept its terms where it is from, and give a token of that account";
   case OME_E_NOT_FOUND:
     return "; check the name, the revision and whether the file was removed";
   case OME_E_BUSY:

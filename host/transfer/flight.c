@@ -248,6 +248,8 @@ static void explain(struct flight *f, int status, const char *headers, const cha
     f->rc = f->err.code = OME_E_UNAVAILABLE;
   (void)http_headers_get(headers, "x-error-code", code, sizeof(code));
   (void)http_headers_get(headers, "x-error-message", text, sizeof(text));
+  if (f->rc == OME_E_DENIED && streq(code, "GatedRepo"))
+    f->rc = f->err.code = OME_E_GATED;
   size_t used = strlen(f->err.msg);
   if (*code || *text)
     (void)snprintf(f->err.msg + used, sizeof(f->err.msg) - used, " (%s%s%s)", code, *code && *text ? ": " : "", text);

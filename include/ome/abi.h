@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define OME_ABI_EPOCH 1u /* another epoch would be another symbol name */
-#define OME_ABI_MINOR 2u /* +1 whenever anything is appended to any header */
+#define OME_ABI_MINOR 3u /* +1 whenever anything is appended to any header */
 #define OME_PLUGIN_SYMBOL "ome_plugin_v1"
 #define OME_EXPORT __attribute__((visibility("default")))
 
@@ -78,7 +78,8 @@ enum {
   OME_E_CORRUPT = -11,     /* bytes are not what they should be */
   OME_E_CONFLICT = -12,    /* retry on a fresh read */
   OME_E_UNSUPPORTED = -13, /* this side cannot do that; permanent */
-  OME_E_INTERNAL = -14     /* a defect */
+  OME_E_INTERNAL = -14,    /* a defect */
+  OME_E_GATED = -15        /* since 1.3: as DENIED, until a person accepts the terms of what was asked for */
 };
 
 /* Thread ceilings of a factory: the host takes the locks. */

@@ -156,7 +156,11 @@ static int32_t refused(const struct http_answer *a, const char *repo, const char
 
   (void)snprintf(what, sizeof(what), "hf: %s", repo);
   (void)snprintf(why, sizeof(why), "%s%s%s", code ? code : "", code && message ? ": " : "", message ? message : "");
-  return http_refused(a, what, *why ? why : NULL, advice_for(a->status, code ? code : "", *token != '\0'), err);
+  int32_t rc = http_refused(a, what, *why ? why : NULL, advice_for(a->status, code ? code : "", *token != '\0'), err);
+
+  if (rc == OME_E_DENIED && code && strcmp(code, "GatedRepo") == 0)
+    rc = err->code = OME_E_GATED;
+  return rc;
 }
 
 /* GETs URL as JSON; *OUT is the caller's.  NEXT (may be NULL) gets the address of the next page. */

@@ -19,6 +19,7 @@ static void keeps_its_promises(void **state) {
       assert_int_equal(t.action == ACTION_PUBLISH, whole);
       assert_int_equal(t.action == ACTION_REMOVE, h == HAPPENED_UNWANTED);
       assert_int_equal(t.action == ACTION_FETCH, h == HAPPENED_MISSING);
+      assert_int_equal(t.action == ACTION_EVICT, h == HAPPENED_EVICTED);
       if (t.action == ACTION_FETCH)
         assert_int_equal(t.next, PHASE_FETCHING);
       if (t.next == PHASE_READY && p != PHASE_READY)
@@ -31,12 +32,12 @@ static void keeps_its_promises(void **state) {
 /* What the world may answer to an action. */
 static enum happening answer(enum action action, int chance) {
   static const enum happening fetch[] = {HAPPENED_FETCHED, HAPPENED_FAILED, HAPPENED_CANCELLED, HAPPENED_NO_ROOM};
-  static const enum happening world[] = {HAPPENED_UNWANTED, HAPPENED_HELD, HAPPENED_MISSING, HAPPENED_BACKOFF,
-                                         HAPPENED_WHOLE};
+  static const enum happening world[] = {HAPPENED_UNWANTED, HAPPENED_HELD,    HAPPENED_MISSING,
+                                         HAPPENED_BACKOFF,  HAPPENED_EVICTED, HAPPENED_WHOLE};
 
   if (action == ACTION_FETCH)
     return fetch[chance % 4];
-  return action == ACTION_REMOVE ? HAPPENED_REMOVED : world[chance % 5];
+  return action == ACTION_REMOVE ? HAPPENED_REMOVED : world[chance % 6];
 }
 
 static void walks_at_random(void **state) {
@@ -74,11 +75,9 @@ static void tells_causes_apart(void **state) {
     int32_t code;
     const char *message, *name;
   } rows[] = {
-      {OME_E_DENIED, "hf: org/m: 403; accept the model's terms on the hub and give a token of that account", "Gated"},
-      {OME_E_DENIED, "fetch: a.safetensors: 403 Forbidden (GatedRepo: Access to model org/m is restricted)", "Gated"},
+      {OME_E_GATED, "hf: org/m: 403; accept the model's terms on the hub and give a token of that account", "Gated"},
       {OME_E_DENIED, "hf: org/m: private, gated or not there; give a token (Secret, HF_TOKEN)", "Unauthorised"},
-      {OME_E_DENIED, "fetch: a: 403 Forbidden; ask for access, or accept its terms where it has some", "Unauthorised"},
-      {OME_E_DENIED, "hf: org/m: 401", "Unauthorised"},
+      {OME_E_DENIED, "fetch: org/GatedRepo/a: 403 Forbidden; ask for access", "Unauthorised"},
       {OME_E_NOT_FOUND, "no such model", "NotFound"},
       {OME_E_BUSY, "429", "RateLimited"},
       {OME_E_DEADLINE, "no byte for 30 s", "Stalled"},

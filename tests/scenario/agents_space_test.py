@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""A node's store of 25 MiB and models of 10: the third makes the one go that nobody has used longest, never one that a
+pod or a service uses; the label says so, across restarts; it comes back when a service names it; what cannot be had
+waits or is refused, with numbers; what is reserved outlives its model.
+"""
+
+import json
+import os
+import random
+import sys
+
+import agents
+import scenario
+from agents import Agent
+from scenario import ApiServer, Hub, wait_for
+
+MIB = 1 << 20
+PODS = "/api/v1/namespaces/default/pods"
+SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices"
+MODELS = "/apis/ome.io/v1beta1/clusterbasemodels"
+
+
+def make_model(hub, name, mib):
+    noise = random.Random(name)
+    return scenario.write_files(f"{hub.folder}/test/{name}", {
+        "config.json": b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}',
+        "model.safetensors": b"\x02\0\0\0\0\0\0\0{}" + noise.randbytes(mib * MIB - 10)})
+
+
+def model(name):
+    return scenario.model(name, f"hf://test/{name}")
+
+
+def service(name):
+    return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
+            "metadata": {"name": f"of-{name}", "namespace": "default"},
+            "spec": {"model": {"name": name}, "engine": {"minReplicas": 0}}}
+
+
+def pod_of(name):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"uses-{name}", "namespace": "default"},
+            "spec": {"nodeName": "small", "nodeSelector": {f"models.ome.io/clusterbasemodel.{name}": "Ready"},
+                     "containers": [{"name": "c", "image": "none"}]}}
+
+
+class Node:
+    def __init__(self, server, folder, hub):
+        self.server = server
+        self.agent = Agent(server, folder, "small", hub.url, options=("--store-capacity", "25Mi"))
+
+    def entry(self, name):
+        data = (self.server.find("/api/v1/namespaces/ome/configmaps/small") or {}).get("data", {})
+        return json.loads(data.get(f"clusterbasemodel.{name}", "{}"))
+
+    def says(self, name):
+        """The state of a model where label and record agree, else None."""
+        label, status = self.agent.label(name), self.entry(name).get("status")
+        return label if label == status else None
+
+    def wait(self, **states):
+        wait_for(f"{states}", lambda: all(self.says(n) == s for n, s in states.items()))
+        for name, state in states.items():
+            here = os.path.exists(self.agent.folder_of(name) + "/model.safetensors")
+            assert here == (state == "Ready"), f"{name} is {state}, its files are {'there' if here else 'gone'}"
+        size = self.size()
+        assert size <= 25 * MIB, f"the store has {size} bytes"
+
+    def size(self):
+        blobs = f"{self.agent.store}/blobs"
+        return sum(os.stat(os.path.join(at, f)).st_size for at, _, files in os.walk(blobs) for f in files)
+
+
+def least_recently_used_goes(server, node):
+    for name in ("one", "two"):
+        server.apply(model(name))
+        node.wait(**{name: "Ready"})
+    server.apply(pod_of("one"))
+    server.apply(model("three"))
+    node.wait(one="Ready", two="Evicted", three="Ready")
+    assert "comes back" in node.entry("two")["message"], node.entry("two")
+    events = server.api("GET", "/api/v1/events")["items"]
+    assert [e["involvedObject"]["name"] for e in events if e["reason"] == "ModelEvicted"] == ["two"], events
+
+
+def stays_evicted_across_a_restart(server, node):
+    """A label that is wrong when the agent starts shows that it has looked."""
+    node.agent.stop()
+    server.api("PATCH", "/api/v1/nodes/small", {"metadata": {"labels": {"models.ome.io/clusterbasemodel.two": "Ready"}}},
+               "application/merge-patch+json")
+    node.agent.start()
+    node.wait(one="Ready", two="Evicted", three="Ready")
+    assert node.agent.fetched("origin") == 0
+
+
+def comes_back_when_wanted(server, node):
+    server.apply(service("two"))
+    node.wait(one="Ready", two="Ready", three="Evicted")
+
+
+def waits_with_numbers(server, node):
+    """A pod and a service use what is there: nothing goes, and what is wanted waits and says why; then it comes."""
+    server.apply(service("three"))
+    wait_for("three to wait", lambda: node.entry("three").get("message", "").startswith("waiting"))
+    said = node.entry("three")["message"]
+    assert "it needs 10" in said and "of the store's 25" in said and "have 20" in said, said
+    node.wait(one="Ready", two="Ready", three="Updating")
+    server.api("DELETE", f"{SERVICES}/of-two")
+    node.wait(one="Ready", two="Evicted", three="Ready")
+
+
+def refuses_what_is_too_large(server, node):
+    server.apply(model("four"))
+    node.wait(one="Ready", four="Failed", three="Ready")
+    entry = node.entry("four")
+    assert entry["cause"] == "NoSpace" and "30" in entry["message"] and "25" in entry["message"], entry
+    server.api("DELETE", f"{MODELS}/four")
+    wait_for("four to go", lambda: node.agent.label("four") is None)
+
+
+def reserved_outlives_its_model(server, node):
+    reserved = model("one")
+    reserved["metadata"]["labels"] = {"models.ome/reserve-model-artifact": "TRUE"}
+    server.apply(reserved)
+    wait_for("one to be nobody's", lambda: json.load(open(
+        f"{node.agent.store}/references/clusterbasemodel.one.json"))["owned"] is False)
+    server.api("DELETE", f"{PODS}/uses-one")
+    server.api("DELETE", f"{MODELS}/one")
+    wait_for("one to go", lambda: node.agent.label("one") is None and not node.entry("one"))
+    node.agent.stop()
+    node.agent.start()
+    wait_for("three to be looked at", lambda: node.says("three") == "Ready")
+    assert os.path.exists(node.agent.folder_of("one") + "/model.safetensors")
+    server.apply(model("one"))
+    node.wait(one="Ready", three="Ready")
+    assert node.agent.fetched("origin") == 0, node.agent.said()
+
+
+def main():
+    with scenario.scratch() as folder:
+        server = ApiServer(folder + "/api").start()
+        scenario.install(server)
+        os.makedirs(folder + "/hub")
+        hub = Hub(folder + "/hub")
+        for name, mib in (("one", 10), ("two", 10), ("three", 10), ("four", 30)):
+            make_model(hub, name, mib)
+        server.apply(agents.node("small"))
+        node = Node(server, folder, hub)
+        node.agent.start()
+        least_recently_used_goes(server, node)
+        stays_evicted_across_a_restart(server, node)
+        comes_back_when_wanted(server, node)
+        waits_with_numbers(server, node)
+        refuses_what_is_too_large(server, node)
+        reserved_outlives_its_model(server, node)
+        node.agent.stop()
+        hub.stop()
+        server.stop()
+    print("evicted, came back, waited, refused, reserved; never more than 25 MiB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,6 +23,7 @@ int32_t beside_prepare(const struct model_source *src, struct ome_err *err) {
                                       "adapter_config.json",
                                       "config_sentence_transformers.json",
                                       "hf_quant_config.json",
+                                      "generation_config.json",
                                       "tokenizer_config.json",
                                       "README.md",
                                       ".safetensors.index.json",
@@ -105,6 +106,31 @@ static int32_t read_license(const struct model_source *src, const char *folder, 
   return OME_OK;
 }
 
+/* ---- how it is meant to be sampled ------------------------------------------------------------------------------- */
+
+static int32_t read_generation(const struct model_source *src, const char *folder, struct model_facts *f,
+                               struct ome_err *err) {
+  static const char *const keys[][2] = {{"temperature", "temperature"},
+                                        {"top_p", "topP"},
+                                        {"top_k", "topK"},
+                                        {"min_p", "minP"},
+                                        {"repetition_penalty", "repetitionPenalty"},
+                                        {"max_new_tokens", "maxNewTokens"},
+                                        {"max_length", "maxLength"}};
+  _cleanup_json_ struct json_object *config = NULL;
+  char path[1600];
+
+  (void)snprintf(path, sizeof(path), "%sgeneration_config.json", folder);
+  f->generation_config = source_find(src, path) != NULL;
+  int32_t rc = source_json(src, path, MAX_SMALL, &config, err);
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(keys); i++) {
+    struct json_object *v = json_get(config, keys[i][0]);
+    if (json_is(v, json_type_int) || json_is(v, json_type_double))
+      f->defaults[f->ndefaults++] = (struct model_default){keys[i][1], json_object_get_double(v)};
+  }
+  return rc;
+}
+
 /* ---- all --------------------------------------------------------------------------------------------------------- */
 
 int32_t beside_read(const struct model_source *src, const char *folder, struct model_facts *f, struct ome_err *err) {
@@ -119,13 +145,18 @@ int32_t beside_read(const struct model_source *src, const char *folder, struct m
     f->tokenizer = f->tokenizer || find_in(src, folder, tokenizers[i]);
   for (size_t i = 0; i < ARRAY_LEN(templates); i++)
     f->chat_template = f->chat_template || find_in(src, folder, templates[i]);
-  f->generation_config = find_in(src, folder, "generation_config.json") != NULL;
+  if (read_generation(src, folder, f, err) != OME_OK) {
+    facts_warn(f, "%.200s", err->msg);
+    err_clear(err);
+  }
   (void)snprintf(path, sizeof(path), "%stokenizer_config.json", folder);
   if (!f->chat_template && source_json(src, path, MAX_SMALL, &config, err) != OME_OK) {
     facts_warn(f, "%.200s", err->msg);
     err_clear(err);
   }
-  f->chat_template = f->chat_template || json_get(config, "chat_template");
+  struct json_object *template = json_get(config, "chat_template"); /* one, or a list of named ones */
+  f->chat_template = f->chat_template || json_len(template) ||
+                     (json_is(template, json_type_string) && json_object_get_string_len(template) > 0);
   if (read_license(src, folder, f, err) != OME_OK) {
     facts_warn(f, "%.200s", err->msg);
     err_clear(err);

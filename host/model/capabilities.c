@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool has_word(const char *text, const char *word) {
@@ -23,29 +24,64 @@ static bool embeds(const struct model_facts *f) {
          has_word(f->type, "bert");
 }
 
+/* Pipelines of diffusers by words of their class, small letters; the first row that has one.  "video" alone is OME's
+ * reading; before it stand those that are known to start from words. */
+static const struct {
+  const char *words; /* "|" between */
+  const char *capability;
+} pipelines[] = {
+    {"audio|music", "TEXT_TO_AUDIO"},
+    {"imagetovideo|i2v|stablevideo|videotovideo", "IMAGE_TEXT_TO_VIDEO"},
+    {"texttovideo|t2v|wanpipeline|hunyuanvideopipeline|cogvideoxpipeline|ltxpipeline|mochi|animatediff|allegro|latte",
+     "TEXT_TO_VIDEO"},
+    {"edit|pix2pix|img2img|inpaint|kontext|fluxfill|upscale|controlnet", "IMAGE_TEXT_TO_IMAGE"},
+    {"video", "IMAGE_TEXT_TO_VIDEO"},
+};
+
+static bool has_any(const char *text, const char *words) {
+  char word[64];
+
+  for (const char *at = words; *at;) {
+    size_t n = strcspn(at, "|");
+    (void)snprintf(word, sizeof(word), "%.*s", (int)n, at);
+    if (has_word(text, word))
+      return true;
+    at += n + (at[n] == '|');
+  }
+  return false;
+}
+
+static const char *of_pipeline(const char *class_name) {
+  for (size_t i = 0; i < ARRAY_LEN(pipelines); i++)
+    if (has_any(class_name, pipelines[i].words))
+      return pipelines[i].capability;
+  return "TEXT_TO_IMAGE";
+}
+
 /* The first rule that applies. */
 void facts_capabilities(struct model_facts *f) {
   static const char *const all[] = {"IMAGE_TEXT_TO_TEXT", "TEXT_TO_TEXT", "AUDIO_TO_TEXT"};
   static const char *const omni[] = {"TEXT_TO_AUDIO", "IMAGE_TEXT_TO_AUDIO", "VIDEO_TEXT_TO_AUDIO", "AUDIO_TO_TEXT",
                                      "AUDIO_TO_AUDIO"};
-  static const char *const image[] = {"IMAGE_TEXT_TO_TEXT"}, *const audio[] = {"AUDIO_TO_TEXT"},
-                           *const rank[] = {"RERANK"}, *const embed[] = {"EMBEDDING"}, *const text[] = {"TEXT_TO_TEXT"};
-  const char *const *list = text;
+  const char *one = "TEXT_TO_TEXT";
+  const char *const *list = &one;
   size_t n = 1;
 
   f->embedding = !f->rerank && embeds(f);
-  if (has_word(f->type, "nemotronh_nano"))
+  if (streq(f->type, "diffusers"))
+    one = of_pipeline(f->architecture);
+  else if (has_word(f->type, "nemotronh_nano"))
     list = all, n = ARRAY_LEN(all);
   else if (has_word(f->architecture, "omni"))
     list = omni, n = ARRAY_LEN(omni);
   else if (f->vision)
-    list = image;
+    one = "IMAGE_TEXT_TO_TEXT";
   else if (hears(f) || f->audio)
-    list = audio;
+    one = "AUDIO_TO_TEXT";
   else if (f->rerank)
-    list = rank;
+    one = "RERANK";
   else if (f->embedding)
-    list = embed;
+    one = "EMBEDDING";
   for (size_t i = 0; i < n; i++)
     f->capabilities[i] = list[i];
   f->ncapabilities = n;

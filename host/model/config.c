@@ -66,9 +66,21 @@ static struct json_object *language_part(struct json_object *config) {
 
 /* ---- context ----------------------------------------------------------------------------------------------------- */
 
+/* Where it is said how positions are stretched: newer configurations say it in another place, and of each kind of layer
+ * where these differ. */
+static struct json_object *rope_of(struct json_object *config, struct json_object *text) {
+  static const char *const places[] = {"rope_scaling", "rope_parameters.full_attention", "rope_parameters"};
+
+  for (size_t i = 0; i < ARRAY_LEN(places); i++)
+    if (json_is(json_at(text, places[i]), json_type_object))
+      return json_at(text, places[i]);
+  return config == text ? NULL : json_get(config, "rope_scaling");
+}
+
 /* YaRN stretches the context that the model was first trained for; other kinds are in max_position_embeddings. */
-static void read_context(struct json_object *text, const struct family *family, struct model_facts *f) {
-  struct json_object *rope = json_get(text, "rope_scaling");
+static void read_context(struct json_object *config, struct json_object *text, const struct family *family,
+                         struct model_facts *f) {
+  struct json_object *rope = rope_of(config, text);
   const char *kind = json_str(rope, "rope_type", json_str(rope, "type", ""));
   struct json_object *v = json_get(rope, "factor");
   double factor = json_is(v, json_type_int) || json_is(v, json_type_double) ? json_object_get_double(v) : 0;
@@ -224,7 +236,7 @@ int32_t config_read(struct json_object *config, struct model_facts *f, struct om
   f->audio = (whole->traits & AUDIO) || json_is(json_get(config, "audio_config"), json_type_object);
   f->rerank = (family->traits & ENCODER) && strstr(f->architecture, "SequenceClassification");
   f->embedding = !f->rerank && (f->embedding || (family->traits & ENCODER) || (s.headless && !f->vision && !f->audio));
-  read_context(text, family, f);
+  read_context(config, text, family, f);
   read_caches(text, &s, f);
   quantization_read(config, f, &plan);
   uint64_t towers = count_parameters(config, whole, &s, f);

@@ -46,6 +46,12 @@ struct model_component {
   uint64_t parameters, bytes;
 };
 
+/* What generation_config.json sets unless a request says otherwise. */
+struct model_default {
+  const char *name; /* as printed: "temperature"; of a constant */
+  double value;
+};
+
 /* Text is "" and numbers are 0 where a thing is not known. */
 struct model_facts {
   char family[32];        /* row of the families' table: "llama"; "unknown" where config.json is of none */
@@ -83,6 +89,8 @@ struct model_facts {
   /* what lies beside the weights */
   char license[64]; /* as README.md or the weights name it: "apache-2.0" */
   bool tokenizer, chat_template, generation_config;
+  struct model_default defaults[8];
+  size_t ndefaults;
   struct model_adapter adapter;
   VEC(struct model_component) components;
 

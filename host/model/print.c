@@ -59,11 +59,24 @@ static struct json_object *components(const struct model_facts *f) {
   return list;
 }
 
+static struct json_object *defaults(const struct model_facts *f) {
+  struct json_object *o = json_object_new_object();
+
+  for (size_t i = 0; i < f->ndefaults; i++) {
+    char text[32]; /* as people write it: 0.6 has no exact double */
+    (void)snprintf(text, sizeof(text), "%.10g", f->defaults[i].value);
+    (void)json_object_object_add(o, f->defaults[i].name, json_object_new_double_s(f->defaults[i].value, text));
+  }
+  return o;
+}
+
 static void put_beside(struct json_object *o, const struct model_facts *f) {
   (void)json_set_str(o, "license", f->license);
   (void)json_set_bool(o, "tokenizer", f->tokenizer);
   (void)json_set_bool(o, "chatTemplate", f->chat_template);
   (void)json_set_bool(o, "generationConfig", f->generation_config);
+  if (f->ndefaults)
+    (void)json_object_object_add(o, "generationDefaults", defaults(f));
   if (f->adapter.type[0])
     (void)json_object_object_add(o, "adapter", adapter(&f->adapter));
   if (f->components.len)

@@ -73,16 +73,43 @@ static void test_pipeline(void **state) {
 static void test_what_lies_beside(void **state) {
   static const char card[] = "---\nlanguage: en\nlicense: other\nlicense_name: 'own-terms'\n---\n# x\nlicense: mit\n";
   static const char tokenizer[] = "{\"chat_template\":\"{{ messages }}\"}";
+  static const char generation[] = "{\"temperature\":0.6,\"top_p\":0.95,\"top_k\":20,\"eos_token_id\":[1,2],"
+                                   "\"repetition_penalty\":\"high\",\"max_new_tokens\":2048}";
   _cleanup_model_facts_ struct model_facts f = {0};
   struct ome_err err = ERR_INIT;
 
   (void)state;
   const struct memory_file files[] = {FILE_OF("config.json", "{}"), FILE_OF("README.md", card),
                                       FILE_OF("tokenizer_config.json", tokenizer), FILE_OF("tokenizer.json", "{}"),
-                                      FILE_OF("generation_config.json", "{}")};
+                                      FILE_OF("generation_config.json", generation)};
   assert_int_equal(look(files, 5, &f, &err), OME_OK);
   assert_string_equal(f.license, "own-terms");
   assert_true(f.tokenizer && f.chat_template && f.generation_config);
+  _cleanup_json_ struct json_object *said = model_facts_json(&f);
+  assert_string_equal(json_object_to_json_string_ext(json_get(said, "generationDefaults"), JSON_C_TO_STRING_PLAIN),
+                      "{\"temperature\":0.6,\"topP\":0.95,\"topK\":20,\"maxNewTokens\":2048}");
+}
+
+/* None, one that is empty, several. */
+static void test_chat_templates(void **state) {
+  static const struct {
+    const char *tokenizer;
+    bool is;
+  } table[] = {{"{}", false},
+               {"{\"chat_template\":\"\"}", false},
+               {"{\"chat_template\":null}", false},
+               {"{\"chat_template\":[{\"name\":\"default\",\"template\":\"{{ messages }}\"}]}", true},
+               {"{\"chat_template\":\"x\"}", true}};
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    const struct memory_file files[] = {FILE_OF("config.json", "{}"),
+                                        {"tokenizer_config.json", table[i].tokenizer, strlen(table[i].tokenizer)}};
+    _cleanup_model_facts_ struct model_facts f = {0};
+    struct ome_err err = ERR_INIT;
+    assert_int_equal(look(files, 2, &f, &err), OME_OK);
+    assert_int_equal(f.chat_template, table[i].is);
+  }
 }
 
 static void test_configurations_that_are_none(void **state) {
@@ -111,6 +138,7 @@ int main(void) {
       cmocka_unit_test(test_adapter),
       cmocka_unit_test(test_pipeline),
       cmocka_unit_test(test_what_lies_beside),
+      cmocka_unit_test(test_chat_templates),
       cmocka_unit_test(test_configurations_that_are_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

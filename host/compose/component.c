@@ -5,6 +5,7 @@
 #include "compose/metadata.h"
 #include "compose/modelmount.h"
 #include "compose/names.h"
+#include "compose/override.h"
 #include "compose/pod.h"
 #include "compose/router.h"
 #include "compose/scaling.h"
@@ -181,13 +182,26 @@ static int32_t compose_document(const struct component_request *req, const struc
   return rc;
 }
 
+/* What the runtime says of the accelerator goes into the arguments before anything is computed around them. */
+static int32_t override_merged(const struct component_request *req, struct json_object *merged, struct ome_err *err) {
+  static const char *const runners[] = {"runner", "leader.runner", "worker.runner"};
+  const char *class = json_str(req->accelerator, "metadata.name", "");
+  struct json_object *config = json_get(json_get(req->entry, "acceleratorConfig"), class);
+  int32_t rc = OME_OK;
+
+  if (streq(req->kind, "router"))
+    return OME_OK;
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(runners); i++)
+    rc = override_runner(config, json_at(merged, runners[i]), err);
+  return rc;
+}
+
 static int32_t tune_merged(const struct component_request *req, const struct mode *m, struct json_object *merged,
                            struct ome_err *err) {
   const struct tune_target to = {
       .kind = req->kind,
       .service = req->service,
       .runtime = req->runtime,
-      .entry = req->entry,
       .accelerator = req->accelerator,
       .component = merged,
       .grouped = is_grouped(m),
@@ -235,6 +249,8 @@ int32_t component_compose(const struct component_request *req, struct json_objec
     return rc;
   const struct mode *m = mode_of(req->kind, merged, req->service);
   rc = check_group(req->kind, m, merged, err);
+  if (rc == OME_OK)
+    rc = override_merged(req, merged, err);
   if (rc == OME_OK)
     rc = tune_merged(req, m, merged, err);
   if (rc != OME_OK)

@@ -226,14 +226,11 @@ static int64_t devices_given(const struct work *w) {
 
 static char *command_of(const struct work *w) {
   struct json_object *below = container_below(w->group, w->runner);
-  const char *class = json_str(w->to->accelerator, "metadata.name", "");
-  struct json_object *config = json_get(json_get(w->to->entry, "acceleratorConfig"), class);
   _cleanup_buf_ struct buf b = BUF_INIT;
 
   add_words(&b, json_get(json_get(w->runner, "command") ? w->runner : below, "command"));
   add_words(&b, json_get(below, "args"));
   add_words(&b, json_get(w->runner, "args"));
-  add_words(&b, json_get(config, "runtimeArgsOverride"));
   return buf_ok(&b) ? strdup(b.len ? buf_str(&b) : "") : NULL;
 }
 

@@ -22,7 +22,6 @@ struct tune_target {
   const char *kind;                /* "engine", "decoder" */
   struct json_object *service;     /* folded */
   struct json_object *runtime;     /* folded */
-  struct json_object *entry;       /* the runtime's format entry that matched; may be NULL */
   struct json_object *accelerator; /* AcceleratorClass; NULL: nothing is tuned */
   struct json_object *component;   /* merged: gets the settings */
   bool grouped;                    /* it has a leader and workers */

@@ -45,7 +45,7 @@ const struct family families[] = {
      "sparse attention with an indexer; without the MTP layer"},
     {"deepseek_vl2", "deepseek_vl_v2", "DeepseekVLV2ForCausalLM", MLA | VISION, NULL, "SigLIP"},
     {"deepseek_vl", "multi_modality", "MultiModalityCausalLM", VISION, NULL, "DeepSeek-VL and Janus, with what draws"},
-    {"janus", "janus", "JanusMultiModalityCausalLM", VISION | ESTIMATE, NULL, "the port; not its towers"},
+    {"janus", "janus", "JanusMultiModalityCausalLM", VISION, NULL, "Janus as transformers has it, with what draws"},
     {"kimi_k2", "kimi_k2", "DeepseekV3ForCausalLM", MLA | CORRECTED, NULL, ""},
     {"kimi_vl", "kimi_vl", "KimiVLForConditionalGeneration", MLA | CORRECTED | VISION, NULL, "MoonViT"},
     {"kimi_linear", "kimi_linear", "KimiLinearForCausalLM", MLA | CORRECTED, NULL, "three of four layers are linear"},

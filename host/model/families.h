@@ -79,6 +79,8 @@ void mixers_read(struct json_object *text, struct shape *s);
 /* Parameters of the towers for images and for sound, with their projectors to WIDTH numbers a token; 0: not known. */
 uint64_t vision_count(struct json_object *config, const struct family *family, uint64_t width);
 uint64_t audio_count(struct json_object *config, const struct family *family, uint64_t width);
+/* Of what codes pictures as tokens and draws them, a VQ-VAE that CONFIG describes; 0: not one. */
+uint64_t picture_count(struct json_object *config);
 /* Of an encoder and decoder for speech; 0: not known. */
 uint64_t whisper_count(struct json_object *config);
 /* Of a model that is counted as a whole, because it is no stack of decoder or encoder layers; 0: not one of those. */

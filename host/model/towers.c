@@ -229,9 +229,9 @@ static uint64_t deepseek_vl2(const struct tower *t, uint64_t width) {
   return siglip(t) + attention_pool(t) + two_matrices(4 * t->width, width) + 2 * width;
 }
 
-/* Janus draws too: a picture is tokens of a code book, coded and decoded by VQ-16. */
-static uint64_t janus(const struct tower *t, uint64_t width) {
-  static const uint64_t vq16 = 71948939;
+/* Janus draws too: a picture is tokens of a code book; which of them were used in training is stored with it. */
+static uint64_t deepseek_vl(const struct tower *t, uint64_t width) {
+  static const uint64_t used = 65536;
   struct json_object *draws = json_get(t->config, "gen_vision_config");
   uint64_t codes = config_number(draws, "params.image_token_size", NULL);
   uint64_t code = config_number(draws, "params.n_embed", NULL), n = siglip(t) + attention_pool(t);
@@ -239,7 +239,43 @@ static uint64_t janus(const struct tower *t, uint64_t width) {
   if (t->side == 0 || codes >= MAX_WORDS || code >= MAX_SIDE)
     return 0;
   n += two_matrices(t->width, width);
-  return draws ? n + vq16 + codes * code + two_matrices(code, width) + linear(width, width) + linear(width, codes) : n;
+  return draws ? n + picture_count(draws) + used + codes * code + two_matrices(code, width) + linear(width, width) +
+                     linear(width, codes)
+               : n;
+}
+
+/* DEPTH matrices with biases, the first of them from IN to WIDTH. */
+static uint64_t matrices(uint64_t in, uint64_t width, uint64_t depth) {
+  return linear(in, width) + (depth - 1) * linear(width, width);
+}
+
+/* The same model in transformers: SigLIP without its pool, and parts whose usual sizes are not written down. */
+static uint64_t janus(const struct tower *t, uint64_t width) {
+  struct json_object *v = t->vision, *draws = json_get(t->config, "vq_config");
+  double ratio = json_object_get_double(json_get(v, "mlp_ratio"));
+  struct tower seen = {.width = or_else(t->width, 1024),
+                       .layers =
+                           or_else(config_number(v, "num_hidden_layers", NULL), 24), /* "depth" is the aligner's */
+                       .patch = or_else(config_number(v, "patch_size", NULL), 16),
+                       .image = or_else(t->image, 384),
+                       .channels = or_else(config_number(v, "num_channels", NULL), 3)};
+  uint64_t codes = or_else(config_number(draws, "num_embeddings", NULL), 16384);
+  uint64_t code = or_else(config_number(draws, "embed_dim", NULL), 8);
+  uint64_t token = or_else(config_number(draws, "image_token_embed_dim", NULL), 2048);
+  uint64_t into = or_else(config_number(draws, "projection_dim", NULL), 2048), picture = picture_count(draws);
+  uint64_t depth = or_else(more(t, "depth", 2), 2), deep = or_else(config_number(draws, "num_hidden_layers", NULL), 2);
+  const uint64_t sides[] = {code,       token,    into, seen.layers * 16, seen.patch * 64, seen.channels * 64,
+                            depth * 64, deep * 64};
+
+  if (!are_below(MAX_SIDE, sides, ARRAY_LEN(sides)) || codes >= MAX_WORDS || picture == 0)
+    return 0;
+  seen.side = seen.image / seen.patch;
+  seen.intermediate = ratio > 0 && ratio < 64 ? (uint64_t)((double)seen.width * ratio) : 4 * seen.width;
+  uint64_t aligned = or_else(more(t, "projection_dim", width), width);
+  uint64_t norms = json_flag(v, "use_qk_norm", false) ? seen.layers * 4 * seen.width : 0;
+  uint64_t keyless = json_flag(v, "attention_bias", true) ? 0 : seen.layers * 3 * seen.width;
+  return siglip(&seen) + norms - keyless + matrices(seen.width, aligned, depth) + picture + codes * code +
+         matrices(code, into, deep) + linear(token, into) + linear(into, codes);
 }
 
 static uint64_t kimi_vl(const struct tower *t, uint64_t width) {
@@ -310,7 +346,8 @@ uint64_t vision_count(struct json_object *config, const struct family *family, u
       {"glm4v", glm4v, false},
       {"glm4v_moe", glm4v, false},
       {"deepseek_vl2", deepseek_vl2, false},
-      {"deepseek_vl", janus, false},
+      {"deepseek_vl", deepseek_vl, false},
+      {"janus", janus, true},
       {"kimi_vl", kimi_vl, false},
       {"minicpmv", minicpmv, false},
       {"phi3_v", phi3_v, true},

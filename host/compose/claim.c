@@ -40,6 +40,10 @@ static char *trimmed(const char *path) {
   return str_copy(path, len);
 }
 
+static bool is_sound(const struct claim *c) {
+  return is_dns_subdomain(c->name) && (!c->ns || is_dns_label(c->ns)) && !leads_upward(c->path);
+}
+
 int32_t claim_parse(const char *uri, struct claim *out, struct ome_err *err) {
   const char *rest = uri + strlen(SCHEME);
   size_t head = claim_is(uri) ? strcspn(rest, "/") : 0;
@@ -54,7 +58,7 @@ int32_t claim_parse(const char *uri, struct claim *out, struct ome_err *err) {
       .path = trimmed(rest + head),
   };
   int32_t rc = (colon && !c.ns) || !c.name || !c.path ? fail_memory(err) : OME_OK;
-  if (rc == OME_OK && (!is_dns_subdomain(c.name) || (c.ns && !is_dns_label(c.ns)) || leads_upward(c.path)))
+  if (rc == OME_OK && !is_sound(&c))
     rc = fail(err, OME_E_INVALID, "\"%.300s\" is no pvc://[NAMESPACE:]CLAIM[/PATH]", uri);
   if (rc != OME_OK) {
     claim_fini(&c);

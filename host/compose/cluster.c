@@ -40,7 +40,9 @@ static bool put_texts(struct json_object *o, const struct cluster_facts *facts) 
   return json_set_str(o, "document", "ome.io/cluster/1") &&
          json_set_str(o, "domain", facts->domain ? facts->domain : "cluster.local") &&
          json_set_str(o, "omeNamespace", facts->ome_namespace ? facts->ome_namespace : "ome") &&
-         (!facts->gateway_url || json_set_str(o, "gatewayUrl", facts->gateway_url));
+         (!facts->gateway_url || json_set_str(o, "gatewayUrl", facts->gateway_url)) &&
+         (!facts->program || json_set_str(o, "program", facts->program)) &&
+         (!facts->plugins_conf || json_set_str(o, "pluginsConf", facts->plugins_conf));
 }
 
 int32_t cluster_document(const struct cluster_facts *facts, struct json_object **out, struct ome_err *err) {

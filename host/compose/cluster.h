@@ -8,6 +8,8 @@ struct cluster_facts {
   const char *domain;        /* NULL: "cluster.local" */
   const char *ome_namespace; /* NULL: "ome" */
   const char *gateway_url;   /* embedded platform: two %s for name and namespace; NULL: ingress decides */
+  const char *program;       /* embedded platform: how a container starts ome; NULL: "ome" */
+  const char *plugins_conf;  /* likewise, of its plugins; NULL: its own */
   const char *const *apis;   /* "GROUP/VERSION/Kind" ("v1/Service" for the core group) that exist */
   size_t napis;
   struct json_object *config; /* the inferenceservice-config ConfigMap; NULL: defaults */

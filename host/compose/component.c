@@ -1,6 +1,7 @@
 #include "compose/component.h"
 
 #include "base/str.h"
+#include "compose/adapters.h"
 #include "compose/merge.h"
 #include "compose/metadata.h"
 #include "compose/modelmount.h"
@@ -163,6 +164,7 @@ static int32_t compose_document(const struct component_request *req, const struc
       .component = merged,
       .kind = req->kind,
       .model = req->model,
+      .replaced = adapters_are_merged(req->weights),
       .runtime = req->runtime,
       .entry = req->entry,
       .accelerator = req->accelerator,
@@ -226,6 +228,21 @@ static int32_t merge_parts(const struct component_request *req, struct json_obje
   return rc;
 }
 
+/* A router reads no weights. */
+static int32_t add_adapters(const struct component_request *req, const struct mode *m, struct json_object *merged,
+                            struct ome_err *err) {
+  const struct adapters_request of = {
+      .kind = req->kind,
+      .weights = req->weights,
+      .service = req->service,
+      .component = merged,
+      .cluster = req->cluster,
+      .grouped = is_grouped(m),
+  };
+
+  return streq(req->kind, "router") ? OME_OK : adapters_apply(&of, err);
+}
+
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
                           struct ome_err *err) {
   static const char *const configs[] = {"engineConfig", "decoderConfig", "routerConfig"};
@@ -253,6 +270,8 @@ int32_t component_compose(const struct component_request *req, struct json_objec
     rc = override_merged(req, merged, err);
   if (rc == OME_OK)
     rc = tune_merged(req, m, merged, err);
+  if (rc == OME_OK)
+    rc = add_adapters(req, m, merged, err);
   if (rc != OME_OK)
     return rc;
   rc = compose_document(req, m, merged, doc, err);

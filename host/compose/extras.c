@@ -18,8 +18,7 @@ static struct json_object *object(const char *api_version, const char *kind, con
 
 /* ---- model config ------------------------------------------------------------------------------------------------ */
 
-/* [{modelName, modelSpec{...}}] as JSON text; new. */
-static char *models_json(struct json_object *model) {
+static bool fill_spec(struct json_object *spec, struct json_object *model) {
   static const struct {
     const char *key;
     const char *path;
@@ -33,26 +32,38 @@ static char *models_json(struct json_object *model) {
                 {"modelType", "spec.modelType"},
                 {"modelFrameworkName", "spec.modelFramework.name"},
                 {"modelFrameworkVersion", "spec.modelFramework.version"}};
-  _cleanup_json_ struct json_object *list = json_object_new_array();
-  struct json_object *entry = json_object_new_object();
-  struct json_object *spec = json_object_new_object();
 
-  if (!list || json_object_array_add(list, entry) != 0 ||
-      !json_set_str(entry, "modelName", json_str(model, "metadata.name", "")) || !json_set(entry, "modelSpec", spec))
-    return NULL;
   for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
     struct json_object *v = json_at(model, fields[i].path);
     if (v && !json_set(spec, fields[i].key, json_object_get(v)))
-      return NULL;
+      return false;
   }
+  return true;
+}
+
+/* [{modelName, modelSpec{...}, fineTunedWeightSpec{...}?}] as JSON text; new. */
+static char *models_json(struct json_object *model, struct json_object *weights) {
+  _cleanup_json_ struct json_object *list = json_object_new_array();
+  struct json_object *entry = json_object_new_object();
+  struct json_object *spec = json_object_new_object();
+  struct json_object *tuned = json_len(weights) ? json_object_new_object() : NULL;
+
+  if (!list || json_object_array_add(list, entry) != 0 ||
+      !json_set_str(entry, "modelName", json_str(model, "metadata.name", "")) || !json_set(entry, "modelSpec", spec) ||
+      !fill_spec(spec, model))
+    return NULL;
+  if (json_len(weights) &&
+      (!tuned || !json_set(entry, "fineTunedWeightSpec", tuned) || !fill_spec(tuned, json_index(weights, 0))))
+    return NULL;
   return json_canonical(list);
 }
 
-static struct json_object *model_config(struct json_object *service, struct json_object *model) {
+static struct json_object *model_config(struct json_object *service, struct json_object *model,
+                                        struct json_object *weights) {
   const char *name = json_str(service, "metadata.name", "");
   size_t len = strlen(name);
   _cleanup_free_ char *config = str_printf("modelconfig-%s", len > 20 ? name + len - 20 : name);
-  _cleanup_free_ char *text = models_json(model);
+  _cleanup_free_ char *text = models_json(model, weights);
   _cleanup_json_ struct json_object *o =
       config ? object("v1", "ConfigMap", config, json_str(service, "metadata.namespace", "default")) : NULL;
   struct json_object *data = o ? json_ensure(o, "data") : NULL;
@@ -116,10 +127,11 @@ static bool router_access(struct json_object *router, struct json_object *cluste
          add_labelled(objects, binding, labels);
 }
 
-int32_t extras_render(struct json_object *service, struct json_object *model, struct json_object *router,
-                      struct json_object *cluster, struct json_object *objects, struct ome_err *err) {
+int32_t extras_render(struct json_object *service, struct json_object *model, struct json_object *weights,
+                      struct json_object *router, struct json_object *cluster, struct json_object *objects,
+                      struct ome_err *err) {
   if (model) {
-    struct json_object *config = model_config(service, model);
+    struct json_object *config = model_config(service, model, weights);
     if (!config || json_object_array_add(objects, config) != 0)
       return fail_memory(err);
   }

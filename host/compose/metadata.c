@@ -1,6 +1,7 @@
 #include "compose/metadata.h"
 
 #include "base/str.h"
+#include "compose/adapters.h"
 #include "compose/names.h"
 
 /* Not handed down from a service to its components. */
@@ -63,6 +64,18 @@ bool metadata_queue_labels(struct json_object *labels, struct json_object *annot
   return ok && (!json_get(annotations, "volcano") || put(labels, "ray.io/scheduler-name", "volcano"));
 }
 
+/* What fine-tuned weights an engine loads; PREFIX of the keys. */
+static bool put_tuning(const struct component_request *req, struct json_object *map, const char *prefix) {
+  bool tuned = json_len(req->weights) > 0 && !streq(req->kind, "router");
+  const char *strategy = tuned ? adapters_strategy(req->weights) : NULL;
+  _cleanup_free_ char *how = str_printf("%sfine-tuned-weight-ft-strategy", prefix);
+  _cleanup_free_ char *merged = str_printf("%sfine-tuned-serving-with-merged-weights", prefix);
+
+  return how && merged && (*prefix || put(map, "fine-tuned-serving", tuned ? "true" : "false")) &&
+         (!strategy || put_label(map, how, strategy)) &&
+         (!tuned || !adapters_are_merged(req->weights) || put(map, merged, "true"));
+}
+
 static bool fill_labels(const struct component_request *req, struct json_object *merged, struct json_object *labels) {
   const char *size =
       json_object_get_string(json_get(json_at(req->model, "metadata.annotations"), "models.ome.io/category"));
@@ -70,7 +83,7 @@ static bool fill_labels(const struct component_request *req, struct json_object 
   bool ok = copy_map(labels, json_at(req->service, "metadata.labels"), false) &&
             copy_map(labels, json_get(merged, "labels"), false) &&
             put_label(labels, LABEL_SERVICE, json_str(req->service, "metadata.name", "")) &&
-            put(labels, LABEL_COMPONENT, req->kind) && put(labels, "fine-tuned-serving", "false");
+            put(labels, LABEL_COMPONENT, req->kind) && put_tuning(req, labels, "");
 
   if (ok && req->runtime)
     ok = put_label(labels, "serving-runtime", json_str(req->runtime, "metadata.name", ""));
@@ -121,7 +134,7 @@ struct json_object *component_annotations(const struct component_request *req, s
 
   if (!a || !copy_map(a, json_at(req->service, "metadata.annotations"), true) ||
       !copy_map(a, json_get(merged, "annotations"), false) || !fill_model_annotations(req, a) ||
-      (*runtime && !put(a, "ome.io/serving-runtime", runtime))) {
+      !put_tuning(req, a, "ome.io/") || (*runtime && !put(a, "ome.io/serving-runtime", runtime))) {
     json_unref(a);
     return NULL;
   }

@@ -48,11 +48,9 @@ static struct json_object *array_for(struct offline *o, const char *kind) {
   const struct {
     const char *kind;
     struct json_object *array;
-  } table[] = {{"InferenceService", o->services},
-               {"BaseModel", o->world.models},
-               {"ClusterBaseModel", o->world.models},
-               {"ServingRuntime", o->world.runtimes},
-               {"ClusterServingRuntime", o->world.runtimes},
+  } table[] = {{"InferenceService", o->services},          {"BaseModel", o->world.models},
+               {"ClusterBaseModel", o->world.models},      {"FineTunedWeight", o->world.weights},
+               {"ServingRuntime", o->world.runtimes},      {"ClusterServingRuntime", o->world.runtimes},
                {"AcceleratorClass", o->world.accelerators}};
 
   for (size_t i = 0; i < ARRAY_LEN(table); i++)
@@ -91,13 +89,15 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   o->services = json_object_new_array();
   o->problems = json_object_new_array();
   o->world.models = json_object_new_array();
+  o->world.weights = json_object_new_array();
   o->world.runtimes = json_object_new_array();
   o->world.accelerators = json_object_new_array();
   o->world.plugins = plugins;
   o->world.field = &o->field;
   o->world.nscorers = select_scorers_of(plugins, o->world.scorers, PLAN_SCORERS);
   int32_t rc = OME_OK;
-  if (!o->services || !o->problems || !o->world.models || !o->world.runtimes || !o->world.accelerators)
+  if (!o->services || !o->problems || !o->world.models || !o->world.weights || !o->world.runtimes ||
+      !o->world.accelerators)
     rc = fail_memory(err);
   if (rc == OME_OK)
     rc = sort_in(o, docs, &config, err);
@@ -115,6 +115,7 @@ void offline_fini(struct offline *o) {
   json_unref(o->services);
   json_unref(o->problems);
   json_unref(o->world.models);
+  json_unref(o->world.weights);
   json_unref(o->world.runtimes);
   json_unref(o->world.accelerators);
   json_unref(o->world.cluster);

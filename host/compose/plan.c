@@ -1,6 +1,7 @@
 #include "compose/plan.h"
 
 #include "base/str.h"
+#include "compose/adapters.h"
 #include "compose/claim.h"
 #include "compose/cluster.h"
 #include "compose/extras.h"
@@ -84,9 +85,18 @@ static void find_model(const struct plan_world *world, struct plan *p) {
   else if (json_flag(p->model, "spec.disabled", false))
     problem(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
   check_claim(p);
-  if (json_len(json_at(p->service, "spec.model.fineTunedWeights")) > 0)
-    problem(p, "ModelReady", "ModelReconcileError",
-            "spec.model.fineTunedWeights: serving fine-tuned weights is not supported by this version; leave them out");
+}
+
+static int32_t find_weights(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  const struct adapters_search search = {world->weights, p->service, p->model, world->cluster};
+  const char *reason = "";
+  int32_t rc = p->model ? adapters_find(&search, &p->weights, &reason, err) : OME_OK;
+
+  if (rc != OME_E_INVALID)
+    return rc;
+  problem(p, "ModelReady", reason, "%s", err->msg);
+  err_clear(err);
+  return OME_OK;
 }
 
 static const char *selection_reason(const struct selection *s) {
@@ -121,8 +131,10 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
       .scorers = world->scorers,
       .nscorers = world->nscorers,
   };
-  int32_t rc = select_runtime(&req, &p->selection, err);
 
+  if (!p->model)
+    return OME_OK;
+  int32_t rc = select_runtime(&req, &p->selection, err);
   if (rc == OME_E_NO_MEMORY)
     return rc;
   if (rc != OME_OK) {
@@ -277,6 +289,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .kind = kind,
         .service = p->service,
         .model = p->model,
+        .weights = p->weights,
         .runtime = p->runtime,
         .entry = p->selection->chosen->score.entry ? p->selection->chosen->score.entry->doc : NULL,
         .accelerator = selection_accelerator(p->selection, kind),
@@ -393,7 +406,8 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   if (p->is_virtual)
     return OME_OK;
   find_model(world, p);
-  if (p->model)
+  rc = find_weights(world, p, err);
+  if (rc == OME_OK)
     rc = select_for(world, p, err);
   if (rc == OME_OK)
     check_components(p);
@@ -403,8 +417,8 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   if (rc != OME_OK || p->nproblems)
     return rc;
   struct plan_component *last = &p->parts[p->nparts - 1];
-  rc = extras_render(p->service, p->model, streq(last->kind, "router") ? last->doc : NULL, world->cluster, p->objects,
-                     err);
+  rc = extras_render(p->service, p->model, p->weights, streq(last->kind, "router") ? last->doc : NULL, world->cluster,
+                     p->objects, err);
   if (rc != OME_OK)
     return rc;
   render_all(world, p);
@@ -433,6 +447,7 @@ void plan_free(struct plan *p) {
     json_unref(p->parts[i].doc);
   selection_free(p->selection);
   json_unref(p->service);
+  json_unref(p->weights);
   json_unref(p->runtime);
   json_unref(p->components);
   json_unref(p->tuning);

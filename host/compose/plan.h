@@ -14,6 +14,7 @@
 /* What there is besides the service.  Documents are borrowed. */
 struct plan_world {
   struct json_object *models;       /* array of BaseModels and ClusterBaseModels */
+  struct json_object *weights;      /* array of FineTunedWeights; may be NULL */
   struct json_object *runtimes;     /* array of ServingRuntimes and ClusterServingRuntimes */
   struct select_field *field;       /* the same, read; NULL: read them for each service */
   struct json_object *accelerators; /* array of AcceleratorClasses */
@@ -50,6 +51,7 @@ struct plan_component {
 struct plan {
   struct json_object *service;    /* folded */
   struct json_object *model;      /* borrowed; NULL: not found */
+  struct json_object *weights;    /* array of those that the service names; NULL: did not come to it */
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */
   struct json_object *components; /* array of the component documents */

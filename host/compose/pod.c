@@ -120,7 +120,8 @@ static struct json_object *pod_fields_of(struct json_object *group) {
 }
 
 static int32_t dress_runner(const struct pod_request *req, struct json_object *runner, struct ome_err *err) {
-  int32_t rc = is_router(req) ? OME_OK : model_mount_container(req->model, namespace_of(req), runner, err);
+  int32_t rc =
+      is_router(req) || req->replaced ? OME_OK : model_mount_container(req->model, namespace_of(req), runner, err);
   if (rc != OME_OK)
     return rc;
   bool ok = set_resources(req, runner) && set_accelerator_env(req, runner) && set_parallelism(req, runner) &&
@@ -168,7 +169,7 @@ static int32_t place_runner(struct json_object *pod, struct json_object *runner,
 
 /* OME's routers see a model of the node, though they read nothing of it; a claim is spared that. */
 static int32_t add_model_volume(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
-  if (is_router(req) && claim_is(json_str(req->model, "spec.storage.storageUri", "")))
+  if (req->replaced || (is_router(req) && claim_is(json_str(req->model, "spec.storage.storageUri", ""))))
     return OME_OK;
   return model_mount_volume(req->model, namespace_of(req), pod, err);
 }
@@ -183,23 +184,25 @@ static bool overlay(struct json_object *to, struct json_object *map) {
   return true;
 }
 
-/* Only nodes that hold the model, unless a claim does, then what runtime, accelerator class and service ask for. */
+/* Only nodes that hold the model, unless a claim does, or nobody reads it. */
+static bool ask_for_model(const struct pod_request *req, struct json_object *selector) {
+  if (!req->model || req->replaced || claim_is(json_str(req->model, "spec.storage.storageUri", "")))
+    return true;
+  bool cluster = streq(json_str(req->model, "kind", ""), "ClusterBaseModel");
+  _cleanup_free_ char *label = name_model_label(cluster ? NULL : json_str(req->model, "metadata.namespace", "default"),
+                                                json_str(req->model, "metadata.name", ""));
+
+  return label &&
+         (json_get(selector, label) || json_object_object_add(selector, label, json_object_new_string("Ready")) == 0);
+}
+
+/* Nodes with the model, then what runtime, accelerator class and service ask for. */
 static int32_t place_on_nodes(const struct pod_request *req, struct json_object *pod, struct ome_err *err) {
   if (is_router(req))
     return OME_OK;
   struct json_object *selector = json_ensure(pod, "nodeSelector");
-  if (!selector)
+  if (!selector || !ask_for_model(req, selector))
     return fail_memory(err);
-  if (req->model && !claim_is(json_str(req->model, "spec.storage.storageUri", ""))) {
-    bool cluster = streq(json_str(req->model, "kind", ""), "ClusterBaseModel");
-    _cleanup_free_ char *label =
-        name_model_label(cluster ? NULL : json_str(req->model, "metadata.namespace", "default"),
-                         json_str(req->model, "metadata.name", ""));
-    if (!label)
-      return fail_memory(err);
-    if (!json_get(selector, label) && json_object_object_add(selector, label, json_object_new_string("Ready")) != 0)
-      return fail_memory(err);
-  }
   struct json_object *own = json_get(json_get(req->service, "spec"), req->kind);
   if (!overlay(selector, json_at(req->runtime, "spec.nodeSelector")) ||
       !overlay(selector, json_at(req->accelerator, "spec.discovery.nodeSelector")) ||

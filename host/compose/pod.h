@@ -11,6 +11,7 @@ struct pod_request {
   struct json_object *component;   /* merged: pod fields, runner, leader, worker */
   const char *kind;                /* "engine", "decoder", "router" */
   struct json_object *model;       /* may be NULL */
+  bool replaced;                   /* merged weights are loaded instead of the model's files */
   struct json_object *runtime;     /* may be NULL */
   struct json_object *entry;       /* the runtime's format entry that matched; may be NULL */
   struct json_object *accelerator; /* AcceleratorClass; may be NULL */

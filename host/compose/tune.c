@@ -1,7 +1,7 @@
 #include "compose/tune.h"
 
-#include "base/buf.h"
 #include "base/str.h"
+#include "compose/command.h"
 #include "compose/container.h"
 #include "select/vendor.h"
 
@@ -10,66 +10,6 @@
 
 #define MAX_TUNERS 64
 #define MAX_SETTINGS 32 /* of one container: engines have no use for more */
-
-/* ---- words of a command ------------------------------------------------------------------------------------------ */
-
-static void add_words(struct buf *b, struct json_object *list) {
-  for (size_t i = 0; i < json_len(list); i++)
-    buf_addf(b, "%s%s", b->len ? " " : "", json_object_get_string(json_index(list, i)));
-}
-
-/* The container of the pod that the runner is put over; NULL: none. */
-static struct json_object *container_below(struct json_object *group, struct json_object *runner) {
-  return json_find(json_get(group, "containers"), "name", json_str(runner, "name", "ome-container"));
-}
-
-static bool is_shell(struct json_object *command) {
-  const char *program = json_object_get_string(json_index(command, 0));
-  const char *slash = program ? strrchr(program, '/') : NULL;
-  const char *name = slash ? slash + 1 : program ? program : "";
-
-  return streq(name, "sh") || streq(name, "bash") || streq(name, "dash");
-}
-
-/* Where the script of `sh -c` is: the word after the option, in command or args. */
-static bool find_script(struct json_object *command, struct json_object *args, struct json_object **list, size_t *at) {
-  struct json_object *lists[] = {command, args};
-  bool next = false;
-
-  for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-    for (size_t i = l == 0 ? 1 : 0; i < json_len(lists[l]); i++) {
-      const char *word = json_object_get_string(json_index(lists[l], i));
-      if (!word || streq(word, "--"))
-        continue;
-      if (next && *word != '-') {
-        *list = lists[l];
-        *at = i;
-        return true;
-      }
-      next |= *word == '-' && strchr(word, 'c') != NULL;
-    }
-  return false;
-}
-
-/* Whether what is put behind SCRIPT belongs to its last command: nothing ends that command before. */
-static bool is_open_ended(const char *script) {
-  const char *last = NULL;
-  char quote = '\0';
-
-  for (const char *p = strstr(script, "exec "); p; p = strstr(p + 1, "exec "))
-    last = p;
-  for (const char *p = last ? last : script; *p; p++) {
-    if (*p == '\\' && p[1])
-      p++;
-    else if (quote)
-      quote = *p == quote ? '\0' : quote;
-    else if (*p == '"' || *p == '\'')
-      quote = *p;
-    else if (strchr("|;&<>#()`", *p) || (*p == '\n' && p[strspn(p, " \t\n")]))
-      return false;
-  }
-  return !quote;
-}
 
 /* ---- applying ---------------------------------------------------------------------------------------------------- */
 
@@ -84,43 +24,6 @@ struct work {
   size_t settings;
   bool silent; /* a worker, whose settings the leader's record has said */
 };
-
-static bool push_word(struct json_object *list, const char *word) {
-  return list && json_object_array_add(list, json_object_new_string(word)) == 0;
-}
-
-/* Behind the last command of a shell's script. */
-static int32_t add_to_script(struct json_object *list, size_t at, const char *flag, const char *value, bool *applied) {
-  const char *script = json_object_get_string(json_index(list, at));
-  size_t n = strlen(script);
-
-  while (n && strchr(" \t\n\\", script[n - 1]))
-    n--;
-  *applied = is_open_ended(script);
-  if (!*applied)
-    return OME_OK;
-  _cleanup_free_ char *longer = str_printf("%.*s %s%s%s", (int)n, script, flag, *value ? " " : "", value);
-  return longer && json_object_array_put_idx(list, at, json_object_new_string(longer)) == 0 ? OME_OK : OME_E_NO_MEMORY;
-}
-
-static int32_t apply_arg(struct work *w, const char *flag, const char *value, bool *applied) {
-  struct json_object *below = container_below(w->group, w->runner);
-  struct json_object *command = json_get(w->runner, "command");
-  struct json_object *script = NULL;
-  size_t at = 0;
-
-  if (json_len(command) == 0)
-    command = json_get(below, "command");
-  if (is_shell(command)) {
-    if (find_script(command, json_get(w->runner, "args"), &script, &at))
-      return add_to_script(script, at, flag, value, applied);
-    *applied = false;
-    return OME_OK;
-  }
-  struct json_object *args = list_in(w->runner, "args");
-  *applied = true;
-  return push_word(args, flag) && (!*value || push_word(args, value)) ? OME_OK : OME_E_NO_MEMORY;
-}
 
 static int32_t note(struct work *w, const char *kind, const char *name, const char *value, const char *reason,
                     bool applied) {
@@ -143,7 +46,8 @@ static int32_t on_arg(struct ome_setting_sink *s, const char *flag, const char *
 
   if (++w->settings > MAX_SETTINGS)
     return OME_E_INVALID;
-  int32_t rc = apply_arg(w, flag, value, &applied);
+  const char *const words[] = {flag, value};
+  int32_t rc = command_add(w->group, w->runner, words, *value ? 2 : 1, &applied);
   if (rc != OME_OK || applied)
     return rc == OME_OK ? note(w, "arg", flag, value, reason, true) : rc;
   _cleanup_free_ char *why = str_printf("%s; not set, as the command is a shell's script that goes on behind the "
@@ -154,7 +58,7 @@ static int32_t on_arg(struct ome_setting_sink *s, const char *flag, const char *
 
 static int32_t on_env(struct ome_setting_sink *s, const char *name, const char *value, const char *reason) {
   struct work *w = s->ctx;
-  struct json_object *below = json_get(container_below(w->group, w->runner), "env");
+  struct json_object *below = json_get(command_below(w->group, w->runner), "env");
   struct json_object *env = list_in(w->runner, "env");
   struct json_object *e = NULL;
 
@@ -220,18 +124,12 @@ static int64_t devices_given(const struct work *w) {
   const char *name = json_str(w->runner, "name", "");
   int64_t n = vendor_devices_of(w->runner);
 
-  n = n ? n : vendor_devices_of(container_below(w->group, w->runner));
+  n = n ? n : vendor_devices_of(command_below(w->group, w->runner));
   return n ? n : vendor_devices_of(json_find(json_at(w->to->runtime, "spec.containers"), "name", name));
 }
 
 static char *command_of(const struct work *w) {
-  struct json_object *below = container_below(w->group, w->runner);
-  _cleanup_buf_ struct buf b = BUF_INIT;
-
-  add_words(&b, json_get(json_get(w->runner, "command") ? w->runner : below, "command"));
-  add_words(&b, json_get(below, "args"));
-  add_words(&b, json_get(w->runner, "args"));
-  return buf_ok(&b) ? strdup(b.len ? buf_str(&b) : "") : NULL;
+  return command_text(w->group, w->runner);
 }
 
 static int32_t ask_all(struct work *w, const struct ome_score_req *req, struct ome_err *err) {
@@ -267,7 +165,7 @@ static int32_t tune_group(struct tune *tune, const struct tune_target *to, struc
   int64_t devices = devices_given(&w);
   const struct ome_deployment_facts deployment = {
       .struct_size = sizeof(deployment),
-      .image = json_str(w.runner, "image", json_str(container_below(group, w.runner), "image", "")),
+      .image = json_str(w.runner, "image", json_str(command_below(group, w.runner), "image", "")),
       .command = command,
       .context = wish(tune, to, "ome.io/context-length", UINT32_MAX),
       .concurrency = (uint32_t)wish(tune, to, "ome.io/concurrency", 1u << 20),

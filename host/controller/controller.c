@@ -77,7 +77,13 @@ static void on_model(void *arg, const struct kube_event *e) {
 }
 
 static void on_weights(void *arg, const struct kube_event *e) {
-  enqueue(arg, QUEUE_MODELS, NS_WEIGHTS, meta_name(e->object));
+  struct controller *c = arg;
+
+  enqueue(c, QUEUE_MODELS, NS_WEIGHTS, meta_name(e->object));
+  if (e->type == KUBE_MODIFIED && e->old && json_equal(json_get(e->old, "spec"), json_get(e->object, "spec")))
+    return;
+  atomic_fetch_add(&c->world_version, 1);
+  enqueue(c, QUEUE_RUNTIMES, NULL, EVERY_SERVICE);
 }
 
 static void on_runtime(void *arg, const struct kube_event *e) {

@@ -19,7 +19,8 @@ static void drop_lists(struct service_worker *w) {
   select_field_fini(&w->field);
   w->world.field = NULL;
   json_unref(w->world.runtimes);
-  w->world.runtimes = NULL;
+  json_unref(w->world.weights);
+  w->world.runtimes = w->world.weights = NULL;
 }
 
 void world_fini(struct service_worker *w) {
@@ -93,6 +94,8 @@ static int32_t load_cluster(struct service_worker *w, struct ome_err *err) {
   struct cluster_facts facts = {
       .ome_namespace = c->ome_namespace,
       .gateway_url = c->gateway_url,
+      .program = c->program,
+      .plugins_conf = c->program ? c->plugins_conf : NULL,
       .apis = apis,
       .napis = n,
       .config = config,
@@ -129,7 +132,8 @@ int32_t world_refresh(struct service_worker *w, struct ome_err *err) {
   w->world.plugins = c->plugins;
   w->world.nscorers = select_scorers_of(c->plugins, w->world.scorers, PLAN_SCORERS);
   w->world.runtimes = world_runtimes(c);
-  if (!w->world.runtimes)
+  w->world.weights = kube_cache_list(c->watches[WATCH_WEIGHTS], NULL);
+  if (!w->world.runtimes || !w->world.weights)
     return fail_memory(err);
   rc = select_field_init(&w->field, w->world.runtimes, err);
   w->world.field = &w->field;

@@ -48,7 +48,7 @@ def check_case(folder):
 def check_modes(folder):
     """One sample a deployment mode, and the objects it becomes."""
     names = sorted(os.listdir(folder))
-    assert len(names) >= 8, names
+    assert len(names) >= 10, names
     for name in names:
         source = ["-f", os.path.join(folder, name)]
         code, rendered, complaints = ome("render", *source)

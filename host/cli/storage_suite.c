@@ -170,7 +170,7 @@ static void check_missing(struct suite *s, struct suite_verdict *v) {
   int32_t rc = suite_list(s, uri, NULL, 0, &m, &err);
   if (rc == OME_OK)
     suite_fail(v, "what is not there lists %zu files; OME_E_NOT_FOUND is expected", m.files.len);
-  else if (rc == OME_E_DENIED || rc == OME_E_GATED) /* backends that do not say what there is to those who may not see it */
+  else if (rc == OME_E_DENIED || rc == OME_E_GATED) /* it may not be known to who may not see it */
     suite_note(v, "DENIED instead of NOT_FOUND: %s", err.msg);
   else if (rc != OME_E_NOT_FOUND)
     suite_fail(v, "what is not there is %s, not NotFound: %s", err_name(rc), err.msg);

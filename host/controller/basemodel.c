@@ -1,15 +1,20 @@
 /* BaseModel, ClusterBaseModel and FineTunedWeight: what the agents report of each node, summed up; deletion once every
  * node let go. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/internal.h"
 #include "controller/modelfacts.h"
+#include "controller/modelprogress.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#define PROGRESS_MS 5000                  /* status is written this often at most for progress alone */
+#define DEADLINE_MS ((int64_t)600 * 1000) /* for nodes to let go of a model that is deleted */
 
 struct model_kind {
   const struct kube_resource *resource;
@@ -42,8 +47,16 @@ struct tally {
   struct json_object *failed;
   struct json_object *config; /* of the first node that is ready and says; NULL: none */
   char failure[400];          /* what the first node that failed says */
-  size_t holding;             /* nodes that have not let go yet */
+  char waiting[400];          /* what the first of the others says, if one says anything */
+  char holders[300];          /* names of nodes that have not let go yet, as far as there is room */
+  size_t holding;             /* how many these are */
+  struct model_progress progress;
 };
+
+static void quote(char out[400], struct json_object *config_map, const char *message) {
+  if (!*out && *message)
+    (void)snprintf(out, 400, "node %.80s: %.300s", meta_name(config_map), message);
+}
 
 /* The status of the model KEY in an agent's ConfigMap; "": not there.  Unreadable counts as present.  *CONFIG, when
  * still NULL, becomes what the agent found out about the model; new. */
@@ -62,9 +75,36 @@ static void status_on_node(struct json_object *config_map, const char *key, char
     (void)snprintf(out, 16, "%s", json_str(entry, "status", "Unknown"));
   if (!t->config && streq(out, "Ready"))
     t->config = json_object_get(json_get(entry, "config"));
-  if (!*t->failure && streq(out, "Failed"))
-    (void)snprintf(t->failure, sizeof(t->failure), "node %.80s: %.300s", meta_name(config_map),
-                   json_str(entry, "message", "the agent does not say why; see its log"));
+  if (streq(out, "Failed"))
+    quote(t->failure, config_map, json_str(entry, "message", "the agent does not say why; see its log"));
+  else if (!streq(out, "Ready"))
+    quote(t->waiting, config_map, json_str(entry, "message", ""));
+  model_progress_add(&t->progress, out, entry);
+}
+
+static void note_holder(struct tally *t, const char *node) {
+  size_t used = strlen(t->holders);
+
+  if (t->holding++ == 0 || used + strlen(node) + 3 < sizeof(t->holders))
+    (void)snprintf(t->holders + used, sizeof(t->holders) - used, "%s%s", used ? ", " : "", node);
+}
+
+/* A node that is gone has nothing: what its agent said goes with it, and somebody can see that. */
+static void release_node(struct controller *c, struct json_object *map) {
+  _cleanup_json_ struct json_object *node = NULL;
+  struct ome_err err = ERR_INIT;
+  int32_t rc = kube_get(c->client, &KUBE_NODES, NULL, meta_name(map), &node, &err);
+
+  if (rc != OME_E_NOT_FOUND) /* one that just came is news to the cache */
+    return;
+  err_clear(&err);
+  rc = kube_delete(c->client, &KUBE_CONFIGMAPS, c->ome_namespace, meta_name(map), meta_uid(map), KUBE_BACKGROUND, &err);
+
+  if (rc == OME_OK)
+    kube_record(c->recorder, map, false, "NodeReleased",
+                "node %.253s is gone: its record is removed, and no model waits for it", meta_name(map));
+  else if (rc != OME_E_NOT_FOUND && rc != OME_E_CONFLICT)
+    log_warning("controller", "ConfigMap %s of a node that is gone: %s", meta_name(map), err.msg);
 }
 
 /* ConfigMaps come in the order of their names, which are the nodes'. One without its Node is a leftover. */
@@ -79,13 +119,16 @@ static int32_t count_nodes(struct controller *c, const char *key, struct tally *
     struct json_object *map = json_index(maps, i);
     _cleanup_json_ struct json_object *node = kube_cache_get(c->watches[WATCH_NODES], NULL, meta_name(map));
     char status[16];
-    if (!node)
+    if (!node) {
+      release_node(c, map);
       continue;
+    }
     status_on_node(map, key, status, t);
     struct json_object *list = streq(status, "Ready") ? t->ready : streq(status, "Failed") ? t->failed : NULL;
     if (list)
       (void)json_object_array_add(list, json_object_new_string(meta_name(map)));
-    t->holding += *status && !streq(status, "Deleted");
+    if (*status && !streq(status, "Deleted"))
+      note_holder(t, meta_name(map));
   }
   return OME_OK;
 }
@@ -107,7 +150,8 @@ static void set_ready(struct json_object *model, const char *state, const struct
   else if (streq(state, "Failed"))
     (void)meta_set_condition(model, "Ready", "False", "Failed", t->failure, now);
   else
-    (void)meta_set_condition(model, "Ready", "Unknown", "InTransit", "the agents are bringing it to the nodes", now);
+    (void)meta_set_condition(model, "Ready", "Unknown", "InTransit",
+                             *t->waiting ? t->waiting : "the agents are bringing it to the nodes", now);
 }
 
 /* The model that weights were trained on; new; NULL: there is none of that name. */
@@ -140,20 +184,37 @@ static void set_agreement(struct controller *c, const struct model_kind *k, stru
     kube_record(c->recorder, model, true, "SpecDisagrees", "the spec is used as it is: %.900s", buf_str(&differ));
 }
 
+/* Milliseconds until progress may be written again; 0: now.  Everything else is written at once. */
+static uint64_t progress_pause_ms(struct json_object *old, struct json_object *now) {
+  int64_t written_ms = 0;
+
+  if (!model_progress_alone(old, now) || !time_parse(json_str(old, "lastReconcileTime", ""), &written_ms))
+    return 0;
+  int64_t passed_ms = wall_ms() - written_ms;
+  return passed_ms >= 0 && passed_ms < PROGRESS_MS ? (uint64_t)(PROGRESS_MS - passed_ms) : 0;
+}
+
 static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
-                            const struct tally *t, struct ome_err *err) {
+                            const struct tally *t, uint64_t *requeue_ms, struct ome_err *err) {
   struct json_object *old = json_get(model, "status");
   _cleanup_json_ struct json_object *changed = json_copy(model);
   struct json_object *status = changed ? json_ensure(changed, "status") : NULL;
   const char *state = json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
+  char now[TIME_TEXT_MS];
 
   if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
-      !put_list(status, "nodesFailed", t->failed))
+      !put_list(status, "nodesFailed", t->failed) || !model_progress_write(&t->progress, status))
     return fail_memory(err);
   set_ready(changed, state, t);
   set_agreement(c, k, changed, t);
   if (json_equal(status, old))
     return OME_OK;
+  *requeue_ms = progress_pause_ms(old, status);
+  if (*requeue_ms)
+    return OME_OK;
+  time_format_ms(wall_ms(), now);
+  if (!json_set_str(status, "lastReconcileTime", now))
+    return fail_memory(err);
   int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);
   if (rc == OME_OK && !streq(json_str(old, "state", ""), state) && !streq(state, "In_Transit"))
     kube_record(c->recorder, model, streq(state, "Failed"), streq(state, "Failed") ? "ModelFailed" : "ModelReady",
@@ -163,12 +224,34 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
 
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
+/* Milliseconds until nobody is waited for any more; 0: now.  A node that is down for good should not keep a model, or
+ * its namespace, for ever; what is on its disk goes when its agent is back. */
+static uint64_t patience_ms(struct json_object *model) {
+  const char *said = meta_annotation(model, "ome.io/deletion-deadline-seconds");
+  int64_t deadline_ms = DEADLINE_MS, since_ms = 0;
+  uint64_t seconds = 0;
+
+  if (said && str_to_u64(said, &seconds) && seconds <= UINT32_MAX)
+    deadline_ms = (int64_t)seconds * 1000;
+  if (!time_parse(json_str(model, "metadata.deletionTimestamp", ""), &since_ms))
+    return (uint64_t)deadline_ms;
+  int64_t left_ms = since_ms + deadline_ms - wall_ms();
+  return left_ms > 0 ? (uint64_t)left_ms : 0;
+}
+
 static int32_t finish_deletion(struct controller *c, const struct model_kind *k, struct json_object *model,
-                               const struct tally *t, struct ome_err *err) {
+                               const struct tally *t, uint64_t *requeue_ms, struct ome_err *err) {
   /* The next change of a node's ConfigMap, or the end of the node, brings us here again. */
-  if (t->holding > 0 || !meta_remove_finalizer(model, k->finalizer))
+  if (t->holding > 0 && (*requeue_ms = patience_ms(model)) > 0)
+    return OME_OK;
+  if (!meta_remove_finalizer(model, k->finalizer))
     return OME_OK;
   int32_t rc = kube_update(c->client, k->resource, model, NULL, err);
+  if (rc == OME_OK && t->holding)
+    kube_record(c->recorder, model, true, "ModelReleased",
+                "%zu nodes did not let go of it in time and are not waited for any more: %s; its files go when their "
+                "agents are back",
+                t->holding, t->holders);
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 
@@ -181,7 +264,7 @@ static bool skips_facts(struct json_object *model) {
 
 /* Finalizer and facts go into the object itself, in one write. */
 static int32_t keep(struct controller *c, const struct model_kind *k, struct json_object *model, const struct tally *t,
-                    struct ome_err *err) {
+                    uint64_t *requeue_ms, struct ome_err *err) {
   _cleanup_json_ struct json_object *stored = NULL;
   _cleanup_json_ struct json_object *changed = json_copy(model);
   bool filled = false;
@@ -189,11 +272,11 @@ static int32_t keep(struct controller *c, const struct model_kind *k, struct jso
   if (!changed || (t->config && !k->fill(changed, t->config, &filled)))
     return fail_memory(err);
   if (!meta_add_finalizer(changed, k->finalizer) && !filled)
-    return write_status(c, k, model, t, err);
+    return write_status(c, k, model, t, requeue_ms, err);
   int32_t rc = kube_update(c->client, k->resource, changed, &stored, err);
   if (rc != OME_OK)
     return rc == OME_E_NOT_FOUND ? OME_OK : rc;
-  return write_status(c, k, stored, t, err);
+  return write_status(c, k, stored, t, requeue_ms, err);
 }
 
 /* A long name's key in the ConfigMaps is shortened: finds whose it is. */
@@ -208,7 +291,7 @@ static void requeue_by_key(struct controller *c, const struct model_kind *k, con
   }
 }
 
-int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
+int32_t reconcile_model(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   struct controller *c = arg;
   struct model_kind k = kind_of(ns);
   struct tally t = {0};
@@ -225,7 +308,8 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, UNUSED uint
       t.config = NULL;
     }
     if (rc == OME_OK)
-      rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, err) : keep(c, &k, model, &t, err);
+      rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, requeue_ms, err)
+                                : keep(c, &k, model, &t, requeue_ms, err);
     json_unref(t.ready);
     json_unref(t.failed);
     json_unref(t.config);

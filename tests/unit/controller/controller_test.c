@@ -242,6 +242,8 @@ static void sums_up_and_lets_go_of_models(void **state) {
   struct json_object *m = await(s, &KUBE_CLUSTERBASEMODELS, NULL, "kept", has_state, "Ready");
   assert_string_equal(json_object_get_string(json_index(json_at(m, "status.nodesReady"), 0)), "n1");
   assert_null(json_at(m, "status.nodesFailed"));
+  assert_string_equal(json_str(m, "status.nodes", ""), "1/0/1");
+  assert_int_equal(json_i64(m, "status.progress.percent", -1), 100);
   assert_true(meta_has_finalizer(m, "clusterbasemodels.ome.io/finalizer"));
   json_unref(m);
   ok(kube_delete(s->client, &KUBE_CLUSTERBASEMODELS, NULL, "kept", NULL, KUBE_BACKGROUND, &err), &err);
@@ -251,6 +253,38 @@ static void sums_up_and_lets_go_of_models(void **state) {
   json_unref(m);
   merge(s, &KUBE_CONFIGMAPS, "ome", "n1", NULL, "{data: {clusterbasemodel.kept: '{\"status\":\"Deleted\"}'}}");
   await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "kept", absent, "its end");
+}
+
+#define NODE(name) "{apiVersion: v1, kind: Node, metadata: {name: " name "}}"
+#define RECORD(node, model)                                                                                            \
+  "{apiVersion: v1, kind: ConfigMap, metadata: {name: " node ", namespace: ome, labels: "                              \
+  "{models.ome/basemodel-status: 'true'}}, data: {clusterbasemodel." model ": '{\"status\":\"Ready\"}'}}"
+
+/* A node that is gone holds nothing, and its record goes; one that does not answer holds until the deadline. */
+static void waits_for_nobody_for_ever(void **state) {
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  create(s, &KUBE_NODES, NODE("gone"));
+  create(s, &KUBE_NODES, NODE("dead"));
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("held"));
+  create(s, &KUBE_CONFIGMAPS, RECORD("gone", "held"));
+  await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "held", has_state, "Ready");
+  ok(kube_delete(s->client, &KUBE_CLUSTERBASEMODELS, NULL, "held", NULL, KUBE_BACKGROUND, &err), &err);
+  ok(kube_delete(s->client, &KUBE_NODES, NULL, "gone", NULL, KUBE_BACKGROUND, &err), &err);
+  await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "held", absent, "its end");
+  await_done(s, &KUBE_CONFIGMAPS, "ome", "gone", absent, "its end");
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("stuck"));
+  create(s, &KUBE_CONFIGMAPS, RECORD("dead", "stuck"));
+  await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "stuck", has_state, "Ready");
+  ok(kube_delete(s->client, &KUBE_CLUSTERBASEMODELS, NULL, "stuck", NULL, KUBE_BACKGROUND, &err), &err);
+  struct json_object *m = get(s, &KUBE_CLUSTERBASEMODELS, NULL, "stuck");
+  assert_true(meta_deleting(m));
+  json_unref(m);
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "stuck", NULL,
+        "{metadata: {annotations: {ome.io/deletion-deadline-seconds: '1'}}}");
+  await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "stuck", absent, "its end");
 }
 
 int main(void) {
@@ -266,6 +300,7 @@ int main(void) {
       cmocka_unit_test(follows_kinds_that_come_and_go),
       cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),
+      cmocka_unit_test(waits_for_nobody_for_ever),
   };
   return cmocka_run_group_tests(tests, setup, stand_stop);
 }

@@ -11,7 +11,7 @@
 struct options {
   const char *kubeconfig, *context, *ome_namespace, *node_name, *store, *plugins;
   const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity;
-  uint64_t peer_port, port, high, low, store_bytes;
+  uint64_t peer_port, port, high, low, store_bytes, qps, burst;
   uint64_t peer_bytes_per_second, bytes_per_second;
 };
 
@@ -25,6 +25,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
 
   if (rc == OME_OK) {
     kube_client_until(client, cli_stopping);
+    kube_client_limit(client, o->qps, o->burst);
     rc = http_service_new(&http, err);
   }
   if (rc != OME_OK)
@@ -55,12 +56,15 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options o = {.store = "/mnt/models", .peer_port = 8473, .high = 90, .low = 80};
+  struct options o = {.store = "/mnt/models", .peer_port = 8473, .high = 90, .low = 80, .qps = 20, .burst = 50};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
        CLI_STRING, &o.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &o.context},
+      {0, "kube-api-qps", "N", "requests to the API server a second at most, deletions aside; 20, 0 for any", CLI_UINT,
+       &o.qps},
+      {0, "kube-api-burst", "N", "so many at once before that; 50", CLI_UINT, &o.burst},
       {0, "ome-namespace", "NAME", "where the node's report goes; ome", CLI_STRING, &o.ome_namespace},
       {0, "node-name", "NAME", "this node; without it $NODE_NAME, then the host name", CLI_STRING, &o.node_name},
       {0, "models-root-dir", "DIR", "where models are kept; /mnt/models", CLI_STRING, &o.store},

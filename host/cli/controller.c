@@ -21,6 +21,7 @@ struct options {
   const char *webhook_address, *webhook_url, *webhook_service;
   uint64_t webhook_port;
   uint64_t health_port;
+  uint64_t qps, burst;
   bool leader_elect;
 };
 
@@ -148,6 +149,7 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
 
   if (rc == OME_OK) {
     kube_client_until(p.client, cli_stopping);
+    kube_client_limit(p.client, opt->qps, opt->burst);
     rc = plugins_load(opt->plugins, NULL, 0, &p.plugins, err);
   }
   if (rc == OME_OK && opt->webhook_port)
@@ -169,7 +171,7 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081};
+  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 500, .burst = 1000};
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
        CLI_STRING, &opt.kubeconfig},
@@ -179,6 +181,9 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
       {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
        &opt.leader_elect},
+      {0, "kube-api-qps", "N",
+       "requests to the API server a second at most, deletions and leases aside; 500, 0 for any", CLI_UINT, &opt.qps},
+      {0, "kube-api-burst", "N", "so many at once before that; 1000", CLI_UINT, &opt.burst},
       {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered; 0.0.0.0", CLI_STRING,
        &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},

@@ -8,16 +8,23 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TOKEN_FRESH_MS 60000
 #define REQUEST_TIMEOUT_MS 60000
 #define LAST_REQUEST_MS 2000 /* for a request when we are stopping */
 #define ANSWER_MAX ((size_t)256 << 20)
+#define TURN_LOOK_NS 100000000u /* how often one that waits for its turn looks whether we are stopping */
 
 METRIC_COUNTER(requests, "ome_kube_requests_total",
                "Requests to the API server, by HTTP method and status; without an answer the reason.", "verb", "code");
 METRIC_HISTOGRAM(request_seconds, "ome_kube_request_duration_seconds",
                  "Time from request to answer of the API server; without watches.", METRIC_SECONDS, "verb");
+
+METRIC_HISTOGRAM(
+    throttled_seconds, "ome_kube_throttled_seconds",
+    "Time that requests waited for their turn under our own limit; those that did not wait are not counted.",
+    METRIC_SECONDS);
 
 int32_t kube_client_new(const char *path, const char *context, struct kube_client **out, struct ome_err *err) {
   struct kube_client *c = calloc(1, sizeof(*c));
@@ -51,6 +58,12 @@ void kube_client_free(struct kube_client *c) {
 
 void kube_client_until(struct kube_client *c, bool (*stopping)(void)) {
   c->stopping = stopping;
+}
+
+void kube_client_limit(struct kube_client *c, uint64_t qps, uint64_t burst) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  flow_init(&c->shared.flow, qps, burst, mono_ns());
+  (void)pthread_mutex_unlock(&c->shared.lock);
 }
 
 const char *kube_client_namespace(const struct kube_client *c) {
@@ -236,6 +249,23 @@ static bool is_over(void *arg) {
   return p->until_ms && mono_ms() >= p->until_ms;
 }
 
+/* Waits for the request's turn; who is told to stop waits no longer. */
+static void await_turn(struct kube_client *c, const char *method, const char *path, struct patience *patience) {
+  if (flow_is_exempt(method, path))
+    return;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  uint64_t now = mono_ns();
+  uint64_t due = now + flow_take(&c->shared.flow, now);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (due == now)
+    return;
+  metric_observe(METRIC(&throttled_seconds), (double)(due - now) / 1e9);
+  while ((now = mono_ns()) < due && !(patience->stopping && patience->stopping())) {
+    uint64_t ns = due - now < TURN_LOOK_NS ? due - now : TURN_LOOK_NS;
+    (void)nanosleep(&(struct timespec){0, (long)ns}, NULL);
+  }
+}
+
 void kube_count_request(const char *method, int32_t rc, int status) {
   char code[16];
 
@@ -256,6 +286,7 @@ static int32_t send(struct kube_client *c, const char *method, const char *path,
     return rc;
   req.http.body = text;
   req.http.body_len = text ? strlen(text) : 0;
+  await_turn(c, method, path, &patience);
   uint64_t began = mono_ns();
   rc = http_do(c->http, &req.http, c->stopping ? is_over : NULL, &patience, answer, err);
   metric_observe(METRIC(&request_seconds, method), (double)(mono_ns() - began) / 1e9);

@@ -22,6 +22,10 @@ DEFINE_CLEANUP(struct kube_client *, kube_client_free)
  * that does not answer.  Asked about every 100 ms. [any-thread] */
 void kube_client_until(struct kube_client *c, bool (*stopping)(void));
 
+/* At most QPS requests a second after the first BURST, so that a burst of work is none for the server.  Watches,
+ * deletions and leases are free.  Without it, and for QPS 0, there is no limit. [any-thread] */
+void kube_client_limit(struct kube_client *c, uint64_t qps, uint64_t burst);
+
 const char *kube_client_namespace(const struct kube_client *c); /* of the context; "default" */
 const char *kube_client_server(const struct kube_client *c);    /* URL */
 struct http_client *kube_client_http(struct kube_client *c);

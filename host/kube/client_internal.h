@@ -4,6 +4,7 @@
 
 #include "kube/client.h"
 #include "kube/config.h"
+#include "kube/flow.h"
 
 #include <pthread.h>
 
@@ -19,18 +20,19 @@ struct kube_client {
     char *cert_pem, *key_pem;
     uint64_t fresh_until_ms; /* monotonic */
     struct discovery *discovery;
+    struct flow flow;
   } shared;
 };
 
 /* "/api/v1/namespaces/NS/pods/NAME/SUB?QUERY", new; NS, NAME, SUB and QUERY may be NULL. */
 char *kube_path(const struct kube_resource *r, const char *ns, const char *name, const char *sub, const char *query);
 
-/* A request ready for http_do() or http_fetch_start(); everything it points to lives in the struct. */
 /* What a request for a list or a watch without spec and status accepts; a server that has no such form sends the whole.
  */
 #define KUBE_METADATA_LIST "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 #define KUBE_METADATA "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
+/* A request ready for http_do() or http_fetch_start(); everything it points to lives in the struct. */
 struct kube_request {
   struct http_request http;
   struct http_tls tls;

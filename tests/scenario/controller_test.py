@@ -1,16 +1,17 @@
 """`ome controller` in front of an API server that it did not start: two replicas, one leader, a hand-over, and what
 `ome explain` says of a service that is there."""
 
+import contextlib
 import json
 import signal
 import subprocess
 
 import scenario
-from scenario import DEADLINE, OME, ApiServer, Controller, install, wait_for
+from scenario import DEADLINE, OME, Controller, install, wait_for
 
-SERVICE = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/chat"
-DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/chat-engine"
-LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
+SERVICE = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/chat"
+DEPLOYMENT = "/apis/apps/v1/namespaces/{}/deployments/chat-engine"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/{}/leases/ome-controller-manager-leader-lock"
 
 
 def documents(image):
@@ -20,17 +21,17 @@ def documents(image):
     model["spec"].update({"modelFormat": {"name": "gguf"}, "modelArchitecture": "LlamaForCausalLM"})
     model["spec"]["storage"]["path"] = "/models/tiny"
     service = {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
-               "metadata": {"name": "chat", "namespace": "default"},
+               "metadata": {"name": "chat"},
                "spec": {"model": {"name": "tiny"}, "engine": {"minReplicas": 1, "maxReplicas": 1}}}
     return model, runtime, service
 
 
 def holder(server):
-    return (server.find(LEASE) or {}).get("spec", {}).get("holderIdentity")
+    return (server.find(LEASE.format(server.ome_ns)) or {}).get("spec", {}).get("holderIdentity")
 
 
 def image(server):
-    found = server.find(DEPLOYMENT)
+    found = server.find(DEPLOYMENT.format(server.ns))
     return found and found["spec"]["template"]["spec"]["containers"][0]["image"]
 
 
@@ -40,7 +41,7 @@ def check_explain(server):
     assert done.returncode == 0, done.stderr
     (record,) = json.loads(done.stdout)
     assert record["selected"]["runtime"] == "engine", record
-    stored = server.find(SERVICE)["status"]["selection"]
+    stored = server.find(SERVICE.format(server.ns))["status"]["selection"]
     assert stored["selected"] == record["selected"], (stored, record)
     versions = {i["kind"]: i["generation"] for i in stored["inputs"]}
     assert versions == {i["kind"]: i["generation"] for i in record["inputs"]}, (stored, record)
@@ -66,7 +67,7 @@ def check_disagreement(server):
         "modelFormat": {"name": "gguf"}, "decodedModelConfiguration": {"model_type": "llama"}}}
     server.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}})
     node_map = {"apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": {"name": "one", "namespace": "ome", "labels": {"models.ome/basemodel-status": "true"}},
+                "metadata": {"name": "one", "namespace": server.ome_ns, "labels": {"models.ome/basemodel-status": "true"}},
                 "data": {"clusterbasemodel.tiny": json.dumps(report)}}
     server.apply(node_map)
     wait_for("the disagreement", lambda: condition(server, "SpecAgrees").get("status") == "False")
@@ -83,9 +84,21 @@ def check_disagreement(server):
     wait_for("agreement", lambda: condition(server, "SpecAgrees").get("status") == "True")
 
 
+@contextlib.contextmanager
+def silent(server):
+    """SERVER does not answer, where it is ours."""
+    if server.process:
+        server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if server.process:
+            server.process.send_signal(signal.SIGCONT)
+
+
 def main():
     with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
+        server = scenario.api_server(folder).start()
         try:
             install(server)
             first = Controller(server, "--leader-elect")
@@ -104,11 +117,8 @@ def main():
             for document in documents("server:2"):
                 server.apply(document)
             wait_for("the change", lambda: image(server) == "server:2")
-            server.process.send_signal(signal.SIGSTOP)
-            try:
+            with silent(server):
                 second.stop(DEADLINE / 3)  # a server that does not answer holds nobody up
-            finally:
-                server.process.send_signal(signal.SIGCONT)
         finally:
             server.stop()
     print("one led, then the other; both stopped")

@@ -1,7 +1,8 @@
 """What the scenarios share: an `ome up` of their own in a scratch folder, its API, its gateway, its processes.
 
 Nothing here sleeps a fixed time: every wait is for a condition, with a deadline. OME_BIN names the binary, OME_HOME the
-checkout; the engine `llama-server` is looked for on the PATH.
+checkout; the engine `llama-server` is looked for on the PATH. OME_TEST_KUBECONFIG names the kubeconfig of an API server, of
+whatever make, for the scenarios that take it in place of one of their own.
 """
 
 import atexit
@@ -290,6 +291,7 @@ class Platform:
     """One `ome up` in FOLDER; start() and kill() it as often as you like."""
 
     UP = "ome is up"  # what it says when it is
+    ns, ome_ns = "default", "ome"  # where services are, and OME's own objects
 
     def __init__(self, folder, hub=None, options=()):
         self.data = os.path.join(folder, "data")
@@ -371,15 +373,25 @@ class Platform:
                 return None
             raise
 
-    def apply(self, document):
-        """Server-side apply of one object of the kinds that the scenarios use."""
+    def create(self, path, document):
+        return self.api("POST", path, document)
+
+    def create_namespace(self, name):
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def path_of(self, document):
+        """The path of one object of the kinds that the scenarios use."""
         kind = document["kind"]
         group = f"/apis/{document['apiVersion']}" if "/" in document["apiVersion"] else f"/api/{document['apiVersion']}"
         namespace = "" if kind.startswith("Cluster") or kind in CLUSTER_SCOPED else \
-            f"/namespaces/{document['metadata'].get('namespace', 'default')}"
+            f"/namespaces/{document['metadata'].get('namespace', self.ns)}"
         plural = kind.lower() + ("es" if kind.endswith("s") else "s")
-        path = f"{group}{namespace}/{plural}/{document['metadata']['name']}"
-        return self.api("PATCH", path + "?fieldManager=scenario&force=true", document, "application/apply-patch+yaml")
+        return f"{group}{namespace}/{plural}/{document['metadata']['name']}"
+
+    def apply(self, document):
+        """Server-side apply of one object."""
+        path = self.path_of(document) + "?fieldManager=scenario&force=true"
+        return self.api("PATCH", path, document, "application/apply-patch+yaml")
 
     def ask(self, name, path, namespace="default"):
         """The JSON that the service NAME answers to a GET of PATH through the gateway."""
@@ -416,14 +428,95 @@ class ApiServer(Platform):
         return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
 
 
+class GivenServer:
+    """Any API server, by the kubeconfig that OME_TEST_KUBECONFIG names: in namespaces of its own, which go with the rest
+    of what the scenario made. Requests pass through `kubectl proxy`, which knows every way to prove who one is."""
+
+    process = None  # none that is ours to stop or to kill
+
+    def __init__(self, folder, kubeconfig):
+        self.ns = f"ome-test-{os.urandom(4).hex()}"
+        self.ome_ns = self.ns + "-ome"
+        self.made = []  # paths, in the order in which they were made
+        self.kubeconfig = os.path.join(folder, "given.kubeconfig")
+        with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as own:
+            own.write(self.kubectl(kubeconfig, "config", "view", "--raw", "--minify", "--flatten"))
+        self.kubectl(self.kubeconfig, "config", "set-context", "--current", "--namespace", self.ns)
+
+    @staticmethod
+    def kubectl(kubeconfig, *words):
+        done = subprocess.run(["kubectl", "--kubeconfig", kubeconfig, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, *options):
+        assert not options, f"a given server takes no options: {options}"
+        self.proxy = end_with_us(subprocess.Popen(["kubectl", "--kubeconfig", self.kubeconfig, "proxy", "--port", "0"],
+                                                  stdout=subprocess.PIPE, text=True))
+        said = self.proxy.stdout.readline()
+        assert "Starting to serve on" in said, f"kubectl proxy said {said!r}"
+        self.port = int(said.rsplit(":", 1)[1])
+        self.create_namespace(self.ns)
+        return self
+
+    def create_namespace(self, name):
+        self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    def create(self, path, document):
+        """Makes DOCUMENT; what is there already is not ours to remove."""
+        try:
+            self.api("POST", path, document)
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+        else:
+            self.made.append(f"{path}/{document['metadata']['name']}")
+
+    def apply(self, document):
+        """As Platform.apply(); what is in no namespace of ours has to go by itself."""
+        path = self.path_of(document)
+        if f"/namespaces/{self.ns}" not in path:
+            assert path in self.made or self.find(path) is None, f"{path} is somebody else's"
+            if path not in self.made:
+                self.made.append(path)
+        return Platform.apply(self, document)
+
+    def stop(self):
+        """Removes what was made, last things first, and waits until it is gone."""
+        for path in reversed(self.made):
+            status, text = self.raw("DELETE", path)
+            assert status in (200, 202, 404), f"DELETE {path}: {text}"
+            if path.startswith("/apis/ome.io/"):  # nobody is left to let go of it
+                self.raw("PATCH", path, '{"metadata": {"finalizers": null}}', "application/merge-patch+json")
+            wait_for(f"{path} to go", lambda path=path: self.find(path) is None)
+        self.proxy.terminate()
+        self.proxy.wait(DEADLINE)
+        self.proxy.stdout.close()
+
+    def answer(self, method, path, body=None, kind="application/json"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {"Content-Type": kind})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), dict(answer.getheaders())
+
+    raw, api, find, path_of = Platform.raw, Platform.api, Platform.find, Platform.path_of
+
+
+def api_server(folder):
+    """The API server that OME_TEST_KUBECONFIG gives, else an `ome apiserver` of the scenario's own; to be started."""
+    given = os.environ.get("OME_TEST_KUBECONFIG")
+    return GivenServer(folder, given) if given else ApiServer(folder)
+
+
 class Controller:
     """One `ome controller` against SERVER, with its health on a port of its own."""
 
     def __init__(self, server, *options):
         self.port = free_port()
         self.process = end_with_us(subprocess.Popen(
-            [OME, "controller", "--kubeconfig", server.kubeconfig, "--health-address", "127.0.0.1", "--health-port",
-             str(self.port), *options], stderr=subprocess.PIPE, text=True))
+            [OME, "controller", "--kubeconfig", server.kubeconfig, "--ome-namespace", server.ome_ns, "--health-address",
+             "127.0.0.1", "--health-port", str(self.port), *options], stderr=subprocess.PIPE, text=True))
 
     def ready(self):
         assert self.process.poll() is None, self.process.stderr.read()
@@ -443,8 +536,8 @@ def install(server):
     """What a controller needs: the CRDs, and OME's namespace."""
     crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
     for crd in crds if isinstance(crds, list) else crds["items"]:
-        server.api("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ome"}})
+        server.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+    server.create_namespace(server.ome_ns)
 
 
 def is_ready(service):

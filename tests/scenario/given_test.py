@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Scenarios that take any API server, by OME_TEST_KUBECONFIG, against one that they did not start and that holds somebody
+else's objects: they pass, and leave all as they found it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import scenario
+from scenario import DEADLINE, ApiServer
+
+SCENARIOS = ("controller_test.py",)
+EVERYWHERE = ("/api/v1/namespaces", "/api/v1/nodes", "/api/v1/configmaps", "/api/v1/services", "/apis/apps/v1/deployments",
+              "/apis/coordination.k8s.io/v1/leases", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+
+
+def objects(server):
+    """{path of a collection: its objects by namespace and name, with their versions}"""
+    return {path: sorted((o["metadata"].get("namespace"), o["metadata"]["name"], o["metadata"]["resourceVersion"])
+                         for o in server.api("GET", path)["items"]) for path in EVERYWHERE}
+
+
+def main():
+    if not shutil.which("kubectl"):
+        scenario.skip("no kubectl on the PATH; ./dev test puts one there")
+    with scenario.scratch() as folder:
+        server = ApiServer(folder).start()
+        server.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}, "data": {"a": "b"}})
+        before = objects(server)
+        for name in SCENARIOS:
+            done = subprocess.run([sys.executable, "-B", os.path.join(os.path.dirname(os.path.abspath(__file__)), name)],
+                                  env=dict(os.environ, OME_TEST_KUBECONFIG=server.kubeconfig), capture_output=True,
+                                  text=True, timeout=4 * DEADLINE, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert objects(server) == before, (name, before, objects(server))
+        server.stop()
+    print(f"{len(SCENARIOS)} scenarios on a given server, which is as it was")
+
+
+if __name__ == "__main__":
+    main()

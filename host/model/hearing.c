@@ -33,6 +33,31 @@ static uint64_t qwen2_audio(struct json_object *config, uint64_t width) {
   return n ? n + linear(config_number(audio, "d_model", NULL), width) : 0;
 }
 
+/* Whisper's layers over windows, with positions that are computed; a beginning and an end. */
+static uint64_t qwen2_5_omni(struct json_object *config, uint64_t width) {
+  struct json_object *c = json_get(config, "audio_config");
+  uint64_t d = config_number(c, "d_model", NULL), out = or_else(config_number(c, "output_dim", NULL), width);
+  uint64_t heard = or_else(config_number(c, "max_source_positions", NULL), 1500), n = whisper_encoder(c);
+
+  return n && out < MAX_SIDE ? n - heard * d + 2 * out + linear(d, out) : 0;
+}
+
+/* Three convolutions that halve time and pitch, layers with all biases, and two matrices into the language model. */
+static uint64_t qwen3_omni(struct json_object *config, uint64_t width) {
+  struct json_object *c = json_get(config, "audio_config");
+  uint64_t d = config_number(c, "d_model", NULL), f = config_number(c, "encoder_ffn_dim", NULL);
+  uint64_t layers = config_number(c, "encoder_layers", NULL),
+           out = or_else(config_number(c, "output_dim", NULL), width);
+  uint64_t mel = or_else(config_number(c, "num_mel_bins", NULL), 128);
+  uint64_t narrow = or_else(config_number(c, "downsample_hidden_size", NULL), 480), pitches = (mel + 7) / 8;
+  const uint64_t sides[] = {d, f, out, mel, narrow};
+
+  if (!d || !f || layers > MAX_STACK || !are_below(MAX_SIDE, sides, sizeof(sides) / sizeof(*sides)))
+    return 0;
+  return linear(9, narrow) + 2 * linear(9 * narrow, narrow) + narrow * pitches * d + layers * plain_layer(d, f) +
+         2 * d + linear(d, d) + linear(d, out);
+}
+
 /* The universal speech model: convolutions, then conformers: two half MLPs, attention with relative positions, and a
  * convolution over time; tokens of its own behind them. */
 static uint64_t gemma3n(struct json_object *config, uint64_t width) {
@@ -86,7 +111,11 @@ uint64_t audio_count(struct json_object *config, const struct family *family, ui
   static const struct {
     const char *family;
     uint64_t (*count)(struct json_object *config, uint64_t width);
-  } rules[] = {{"qwen2_audio", qwen2_audio}, {"gemma3n", gemma3n}, {"phi4mm", phi4mm}};
+  } rules[] = {{"qwen2_audio", qwen2_audio},
+               {"qwen2_5_omni", qwen2_5_omni},
+               {"qwen3_omni", qwen3_omni},
+               {"gemma3n", gemma3n},
+               {"phi4mm", phi4mm}};
 
   for (size_t i = 0; i < ARRAY_LEN(rules) && width && width < MAX_SIDE; i++)
     if (streq(family->name, rules[i].family))

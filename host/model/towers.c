@@ -331,6 +331,8 @@ uint64_t vision_count(struct json_object *config, const struct family *family, u
   } rules[] = {
       {"qwen2_vl", qwen2, false},
       {"qwen2_5_vl", qwen2_5, false},
+      {"qwen2_5_omni", qwen2_5, false},
+      {"qwen3_omni", qwen3, false},
       {"qwen3_vl", qwen3, false},
       {"qwen3_vl_moe", qwen3, false},
       {"qwen3_5", qwen3, false},

@@ -103,6 +103,7 @@ struct json_object *report_run(const struct run *r) {
   (void)json_set(o, "itlMs", latency(&r->itl));
   (void)json_set(o, "e2eMs", latency(&r->e2e));
   (void)json_set(o, "startDelayMs", latency(&r->late));
+  (void)json_set(o, "connectMs", latency(&r->connect));
   (void)json_set_i64(o, "inputTokens", (int64_t)r->input_tokens);
   (void)json_set_i64(o, "outputTokens", (int64_t)r->output_tokens);
   (void)json_set_str(o, "tokenSource", token_source(r));

@@ -1,6 +1,6 @@
 /* One run: load of one kind against one server, and what came of it.
  *
- * Memory does not grow with the length of a run: a run holds five histograms of 270 KiB, at most RUN_MAX_RECORDS
+ * Memory does not grow with the length of a run: a run holds six histograms of 270 KiB, at most RUN_MAX_RECORDS
  * records of 56 bytes and RUN_MAX_SLOTS slots of a timeline.  A stream holds its request's body, and of the answer at
  * most SSE_MAX_EVENT twice, or RUN_MAX_ANSWER where the answer is not streamed. */
 #ifndef HOST_BENCH_RUN_H
@@ -56,6 +56,7 @@ struct run_load {
   struct arrival arrival;
   uint64_t requests;    /* 0: until the time is over */
   uint64_t duration_ns; /* no request starts later; 0: until all are done */
+  uint64_t cooldown;    /* requests beyond these that keep the load up while the last ones end, and count for nothing */
 };
 
 struct run_target {
@@ -83,7 +84,8 @@ struct run {
   uint64_t counted_by_server; /* requests whose answer had a usage; of the others pieces were counted */
   double seconds;             /* from the start to the last answer */
   struct histogram ttft, tpot, itl, e2e;
-  struct histogram late; /* how long after its intended time a request was handed to the network */
+  struct histogram late;    /* how long after its intended time a request was handed to the network */
+  struct histogram connect; /* that wait, of requests for which a connection was made */
   VEC(struct run_record) records;
   struct run_slot slots[RUN_MAX_SLOTS];
   double slot_seconds;
@@ -106,8 +108,11 @@ struct run_outcome {
   enum run_error error;
   uint16_t status;
   bool cut;
-  uint64_t start_ns; /* of the run */
-  uint64_t intended_ns, sent_ns, first_ns, last_ns, end_ns;
+  uint64_t start_ns;    /* of the run */
+  uint64_t due_ns;      /* it was meant to start */
+  uint64_t intended_ns; /* what its latencies count from */
+  uint64_t sent_ns, first_ns, last_ns, end_ns;
+  uint64_t connect_ns; /* a duration; 0: there was a connection */
   uint64_t input_tokens, output_tokens;
   bool counted_by_server;
 };

@@ -263,7 +263,8 @@ static int32_t run_points(struct sweep *s, struct json_object *runs, struct ome_
     struct run_load load = {.has_scenario = nscenarios > 0,
                             .concurrency = c->concurrency[i / nrates % c->nconcurrency],
                             .requests = c->requests,
-                            .duration_ns = c->duration_ns};
+                            .duration_ns = c->duration_ns,
+                            .cooldown = c->cooldown};
     if (nscenarios)
       load.scenario = scenarios[kind];
     set_arrival(c, i % nrates, &load);

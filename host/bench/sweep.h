@@ -35,6 +35,7 @@ struct bench_config {
   uint64_t requests;    /* a run; 0: see duration */
   uint64_t duration_ns; /* a run */
   uint64_t warmup;      /* requests that count for nothing, before each run */
+  uint64_t cooldown;    /* the same, while the last that count end */
   uint64_t timeout_ms, stall_ms;
   uint32_t repeats;      /* of each run; 0: 1 */
   double stable_percent; /* stop repeating when the throughput is known this well; 0: never */

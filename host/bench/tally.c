@@ -27,6 +27,7 @@ void run_fini(struct run *r) {
   histogram_fini(&r->itl);
   histogram_fini(&r->e2e);
   histogram_fini(&r->late);
+  histogram_fini(&r->connect);
   VEC_FREE(&r->records);
 }
 
@@ -121,7 +122,9 @@ void run_tally(struct run *r, const struct run_outcome *o) {
     return;
   }
   r->requests++;
-  histogram_add(&r->late, between(o->intended_ns, o->sent_ns));
+  histogram_add(&r->late, between(o->due_ns, o->sent_ns));
+  if (o->connect_ns)
+    histogram_add(&r->connect, o->connect_ns);
   struct run_slot *slot = slot_at(r, between(o->start_ns, o->end_ns));
   if (o->error == RUN_OK) {
     tally_success(r, o, slot);
@@ -152,6 +155,7 @@ void run_merge(struct run *into, const struct run *from) {
   histogram_merge(&into->itl, &from->itl);
   histogram_merge(&into->e2e, &from->e2e);
   histogram_merge(&into->late, &from->late);
+  histogram_merge(&into->connect, &from->connect);
   for (size_t i = 0; i < from->records.len && into->records.len < RUN_MAX_RECORDS; i++)
     (void)VEC_PUSH(&into->records, from->records.items[i]);
   into->partial |= from->partial;

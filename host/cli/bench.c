@@ -74,6 +74,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        &o.arrival},
       {0, "replay", "FILE", "when requests start: seconds, a line each", CLI_STRING, &o.replay},
       {0, "warmup", "N", "requests before each run that do not count", CLI_UINT, &o.warmup},
+      {0, "cooldown", "N", "requests that keep the load up while the last of a run end, and do not count", CLI_UINT,
+       &o.cooldown},
       {0, "repeat", "N", "times to repeat each run", CLI_UINT, &o.repeat},
       {0, "stable", "PERCENT", "stop repeating when the throughput is known this well", CLI_UINT, &o.stable},
       {0, "timeout", "TIME", "for a request, 600s", CLI_STRING, &o.timeout},

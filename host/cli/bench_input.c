@@ -242,6 +242,7 @@ int32_t bench_input_read(struct bench_input *in, const struct bench_options *o, 
   c->stream = !o->no_stream && task_facts(c->task)->generates;
   c->requests = o->requests;
   c->warmup = o->warmup;
+  c->cooldown = o->cooldown;
   c->repeats = (uint32_t)o->repeat;
   c->stable_percent = (double)o->stable;
   c->documents = (uint32_t)o->batch;

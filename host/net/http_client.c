@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "net/curl_loop.h"
 #include "net/sigv4.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 /* A fetch belongs to the client's thread once it was handed over; until then to the caller. */
 struct http_fetch {
   struct http_client *client;
-  struct http_fetch *next; /* of the list it is on */
+  struct http_fetch *next, *prev; /* of the list it is on; PREV only of those that run */
   CURL *easy;
   struct curl_slist *headers, *connect_to;
   const struct http_fetch_ops *ops;
@@ -34,15 +34,19 @@ struct http_fetch {
 };
 
 struct http_client {
-  CURLM *multi;
+  struct curl_loop loop;
   pthread_t thread;
   char *user_agent;
   struct http_fetch *running; /* client's thread only */
+  http_turn_fn *turn;         /* the same; NULL: none */
+  void *turn_arg;
   struct {
     pthread_mutex_t lock;
     struct http_fetch *waiting;
     CURL *idle[MAX_IDLE];
     size_t nidle;
+    http_turn_fn *turn; /* to be taken over */
+    void *turn_arg;
     bool stop, orders; /* ORDERS: some fetches are to be cancelled or to go on */
   } shared;
 };
@@ -166,6 +170,17 @@ static size_t on_data(char *data, size_t size, size_t count, void *arg) {
   return len;
 }
 
+/* A connection is there; the request goes out next. */
+static int on_send(void *arg, char *to, char *from, int to_port, int from_port) {
+  struct http_fetch *f = arg;
+  long made = 0;
+
+  (void)to, (void)from, (void)to_port, (void)from_port;
+  (void)curl_easy_getinfo(f->easy, CURLINFO_NUM_CONNECTS, &made);
+  f->ops->on_send(f->arg, made > 0);
+  return CURL_PREREQFUNC_OK;
+}
+
 /* The next bytes of a body that is not in memory. */
 static size_t on_read(char *to, size_t size, size_t count, void *arg) {
   struct http_fetch *f = arg;
@@ -228,17 +243,25 @@ static void finish(struct http_fetch *f, CURLcode result) {
   fetch_free(f);
 }
 
-static void unlink_running(struct http_client *c, struct http_fetch *f) {
-  struct http_fetch **at = &c->running;
+static void link_running(struct http_client *c, struct http_fetch *f) {
+  f->prev = NULL;
+  f->next = c->running;
+  if (f->next)
+    f->next->prev = f;
+  c->running = f;
+}
 
-  while (*at && *at != f)
-    at = &(*at)->next;
-  if (*at)
-    *at = f->next;
+static void unlink_running(struct http_client *c, struct http_fetch *f) {
+  if (f->prev)
+    f->prev->next = f->next;
+  else
+    c->running = f->next;
+  if (f->next)
+    f->next->prev = f->prev;
 }
 
 static void end_fetch(struct http_client *c, struct http_fetch *f, CURLcode result) {
-  (void)curl_multi_remove_handle(c->multi, f->easy);
+  (void)curl_multi_remove_handle(c->loop.multi, f->easy);
   unlink_running(c, f);
   finish(f, result);
 }
@@ -253,9 +276,8 @@ static void start_waiting(struct http_client *c) {
   while (list) {
     struct http_fetch *f = list;
     list = f->next;
-    f->next = c->running;
-    c->running = f;
-    if (atomic_load(&f->cancelled) || curl_multi_add_handle(c->multi, f->easy) != CURLM_OK)
+    link_running(c, f);
+    if (atomic_load(&f->cancelled) || curl_multi_add_handle(c->loop.multi, f->easy) != CURLM_OK)
       end_fetch(c, f, CURLE_FAILED_INIT);
   }
 }
@@ -276,7 +298,7 @@ static void end_complete(struct http_client *c) {
   CURLMsg *msg;
   int left;
 
-  while ((msg = curl_multi_info_read(c->multi, &left))) {
+  while ((msg = curl_multi_info_read(c->loop.multi, &left))) {
     struct http_fetch *f = NULL;
     if (msg->msg != CURLMSG_DONE)
       continue;
@@ -307,31 +329,76 @@ static bool take_orders(struct http_client *c, bool *orders) {
   go_on = !c->shared.stop;
   *orders = c->shared.orders;
   c->shared.orders = false;
+  if (c->shared.turn) {
+    c->turn = c->shared.turn;
+    c->turn_arg = c->shared.turn_arg;
+    c->shared.turn = NULL;
+  }
   (void)pthread_mutex_unlock(&c->shared.lock);
   return go_on;
 }
 
+/* When whoever wanted to be asked each turn wants to be asked again. */
+static uint64_t ask_turn(struct http_client *c) {
+  uint64_t until = c->turn ? c->turn(c->turn_arg) : UINT64_MAX;
+
+  if (until == HTTP_TURN_END) {
+    c->turn = NULL;
+    until = UINT64_MAX;
+  }
+  return until;
+}
+
 static void *drive(void *arg) {
   struct http_client *c = arg;
-  int running = 0;
   bool orders;
 
   (void)pthread_setname_np(pthread_self(), "http-client");
   while (take_orders(c, &orders)) {
-    start_waiting(c);
     if (orders) {
       end_cancelled(c, false);
       go_on(c);
     }
-    (void)curl_multi_perform(c->multi, &running);
+    uint64_t until = ask_turn(c);
+    start_waiting(c);
     end_complete(c);
-    /* Without transfers nothing but a wake-up can happen; libcurl shortens the wait to its own timers. */
-    if (!has_waiting(c))
-      (void)curl_multi_poll(c->multi, NULL, 0, 3600 * 1000, NULL);
+    curl_loop_turn(&c->loop, has_waiting(c) ? 0 : until);
+    end_complete(c);
   }
   start_waiting(c);
   end_cancelled(c, true);
   return NULL;
+}
+
+void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  c->shared.turn = turn;
+  c->shared.turn_arg = arg;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  curl_loop_wake(&c->loop);
+}
+
+uint64_t http_client_turn_ns(const struct http_client *c) {
+  return c->loop.now_ns;
+}
+
+static void client_free(struct http_client *c) {
+  while (c->shared.nidle)
+    curl_easy_cleanup(c->shared.idle[--c->shared.nidle]);
+  curl_loop_fini(&c->loop);
+  (void)pthread_mutex_destroy(&c->shared.lock);
+  free(c->user_agent);
+  free(c);
+}
+
+static void set_bounds(struct http_client *c, const struct http_client_config *cfg) {
+  uint32_t most = cfg && cfg->max_connections ? cfg->max_connections : 64;
+
+  (void)curl_multi_setopt(c->loop.multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)most);
+  if (cfg && cfg->max_connections) /* else libcurl closes idle ones when few transfers run */
+    (void)curl_multi_setopt(c->loop.multi, CURLMOPT_MAXCONNECTS, (long)most);
+  if (cfg && cfg->max_per_host)
+    (void)curl_multi_setopt(c->loop.multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)cfg->max_per_host);
 }
 
 int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err) {
@@ -341,27 +408,19 @@ int32_t http_client_new(const struct http_client_config *cfg, struct http_client
   (void)pthread_once(&once, curl_once);
   if (!c)
     return fail_memory(err);
+  if (curl_loop_init(&c->loop, err) != OME_OK) {
+    free(c);
+    return err->code;
+  }
   (void)pthread_mutex_init(&c->shared.lock, NULL);
-  c->multi = curl_multi_init();
+  set_bounds(c, cfg);
   c->user_agent = strdup(cfg && cfg->user_agent ? cfg->user_agent : "ome/" OME_VERSION);
-  if (!c->multi || !c->user_agent)
-    goto no_memory;
-  (void)curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-                          (long)(cfg && cfg->max_connections ? cfg->max_connections : 64));
-  if (cfg && cfg->max_per_host)
-    (void)curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)cfg->max_per_host);
-  if (pthread_create(&c->thread, NULL, drive, c) != 0)
-    goto no_memory;
+  if (!c->user_agent || pthread_create(&c->thread, NULL, drive, c) != 0) {
+    client_free(c);
+    return fail_memory(err);
+  }
   *out = c;
   return OME_OK;
-
-no_memory:
-  if (c->multi)
-    (void)curl_multi_cleanup(c->multi);
-  (void)pthread_mutex_destroy(&c->shared.lock);
-  free(c->user_agent);
-  free(c);
-  return fail_memory(err);
 }
 
 void http_client_free(struct http_client *c) {
@@ -370,14 +429,9 @@ void http_client_free(struct http_client *c) {
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.stop = true;
   (void)pthread_mutex_unlock(&c->shared.lock);
-  (void)curl_multi_wakeup(c->multi);
+  curl_loop_wake(&c->loop);
   (void)pthread_join(c->thread, NULL);
-  while (c->shared.nidle)
-    curl_easy_cleanup(c->shared.idle[--c->shared.nidle]);
-  (void)curl_multi_cleanup(c->multi);
-  (void)pthread_mutex_destroy(&c->shared.lock);
-  free(c->user_agent);
-  free(c);
+  client_free(c);
 }
 
 /* ---- making requests ------------------------------------------------------------------------------------------ */
@@ -567,6 +621,10 @@ static void set_connection(struct http_fetch *f, const struct http_request *req)
   (void)curl_easy_setopt(f->easy, CURLOPT_HEADERDATA, f);
   (void)curl_easy_setopt(f->easy, CURLOPT_WRITEFUNCTION, on_data);
   (void)curl_easy_setopt(f->easy, CURLOPT_WRITEDATA, f);
+  if (f->ops->on_send) {
+    (void)curl_easy_setopt(f->easy, CURLOPT_PREREQFUNCTION, on_send);
+    (void)curl_easy_setopt(f->easy, CURLOPT_PREREQDATA, f);
+  }
 }
 
 static bool set_up(struct http_fetch *f, const struct http_request *req) {
@@ -613,7 +671,7 @@ struct http_fetch *http_fetch_start(struct http_client *c, const struct http_req
   c->shared.waiting = f;
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!pthread_equal(pthread_self(), c->thread)) /* that one looks before it waits */
-    (void)curl_multi_wakeup(c->multi);
+    curl_loop_wake(&c->loop);
   return f;
 }
 
@@ -621,7 +679,7 @@ static void order(struct http_client *c) {
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.orders = true;
   (void)pthread_mutex_unlock(&c->shared.lock);
-  (void)curl_multi_wakeup(c->multi);
+  curl_loop_wake(&c->loop);
 }
 
 void http_fetch_cancel(struct http_fetch *f) {
@@ -632,162 +690,4 @@ void http_fetch_cancel(struct http_fetch *f) {
 void http_fetch_resume(struct http_fetch *f) {
   atomic_store(&f->resumed, true);
   order(f->client);
-}
-
-/* ---- the blocking form ---------------------------------------------------------------------------------------- */
-
-struct waiting {
-  struct http_response *out;
-  struct ome_err *err;
-  size_t max_body;
-  int32_t rc;
-  bool too_long, done;
-  pthread_mutex_t lock;
-  pthread_cond_t changed;
-};
-
-static bool wait_head(void *arg, int status, const char *headers, const char *url) {
-  struct waiting *w = arg;
-
-  w->out->status = status;
-  buf_adds(&w->out->headers, headers);
-  w->out->url = strdup(url);
-  return w->out->url != NULL;
-}
-
-static bool wait_body(void *arg, const void *data, size_t len) {
-  struct waiting *w = arg;
-
-  buf_add(&w->out->body, data, len);
-  w->too_long = !buf_ok(&w->out->body);
-  return !w->too_long;
-}
-
-static void wait_done(void *arg, int32_t rc, const struct ome_err *err) {
-  struct waiting *w = arg;
-
-  (void)pthread_mutex_lock(&w->lock);
-  w->rc = rc;
-  if (rc != OME_OK)
-    *w->err = *err;
-  w->done = true;
-  (void)pthread_cond_signal(&w->changed);
-  (void)pthread_mutex_unlock(&w->lock);
-}
-
-static const struct http_fetch_ops wait_ops = {.on_head = wait_head, .on_body = wait_body, .on_done = wait_done};
-
-/* Until done; asks CANCELLED every 100 ms where there is one. */
-static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*cancelled)(void *), void *arg) {
-  bool asked = false;
-
-  (void)pthread_mutex_lock(&w->lock);
-  while (!w->done) {
-    if (!cancelled || asked) {
-      (void)pthread_cond_wait(&w->changed, &w->lock);
-      continue;
-    }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 100 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void)pthread_cond_timedwait(&w->changed, &w->lock, &until);
-    if (!w->done && cancelled(arg)) {
-      http_fetch_cancel(f);
-      asked = true;
-    }
-  }
-  (void)pthread_mutex_unlock(&w->lock);
-}
-
-int32_t http_do(struct http_client *c, const struct http_request *req, bool (*cancelled)(void *), void *arg,
-                struct http_response *out, struct ome_err *err) {
-  struct waiting w = {.out = out, .err = err, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-  memset(out, 0, sizeof(*out));
-  buf_init(&out->headers, 256 * 1024);
-  buf_init(&out->body, req->max_body);
-  struct http_fetch *f = http_fetch_start(c, req, &wait_ops, &w);
-  if (!f)
-    return fail_memory(err);
-  wait_until_done(&w, f, cancelled, arg);
-  int shown = (int)strcspn(req->url, "?"); /* signatures are secrets */
-  if (w.too_long)
-    w.rc = fail(err, OME_E_INVALID, "%s %.*s: the answer is longer than the %zu bytes allowed",
-                req->method ? req->method : "GET", shown, req->url, req->max_body ? req->max_body : BUF_DEFAULT_MAX);
-  if (w.rc != OME_OK)
-    http_response_fini(out);
-  return w.rc;
-}
-
-void http_response_fini(struct http_response *r) {
-  buf_fini(&r->headers);
-  buf_fini(&r->body);
-  free(r->url);
-  r->url = NULL;
-}
-
-bool http_headers_get(const char *headers, const char *name, char *out, size_t size) {
-  size_t n = strlen(name);
-
-  for (const char *line = headers; line && *line;) {
-    const char *end = strchr(line, '\n');
-    if (!end)
-      return false;
-    if ((size_t)(end - line) > n + 1 && strncasecmp(line, name, n) == 0 && line[n] == ':' && line[n + 1] == ' ') {
-      size_t len = (size_t)(end - line) - n - 2;
-      if (len >= size)
-        return false;
-      memcpy(out, line + n + 2, len);
-      out[len] = '\0';
-      return true;
-    }
-    line = end + 1;
-  }
-  return false;
-}
-
-bool http_response_header(const struct http_response *r, const char *name, char *out, size_t size) {
-  return http_headers_get(buf_str(&r->headers), name, out, size);
-}
-
-static int32_t code_of_status(int status) {
-  switch (status) {
-  case 400:
-  case 422:
-    return OME_E_INVALID;
-  case 401:
-  case 403:
-    return OME_E_DENIED;
-  case 404:
-  case 410:
-    return OME_E_NOT_FOUND;
-  case 409:
-  case 412:
-    return OME_E_CONFLICT;
-  case 408:
-  case 504:
-    return OME_E_DEADLINE;
-  case 429:
-    return OME_E_BUSY;
-  default:
-    return status >= 500 ? OME_E_UNAVAILABLE : OME_E_INVALID;
-  }
-}
-
-int32_t fail_status(struct ome_err *err, int status, const char *headers, const char *what, const char *url) {
-  char text[64];
-  uint64_t seconds;
-  int64_t at_ms;
-
-  (void)fail(err, code_of_status(status), "%s: %s: the server answered %d", what, url, status);
-  if (headers && http_headers_get(headers, "retry-after", text, sizeof(text))) {
-    time_t date = (time_t)-1;
-    if (str_to_u64(text, &seconds) && seconds < 86400)
-      err->retry_after_ms = (uint32_t)seconds * 1000;
-    else if ((date = curl_getdate(text, NULL)) != (time_t)-1 && (at_ms = (int64_t)date * 1000 - wall_ms()) > 0)
-      err->retry_after_ms = (uint32_t)(at_ms < 86400000 ? at_ms : 86400000);
-  }
-  return err->code;
 }

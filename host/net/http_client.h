@@ -25,6 +25,16 @@ int32_t http_client_new(const struct http_client_config *cfg, struct http_client
 void http_client_free(struct http_client *c); /* cancels what runs, joins the thread */
 DEFINE_CLEANUP(struct http_client *, http_client_free)
 
+/* What a caller does on the client's thread, between callbacks, each time that thread is about to wait; it is called
+ * again at the time it answers (mono_ns()) at the latest, or earlier.  HTTP_TURN_END: never again. */
+typedef uint64_t http_turn_fn(void *arg);
+#define HTTP_TURN_END 0u
+/* One at a time: TURN takes the place of another.  [any-thread] */
+void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg);
+/* When the client's thread last looked at its sockets, mono_ns(): bytes that a callback is told of had come by then,
+ * however long the callbacks before it took.  Client's thread. */
+uint64_t http_client_turn_ns(const struct http_client *c);
+
 /* Trust and identity; PEM text, not file names; NULL members are unset. */
 struct http_tls {
   const char *ca_pem;
@@ -70,6 +80,8 @@ int32_t http_do(struct http_client *c, const struct http_request *req, bool (*ca
                 struct http_response *out, struct ome_err *err);
 
 struct http_fetch_ops {
+  /* The request is sent now.  FRESH: on a connection that was made for it.  Again when it has to be sent anew. */
+  void (*on_send)(void *arg, bool fresh);
   /* Head of the final answer (after redirects); HEADERS as in struct http_response.  False ends the fetch. */
   bool (*on_head)(void *arg, int status, const char *headers, const char *url);
   bool (*on_body)(void *arg, const void *data, size_t len); /* false ends the fetch */

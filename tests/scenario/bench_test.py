@@ -61,7 +61,7 @@ def measures_what_the_engine_did(folder):
         assert run["errors"] == {} and not run["partial"] and run["tokenSource"] == "usage"
         assert run["outputTokens"] == told["tokens"] == 20000
         assert run["inputTokens"] == told["promptTokens"] == 100000
-        assert told["peak"] == 500
+        assert told["peak"] <= 500  # fewer where starting them takes longer than an answer
         assert run["ttftMs"]["count"] == 1000 and run["itlMs"]["count"] == 19000
         near(run["itlMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])
         near(run["tpotMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])
@@ -74,6 +74,17 @@ def measures_what_the_engine_did(folder):
         run, told = report["runs"][0], engine.stats()
         near(run["ttftMs"]["mean"], told["ttftMs"], 0.3 * told["ttftMs"])
         near(run["itlMs"]["mean"], told["gapMs"], 0.2 * told["gapMs"])
+
+
+def cools_down(folder):
+    """The last requests that count end under full load; what keeps it up is no figure, and is cut."""
+    with Engine(folder, 30, 5) as engine:
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,20)", "-c", "8", "-n", "12", "--cooldown", "100")
+        run, told = report["runs"][0], engine.stats()
+        assert run["requests"] == run["completed"] == 12 and run["cut"] == 0 and not run["partial"], run
+        assert run["outputTokens"] == 240 == sum(slot["outputTokens"] for slot in run["timeline"])
+        assert 12 < told["requests"] <= 112 and told["peak"] == 8 and report["config"]["cooldownRequests"] == 100, told
+        assert run["connectMs"]["count"] == 8 and run["itlMs"]["count"] == 12 * 19, run
 
 
 def tells_as_it_goes(folder):
@@ -231,7 +242,7 @@ def reports_and_compares(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
-        for check in (measures_what_the_engine_did, tells_as_it_goes, sweeps, has_every_task, open_loops_charge_what_waits,
+        for check in (measures_what_the_engine_did, cools_down, tells_as_it_goes, sweeps, has_every_task, open_loops_charge_what_waits,
                       failures_have_their_class, bad_input_is_named, reports_and_compares, ctrl_c_keeps_what_there_is):
             check(folder)
             print("ok", check.__name__.replace("_", " "))

@@ -9,8 +9,10 @@
 static void latencies_count_from_the_intended_start(void **state) {
   /* Meant to start at 1000 ms, handed to the network at 1400: 10 tokens from 1500 to 1590. */
   const struct run_outcome o = {.start_ns = 500 * MS,
+                                .due_ns = 1000 * MS,
                                 .intended_ns = 1000 * MS,
                                 .sent_ns = 1400 * MS,
+                                .connect_ns = 30 * MS,
                                 .first_ns = 1500 * MS,
                                 .last_ns = 1590 * MS,
                                 .end_ns = 1600 * MS,
@@ -26,6 +28,7 @@ static void latencies_count_from_the_intended_start(void **state) {
   assert_int_equal(r.e2e.least, 600 * MS);
   assert_int_equal(r.tpot.least, 10 * MS);
   assert_int_equal(r.late.least, 400 * MS);
+  assert_int_equal(r.connect.least, 30 * MS);
   _cleanup_json_ struct json_object *figures = report_run(&r);
   assert_true(fabs(json_object_get_double(json_at(figures, "outputTokensPerSecond")) - 5) < 1e-9);
   assert_true(fabs(json_object_get_double(json_at(figures, "ttftMs.p99")) - 500) < 0.25);

@@ -1,0 +1,31 @@
+/* A libcurl multi handle on epoll (curl_multi_socket_action): what a turn costs depends on the sockets that have
+ * something, not on how many there are, and the time of every turn is known.
+ *
+ * One thread owns it; other threads may only wake it. */
+#ifndef HOST_NET_CURL_LOOP_H
+#define HOST_NET_CURL_LOOP_H
+
+#include "base/err.h"
+
+#include <curl/curl.h>
+#include <stdint.h>
+
+struct curl_loop {
+  CURLM *multi;
+  int epoll, wake, timer;
+  uint64_t due_ns;   /* libcurl wants to be called then; UINT64_MAX: not by itself */
+  uint64_t armed_ns; /* what TIMER is set to; 0: nothing */
+  uint64_t now_ns;   /* when the present turn began: whatever it handles had arrived by then; clock of mono_ns() */
+};
+
+int32_t curl_loop_init(struct curl_loop *l, struct ome_err *err);
+void curl_loop_fini(struct curl_loop *l); /* every easy handle is gone */
+
+/* The present or next turn waits for nothing.  [any-thread] */
+void curl_loop_wake(struct curl_loop *l);
+
+/* Waits until a socket has something, a timer of libcurl or UNTIL_NS (mono_ns(); 0: now) is reached, or somebody wakes
+ * it; then lets libcurl act, whose callbacks run here. */
+void curl_loop_turn(struct curl_loop *l, uint64_t until_ns);
+
+#endif

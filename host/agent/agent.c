@@ -19,6 +19,9 @@
 #define FIRST_LIST_MS 1000u
 #define STORE_HIGH 90u /* percent */
 #define STORE_LOW 80u
+/* A key of the record, or of a label, that is as long may be shortened: whose it is cannot be told. */
+#define KEY_FULL 252u
+#define LABEL_FULL 48u
 
 /* ---- the kinds of models ---------------------------------------------------------------------------------------- */
 
@@ -63,7 +66,31 @@ static void on_weights(void *arg, const struct kube_event *event) {
   on_change(arg, WATCH_WEIGHTS, event);
 }
 
+/* What the store and the record know as KEY. */
+static void look_at_name(void *arg, const char *key) {
+  struct agent *a = arg;
+  char ns[256], name[256];
+
+  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
+    kube_queue_add(a->queue, *ns ? ns : NULL, name);
+}
+
+/* What was told of models that are there no more: an agent that was killed while it let go of them has left it. */
+static void add_leftovers(struct agent *a, struct json_object *told, const char *prefix, size_t full) {
+  if (!json_is(told, json_type_object))
+    return;
+  json_object_object_foreach (told, key, v) {
+    (void)v;
+    if (!has_prefix(key, prefix) || strlen(key + strlen(prefix)) >= full)
+      continue;
+    _cleanup_json_ struct json_object *model = model_of_key(a, key + strlen(prefix));
+    if (!model)
+      look_at_name(a, key + strlen(prefix));
+  }
+}
+
 static void add_all(struct agent *a) {
+  _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
 
   for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
@@ -73,6 +100,8 @@ static void add_all(struct agent *a) {
       kube_queue_add_ranked(a->queue, place_of(kinds[k], m), meta_name(m), scout_rank(m, node));
     }
   }
+  add_leftovers(a, json_at(map, "data"), "", KEY_FULL);
+  add_leftovers(a, json_at(node, "metadata.labels"), "models.ome.io/", LABEL_FULL);
 }
 
 static bool same_at(const struct kube_event *e, const char *path) {
@@ -110,15 +139,6 @@ static void on_record(void *arg, const struct kube_event *event) {
       (event->type == KUBE_MODIFIED && same_at(event, "data") && same_at(event, "metadata.labels")))
     return;
   add_all(a);
-}
-
-/* What the store knows as NAME: somebody waits for it to go, or it can come. */
-static void look_at_name(void *arg, const char *key) {
-  struct agent *a = arg;
-  char ns[256], name[256];
-
-  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
-    kube_queue_add(a->queue, *ns ? ns : NULL, name);
 }
 
 /* Who stays, who may go and who comes back is decided by what pods and services use. */

@@ -301,6 +301,22 @@ static void heals_what_is_edited_by_hand(void **state) {
 }
 
 /* Nobody tells of files that go; the label follows, and the files come back. */
+/* What a killed agent has left of a model that is there no more. */
+static void forgets_what_is_no_model(void **state) {
+  struct stand *s = *state;
+
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {labels: {" LABEL "ghost: Ready}}}");
+  await(s, "ghost", NULL);
+  merge(s, &KUBE_CONFIGMAPS, "ome", "n1",
+        "{data: {clusterbasemodel.ghost: '{\"name\":\"ghost\",\"status\":\"Ready\"}'}}");
+  await(s, "ghost", NULL);
+  agent_stop(s->agent);
+  merge(s, &KUBE_CONFIGMAPS, "ome", "n1",
+        "{data: {clusterbasemodel.ghost: '{\"name\":\"ghost\",\"status\":\"Ready\"}'}}");
+  start_agent(s);
+  await(s, "ghost", NULL);
+}
+
 static void notices_files_that_go(void **state) {
   struct stand *s = *state;
   const struct timespec pause = {0, 10000000};
@@ -497,6 +513,7 @@ int main(void) {
       cmocka_unit_test(brings_a_model),
       cmocka_unit_test(follows_the_uri),
       cmocka_unit_test(heals_what_is_edited_by_hand),
+      cmocka_unit_test(forgets_what_is_no_model),
       cmocka_unit_test(notices_files_that_go),
       cmocka_unit_test(survives_its_node),
       cmocka_unit_test(waits_on_a_cordoned_node),

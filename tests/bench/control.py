@@ -90,20 +90,25 @@ class Controller:
                 found[sample] = float(value)
         return found
 
-    def total(self, family, label=""):
-        return sum(v for k, v in self.metrics().items() if k.startswith(family) and label in k)
+    def total(self, family, label="", metrics=None):
+        metrics = self.metrics() if metrics is None else metrics
+        return sum(v for k, v in metrics.items() if k.startswith(family) and label in k)
 
-    def writes(self):
-        return sum(self.total("ome_kube_requests_total", f'verb="{verb}"') for verb in ("POST", "PUT", "PATCH", "DELETE"))
+    def writes(self, metrics=None):
+        metrics = self.metrics() if metrics is None else metrics
+        return sum(self.total("ome_kube_requests_total", f'verb="{verb}"', metrics)
+                   for verb in ("POST", "PUT", "PATCH", "DELETE"))
 
     def quiet(self, seconds):
-        """Waits until nothing was written or reconciled for SECONDS; when it last was."""
+        """Waits until nothing was written or reconciled for SECONDS; when it last was. To look costs the controller
+        time: one scrape, and not often."""
         last, since = None, time.monotonic()
         while time.monotonic() - since < seconds:
-            now = (self.writes(), self.total("ome_reconcile_duration_seconds_count"))
+            metrics = self.metrics()
+            now = (self.writes(metrics), self.total("ome_reconcile_duration_seconds_count", "", metrics))
             if now != last:
                 last, since = now, time.monotonic()
-            time.sleep(0.02)
+            time.sleep(0.1)
         return since
 
     def stop(self):

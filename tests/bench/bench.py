@@ -90,7 +90,8 @@ def beside_genai(folder, prefix, args):
             _, cpu, memory = run([*prefix, args.genai, "benchmark", "--api-backend", "openai", "--api-base", engine.url, "--api-key", "x",
                                   "--api-model-name", "m", "--model-tokenizer", args.tokenizer, "--task", "text-to-text",
                                   "--max-time-per-run", "1", "--max-requests-per-run", str(args.requests), "--traffic-scenario",
-                                  "D(100,50)", "--num-concurrency", str(args.concurrency), "--experiment-base-dir", folder], stderr=log)
+                                  "D(100,50)", "--num-concurrency", str(args.concurrency), "--experiment-base-dir", folder],
+                                 stderr=log, cwd=folder)
         requests = engine.stats()["answered"]
     with Engine(folder, prefix, 80, 20) as engine:
         _, own_cpu, own_memory = ome_bench(prefix, engine, args.concurrency, requests, "D(100,50)")

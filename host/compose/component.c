@@ -212,6 +212,15 @@ static int32_t tune_merged(const struct component_request *req, const struct mod
   return req->tune ? tune_component(req->tune, &to, err) : OME_OK;
 }
 
+/* What runtime and service may each say can still be at odds. */
+static int32_t check_merged(const char *kind, struct json_object *merged, struct ome_err *err) {
+  char where[32];
+
+  (void)snprintf(where, sizeof(where), "spec.%s", kind);
+  int32_t rc = shape_check_component(merged, where, err);
+  return rc == OME_OK ? check_replicas(kind, merged, err) : rc;
+}
+
 /* The runtime's template with the service's own part over it; a router that neither describes is SGLang's. */
 static int32_t merge_parts(const struct component_request *req, struct json_object *template, struct json_object *own,
                            struct json_object **out, struct ome_err *err) {
@@ -261,7 +270,7 @@ int32_t component_compose(const struct component_request *req, struct json_objec
   if (rc == OME_OK)
     rc = merge_parts(req, template, own, &merged, err);
   if (rc == OME_OK)
-    rc = check_replicas(req->kind, merged, err);
+    rc = check_merged(req->kind, merged, err);
   if (rc != OME_OK)
     return rc;
   const struct mode *m = mode_of(req->kind, merged, req->service);

@@ -1,5 +1,7 @@
 #include "compose/shape.h"
 
+#include "base/str.h"
+
 #include <stdio.h>
 
 enum shape { OBJECT, OBJECTS, STRINGS, MAP };
@@ -78,12 +80,27 @@ static int32_t check(struct json_object *o, const struct rule *rules, size_t n, 
 
 #define CHECK(o, rules, where, err) check(o, rules, ARRAY_LEN(rules), where, err)
 
+/* The API server takes each name of a LIST once; it would say so of the workload, where nobody looks. */
+static int32_t check_names(struct json_object *list, const char *where, struct ome_err *err) {
+  for (size_t i = 0; i < json_len(list); i++) {
+    const char *name = json_str(json_index(list, i), "name", "");
+    for (size_t j = 0; *name && j < i; j++)
+      if (streq(json_str(json_index(list, j), "name", ""), name))
+        return fail(err, OME_E_INVALID, "%s[%zu].name: \"%.100s\" is the name of %s[%zu], too; give it another", where,
+                    i, name, where, j);
+  }
+  return OME_OK;
+}
+
 static int32_t check_container(struct json_object *o, const char *where, struct ome_err *err) {
   char path[256];
   int32_t rc = CHECK(o, container_rules, where, err);
 
   (void)snprintf(path, sizeof(path), "%s.resources", where);
-  return rc == OME_OK ? CHECK(json_get(o, "resources"), resource_rules, path, err) : rc;
+  if (rc == OME_OK)
+    rc = CHECK(json_get(o, "resources"), resource_rules, path, err);
+  (void)snprintf(path, sizeof(path), "%s.ports", where);
+  return rc == OME_OK ? check_names(json_get(o, "ports"), path, err) : rc;
 }
 
 /* Pod fields and a runner beside them. */
@@ -94,6 +111,8 @@ static int32_t check_pod(struct json_object *o, const char *where, struct ome_er
 
   for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
     struct json_object *list = json_get(o, lists[l]);
+    (void)snprintf(path, sizeof(path), "%s.%s", where, lists[l]);
+    rc = rc == OME_OK ? check_names(list, path, err) : rc;
     for (size_t i = 0; rc == OME_OK && i < json_len(list); i++) {
       (void)snprintf(path, sizeof(path), "%s.%s[%zu]", where, lists[l], i);
       rc = check_container(json_index(list, i), path, err);

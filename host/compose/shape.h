@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 /* O is a component of a service or runtime, or NULL.  OME_E_INVALID names the field below WHERE that is of another type
- * than it must be. */
+ * than it must be, or a name that is there twice. */
 int32_t shape_check_component(struct json_object *o, const char *where, struct ome_err *err);
 
 /* Labels and annotations of an object's metadata. */

@@ -55,9 +55,17 @@ static int32_t look_up(struct controller *c, struct child_kind *k, struct json_o
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 
+static int32_t check_owner(struct json_object *service, struct json_object *want, struct json_object *have,
+                           struct ome_err *err) {
+  if (!have || streq(json_str(meta_owner(have), "uid", ""), meta_uid(service)))
+    return OME_OK;
+  return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
+              json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
+}
+
 /* *LIVE is the object as it is now; new. */
 static int32_t apply_one(struct service_worker *w, struct json_object *service, struct json_object *want,
-                         struct json_object **live, struct ome_err *err) {
+                         struct json_object *have, struct json_object **live, struct ome_err *err) {
   struct controller *c = w->c;
   struct child_kind *k = child_kind_of(c, want);
   const char *kind = json_str(want, "kind", "");
@@ -68,16 +76,11 @@ static int32_t apply_one(struct service_worker *w, struct json_object *service, 
   if (!k)
     return fail(err, OME_E_UNSUPPORTED, "the cluster does not have %s %s; install it", json_str(want, "apiVersion", ""),
                 kind);
-  _cleanup_json_ struct json_object *have = NULL;
-  int32_t rc = look_up(c, k, want, &have, err);
+  int32_t rc = check_owner(service, want, have, err);
   if (rc != OME_OK)
-    return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
-  const char *owner = json_str(meta_owner(have), "uid", "");
-  if (have && !streq(owner, meta_uid(service)))
-    return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
-                kind, meta_namespace(want), meta_name(want));
+    return rc;
   if (have && (!diff_apply_needed(want, have, CONTROLLER_MANAGER) || is_settled(w, key, want, have))) {
-    *live = TAKE_PTR(have);
+    *live = json_object_get(have);
     return OME_OK;
   }
   rc = scalers_hand_over(c, k, want, have, err);
@@ -151,16 +154,47 @@ static bool is_scaler(const struct plan *plan, size_t i) {
   return false;
 }
 
+/* *OUT is a new array: of each object of PLAN what there is, or NULL.  Half a service serves nobody: one name that is
+ * somebody else's, and nothing is applied, but for an autoscaler's, without which the rest can still run. */
+static int32_t look_at_all(struct service_worker *w, struct json_object *service, const struct plan *plan,
+                           struct children_report *report, struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *all = json_object_new_array();
+  int32_t rc = all ? OME_OK : fail_memory(err);
+
+  for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
+    struct json_object *want = json_index(plan->objects, i);
+    struct child_kind *k = want ? child_kind_of(w->c, want) : NULL;
+    struct json_object *have = NULL;
+    if (k)
+      rc = look_up(w->c, k, want, &have, err);
+    if (rc != OME_OK)
+      (void)fail_prefix(err, "%s %s/%s", json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
+    else if (k && !is_scaler(plan, i))
+      rc = check_owner(service, want, have, err);
+    if (rc != OME_OK)
+      report->condition = condition_for(plan, i);
+    if (json_object_array_add(all, have) != 0 && rc == OME_OK)
+      rc = fail_memory(err);
+  }
+  if (rc == OME_OK)
+    *out = TAKE_PTR(all);
+  return rc;
+}
+
 int32_t children_sync(struct service_worker *w, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err) {
   _cleanup_json_ struct json_object *all = json_object_new_array();
-  int32_t rc = all ? scalers_clear(w->c, service, plan, err) : fail_memory(err);
+  _cleanup_json_ struct json_object *have = NULL;
+  int32_t rc = all ? look_at_all(w, service, plan, report, &have, err) : fail_memory(err);
+
+  if (rc == OME_OK)
+    rc = scalers_clear(w->c, service, plan, err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
     struct json_object *one = NULL;
     struct ome_err failure = ERR_INIT;
     if (json_index(plan->objects, i)) /* NULL: withheld */
-      rc = apply_one(w, service, json_index(plan->objects, i), &one, &failure);
+      rc = apply_one(w, service, json_index(plan->objects, i), json_index(have, i), &one, &failure);
     if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
       /* What cannot be scaled can still run and be reached. */
       report->scaler = failure;

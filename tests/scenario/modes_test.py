@@ -156,6 +156,18 @@ def check_prune(server):
     assert ("apps/v1", "Deployment", "router-engine") in owned(server, "router")
 
 
+def check_clash(server):
+    """A service whose objects would have the names of another's: none of its own is made, and a condition says which name."""
+    raw = server.api("GET", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/router")
+    before = server.find("/api/v1/namespaces/default/services/router-engine")
+    server.apply({"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
+                  "metadata": {"name": "router-engine", "namespace": "default"}, "spec": raw["spec"]})
+    wait_for("the clash to be said", lambda: "Service default/router-engine belongs to somebody else" in " ".join(
+        c["message"] for c in conditions(server, "router-engine").values() if c.get("reason") == "NameConflict"))
+    assert owned(server, "router-engine") == set(), "nothing is half applied"
+    assert server.find("/api/v1/namespaces/default/services/router-engine")["spec"] == before["spec"]
+
+
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
@@ -184,6 +196,7 @@ def main():
         check_diff(server)
         check_change(server)
         check_prune(server)
+        check_clash(server)
         print(f"{count} objects: taken strictly, written as rendered")
         server.stop()
 

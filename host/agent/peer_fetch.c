@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUIET_MS 700u /* with SWARM_PATIENCE of them about what one that begins later may take until it knows */
+#define QUIET_MS 700u /* with three of them about what one that begins later may take until it knows */
 
 METRIC_COUNTER(fetched_bytes, "model_agent_fetched_bytes_total",
                "Bytes of models fetched, from their origin or from other nodes.", "source");
@@ -109,11 +109,13 @@ static void landed_from_peer(struct peers *p, struct peer_content *c, uint64_t i
   if (code == OME_E_CANCELLED)
     return;
   metric_add(METRIC(&peer_failures, err_name(code)), 1);
-  if (c->refused[index] < UINT8_MAX)
-    c->refused[index]++;
+  unsigned refused = c->refused[index] + (code == OME_E_BUSY ? 1 : SWARM_REFUSAL);
+  c->refused[index] = (uint8_t)(refused < UINT8_MAX ? refused : UINT8_MAX);
   if (node < c->theirs.len && c->theirs.items[node])
     swarm_set_bit(c->theirs.items[node], index, false);
-  if (code == OME_E_NOT_FOUND)
+  /* Where many nodes share a slow way to the origin a piece takes its owner longer than we wait for it: to let another
+   * one fetch it too would make all of them slower still. */
+  if (code == OME_E_NOT_FOUND || code == OME_E_BUSY)
     n->quiet_until_ms = mono_ms() + QUIET_MS;
   else /* it is not what it says, or not there */
     peer_set_aside(p, node);

@@ -13,7 +13,8 @@
 
 #define SWARM_SELF UINT32_MAX /* among owners: this node */
 #define SWARM_FLIGHTS 16u     /* pieces on their way at a time, about: shared out among those that are asked */
-#define SWARM_PATIENCE 3u     /* a piece that peers did not have this often is fetched from the origin */
+#define SWARM_REFUSAL 4u      /* what it counts that a peer did not have a piece; one that is on its way to it: 1 */
+#define SWARM_PATIENCE 12u    /* a piece with as many is fetched from the origin */
 
 struct swarm_peer {
   bool usable;         /* reachable, not known to lie */
@@ -29,7 +30,7 @@ struct swarm_view {
   const uint32_t *owners; /* in an order that all nodes share; SWARM_SELF or an index of PEERS */
   size_t nowners;
   uint32_t turn;          /* of the file: whose the first piece is */
-  const uint8_t *refused; /* a piece: how often peers did not have it; NULL: never */
+  const uint8_t *refused; /* a piece: refusals, as they count; NULL: none */
   uint32_t from_origin;   /* pieces on their way from there */
 };
 

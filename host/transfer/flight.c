@@ -266,6 +266,7 @@ static bool on_peer_head(struct flight *f, int status, const char *headers) {
   f->rc = fail(&f->err,
                status == 404   ? OME_E_NOT_FOUND
                : status == 403 ? OME_E_DENIED
+               : status == 503 ? OME_E_BUSY /* it is on its way there */
                                : OME_E_UNAVAILABLE,
                "fetch: %.200s: a peer answered %d", f->item->file->path, status);
   return false;

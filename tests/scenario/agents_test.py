@@ -71,6 +71,23 @@ def latecomer(server, folder, hub, line, nodes):
     return fetched
 
 
+def slow_origin(server, hub, line, nodes):
+    """What comes from the origin takes longer than nodes wait for each other: nobody fetches for another all the same."""
+    digests = make_model(hub.folder, "slow", 32)
+    before = line.passed
+    line.hold = line.passed + 8 * MIB
+    server.apply(model("slow", "slow", nodeSelector={"group": "many"}))
+    failures = lambda reason: sum(a.metrics().get(f'model_agent_peer_failures_total{{reason="{reason}"}}', 0) for a in nodes)
+    wait_for("nodes to wait in vain", lambda: failures("Busy") >= NODES)
+    line.hold = 0
+    line.release()
+    ready(server, nodes, "slow", digests)
+    fetched, size = line.passed - before, 33 * MIB
+    assert fetched <= 1.05 * size + 4096 * 100, f"{fetched} bytes left the origin for {size}"
+    assert failures("Unavailable") == 0
+    line.released.clear()
+
+
 def dying(server, hub, line, nodes):
     """One node is killed when a part is there; the others have it all the same, then it has too."""
     digests = make_model(hub.folder, "halved", 48)
@@ -167,6 +184,7 @@ def main():
             nodes.append(Agent(server, folder, f"node-{i}", line.url).start())
         share = once_for_all(server, hub, line, nodes)
         late = latecomer(server, folder, hub, line, nodes)
+        slow_origin(server, hub, line, nodes)
         dying(server, hub, line, nodes)
         lying(server, hub, line, nodes)
         strangers(server, folder, nodes)

@@ -2,6 +2,8 @@
 
 #include "base/str.h"
 #include "cli/connect.h"
+#include "compose/names.h"
+#include "controller/controller.h"
 #include "controller/diff.h"
 #include "controller/manager.h"
 #include "kube/meta.h"
@@ -70,11 +72,75 @@ static int32_t compare(struct kube_client *client, struct json_object *item, siz
   return OME_OK;
 }
 
+/* ---- what would go ----------------------------------------------------------------------------------------------- */
+
+static bool is_wanted(struct json_object *items, const struct kube_resource *r, struct json_object *live) {
+  char version[160];
+
+  (void)snprintf(version, sizeof(version), "%s%s%s", r->group, *r->group ? "/" : "", r->version);
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *o = json_index(items, i);
+    if (streq(json_str(o, "kind", ""), r->kind) && streq(json_str(o, "apiVersion", ""), version) &&
+        streq(meta_name(o), meta_name(live)) && streq(meta_namespace(o), meta_namespace(live)))
+      return true;
+  }
+  return false;
+}
+
+/* Objects of kind R that the service labelled LABEL in NS owns and ITEMS no longer have. */
+static int32_t compare_kind(struct kube_client *client, const struct kube_resource *r, const char *ns,
+                            const char *label, struct json_object *items, size_t *changes, struct ome_err *err) {
+  _cleanup_free_ char *selector = str_printf(LABEL_SERVICE "=%s", label);
+  const struct kube_list_opts opts = {.labels = selector, .metadata_only = true};
+  _cleanup_json_ struct json_object *found = NULL;
+  int32_t rc = selector ? kube_list(client, r, ns, &opts, &found, err) : fail_memory(err);
+
+  if (rc == OME_E_NOT_FOUND) { /* of a project that the cluster does not have */
+    err_clear(err);
+    return OME_OK;
+  }
+  for (size_t i = 0; rc == OME_OK && i < json_len(json_get(found, "items")); i++) {
+    struct json_object *live = json_index(json_get(found, "items"), i);
+    if (!streq(json_str(meta_owner(live), "kind", ""), "InferenceService") || is_wanted(items, r, live))
+      continue;
+    printf("- %s %s/%s\n", r->kind, ns, meta_name(live));
+    ++*changes;
+  }
+  return rc;
+}
+
+/* Whether an object before number I is of the same service. */
+static bool is_seen(struct json_object *items, size_t i) {
+  struct json_object *o = json_index(items, i);
+
+  for (size_t j = 0; j < i; j++)
+    if (streq(meta_label(json_index(items, j), LABEL_SERVICE), meta_label(o, LABEL_SERVICE)) &&
+        streq(meta_namespace(json_index(items, j)), meta_namespace(o)))
+      return true;
+  return false;
+}
+
+static int32_t compare_owned(struct kube_client *client, struct json_object *items, size_t *changes,
+                             struct ome_err *err) {
+  const struct kube_resource *r;
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; i < json_len(items); i++) {
+    struct json_object *o = json_index(items, i);
+    const char *label = meta_label(o, LABEL_SERVICE);
+    if (!label || is_seen(items, i))
+      continue;
+    for (size_t k = 0; rc == OME_OK && (r = controller_child(k)); k++)
+      rc = compare_kind(client, r, meta_namespace(o), label, items, changes, err);
+  }
+  return rc;
+}
+
 int32_t render_diff(struct json_object *items, const char *kubeconfig, size_t *changes, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   int32_t rc = cli_connect(kubeconfig, &client, err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(items); i++)
     rc = compare(client, json_index(items, i), changes, err);
-  return rc;
+  return rc == OME_OK ? compare_owned(client, items, changes, err) : rc;
 }

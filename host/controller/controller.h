@@ -21,4 +21,7 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
 void controller_stop(struct controller *c);
 DEFINE_CLEANUP(struct controller *, controller_stop)
 
+/* The kinds that services are made of, by number; NULL: no more.  [any-thread] */
+const struct kube_resource *controller_child(size_t i);
+
 #endif

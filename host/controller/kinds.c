@@ -39,6 +39,10 @@ static const struct {
     {{"ray.io", "v1", "rayclusters", "RayCluster", true}, CUSTOM | WORKLOAD},
 };
 
+const struct kube_resource *controller_child(size_t i) {
+  return i < CHILD_KINDS ? &kinds[i].resource : NULL;
+}
+
 struct kube_cache *child_cache(struct child_kind *k) {
   return atomic_load(&k->there) ? k->cache : NULL;
 }

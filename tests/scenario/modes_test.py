@@ -129,6 +129,17 @@ def check_diff(server):
                            capture_output=True, timeout=DEADLINE, check=False)
     assert other.returncode == 1 and "+ Deployment default/fresh-engine\n" in other.stdout, other
     assert not server.find("/apis/apps/v1/namespaces/default/deployments/fresh-engine"), "a diff has written"
+    less = subprocess.run([OME, "render", "-f", os.path.join(SAMPLES, "router.yaml"), "--diff", "--kubeconfig",
+                           server.kubeconfig], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert (less.returncode, less.stdout) == (0, ""), less
+    text = open(os.path.join(SAMPLES, "router.yaml"), encoding="utf-8").read()
+    less = subprocess.run([OME, "render", "-f", "-", "--diff", "--kubeconfig", server.kubeconfig],
+                          input=text.replace("  router: {}\n", ""), text=True, capture_output=True, timeout=DEADLINE,
+                          check=False)
+    gone = {line for line in less.stdout.splitlines() if line.startswith("- ")}
+    assert less.returncode == 1 and gone == {f"- {kind} default/router-router" for kind in (
+        "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ServiceAccount", "Role",
+        "RoleBinding")}, less.stdout
     assert diff() == (0, "", ""), diff()
 
 

@@ -55,9 +55,11 @@ static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   return v->terms ? OME_OK : OME_E_CANCELLED;
 }
 
-/* BY_ENTRY: only those that look at nothing but the model and the entry. */
+/* Which scorers: all, those that look at nothing but model and entry (whose answer is the kind's), or the others. */
+enum asked { ASK_ALL, ASK_OF_KIND, ASK_OF_PAIR };
+
 static int32_t ask_scorers(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, bool by_entry, struct verdict *v, struct ome_err *err) {
+                           const struct select_entry *entry, enum asked which, struct verdict *v, struct ome_err *err) {
   struct ome_runtime_facts facts = runtime->facts;
   struct ome_term_sink sink = {.struct_size = sizeof(sink), .ctx = v, .points = on_points, .reject = on_reject};
   struct ome_accelerator_facts accelerator;
@@ -82,7 +84,7 @@ static int32_t ask_scorers(const struct score_context *ctx, const struct select_
   }
   for (size_t i = 0; i < ctx->req->nscorers; i++) {
     const struct select_scorer *s = &ctx->req->scorers[i];
-    if (by_entry && !s->by_entry)
+    if (which != ASK_ALL && s->by_entry != (which == ASK_OF_KIND))
       continue;
     v->scorer = s->name;
     int32_t rc = s->score(s->arg, &req, &sink, err);
@@ -108,7 +110,7 @@ static void check_automatic(const struct select_runtime *runtime, const struct s
 }
 
 static int32_t judge_entry(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, struct verdict *v, struct ome_err *err) {
+                           const struct select_entry *entry, enum asked which, struct verdict *v, struct ome_err *err) {
   char why[160];
 
   if (*entry->problem) {
@@ -119,7 +121,7 @@ static int32_t judge_entry(const struct score_context *ctx, const struct select_
     add_rejection(v, why);
   if (v->rejected && !v->terms)
     return OME_OK;
-  int32_t rc = ask_scorers(ctx, runtime, entry, false, v, err);
+  int32_t rc = ask_scorers(ctx, runtime, entry, which, v, err);
   if (rc == OME_OK && !v->rejected && ctx->automatic)
     check_automatic(runtime, entry, v);
   return rc;
@@ -166,26 +168,24 @@ static bool better(const struct score *a, const struct score *best) {
   return score_compare(a, best) < 0;
 }
 
-enum verdict_of_kind { KIND_UNKNOWN, KIND_POSSIBLE, KIND_REJECTED };
-
-/* Whether ENTRY may be taken, by the scorers that say the same of every entry of its kind. */
 static int32_t ask_about_kind(const struct score_context *ctx, const struct select_runtime *runtime,
-                              const struct select_entry *entry, uint8_t *verdict, struct ome_err *err) {
+                              const struct select_entry *entry, struct kind_verdict *out, struct ome_err *err) {
   struct verdict v = {.terms = NULL};
-  int32_t rc = ask_scorers(ctx, runtime, entry, true, &v, err);
+  int32_t rc = ask_scorers(ctx, runtime, entry, ASK_OF_KIND, &v, err);
 
-  *verdict = v.rejected ? KIND_REJECTED : KIND_POSSIBLE;
+  out->state = v.rejected ? KIND_REJECTED : KIND_POSSIBLE;
+  out->points = v.points;
   return rc;
 }
 
-static bool is_rejected(const struct score_context *ctx, const struct select_runtime *runtime, size_t i, int32_t *rc,
-                        struct ome_err *err) {
-  if (!ctx->verdicts || !runtime->kinds)
-    return false;
-  uint8_t *verdict = &ctx->verdicts[runtime->kinds[i]];
-  if (*verdict == KIND_UNKNOWN)
-    *rc = ask_about_kind(ctx, runtime, &runtime->entries[i], verdict, err);
-  return *verdict == KIND_REJECTED;
+/* What is known of the kind of the I-th entry, asked about once for a model; NULL: kinds are not told apart. */
+static const struct kind_verdict *verdict_of(const struct score_context *ctx, const struct select_runtime *runtime,
+                                             size_t i, int32_t *rc, struct ome_err *err) {
+  struct kind_verdict *k = ctx->verdicts && runtime->kinds ? &ctx->verdicts[runtime->kinds[i]] : NULL;
+
+  if (k && k->state == KIND_UNKNOWN)
+    *rc = ask_about_kind(ctx, runtime, &runtime->entries[i], k, err);
+  return k;
 }
 
 int32_t score_quickly(const struct score_context *ctx, const struct select_runtime *runtime, struct score *out,
@@ -200,13 +200,14 @@ int32_t score_quickly(const struct score_context *ctx, const struct select_runti
   v.terms = NULL;
   for (size_t i = 0; i < runtime->nentries; i++) {
     int32_t rc = OME_OK;
-    if (is_rejected(ctx, runtime, i, &rc, err))
+    const struct kind_verdict *k = verdict_of(ctx, runtime, i, &rc, err);
+    if (rc == OME_OK && k && k->state == KIND_REJECTED)
       continue;
-    v.points = 0;
+    v.points = k ? k->points : 0;
     v.rejected = v.failed = false;
     v.misses = 0;
     if (rc == OME_OK)
-      rc = judge_entry(ctx, runtime, &runtime->entries[i], &v, err);
+      rc = judge_entry(ctx, runtime, &runtime->entries[i], k ? ASK_OF_PAIR : ASK_ALL, &v, err);
     if (rc != OME_OK)
       return rc;
     if (v.rejected)
@@ -223,7 +224,7 @@ static int32_t score_entry(const struct score_context *ctx, const struct select_
                            const struct select_entry *entry, struct select_candidate *out, char *rejected, size_t cap,
                            struct ome_err *err) {
   struct verdict v = {.terms = json_object_new_array()};
-  int32_t rc = v.terms ? judge_entry(ctx, runtime, entry, &v, err) : fail_memory(err);
+  int32_t rc = v.terms ? judge_entry(ctx, runtime, entry, ASK_ALL, &v, err) : fail_memory(err);
 
   if (rc == OME_OK && v.rejected) {
     out->misses = v.misses < out->misses ? v.misses : out->misses;

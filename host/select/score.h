@@ -7,9 +7,9 @@
 struct score_context {
   const struct select_request *req;
   const struct select_model *model;
-  struct ome_bytes service; /* text of req->service */
-  bool automatic;           /* autoSelect counts: the runtime was not named */
-  uint8_t *verdicts;        /* struct select_field's; NULL: kinds are not known */
+  struct ome_bytes service;      /* text of req->service */
+  bool automatic;                /* autoSelect counts: the runtime was not named */
+  struct kind_verdict *verdicts; /* struct select_field's; NULL: kinds are not known */
 };
 
 /* Fills OUT (zeroed by the caller): score, terms, or rejected. */

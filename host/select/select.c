@@ -128,9 +128,9 @@ int32_t select_field_sort(struct select_field *f, struct ome_err *err) {
 }
 
 /* What was found for another model is forgotten. */
-static uint8_t *fresh_verdicts(const struct select_field *f) {
+static struct kind_verdict *fresh_verdicts(const struct select_field *f) {
   if (f->verdicts)
-    memset(f->verdicts, 0, f->nkinds);
+    memset(f->verdicts, 0, f->nkinds * sizeof(*f->verdicts));
   return f->verdicts;
 }
 

@@ -33,6 +33,12 @@ struct select_scorer {
 /* All scorers of P that score, in name order; fills OUT up to MAX, returns how many it filled. */
 size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
 
+/* What the scorers that look at nothing but model and entry say of one kind of entry. */
+struct kind_verdict {
+  enum { KIND_UNKNOWN, KIND_POSSIBLE, KIND_REJECTED } state;
+  int64_t points;
+};
+
 /* Runtimes that are ready to be compared: read once for many selections, one at a time.
  *
  * Many entries say the same: a runtime has one for each architecture, and so have the others.  Entries with equal facts
@@ -40,8 +46,8 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
 struct select_field {
   struct select_runtime *runtimes;
   size_t n;
-  uint32_t *kinds;   /* of all entries, runtime by runtime; NULL: not told apart */
-  uint8_t *verdicts; /* of the selection under way, by kind: enum verdict_of_kind in score.c */
+  uint32_t *kinds;               /* of all entries, runtime by runtime; NULL: not told apart */
+  struct kind_verdict *verdicts; /* of the selection under way, by kind */
   size_t nkinds;
 };
 

@@ -124,19 +124,12 @@ static struct json_object *autoscaler(struct json_object *component, struct json
   return o;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
   struct json_object *list = json_object_new_array();
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+  int32_t rc = metrics(d->component, list, err);
 
-  (void)self, (void)call;
-  if (rc == OME_OK) {
-    rc = metrics(d.component, list, err);
-    if (rc == OME_OK)
-      rc = doc_push(out, autoscaler(d.component, json_object_get(list)), err);
-    docs_close(&d);
-  }
+  if (rc == OME_OK)
+    rc = doc_push(out, autoscaler(d->component, json_object_get(list)), err);
   (void)json_object_put(list);
   return rc;
 }
@@ -166,15 +159,13 @@ static void judge(struct json_object *hpa, struct ome_status *out) {
     scaler_say(out, OME_PHASE_READY, doc_str(active, "reason", ""), "%s", "");
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  (void)self, (void)call, (void)req;
-  return scaler_observe(observed, "HorizontalPodAutoscaler", judge, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)d, (void)err;
+  scaler_observe(live, "HorizontalPodAutoscaler", judge, out);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "autoscaling", "v2", "HorizontalPodAutoscaler", err);
-}
+static const struct api_kind needed = {"autoscaling", "v2", "HorizontalPodAutoscaler"};
 
 RENDER_PLUGIN(OME_KIND_AUTOSCALER, "autoscaler-hpa", "hpa", "Scales a component with a HorizontalPodAutoscaler");

@@ -61,21 +61,14 @@ static struct json_object *scaled_object(struct json_object *component, struct j
   return o;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
   struct json_object *triggers = json_object_new_array();
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+  int32_t rc = scaler_has_block(d->component) ? triggers_given(d, triggers, err) : triggers_older(d, triggers, err);
 
-  (void)self, (void)call;
-  if (rc == OME_OK) {
-    rc = scaler_has_block(d.component) ? triggers_given(&d, triggers, err) : triggers_older(&d, triggers, err);
-    if (rc == OME_OK)
-      rc = check(d.component, triggers, err);
-    if (rc == OME_OK)
-      rc = doc_push(out, scaled_object(d.component, json_object_get(triggers)), err);
-    docs_close(&d);
-  }
+  if (rc == OME_OK)
+    rc = check(d->component, triggers, err);
+  if (rc == OME_OK)
+    rc = doc_push(out, scaled_object(d->component, json_object_get(triggers)), err);
   (void)json_object_put(triggers);
   return rc;
 }
@@ -103,15 +96,13 @@ static void judge(struct json_object *o, struct ome_status *out) {
     scaler_say(out, OME_PHASE_READY, doc_str(ready, "reason", ""), "%s", "");
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  (void)self, (void)call, (void)req;
-  return scaler_observe(observed, "ScaledObject", judge, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)d, (void)err;
+  scaler_observe(live, "ScaledObject", judge, out);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "keda.sh", "v1alpha1", "ScaledObject", err);
-}
+static const struct api_kind needed = {"keda.sh", "v1alpha1", "ScaledObject"};
 
 RENDER_PLUGIN(OME_KIND_AUTOSCALER, "autoscaler-keda", "keda", "Scales a component with a ScaledObject of KEDA");

@@ -73,15 +73,11 @@ void scaler_count(struct json_object *hpa, struct ome_status *out) {
   out->desired = count(hpa, "status.desiredReplicas");
 }
 
-int32_t scaler_observe(struct ome_bytes observed, const char *kind, scaler_judge *judge, struct ome_status *out,
-                       struct ome_err *err) {
-  struct json_object *list = NULL;
-  int32_t rc = doc_parse(observed, &list, err);
+void scaler_observe(struct json_object *objects, const char *kind, scaler_judge *judge, struct ome_status *out) {
+  struct json_object *live = doc_item(objects, 0);
 
-  if (rc == OME_OK && doc_item(list, 0))
-    judge(doc_item(list, 0), out);
-  else if (rc == OME_OK)
+  if (live)
+    judge(live, out);
+  else
     scaler_say(out, OME_PHASE_PENDING, "Initializing", "the %s does not exist yet", kind);
-  (void)json_object_put(list);
-  return rc;
 }

@@ -29,9 +29,8 @@ void scaler_say(struct ome_status *out, int32_t phase, const char *reason, const
 
 /* Reads the scaler, the one object rendered, as it is now. */
 typedef void scaler_judge(struct json_object *live, struct ome_status *out);
-/* The observe() of a plugin that renders one KIND: JUDGE's word, or that it is not there yet. */
-int32_t scaler_observe(struct ome_bytes observed, const char *kind, scaler_judge *judge, struct ome_status *out,
-                       struct ome_err *err);
+/* For the observe() of a plugin that renders one KIND: JUDGE's word, or that it is not there yet. */
+void scaler_observe(struct json_object *objects, const char *kind, scaler_judge *judge, struct ome_status *out);
 
 /* How many replicas there are and should be, of a HorizontalPodAutoscaler's status. */
 void scaler_count(struct json_object *hpa, struct ome_status *out);

@@ -42,7 +42,14 @@ int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_er
   return e == json_tokener_success ? OME_OK : doc_fail(err, OME_E_INVALID, "not JSON: %s", json_tokener_error_desc(e));
 }
 
-int32_t docs_open(const struct ome_render_req *req, struct request_docs *out, struct ome_err *err) {
+static void close_docs(struct request_docs *d) {
+  (void)json_object_put(d->service);
+  (void)json_object_put(d->component);
+  (void)json_object_put(d->components);
+  (void)json_object_put(d->cluster);
+}
+
+static int32_t open_docs(const struct ome_render_req *req, struct request_docs *out, struct ome_err *err) {
   struct request_docs d = {0};
   int32_t rc = doc_parse(req->service, &d.service, err);
 
@@ -53,18 +60,39 @@ int32_t docs_open(const struct ome_render_req *req, struct request_docs *out, st
   if (rc == OME_OK)
     rc = doc_parse(req->cluster, &d.cluster, err);
   if (rc != OME_OK) {
-    docs_close(&d);
+    close_docs(&d);
     return rc;
   }
   *out = d;
   return OME_OK;
 }
 
-void docs_close(struct request_docs *d) {
-  (void)json_object_put(d->service);
-  (void)json_object_put(d->component);
-  (void)json_object_put(d->components);
-  (void)json_object_put(d->cluster);
+int32_t docs_render(const struct ome_render_req *req, docs_render_fn *fn, struct ome_object_sink *out,
+                    struct ome_err *err) {
+  struct request_docs d;
+  int32_t rc = open_docs(req, &d, err);
+
+  if (rc != OME_OK)
+    return rc;
+  rc = fn(&d, out, err);
+  close_docs(&d);
+  return rc;
+}
+
+int32_t docs_observe(const struct ome_render_req *req, struct ome_bytes observed, docs_observe_fn *fn,
+                     struct ome_status *out, struct ome_err *err) {
+  struct json_object *live = NULL;
+  struct request_docs d;
+  int32_t rc = open_docs(req, &d, err);
+
+  if (rc != OME_OK)
+    return rc;
+  rc = doc_parse(observed, &live, err);
+  if (rc == OME_OK)
+    rc = fn(&d, live, out, err);
+  (void)json_object_put(live);
+  close_docs(&d);
+  return rc;
 }
 
 struct json_object *doc_get(struct json_object *o, const char *key) {
@@ -211,12 +239,14 @@ int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_
   return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an object");
 }
 
-int32_t doc_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
-                 struct ome_err *err) {
+int32_t doc_need(const struct api_kind *needed, struct ome_object_sink *out, struct ome_err *err) {
   char text[256];
-  int n = snprintf(text, sizeof(text), "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"}", group, version, kind);
-  int32_t rc = out->object(out, (struct ome_bytes){text, (size_t)n});
 
+  if (!needed->kind)
+    return OME_OK;
+  int n = snprintf(text, sizeof(text), "{\"group\":\"%s\",\"version\":\"%s\",\"kind\":\"%s\"}", needed->group,
+                   needed->version, needed->kind);
+  int32_t rc = out->object(out, (struct ome_bytes){text, (size_t)n});
   return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an API kind");
 }
 

@@ -14,10 +14,20 @@ struct request_docs {
   struct json_object *cluster;
 };
 
-int32_t docs_open(const struct ome_render_req *req, struct request_docs *out, struct ome_err *err);
-void docs_close(struct request_docs *d);
-
+/* Bounded in depth; no text gives NULL.  *OUT is new. */
 int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_err *err);
+
+/* What a render plugin decides, on parsed documents: the objects it wants, and what became of them.  LIVE is the array
+ * of those objects as the server has them now, null for what is not there. */
+typedef int32_t docs_render_fn(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err);
+typedef int32_t docs_observe_fn(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                                struct ome_err *err);
+
+/* The ABI's methods: parse, call FN, free. */
+int32_t docs_render(const struct ome_render_req *req, docs_render_fn *fn, struct ome_object_sink *out,
+                    struct ome_err *err);
+int32_t docs_observe(const struct ome_render_req *req, struct ome_bytes observed, docs_observe_fn *fn,
+                     struct ome_status *out, struct ome_err *err);
 
 /* By dotted path; NULL: absent. */
 struct json_object *doc_at(struct json_object *o, const char *path);
@@ -46,9 +56,13 @@ struct json_object *doc_object(const char *api_version, const char *kind, const 
 /* Pushes O into the sink and drops it. */
 int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_err *err);
 
-/* Pushes one API kind from needs(). */
-int32_t doc_need(struct ome_object_sink *out, const char *group, const char *version, const char *kind,
-                 struct ome_err *err);
+/* A kind of the API that a plugin cannot do without; {0}: it needs none. */
+struct api_kind {
+  const char *group, *version, *kind;
+};
+
+/* The ABI's needs(): pushes NEEDED where there is one. */
+int32_t doc_need(const struct api_kind *needed, struct ome_object_sink *out, struct ome_err *err);
 
 /* Whether the cluster has KIND of API_VERSION. */
 int doc_cluster_has(struct json_object *cluster, const char *api_version, const char *kind);

@@ -10,9 +10,9 @@ uint32_t live_count(struct json_object *o, const char *path, int64_t dflt);
 /* Reads the workload, the first of the objects rendered, as it is now. */
 typedef void live_judge(struct json_object *live, struct ome_status *out);
 
-/* The observe() of a plugin whose workload is one KIND: the component's URL, and JUDGE's word or that the workload is
- * not there yet. */
-int32_t live_observe(const struct ome_render_req *req, struct ome_bytes observed, const char *kind, live_judge *judge,
-                     struct ome_status *out, struct ome_err *err);
+/* For the observe() of a plugin whose workload is one KIND: the component's URL, and JUDGE's word or that the workload
+ * is not there yet. */
+void live_observe(const struct request_docs *d, struct json_object *objects, const char *kind, live_judge *judge,
+                  struct ome_status *out);
 
 #endif

@@ -55,25 +55,14 @@ static struct json_object *group(struct json_object *component) {
   return o;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  if (!doc_get(d.component, "podSpec"))
-    rc = doc_fail(err, OME_E_INVALID, "deployment multinode: the component has no podSpec");
-  if (rc == OME_OK && doc_int(d.component, "worker.size", 0) < 0)
-    rc = doc_fail(err, OME_E_INVALID, "spec.%s.worker.size must not be negative",
-                  doc_str(d.component, "component", "engine"));
-  if (rc == OME_OK)
-    rc = doc_push(out, group(d.component), err);
-  if (rc == OME_OK)
-    rc = doc_push(out, component_service(d.component, template_selector(d.component)), err);
-  docs_close(&d);
-  return rc;
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  if (!doc_get(d->component, "podSpec"))
+    return doc_fail(err, OME_E_INVALID, "deployment multinode: the component has no podSpec");
+  if (doc_int(d->component, "worker.size", 0) < 0)
+    return doc_fail(err, OME_E_INVALID, "spec.%s.worker.size must not be negative",
+                    doc_str(d->component, "component", "engine"));
+  int32_t rc = doc_push(out, group(d->component), err);
+  return rc == OME_OK ? doc_push(out, component_service(d->component, template_selector(d->component)), err) : rc;
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -92,16 +81,14 @@ static void judge(struct json_object *live, struct ome_status *out) {
            *why ? ": " : "", why);
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  (void)self, (void)call;
-  return live_observe(req, observed, "LeaderWorkerSet", judge, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)err;
+  live_observe(d, live, "LeaderWorkerSet", judge, out);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", err);
-}
+static const struct api_kind needed = {"leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet"};
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-multinode", "multinode",
               "A component as groups of a leader and its workers, one group a replica");

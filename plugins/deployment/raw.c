@@ -70,23 +70,14 @@ static int wants_budget(const struct request_docs *d) {
           missing_pods(d->cluster) > 0);
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  if (!doc_get(d.component, "podSpec"))
-    rc = doc_fail(err, OME_E_INVALID, "deployment raw: the component has no podSpec");
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  if (!doc_get(d->component, "podSpec"))
+    return doc_fail(err, OME_E_INVALID, "deployment raw: the component has no podSpec");
+  int32_t rc = doc_push(out, deployment(d->component), err);
   if (rc == OME_OK)
-    rc = doc_push(out, deployment(d.component), err);
-  if (rc == OME_OK)
-    rc = doc_push(out, component_service(d.component, template_selector(d.component)), err);
-  if (rc == OME_OK && wants_budget(&d))
-    rc = doc_push(out, disruption_budget(d.component, missing_pods(d.cluster)), err);
-  docs_close(&d);
+    rc = doc_push(out, component_service(d->component, template_selector(d->component)), err);
+  if (rc == OME_OK && wants_budget(d))
+    rc = doc_push(out, disruption_budget(d->component, missing_pods(d->cluster)), err);
   return rc;
 }
 
@@ -115,15 +106,13 @@ static void judge(struct json_object *live, struct ome_status *out) {
              c ? ": " : "", doc_str(c, "message", ""));
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  (void)self, (void)call;
-  return live_observe(req, observed, "Deployment", judge, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)err;
+  live_observe(d, live, "Deployment", judge, out);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "apps", "v1", "Deployment", err);
-}
+static const struct api_kind needed = {"apps", "v1", "Deployment"};
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-raw", "raw", "A component as a Deployment and its Service");

@@ -152,17 +152,8 @@ static int32_t render_all(struct json_object *component, struct ome_object_sink 
   return rc == OME_OK ? doc_push(out, head_service(component), err) : rc;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  rc = render_all(d.component, out, err);
-  docs_close(&d);
-  return rc;
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  return render_all(d->component, out, err);
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -184,30 +175,17 @@ static void judge(struct json_object *list, uint32_t desired, struct ome_status 
            *why ? ": " : "", why);
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  int64_t n = clusters(d->component);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  rc = doc_parse(observed, &list, err);
-  if (rc == OME_OK) {
-    int64_t n = clusters(d.component);
-    judge(list, n > 0 && n <= MAX_CLUSTERS ? (uint32_t)n : 0, out);
-    doc_service_url(out->url, sizeof(out->url), doc_str(d.component, "app", ""), doc_str(d.component, "namespace", ""),
-                    d.cluster, 0);
-  }
-  (void)json_object_put(list);
-  docs_close(&d);
-  return rc;
+  (void)err;
+  judge(live, n > 0 && n <= MAX_CLUSTERS ? (uint32_t)n : 0, out);
+  doc_service_url(out->url, sizeof(out->url), doc_str(d->component, "app", ""), doc_str(d->component, "namespace", ""),
+                  d->cluster, 0);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "ray.io", "v1", "RayCluster", err);
-}
+static const struct api_kind needed = {"ray.io", "v1", "RayCluster"};
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-ray", "ray", "vLLM over Ray, one RayCluster a replica");

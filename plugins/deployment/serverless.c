@@ -168,7 +168,7 @@ static struct json_object *traffic(struct json_object *component, struct json_ob
 
 /* ---- rendering --------------------------------------------------------------------------------------------------- */
 
-static struct json_object *knative_service(struct request_docs *d) {
+static struct json_object *knative_service(const struct request_docs *d) {
   struct json_object *c = d->component;
   struct json_object *o = doc_object("serving.knative.dev/v1", "Service", doc_str(c, "name", ""), c);
   struct json_object *spec = revision_spec(c);
@@ -183,20 +183,10 @@ static struct json_object *knative_service(struct request_docs *d) {
   return o;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  if (!doc_get(d.component, "podSpec"))
-    rc = doc_fail(err, OME_E_INVALID, "deployment serverless: the component has no podSpec");
-  if (rc == OME_OK)
-    rc = doc_push(out, knative_service(&d), err);
-  docs_close(&d);
-  return rc;
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  if (!doc_get(d->component, "podSpec"))
+    return doc_fail(err, OME_E_INVALID, "deployment serverless: the component has no podSpec");
+  return doc_push(out, knative_service(d), err);
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -218,16 +208,14 @@ static void judge(struct json_object *live, struct ome_status *out) {
     doc_text(out->url, sizeof(out->url), "%s", url);
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  (void)self, (void)call;
-  return live_observe(req, observed, "Knative Service", judge, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)err;
+  live_observe(d, live, "Knative Service", judge, out);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "serving.knative.dev", "v1", "Service", err);
-}
+static const struct api_kind needed = {"serving.knative.dev", "v1", "Service"};
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-serverless", "serverless",
               "A component as a Knative Service, which scales it from zero");

@@ -3,33 +3,23 @@
 #include "../common/plugin.h"
 #include "live.h"
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)call, (void)req, (void)out, (void)err;
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  (void)d, (void)out, (void)err;
   return OME_OK;
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call, (void)observed;
-  if (rc != OME_OK)
-    return rc;
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  (void)live, (void)err;
   out->phase = OME_PHASE_READY;
   doc_text(out->reason, sizeof(out->reason), "VirtualDeployment");
   doc_text(out->message, sizeof(out->message), "%s is in VirtualDeployment mode: nothing is deployed for it",
-           doc_str(d.component, "component", "the component"));
-  doc_service_url(out->url, sizeof(out->url), doc_str(d.component, "app", ""), doc_str(d.component, "namespace", ""),
-                  d.cluster, 0);
-  docs_close(&d);
+           doc_str(d->component, "component", "the component"));
+  doc_service_url(out->url, sizeof(out->url), doc_str(d->component, "app", ""), doc_str(d->component, "namespace", ""),
+                  d->cluster, 0);
   return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req, (void)out, (void)err;
-  return OME_OK;
-}
+static const struct api_kind needed = {0};
 
 RENDER_PLUGIN(OME_KIND_DEPLOYMENT, "deployment-virtual", "virtual", "Nothing: the component is served elsewhere");

@@ -284,21 +284,12 @@ static int32_t render_all(const struct request_docs *d, struct json_object *entr
   return rc == OME_OK ? push_limit(d, out, err) : rc;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *entry = entry_of_service(d.components);
   if (!entry)
-    rc = doc_fail(err, OME_E_INVALID, "ingress gateway: the service has neither router nor engine");
-  else if (!site_is_local(&d))
-    rc = render_all(&d, entry, out, err);
-  docs_close(&d);
-  return rc;
+    return doc_fail(err, OME_E_INVALID, "ingress gateway: the service has neither router nor engine");
+  return site_is_local(d) ? OME_OK : render_all(d, entry, out, err);
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -377,30 +368,16 @@ static int32_t say_url(const struct request_docs *d, struct ome_status *out, str
   return rc;
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  rc = doc_parse(observed, &list, err);
-  if (rc == OME_OK && site_is_local(&d)) {
-    site_say_local(&d, entry_of_service(d.components), out);
-  } else if (rc == OME_OK) {
-    judge_all(list, out);
-    rc = say_url(&d, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  if (site_is_local(d)) {
+    site_say_local(d, entry_of_service(d->components), out);
+    return OME_OK;
   }
-  (void)json_object_put(list);
-  docs_close(&d);
-  return rc;
+  judge_all(live, out);
+  return say_url(d, out, err);
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, GATEWAY_GROUP, "v1", "HTTPRoute", err);
-}
+static const struct api_kind needed = {GATEWAY_GROUP, "v1", "HTTPRoute"};
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-gateway", "gateway", "Reaches a service through the Gateway API");

@@ -208,21 +208,12 @@ static int32_t render_all(const struct request_docs *d, struct json_object *entr
   return rc;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *entry = entry_of_service(d.components);
   if (!entry)
-    rc = doc_fail(err, OME_E_INVALID, "ingress istio: the service has neither router nor engine");
-  else if (has_objects(&d, entry))
-    rc = render_all(&d, entry, out, err);
-  docs_close(&d);
-  return rc;
+    return doc_fail(err, OME_E_INVALID, "ingress istio: the service has neither router nor engine");
+  return has_objects(d, entry) ? render_all(d, entry, out, err) : OME_OK;
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -245,39 +236,30 @@ static void judge(struct json_object *o, struct ome_status *out) {
   }
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static void say_no_host(const struct request_docs *d, struct json_object *entry, struct ome_status *out) {
+  site_say_local(d, entry, out);
+  if (site_is_local(d))
+    return;
+  doc_text(out->reason, sizeof(out->reason), "VirtualHostDisabled");
+  doc_text(out->message, sizeof(out->message), "disableIstioVirtualHost is set: there is no host of its own");
+}
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *entry = entry_of_service(d.components);
-  rc = doc_parse(observed, &list, err);
-  if (rc == OME_OK && !has_objects(&d, entry)) {
-    site_say_local(&d, entry, out);
-    if (!site_is_local(&d)) {
-      doc_text(out->reason, sizeof(out->reason), "VirtualHostDisabled");
-      doc_text(out->message, sizeof(out->message), "disableIstioVirtualHost is set: there is no host of its own");
-    }
-  } else if (rc == OME_OK) {
-    judge(doc_item(list, 0), out);
-    if (site_is_local(&d))
-      doc_service_url(out->url, sizeof(out->url), doc_str(d.service, "metadata.name", ""),
-                      doc_str(d.service, "metadata.namespace", "default"), d.cluster, 0);
-    else
-      rc = site_url(&d, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
+
+  if (!has_objects(d, entry)) {
+    say_no_host(d, entry, out);
+    return OME_OK;
   }
-  (void)json_object_put(list);
-  docs_close(&d);
-  return rc;
+  judge(doc_item(live, 0), out);
+  if (!site_is_local(d))
+    return site_url(d, out, err);
+  doc_service_url(out->url, sizeof(out->url), doc_str(d->service, "metadata.name", ""),
+                  doc_str(d->service, "metadata.namespace", "default"), d->cluster, 0);
+  return OME_OK;
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "networking.istio.io", "v1beta1", "VirtualService", err);
-}
+static const struct api_kind needed = {"networking.istio.io", "v1beta1", "VirtualService"};
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-istio", "istio", "Reaches a service through Istio's gateways");

@@ -122,25 +122,18 @@ static int32_t push_ingress(const struct request_docs *d, struct json_object *ru
   return rc;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
+  if (!entry)
+    return doc_fail(err, OME_E_INVALID, "ingress kubernetes: the service has neither router nor engine");
+  if (site_is_local(d))
+    return OME_OK;
   struct json_object *rules = json_object_new_array();
-  struct json_object *entry = entry_of_service(d.components);
-  if (!entry) {
-    rc = doc_fail(err, OME_E_INVALID, "ingress kubernetes: the service has neither router nor engine");
-  } else if (!site_is_local(&d)) {
-    rc = add_rules(&d, entry, rules, err);
-    if (rc == OME_OK)
-      rc = push_ingress(&d, rules, out, err);
-  }
+  int32_t rc = add_rules(d, entry, rules, err);
+  if (rc == OME_OK)
+    rc = push_ingress(d, rules, out, err);
   (void)json_object_put(rules);
-  docs_close(&d);
   return rc;
 }
 
@@ -156,30 +149,16 @@ static void judge(struct json_object *o, struct ome_status *out) {
                    : "no ingress controller has given the Ingress an address");
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
-
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  rc = doc_parse(observed, &list, err);
-  if (rc == OME_OK && site_is_local(&d)) {
-    site_say_local(&d, entry_of_service(d.components), out);
-  } else if (rc == OME_OK) {
-    judge(doc_item(list, 0), out);
-    rc = site_url(&d, out, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  if (site_is_local(d)) {
+    site_say_local(d, entry_of_service(d->components), out);
+    return OME_OK;
   }
-  (void)json_object_put(list);
-  docs_close(&d);
-  return rc;
+  judge(doc_item(live, 0), out);
+  return site_url(d, out, err);
 }
 
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req;
-  return doc_need(out, "networking.k8s.io", "v1", "Ingress", err);
-}
+static const struct api_kind needed = {"networking.k8s.io", "v1", "Ingress"};
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-kubernetes", "kubernetes", "Reaches a service through an Ingress");

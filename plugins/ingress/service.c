@@ -39,7 +39,7 @@ static int is_grouped(struct json_object *entry) {
 }
 
 /* Its labels are those of the service alone: a component's label "app" would put it among the component's objects. */
-static struct json_object *entry_service(struct request_docs *d, struct json_object *entry) {
+static struct json_object *entry_service(const struct request_docs *d, struct json_object *entry) {
   const char *name = doc_str(d->service, "metadata.name", "");
   struct json_object *o = json_object_new_object();
   struct json_object *label = doc_get(doc_get(entry, "labels"), "ome.io/inferenceservice");
@@ -71,21 +71,12 @@ static struct json_object *entry_service(struct request_docs *d, struct json_obj
   return o;
 }
 
-static int32_t render(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                      struct ome_object_sink *out, struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *entry = entry_of_service(d.components);
   if (!entry)
-    rc = doc_fail(err, OME_E_INVALID, "ingress service: the service has neither router nor engine");
-  else if (!is_cluster_local(d.service))
-    rc = doc_push(out, entry_service(&d, entry), err);
-  docs_close(&d);
-  return rc;
+    return doc_fail(err, OME_E_INVALID, "ingress service: the service has neither router nor engine");
+  return is_cluster_local(d->service) ? OME_OK : doc_push(out, entry_service(d, entry), err);
 }
 
 /* The gateway's URL of the embedded platform: its two "%s" are name and namespace, nothing else in it is a format. */
@@ -106,42 +97,29 @@ static void gateway_url(char *out, size_t cap, const char *pattern, const char *
   out[used] = '\0';
 }
 
-static int32_t observe(void *self, const struct ome_call *call, const struct ome_render_req *req,
-                       struct ome_bytes observed, struct ome_status *out, struct ome_err *err) {
-  struct json_object *list = NULL;
-  struct request_docs d;
-  int32_t rc = docs_open(req, &d, err);
+static int32_t observe(const struct request_docs *d, struct json_object *live, struct ome_status *out,
+                       struct ome_err *err) {
+  struct json_object *entry = entry_of_service(d->components);
+  const char *name = doc_str(d->service, "metadata.name", "");
+  const char *ns = doc_str(entry, "namespace", "default");
+  const char *pattern = doc_str(d->cluster, "gatewayUrl", NULL);
+  int local = is_cluster_local(d->service);
+  int there = local || doc_item(live, 0);
 
-  (void)self, (void)call;
-  if (rc != OME_OK)
-    return rc;
-  rc = doc_parse(observed, &list, err);
-  if (rc == OME_OK) {
-    struct json_object *entry = entry_of_service(d.components);
-    const char *name = doc_str(d.service, "metadata.name", "");
-    const char *ns = doc_str(entry, "namespace", "default");
-    const char *pattern = doc_str(d.cluster, "gatewayUrl", NULL);
-    int local = is_cluster_local(d.service);
-    int there = local || doc_item(list, 0);
-    out->phase = there ? OME_PHASE_READY : OME_PHASE_PENDING;
-    doc_text(out->reason, sizeof(out->reason), "%s", there ? "IngressDisabled" : "ServiceNotReady");
-    doc_text(out->message, sizeof(out->message), "%s",
-             there ? "Ingress creation is disabled, using external service for access"
-                   : "the Service does not exist yet");
-    if (pattern)
-      gateway_url(out->url, sizeof(out->url), pattern, name, ns);
-    else
-      doc_service_url(out->url, sizeof(out->url), local ? doc_str(entry, "app", "") : name, ns, d.cluster,
-                      doc_first_port(entry));
-  }
-  (void)json_object_put(list);
-  docs_close(&d);
-  return rc;
-}
-
-static int32_t needs(void *self, const struct ome_render_req *req, struct ome_object_sink *out, struct ome_err *err) {
-  (void)self, (void)req, (void)out, (void)err;
+  (void)err;
+  out->phase = there ? OME_PHASE_READY : OME_PHASE_PENDING;
+  doc_text(out->reason, sizeof(out->reason), "%s", there ? "IngressDisabled" : "ServiceNotReady");
+  doc_text(out->message, sizeof(out->message), "%s",
+           there ? "Ingress creation is disabled, using external service for access"
+                 : "the Service does not exist yet");
+  if (pattern)
+    gateway_url(out->url, sizeof(out->url), pattern, name, ns);
+  else
+    doc_service_url(out->url, sizeof(out->url), local ? doc_str(entry, "app", "") : name, ns, d->cluster,
+                    doc_first_port(entry));
   return OME_OK;
 }
+
+static const struct api_kind needed = {0};
 
 RENDER_PLUGIN(OME_KIND_INGRESS, "ingress-service", "service", "Reaches a service through a Service of its name");

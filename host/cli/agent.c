@@ -55,6 +55,24 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   return OME_OK;
 }
 
+/* What was asked for, as it is worked with; 0, or the exit code of wrong usage. */
+static int settle(const struct cli_command *self, struct options *o) {
+  if (o->port > UINT16_MAX || o->peer_port > UINT16_MAX)
+    return cli_usage(self, "a port is at most %d", UINT16_MAX);
+  if (o->low < 1 || o->low > o->high || o->high > 100)
+    return cli_usage(self, "--store-high and --store-low are percents, and the low one is not above the high one");
+  if (o->capacity && !cli_bytes(o->capacity, &o->store_bytes))
+    return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
+  if ((o->max_rate && !cli_bytes(o->max_rate, &o->bytes_per_second)) ||
+      (o->peer_max_rate && !cli_bytes(o->peer_max_rate, &o->peer_bytes_per_second)))
+    return cli_usage(self, "a rate is a number of bytes a second, as 500k, 20M or 1Gi");
+  if (!o->peer_address)
+    o->peer_address = getenv("POD_IP");
+  if (o->peer_address && !*o->peer_address)
+    o->peer_address = NULL;
+  return 0;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct options o = {.store = "/mnt/models", .peer_port = 8473, .high = 90, .low = 80, .qps = 20, .burst = 50};
   struct ome_err err = ERR_INIT;
@@ -90,19 +108,9 @@ static int run(const struct cli_command *self, int argc, char **argv) {
 
   if (cli_parse(self, options, argc, argv) > 0)
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
-  if (o.port > UINT16_MAX || o.peer_port > UINT16_MAX)
-    return cli_usage(self, "a port is at most %d", UINT16_MAX);
-  if (o.low < 1 || o.low > o.high || o.high > 100)
-    return cli_usage(self, "--store-high and --store-low are percents, and the low one is not above the high one");
-  if (o.capacity && !cli_bytes(o.capacity, &o.store_bytes))
-    return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
-  if ((o.max_rate && !cli_bytes(o.max_rate, &o.bytes_per_second)) ||
-      (o.peer_max_rate && !cli_bytes(o.peer_max_rate, &o.peer_bytes_per_second)))
-    return cli_usage(self, "a rate is a number of bytes a second, as 500k, 20M or 1Gi");
-  if (!o.peer_address)
-    o.peer_address = getenv("POD_IP");
-  if (o.peer_address && !*o.peer_address)
-    o.peer_address = NULL;
+  int code = settle(self, &o);
+  if (code)
+    return code;
   cli_signals_block();
   return serve(&o, &err) == OME_OK ? 0 : cli_fail(&err);
 }

@@ -194,19 +194,44 @@ static uint64_t progress_pause_ms(struct json_object *old, struct json_object *n
   return passed_ms >= 0 && passed_ms < PROGRESS_MS ? (uint64_t)(PROGRESS_MS - passed_ms) : 0;
 }
 
+static const char *state_of(const struct tally *t) {
+  return json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
+}
+
+/* What the nodes say, into CHANGED; false: no memory. */
+static bool fill_status(struct controller *c, const struct model_kind *k, struct json_object *changed,
+                        const struct tally *t) {
+  struct json_object *status = json_ensure(changed, "status");
+  const char *state = state_of(t);
+
+  if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
+      !put_list(status, "nodesFailed", t->failed) || !model_progress_write(&t->progress, status))
+    return false;
+  set_ready(changed, state, t);
+  set_agreement(c, k, changed, t);
+  return true;
+}
+
+/* Once for each end that a model comes to. */
+static void tell_state(struct controller *c, struct json_object *model, const struct tally *t) {
+  const char *state = state_of(t);
+  bool failed = streq(state, "Failed");
+
+  if (streq(json_str(model, "status.state", ""), state) || streq(state, "In_Transit"))
+    return;
+  kube_record(c->recorder, model, failed, failed ? "ModelFailed" : "ModelReady", "model is %s on %zu nodes", state,
+              json_len(failed ? t->failed : t->ready));
+}
+
 static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
                             const struct tally *t, uint64_t *requeue_ms, struct ome_err *err) {
   struct json_object *old = json_get(model, "status");
   _cleanup_json_ struct json_object *changed = json_copy(model);
-  struct json_object *status = changed ? json_ensure(changed, "status") : NULL;
-  const char *state = json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
   char now[TIME_TEXT_MS];
 
-  if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
-      !put_list(status, "nodesFailed", t->failed) || !model_progress_write(&t->progress, status))
+  if (!changed || !fill_status(c, k, changed, t))
     return fail_memory(err);
-  set_ready(changed, state, t);
-  set_agreement(c, k, changed, t);
+  struct json_object *status = json_get(changed, "status");
   if (json_equal(status, old))
     return OME_OK;
   *requeue_ms = progress_pause_ms(old, status);
@@ -216,9 +241,8 @@ static int32_t write_status(struct controller *c, const struct model_kind *k, st
   if (!json_set_str(status, "lastReconcileTime", now))
     return fail_memory(err);
   int32_t rc = kube_update_status(c->client, k->resource, changed, NULL, err);
-  if (rc == OME_OK && !streq(json_str(old, "state", ""), state) && !streq(state, "In_Transit"))
-    kube_record(c->recorder, model, streq(state, "Failed"), streq(state, "Failed") ? "ModelFailed" : "ModelReady",
-                "model is %s on %zu nodes", state, json_len(*state == 'R' ? t->ready : t->failed));
+  if (rc == OME_OK)
+    tell_state(c, model, t);
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
 

@@ -22,7 +22,7 @@
     _fail(__FILE__, __LINE__);                                                                                         \
   } while (0)
 
-/* As every command has it (cli.c): a peer that hangs up is an error of that write, not the silent end of the process. */
+/* As every command has it (cli.c): a peer that hangs up fails a write instead of ending the process unsaid. */
 __attribute__((constructor)) static void ignore_broken_pipes(void) {
   (void)signal(SIGPIPE, SIG_IGN);
 }

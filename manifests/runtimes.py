@@ -40,6 +40,8 @@ IMAGES = {
     "sglang": "docker.io/lmsysorg/sglang:v0.5.5.post3-cu129-amd64",
     "sglang-diffusion": "docker.io/lmsysorg/sglang:v0.5.5.post3-cu129-amd64",
     "vllm": "docker.io/vllm/vllm-openai:v0.11.0",
+    "vllm-nixl": "docker.io/vllm/vllm-openai:v0.14.0",  # has the libraries that carry caches
+    "vllm-router": "docker.io/vllm/vllm-router:nightly-20260710-b93cbcb",
     "trtllm": "nvcr.io/nvidia/tensorrt-llm/release:1.0.0",
     "llamacpp-cuda": "ghcr.io/ggml-org/llama.cpp:server-cuda",
     "llamacpp-cpu": "ghcr.io/ggml-org/llama.cpp:server",
@@ -131,24 +133,44 @@ def engine(leader, worker=None, nodes=1, annotations=()):
     return out
 
 
-def router(policy, selectors):
+# What starts a router; the two have most options in common.
+ROUTERS = {
+    "sglang": ("sglang", ["python3", "-m", "sglang_router.launch_router"]),
+    "vllm": ("vllm-router", ["vllm-router", "--prometheus-host", "0.0.0.0"]),
+}
+
+
+def router(kind, policy, selectors):
     field = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
     name = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['ome.io/inferenceservice']"}}}
-    command = ["python3", "-m", "sglang_router.launch_router", "--host", "0.0.0.0", "--port", "8080", "--policy", policy,
+    image, start = ROUTERS[kind]
+    command = [*start, "--host", "0.0.0.0", "--port", "8080", *policy,
                "--service-discovery", "--service-discovery-namespace", "$(NAMESPACE)", "--service-discovery-port",
                "8080", *selectors]
-    run = {"name": "router", "image": IMAGES["sglang"],
+    run = {"name": "router", "image": IMAGES[image],
            "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}], "command": command,
            "env": [{"name": "NAMESPACE", **field}, {"name": "INFERENCESERVICE_NAME", **name}],
            "resources": resources(0, 2, "4Gi"), **probes("/readiness", 5)}
     return {"runner": run}
 
 
-PLAIN_ROUTER = ("cache_aware", ["--selector", "component=engine ome.io/inferenceservice=$(INFERENCESERVICE_NAME)"])
-PD_ROUTER = ("power_of_two", ["--pd-disaggregation",
-                              "--prefill-selector", "component=engine ome.io/inferenceservice=$(INFERENCESERVICE_NAME)",
-                              "--decode-selector",
-                              "component=decoder ome.io/inferenceservice=$(INFERENCESERVICE_NAME)"])
+def selector(option, component, leaders):
+    """Labels as words of their own: older routers take a word with several for one label.  Of a group only the
+    leader takes requests."""
+    labels = [f"component={component}", "ome.io/inferenceservice=$(INFERENCESERVICE_NAME)"]
+    return [option, *labels, *(["leaderworkerset.sigs.k8s.io/worker-index=0"] if leaders else [])]
+
+
+def plain_router(nodes):
+    return "sglang", ["--policy", "cache_aware"], selector("--selector", "engine", nodes > 1)
+
+
+def pd_router(nodes, kind="sglang"):
+    mode, policy = {"sglang": ("--pd-disaggregation", ["--policy", "power_of_two"]),
+                    "vllm": ("--vllm-pd-disaggregation", ["--prefill-policy", "cache_aware", "--decode-policy",
+                                                          "round_robin"])}[kind]
+    return kind, policy, [mode, *selector("--prefill-selector", "engine", nodes > 1),
+                          *selector("--decode-selector", "decoder", nodes > 1)]
 
 
 # ---- engines ---------------------------------------------------------------------------------------------------------
@@ -256,13 +278,14 @@ def runtime(name, formats, config, sizes=None, classes=(), capabilities=GENERATE
 
 def by_shape(known):
     for name, make, priority, shapes, route in (
-            ("sglang", sglang, 4, SHAPES, PLAIN_ROUTER),
+            ("sglang", sglang, 4, SHAPES, plain_router),
             ("vllm", vllm, 3, SHAPES, None),
             ("trtllm", trtllm, 2, [s for s in SHAPES if SHAPES[s][1] == 1], None)):
         for shape in shapes:
             gpus, nodes, low, high, quantizations, classes = SHAPES[shape]
             formats = entries(known[name], quantizations, priority)
-            yield runtime(f"{name}-{shape}", formats, make(gpus, nodes), (low, high), classes, route=route)
+            yield runtime(f"{name}-{shape}", formats, make(gpus, nodes), (low, high), classes,
+                          route=route(nodes) if route else None)
 
 
 def adaptive(known):
@@ -288,17 +311,29 @@ def sglang_pd(gpus, ib, tp, more):
     return make
 
 
+def vllm_pd(gpus):
+    """NIXL carries the cache both ways, so that prefill and decode differ in nothing but their place before the router."""
+    def make(_half, port):
+        command = ["vllm", "serve", "$(MODEL_PATH)", "--host", "0.0.0.0", "--port", "8080", "--trust-remote-code",
+                   "--tensor-parallel-size", str(gpus), "--kv-transfer-config",
+                   json.dumps({"kv_connector": "NixlConnector", "kv_role": "kv_both"})]
+        here = [{"name": "VLLM_NIXL_SIDE_CHANNEL_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                {"name": "VLLM_NIXL_SIDE_CHANNEL_PORT", "value": "5600"}]
+        return runner(IMAGES["vllm-nixl"], command, gpus, env=here, rdma=True, port=port, start_minutes=90)
+    return make
+
+
 def prefill_decode():
     prefill, decode = ["--disaggregation-mode", "prefill"], ["--disaggregation-mode", "decode"]
     config, decoder = pd_pair(sglang_pd(8, "mlx5_0", "8", []), 1, prefill, decode)
     yield runtime("sglang-pd-8gpu",
                   entries(["LlamaForCausalLM", "Qwen2ForCausalLM", "MixtralForCausalLM", "Qwen3MoeForCausalLM"], [""], 1,
-                          automatic=False), config, ("30B", "250B"), LARGE, decoder=decoder, route=PD_ROUTER)
+                          automatic=False), config, ("30B", "250B"), LARGE, decoder=decoder, route=pd_router(1))
     config, decoder = pd_pair(sglang_pd(8, "mlx5_0", "8", ["--context-length", "430000", "--chat-template", "llama-4",
                                                           "--attention-backend", "fa3"]), 1, prefill, decode)
     yield runtime("sglang-llama-4-maverick-fp8-pd",
                   entries(["Llama4ForConditionalGeneration"], ["fp8"], 1, automatic=False), config, ("400B", "402B"),
-                  ["h100-80g", "h200-141g"], decoder=decoder, route=PD_ROUTER)
+                  ["h100-80g", "h200-141g"], decoder=decoder, route=pd_router(1))
     shared = ["--dist-init-addr", "$(LWS_LEADER_ADDRESS):5757", "--nnodes", "$(LWS_GROUP_SIZE)", "--node-rank",
               "$(LWS_WORKER_INDEX)", "--enable-dp-attention", "--enable-dp-lm-head", "--dp-size", "$(PARALLELISM_SIZE)",
               "--moe-dense-tp-size", "1", "--moe-a2a-backend", "deepep", "--enable-eplb", "--ep-num-redundant-experts",
@@ -311,7 +346,11 @@ def prefill_decode():
                                         "--mem-fraction-static", "0.83"])
     yield runtime("sglang-deepseek-ep-pd-rdma",
                   entries(["DeepseekV3ForCausalLM", "DeepseekV32ForCausalLM"], ["fp8"], 1, automatic=False), config,
-                  ("650B", "700B"), ["h100-80g", "h200-141g"], decoder=decoder, route=PD_ROUTER)
+                  ("650B", "700B"), ["h100-80g", "h200-141g"], decoder=decoder, route=pd_router(2))
+    config, decoder = pd_pair(vllm_pd(8), 1, [], [])
+    yield runtime("vllm-pd-8gpu",
+                  entries(["LlamaForCausalLM", "Qwen2ForCausalLM", "MixtralForCausalLM", "Qwen3MoeForCausalLM"], [""], 1,
+                          automatic=False), config, ("30B", "250B"), LARGE, decoder=decoder, route=pd_router(1, "vllm"))
 
 
 def others(known):

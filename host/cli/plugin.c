@@ -60,11 +60,23 @@ static void print_list(struct json_object *list) {
       printf("\nrefused: %s\n", json_str(json_index(list, i), "error", ""));
 }
 
+/* "apps/v1 Deployment", as new text. */
+static char *api_text(struct json_object *need) {
+  const char *group = json_str(need, "group", "");
+
+  return str_printf("%s%s%s %s", group, *group ? "/" : "", json_str(need, "version", ""), json_str(need, "kind", ""));
+}
+
 static void print_factory(struct json_object *f) {
+  struct json_object *needs = json_at(f, "needs");
   struct json_object *keys = json_at(f, "keys");
   struct table t = {0};
 
   printf("\n%s \"%s\", threads: %s\n", json_str(f, "kind", ""), json_str(f, "name", ""), json_str(f, "threads", ""));
+  for (size_t i = 0; i < json_len(needs); i++) {
+    _cleanup_free_ char *api = api_text(json_index(needs, i));
+    printf("needs %s\n", api ? api : "");
+  }
   if (json_len(keys) == 0)
     return;
   ADD_ROW(&t, " SETTING", "TYPE", "REQUIRED", "DEFAULT", "MEANING");
@@ -101,6 +113,45 @@ static void print_checks(struct json_object *list) {
   table_print(&t);
 }
 
+/* ---- what factories need ---------------------------------------------------------------------------------------- */
+
+struct needs {
+  struct ome_object_sink sink;
+  struct json_object *found;
+};
+
+static int32_t on_need(struct ome_object_sink *s, struct ome_bytes text) {
+  struct needs *n = s->ctx;
+  struct ome_err err = ERR_INIT;
+  struct json_object *o = NULL;
+
+  int32_t rc = json_parse(text.ptr, text.len, 0, &o, &err);
+  if (rc == OME_OK && json_object_array_add(n->found, o) != 0) {
+    json_unref(o);
+    rc = OME_E_NO_MEMORY;
+  }
+  return rc;
+}
+
+static bool is_render_kind(const char *kind) {
+  return streq(kind, OME_KIND_DEPLOYMENT) || streq(kind, OME_KIND_AUTOSCALER) || streq(kind, OME_KIND_INGRESS);
+}
+
+/* The API kinds that a factory needs whatever is asked of it: "needs" of F.  One that does not say has none. */
+static void add_needs(struct plugins *plugins, struct json_object *f) {
+  const char *kind = json_str(f, "kind", "");
+  struct plugin_instance *i = is_render_kind(kind) ? plugins_find(plugins, kind, json_str(f, "name", "")) : NULL;
+  struct ome_render_req req = {.struct_size = sizeof(req)};
+  struct needs n = {.found = i ? json_object_new_array() : NULL};
+  struct ome_err err = ERR_INIT;
+
+  n.sink = (struct ome_object_sink){.struct_size = sizeof(n.sink), .ctx = &n, .object = on_need};
+  if (n.found && plugin_needs(i, &req, &n.sink, &err) == OME_OK)
+    (void)json_set(f, "needs", n.found);
+  else
+    json_unref(n.found);
+}
+
 /* ---- list, info ------------------------------------------------------------------------------------------------- */
 
 static int load(const struct options *opt, struct json_object **out) {
@@ -110,6 +161,11 @@ static int load(const struct options *opt, struct json_object **out) {
   if (plugins_load(opt->plugins, NULL, 0, &plugins, &err) != OME_OK)
     return cli_fail(&err);
   *out = plugins_list(plugins);
+  for (size_t i = 0; i < json_len(*out); i++) {
+    struct json_object *factories = json_at(json_index(*out, i), "factories");
+    for (size_t k = 0; k < json_len(factories); k++)
+      add_needs(plugins, json_index(factories, k));
+  }
   return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "cli/render_diff.h"
+#include "cli/render_table.h"
 #include "compose/offline.h"
 
 #include <stdio.h>
@@ -21,9 +22,9 @@ static size_t report(const char *where, const char *why) {
   return 1;
 }
 
-/* Appends the service's objects to ITEMS; *FAILURES counts what stands in the way. */
-static int32_t render_service(const struct offline *o, struct json_object *service, struct json_object *items,
-                              size_t *failures, struct ome_err *err) {
+/* Appends the service's objects, as rows of the table for TABLE, to ITEMS; *FAILURES counts what stands in the way. */
+static int32_t render_service(const struct offline *o, struct json_object *service, bool table,
+                              struct json_object *items, size_t *failures, struct ome_err *err) {
   _cleanup_(plan_freep) struct plan *plan = NULL;
   int32_t rc = plan_service(&o->world, service, &plan, err);
 
@@ -35,7 +36,11 @@ static int32_t render_service(const struct offline *o, struct json_object *servi
     *failures += report(where ? where : "", plan->problems[i].message);
   if (plan->selection && *plan->selection->warning)
     fprintf(stderr, "ome: render: %s: warning: %s\n", where ? where : "", plan->selection->warning);
-  for (size_t i = 0; plan->nproblems == 0 && i < json_len(plan->objects); i++)
+  if (plan->nproblems)
+    return OME_OK;
+  if (table)
+    return render_table_add(items, plan, err);
+  for (size_t i = 0; i < json_len(plan->objects); i++)
     if (json_object_array_add(items, json_object_get(json_index(plan->objects, i))) != 0)
       return fail_memory(err);
   return OME_OK;
@@ -59,9 +64,22 @@ static int print_diff(struct json_object *items, const char *kubeconfig) {
   return render_diff(items, kubeconfig, &changes, &err) == OME_OK ? changes > 0 : cli_fail(&err);
 }
 
+static int print_items(struct json_object *items, const char *output) {
+  struct ome_err err = ERR_INIT;
+
+  if (streq(output, "table"))
+    return cli_print(items, output, render_table_print);
+  _cleanup_json_ struct json_object *list = list_of(items);
+  if (list)
+    return cli_print(list, output, NULL);
+  (void)fail_memory(&err);
+  return cli_fail(&err);
+}
+
 static int render_all(const struct offline *o, const struct options *opt) {
   _cleanup_json_ struct json_object *items = json_object_new_array();
   struct ome_err err = ERR_INIT;
+  bool table = streq(opt->output, "table");
   size_t failures = 0;
   int32_t rc = items ? OME_OK : fail_memory(&err);
 
@@ -70,11 +88,10 @@ static int render_all(const struct offline *o, const struct options *opt) {
   if (json_len(o->services) == 0)
     failures += report("input", "no InferenceService among the documents; add it with -f");
   for (size_t i = 0; rc == OME_OK && i < json_len(o->services); i++)
-    rc = render_service(o, json_index(o->services, i), items, &failures, &err);
-  _cleanup_json_ struct json_object *list = rc == OME_OK ? list_of(items) : NULL;
-  if (!list)
+    rc = render_service(o, json_index(o->services, i), table, items, &failures, &err);
+  if (rc != OME_OK)
     return cli_fail(&err);
-  int code = opt->diff ? print_diff(items, opt->kubeconfig) : cli_print(list, opt->output, NULL);
+  int code = opt->diff ? print_diff(items, opt->kubeconfig) : print_items(items, opt->output);
   return failures ? 1 : code;
 }
 
@@ -83,7 +100,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   const struct cli_option options[] = {
       {'f', "filename", "PATH", "file, folder (and what is below) or - with services, models, runtimes; repeatable",
        CLI_LIST, &opt.files},
-      {'o', "output", "FORMAT", "yaml (default) or json", CLI_STRING, &opt.output},
+      {'o', "output", "FORMAT", "yaml (default), json, or table: which plugin makes which object", CLI_STRING,
+       &opt.output},
       {0, "embedded", NULL, "for `ome up` instead of a cluster", CLI_FLAG, &opt.embedded},
       {0, "diff", NULL, "print what would change in the cluster, and change nothing", CLI_FLAG, &opt.diff},
       {0, "kubeconfig", "FILE", "with --diff: the cluster", CLI_STRING, &opt.kubeconfig},
@@ -99,8 +117,11 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected argument \"%s\"; files are given with -f", argv[1]);
   if (opt.files.len == 0)
     return cli_usage(self, "give at least one -f PATH");
-  if (!streq(opt.output, "yaml") && !streq(opt.output, "json"))
-    return cli_usage(self, "-o %s is not known; yaml and json are", opt.output);
+  bool table = streq(opt.output, "table");
+  if (!table && !streq(opt.output, "yaml") && !streq(opt.output, "json"))
+    return cli_usage(self, "-o %s is not known; yaml, json and table are", opt.output);
+  if (table && opt.diff)
+    return cli_usage(self, "--diff has an output of its own; leave -o table out");
   int32_t rc = cli_load_manifests(&opt.files, &docs, &err);
   if (rc == OME_OK)
     rc = plugins_load(opt.plugins, NULL, 0, &plugins, &err);

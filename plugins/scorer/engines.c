@@ -5,4 +5,4 @@
 static const struct ome_factory *const factories[] = {&scorer_sglang, &scorer_vllm, &scorer_llamacpp, &scorer_trtllm,
                                                       NULL};
 
-PLUGIN_DESCRIPTOR("scorer-engines", "parallelism, memory and context of SGLang, vLLM, llama.cpp and TensorRT-LLM");
+PLUGIN_DESCRIPTOR("scorer-engines", "Parallelism, memory and context of SGLang, vLLM, llama.cpp and TensorRT-LLM");

@@ -14,15 +14,11 @@ if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirn
     python = peers.python("boto3")
     os.execv(python, [python, "-B", *sys.argv])
 
-import boto3  # noqa: E402
 import yaml  # noqa: E402
-from botocore.config import Config  # noqa: E402
-from radosgw import ACCESS_KEY, SECRET_KEY, RadosGateway  # noqa: E402
+from benchmarkjobs import FILES, JOBS, Bucket, Jobs, job  # noqa: E402
 
 STUB = sys.argv[1]
-JOBS = "/apis/ome.io/v1beta1/namespaces/default/benchmarkjobs"
 BATCH = "/apis/batch/v1/namespaces/default/jobs/"
-FILES = {"report.json", "report.md", "report.html", "experiment_metadata.json"}
 
 # What genai-bench leaves behind, in its place.
 GENAI = """#!/bin/sh
@@ -39,14 +35,7 @@ def endpoint(url):
     return {"endpoint": {"url": url, "apiFormat": "openai"}}
 
 
-def job(name, where, output, **spec):
-    return {"apiVersion": "ome.io/v1beta1", "kind": "BenchmarkJob", "metadata": {"name": name, "namespace": "default"}, "spec": {
-        "endpoint": where, "task": "text-to-text", "trafficScenarios": ["D(10,5)"], "numConcurrency": [1, 4],
-        "maxTimePerIteration": 5, "maxRequestsPerIteration": 20,
-        "outputLocation": output if isinstance(output, dict) else {"storageUri": output}, **spec}}
-
-
-class Setting:
+class Setting(Jobs):
     """`ome up` with one service, "chat"; FOLDER is the scenario's."""
 
     def __init__(self, folder):
@@ -58,7 +47,7 @@ class Setting:
             out.write(GENAI)
         os.chmod(folder + "/bin/genai-bench", 0o755)
         os.environ["PATH"] = folder + "/bin:" + os.environ["PATH"]
-        self.up = Platform(folder + "/up", self.hub).start()
+        super().__init__(Platform(folder + "/up", self.hub).start())
         self.up.apply(model("tiny", "hf://acme/tiny"))
         engine = runtime("stub")
         runner = engine["spec"]["engineConfig"]["runner"]
@@ -70,28 +59,6 @@ class Setting:
     def serve(self):
         self.up.apply(service("chat", "tiny"))
         wait_for("the service", lambda: is_ready(self.up.find(ISVC + "chat")))
-
-    def get(self, name):
-        return self.up.find(f"{JOBS}/{name}")
-
-    def status(self, name):
-        return (self.get(name) or {}).get("status", {})
-
-    def ended(self, name, state="Completed"):
-        wait_for(f"{name} to end", lambda: self.status(name).get("state") in ("Completed", "Failed"))
-        status = self.status(name)
-        assert status["state"] == state, status
-        verdict = next(c for c in status["conditions"] if c["type"] == "Succeeded")
-        assert verdict["status"] == str(state == "Completed") and verdict["message"], status
-        return status
-
-    def run(self, document, state="Completed"):
-        self.up.apply(document)
-        return self.ended(document["metadata"]["name"], state)
-
-    def secret(self, name, **values):
-        self.up.api("POST", "/api/v1/namespaces/default/secrets", {
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values})
 
     def ome(self, *args):
         done = subprocess.run([OME, "bench", *args, "--kubeconfig", self.up.kubeconfig], capture_output=True, text=True,
@@ -241,23 +208,15 @@ def keeps_what_there_is(s):
 
 def sends_to_s3(s):
     """With the keys of a Secret, which are in no command line, no Job, no log; and refused without."""
-    os.makedirs(s.folder + "/ceph")
-    gateway = RadosGateway(s.folder + "/ceph")
-    client = boto3.client("s3", endpoint_url=gateway.url, aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY,
-                          region_name="us-east-1", config=Config(s3={"addressing_style": "path"}))
-    client.create_bucket(Bucket="results")
-    s.secret("s3-keys", access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
-    output = {"storageUri": "s3://results/nightly", "key": "s3-keys", "parameters": {"endpoint": gateway.url, "addressing_style": "path"}}
-    status = s.run(job("cloud", {"inferenceService": {"name": "chat"}}, output))
-    prefix = status["reportURI"].removeprefix("s3://results/") + "/"
-    keys = [o["Key"].removeprefix(prefix) for o in client.list_objects_v2(Bucket="results", Prefix=prefix)["Contents"]]
-    assert FILES < set(keys), keys
-    report = json.loads(client.get_object(Bucket="results", Key=prefix + "report.json")["Body"].read())
-    assert report["runs"][0]["completed"] == 20
+    bucket = Bucket(s.folder + "/ceph")
+    s.secret("s3-keys", **bucket.keys)
+    status = s.run(job("cloud", {"inferenceService": {"name": "chat"}}, bucket.output("s3-keys")))
+    assert FILES < bucket.names(status["reportURI"]), status["reportURI"]
+    assert json.loads(bucket.read(status["reportURI"] + "/report.json"))["runs"][0]["completed"] == 20
     everything = json.dumps(s.up.find(BATCH + "cloud")) + open(s.up.data + "/ome.log", encoding="utf-8", errors="replace").read()
-    assert SECRET_KEY not in everything
-    s.secret("wrong-keys", access_key_id=ACCESS_KEY, secret_access_key="no")
-    status = s.run(job("denied", {"inferenceService": {"name": "chat"}}, {**output, "key": "wrong-keys"}), "Failed")
+    assert bucket.keys["secret_access_key"] not in everything
+    s.secret("wrong-keys", **{**bucket.keys, "secret_access_key": "no"})
+    status = s.run(job("denied", {"inferenceService": {"name": "chat"}}, bucket.output("wrong-keys")), "Failed")
     assert "could not be sent" in status["failureMessage"] and status["runs"][0]["completed"] == 20, status
 
 

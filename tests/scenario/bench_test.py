@@ -61,7 +61,8 @@ def measures_what_the_engine_did(folder):
         assert run["errors"] == {} and not run["partial"] and run["tokenSource"] == "usage"
         assert run["outputTokens"] == told["tokens"] == 20000
         assert run["inputTokens"] == told["promptTokens"] == 100000
-        assert told["peak"] <= 500  # fewer where starting them takes longer than an answer
+        # Streams start a few at a time, an answer takes 460 ms: on a slow machine the first can end before the last begins.
+        assert 400 <= told["peak"] <= 500, told
         assert run["ttftMs"]["count"] == 1000 and run["itlMs"]["count"] == 19000
         near(run["itlMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])
         near(run["tpotMs"]["mean"], told["gapMs"], 0.1 * told["gapMs"])

@@ -22,6 +22,8 @@ static struct json_object *rule_of(const struct webhook_entry *e) {
 
   if (e->on_update)
     (void)json_object_array_add(operations, json_object_new_string("UPDATE"));
+  if (e->of_agent)
+    (void)json_object_array_add(operations, json_object_new_string("DELETE"));
   (void)json_set(rule, "operations", operations);
   (void)json_set(rule, "apiGroups", strings(e->group));
   (void)json_set(rule, "apiVersions", strings(*e->group ? "v1beta1" : "v1"));
@@ -47,13 +49,18 @@ static void set_client(struct json_object *hook, const struct webhook_entry *e, 
 }
 
 /* Only objects with a label are asked about; and none that is being deleted, so that no outage of ours holds up a
- * deletion. */
-static void set_scope(struct json_object *hook, const struct webhook_entry *e) {
+ * deletion.  What is asked about agents holds up nobody else: the API server compares the name before it calls. */
+static void set_scope(struct json_object *hook, const struct webhook_entry *e, const char *ome_namespace) {
+  _cleanup_free_ char *agent = agent_username(ome_namespace);
+  _cleanup_free_ char *is_agent = str_printf("request.userInfo.username == '%s'", agent ? agent : "");
   struct json_object *condition = json_object_new_object();
   struct json_object *conditions = json_object_new_array();
 
-  (void)json_set_str(condition, "name", "not-being-deleted");
-  (void)json_set_str(condition, "expression", "!has(object.metadata.deletionTimestamp)");
+  (void)json_set_str(condition, "name", e->of_agent ? "by-an-agent" : "not-being-deleted");
+  (void)json_set_str(condition, "expression",
+                     !e->of_agent ? "!has(object.metadata.deletionTimestamp)"
+                     : is_agent   ? is_agent
+                                  : "false");
   (void)json_object_array_add(conditions, condition);
   (void)json_set(hook, "matchConditions", conditions);
   if (!e->label)
@@ -81,7 +88,7 @@ static struct json_object *hook_of(const struct webhook_entry *e, const struct a
   if (e->mutating)
     (void)json_set_str(hook, "reinvocationPolicy", "IfNeeded");
   set_client(hook, e, cfg, ca_bundle);
-  set_scope(hook, e);
+  set_scope(hook, e, cfg->ome_namespace);
   return hook;
 }
 

@@ -9,22 +9,78 @@
 
 #define REVIEW_MAX ((size_t)8 << 20) /* bytes: old and new object */
 #define SERVICES "inferenceservice.ome.io"
+#define AGENTS "modelagent.ome.io"
 
 static const struct webhook_entry entries[] = {
-    {"/mutate-ome-io-v1beta1-inferenceservice", SERVICES, "inferenceservice.ome-webhook-server.defaulter", "ome.io",
-     "inferenceservices", true, true, true, NULL, default_service},
+    {.path = "/mutate-ome-io-v1beta1-inferenceservice",
+     .configuration = SERVICES,
+     .name = "inferenceservice.ome-webhook-server.defaulter",
+     .group = "ome.io",
+     .resource = "inferenceservices",
+     .mutating = true,
+     .on_update = true,
+     .needed = true,
+     .review = default_service},
     /* A pod that starts without its profile is better than none that starts. */
-    {"/mutate-pods", SERVICES, "inferenceservice.ome-webhook-server.pod-mutator", "", "pods", true, false, false,
-     "ome.io/inferenceservice", mutate_pod},
-    {"/validate-ome-io-v1beta1-inferenceservice", SERVICES, "inferenceservice.ome-webhook-server.validator", "ome.io",
-     "inferenceservices", false, true, true, NULL, validate_service},
-    {"/validate-ome-io-v1beta1-servingruntime", "servingruntime.ome.io", "servingruntime.ome-webhook-server.validator",
-     "ome.io", "servingruntimes", false, true, true, NULL, validate_runtime},
-    {"/validate-ome-io-v1beta1-clusterservingruntime", "clusterservingruntime.ome.io",
-     "clusterservingruntime.ome-webhook-server.validator", "ome.io", "clusterservingruntimes", false, true, true, NULL,
-     validate_runtime},
-    {"/validate-ome-io-v1beta1-benchmarkjob", "benchmarkjob.ome.io", "benchmarkjob.ome-webhook-server.validator",
-     "ome.io", "benchmarkjobs", false, true, true, NULL, validate_benchmark},
+    {.path = "/mutate-pods",
+     .configuration = SERVICES,
+     .name = "inferenceservice.ome-webhook-server.pod-mutator",
+     .group = "",
+     .resource = "pods",
+     .mutating = true,
+     .label = "ome.io/inferenceservice",
+     .review = mutate_pod},
+    {.path = "/validate-ome-io-v1beta1-inferenceservice",
+     .configuration = SERVICES,
+     .name = "inferenceservice.ome-webhook-server.validator",
+     .group = "ome.io",
+     .resource = "inferenceservices",
+     .on_update = true,
+     .needed = true,
+     .review = validate_service},
+    {.path = "/validate-ome-io-v1beta1-servingruntime",
+     .configuration = "servingruntime.ome.io",
+     .name = "servingruntime.ome-webhook-server.validator",
+     .group = "ome.io",
+     .resource = "servingruntimes",
+     .on_update = true,
+     .needed = true,
+     .review = validate_runtime},
+    {.path = "/validate-ome-io-v1beta1-clusterservingruntime",
+     .configuration = "clusterservingruntime.ome.io",
+     .name = "clusterservingruntime.ome-webhook-server.validator",
+     .group = "ome.io",
+     .resource = "clusterservingruntimes",
+     .on_update = true,
+     .needed = true,
+     .review = validate_runtime},
+    {.path = "/validate-ome-io-v1beta1-benchmarkjob",
+     .configuration = "benchmarkjob.ome.io",
+     .name = "benchmarkjob.ome-webhook-server.validator",
+     .group = "ome.io",
+     .resource = "benchmarkjobs",
+     .on_update = true,
+     .needed = true,
+     .review = validate_benchmark},
+    /* An outage that opened these two would be worth causing. */
+    {.path = "/validate-agent-node",
+     .configuration = AGENTS,
+     .name = "modelagent.ome-webhook-server.node",
+     .group = "",
+     .resource = "nodes",
+     .on_update = true,
+     .needed = true,
+     .of_agent = true,
+     .review = validate_agent},
+    {.path = "/validate-agent-record",
+     .configuration = AGENTS,
+     .name = "modelagent.ome-webhook-server.record",
+     .group = "",
+     .resource = "configmaps",
+     .on_update = true,
+     .needed = true,
+     .of_agent = true,
+     .review = validate_agent},
 };
 
 const struct webhook_entry *webhook_entry_at(size_t i) {
@@ -116,7 +172,9 @@ static struct json_object *response_of(struct verdict *v, struct json_object *ob
 }
 
 /* What is being deleted only loses its finalizers: nothing may stand in the way of that.  Nor of a status. */
-static bool is_beyond_review(struct json_object *request) {
+static bool is_beyond_review(const struct webhook_entry *entry, struct json_object *request) {
+  if (entry->of_agent)
+    return false;
   return !json_is(json_get(request, "object"), json_type_object) || meta_deleting(json_get(request, "object")) ||
          *json_str(request, "subResource", "");
 }
@@ -136,10 +194,11 @@ int32_t review_answer(const struct webhook_entry *entry, const struct admission_
   struct review r = {.lookup = lookup,
                      .ns = json_str(request, "namespace", ""),
                      .name = json_str(request, "name", ""),
+                     .user = json_get(request, "userInfo"),
                      .object = json_get(request, "object"),
                      .old = json_get(request, "oldObject"),
                      .verdict = &verdict};
-  if (!is_beyond_review(request))
+  if (!is_beyond_review(entry, request))
     rc = entry->review(&r, err);
   if (rc != OME_OK)
     return rc;

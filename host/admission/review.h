@@ -31,7 +31,8 @@ struct verdict {
 struct review {
   const struct admission_lookup *lookup;
   const char *ns, *name;
-  struct json_object *object; /* never NULL; borrowed */
+  struct json_object *user;   /* who asks: UserInfo of authentication.k8s.io/v1; borrowed */
+  struct json_object *object; /* borrowed; NULL only of a deletion, which only entries with of_agent are asked about */
   struct json_object *old;    /* NULL on create */
   struct verdict *verdict;
 };
@@ -47,6 +48,10 @@ review_fn validate_service;   /* names, references, autoscaling, a runtime that 
 review_fn validate_runtime;   /* ServingRuntime and ClusterServingRuntime: structure, classes, priorities */
 review_fn validate_benchmark; /* endpoint, traffic scenarios, parameters, output */
 review_fn mutate_pod;         /* RDMA profile, metrics annotations */
+review_fn validate_agent;     /* an agent writes its own Node and record, no other */
+
+/* What the API server calls the ServiceAccount that all agents have: new. */
+char *agent_username(const char *ome_namespace);
 
 /* One webhook, and where it is registered. */
 struct webhook_entry {
@@ -57,6 +62,7 @@ struct webhook_entry {
   bool mutating;
   bool on_update;    /* also asked about updates */
   bool needed;       /* failurePolicy Fail: what it guards against is worse than waiting */
+  bool of_agent;     /* asked about whatever the agents' ServiceAccount writes, deletions too, and nobody else */
   const char *label; /* only objects that have it; NULL: all */
   review_fn *review;
 };

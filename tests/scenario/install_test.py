@@ -328,7 +328,8 @@ def agent(server, log, folder, hub):
 def uninstall(server):
     """As docs/install.md says: nothing of ours is left, and nothing stands in the way of others."""
     kubectl(server, "delete", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "inferenceservice.ome.io",
-            "servingruntime.ome.io", "clusterservingruntime.ome.io", "benchmarkjob.ome.io", "--ignore-not-found")
+            "servingruntime.ome.io", "clusterservingruntime.ome.io", "benchmarkjob.ome.io", "modelagent.ome.io",
+            "--ignore-not-found")
     kubectl(server, "delete", "-k", BASE, "--ignore-not-found", "--wait=false")
     wait_for("the namespace to go", lambda: server.find("/api/v1/namespaces/ome") is None)
     for path in ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", RBAC + "clusterroles", RBAC + "clusterrolebindings",

@@ -3,6 +3,8 @@
 
 import base64
 import json
+import ssl
+import urllib.request
 
 import scenario
 from scenario import ISVC, ApiServer, Controller, Refused, free_port, install, wait_for
@@ -10,6 +12,7 @@ from scenario import ISVC, ApiServer, Controller, Refused, free_port, install, w
 RUNTIMES = "/apis/ome.io/v1beta1/namespaces/default/servingruntimes"
 PODS = "/api/v1/namespaces/default/pods"
 SECRET = "/api/v1/namespaces/ome/secrets/ome-webhook-server-cert"
+AGENT = "system:serviceaccount:ome:ome-model-agent"
 HOOKS = "/apis/admissionregistration.k8s.io/v1/"
 
 
@@ -56,6 +59,37 @@ def pods(server):
     assert "volumes" not in server.api("POST", PODS, other)["spec"], "not a pod of a service"
 
 
+def agents(server, port):
+    """One agent's token writes the Node and the record of its node; what others write does not come by here at all."""
+    authority = base64.b64decode(server.find(SECRET)["data"]["ca.crt"]).decode()
+    trust = ssl.create_default_context(cadata=authority)
+    (hooks,) = (item["webhooks"] for item in server.api("GET", HOOKS + "validatingwebhookconfigurations")["items"]
+                if item["metadata"]["name"] == "modelagent.ome.io")
+    said = [(h["clientConfig"]["url"].rsplit("/", 1)[1], h["failurePolicy"], h["rules"][0]["resources"],
+             h["rules"][0]["operations"], [c["expression"] for c in h["matchConditions"]]) for h in hooks]
+    condition = [f"request.userInfo.username == '{AGENT}'"]
+    assert said == [("validate-agent-node", "Fail", ["nodes"], ["CREATE", "UPDATE", "DELETE"], condition),
+                    ("validate-agent-record", "Fail", ["configmaps"], ["CREATE", "UPDATE", "DELETE"], condition)], said
+
+    def allowed(path, ns, name, **token):
+        review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "operation": "UPDATE", "namespace": ns, "name": name, "object": {"metadata": {"name": name}},
+            "userInfo": {"username": AGENT, "extra": {f"authentication.kubernetes.io/{key.replace('_', '-')}": [value]
+                                                      for key, value in token.items()}}}}
+        request = urllib.request.Request(f"https://127.0.0.1:{port}/{path}", json.dumps(review).encode())
+        with urllib.request.urlopen(request, context=trust, timeout=scenario.DEADLINE) as answer:
+            return json.load(answer)["response"]["allowed"]
+
+    pod = server.api("POST", "/api/v1/namespaces/ome/pods", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "agent"},
+                     "spec": {"nodeName": "n1", "containers": [{"name": "agent", "image": "i"}]}})
+    old = {"pod_name": "agent", "pod_uid": pod["metadata"]["uid"]}  # as before Kubernetes 1.30
+    for token in ({"node_name": "n1"}, old):
+        assert allowed("validate-agent-node", "", "n1", **token) and allowed("validate-agent-record", "ome", "n1", **token)
+        assert not allowed("validate-agent-node", "", "n2", **token)
+        assert not allowed("validate-agent-record", "ome", "inferenceservice-config", **token)
+    assert not allowed("validate-agent-node", "", "n1")
+
+
 def outage(server):
     """With nobody at the webhooks, services cannot be made, but pods start and what is there can go."""
     status, message = refusal(server, ISVC, service("late", model={"name": "tiny"}))
@@ -66,6 +100,11 @@ def outage(server):
     if server.find(ISVC + "older"):  # its finalizers can be taken off
         server.api("PATCH", ISVC + "older", {"metadata": {"finalizers": None}}, "application/merge-patch+json")
     assert server.find(ISVC + "older") is None
+    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n1"}}
+    server.api("POST", "/api/v1/namespaces/ome/configmaps", record)  # agents alone are held up
+    server.api("DELETE", "/api/v1/namespaces/ome/configmaps/n1")
+    server.api("POST", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}})
+    server.api("PATCH", "/api/v1/nodes/n1", {"metadata": {"labels": {"a": "b"}}}, "application/merge-patch+json")
 
 
 def bundles(server):
@@ -100,6 +139,7 @@ def main():
         controller = start(server, port)
         reviews(server)
         pods(server)
+        agents(server, port)
         controller.stop()
         outage(server)
         renewal(server, port)

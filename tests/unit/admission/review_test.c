@@ -19,6 +19,8 @@ static const char *const there[] = {
     "{\"kind\": \"ClusterBaseModel\", \"metadata\": {\"name\": \"known\"}, \"spec\": {\"modelFormat\": {\"name\": "
     "\"gguf\"}}}",
     "{\"kind\": \"AcceleratorClass\", \"metadata\": {\"name\": \"h100\"}}",
+    "{\"kind\": \"Pod\", \"metadata\": {\"name\": \"agent-1\", \"namespace\": \"ome\", \"uid\": \"p1\"}, \"spec\": "
+    "{\"nodeName\": \"n1\"}}",
     "{\"kind\": \"ServingRuntime\", \"metadata\": {\"name\": \"twin\", \"namespace\": \"team\"}, \"spec\": "
     "{\"protocolVersions\": [\"openAI\"], \"supportedModelFormats\": [{\"name\": \"gguf\", \"autoSelect\": true, "
     "\"priority\": 2, \"modelFormat\": {\"name\": \"gguf\", \"operator\": \"Equal\"}}]}}",
@@ -311,6 +313,88 @@ static void test_profile(UNUSED void **state) {
   assert_true(json_equal(spec, again));
 }
 
+/* ---- whose writes they are --------------------------------------------------------------------------------------- */
+
+#define AGENT "system:serviceaccount:ome:ome-model-agent"
+#define SAYS(name, value) "\"authentication.kubernetes.io/" name "\": [\"" value "\"]"
+#define ON_N1 SAYS("node-name", "n1") ", " SAYS("pod-name", "gone") ", " SAYS("pod-uid", "g")
+#define MAY(what)                                                                                                      \
+  "the agent on node n1 may write Node n1 and ConfigMap ome/n1, not " what                                             \
+  ": set its NODE_NAME (or --node-name) to spec.nodeName of its pod"
+#define UNBOUND                                                                                                        \
+  "the token of " AGENT                                                                                                \
+  " is bound to no pod on a node, so it may write no Node and no record: run the agent as a pod "                      \
+  "with the token that the kubelet mounts"
+
+/* A write of USER, whose token says EXTRA, to NAME; ns "": a Node. */
+static const struct {
+  const char *user, *extra, *ns, *name;
+  const char *why; /* NULL: allowed */
+} writes[] = {
+    {AGENT, ON_N1, "", "n1", NULL},
+    {AGENT, ON_N1, "ome", "n1", NULL},
+    {AGENT, ON_N1, "", "n2", MAY("Node n2")},
+    {AGENT, ON_N1, "", "n", MAY("Node n")},
+    {AGENT, ON_N1, "ome", "n2", MAY("ConfigMap ome/n2")},
+    {AGENT, ON_N1, "ome", "inferenceservice-config", MAY("ConfigMap ome/inferenceservice-config")},
+    {AGENT, ON_N1, "team", "n1", MAY("ConfigMap team/n1")},
+    {AGENT, ON_N1, "ome", "", MAY("ConfigMap ome/")}, /* a collection, or a name to be made up */
+    /* Before 1.30: the pod knows its node. */
+    {AGENT, SAYS("pod-name", "agent-1") ", " SAYS("pod-uid", "p1"), "", "n1", NULL},
+    {AGENT, SAYS("pod-name", "agent-1") ", " SAYS("pod-uid", "p1"), "", "n2", MAY("Node n2")},
+    {AGENT, SAYS("pod-name", "agent-1") ", " SAYS("pod-uid", "p0"), "", "n1", UNBOUND},
+    {AGENT, SAYS("pod-name", "agent-1"), "", "n1", UNBOUND},
+    {AGENT, SAYS("pod-name", "agent-2") ", " SAYS("pod-uid", "p2"), "", "n1", UNBOUND},
+    {AGENT, "", "", "n1", UNBOUND},
+    {AGENT, SAYS("node-name", ""), "", "", UNBOUND},
+    {AGENT, "\"authentication.kubernetes.io/node-name\": \"n1\"", "", "n1", UNBOUND},
+    {AGENT, "\"authentication.kubernetes.io/node-name\": []", "", "n1", UNBOUND},
+    {AGENT, "\"authentication.kubernetes.io/node-name\": [{}]", "", "n1", UNBOUND},
+    /* Not ours to judge. */
+    {"system:serviceaccount:other:ome-model-agent", "", "", "n1", NULL},
+    {"system:node:n1", "", "", "n2", NULL},
+    {"", "", "ome", "n1", NULL},
+};
+
+/* What OPERATION of the write answers, new; OBJECT and OLD are JSON. */
+static struct json_object *ask_write(size_t i, const char *operation, const char *name, const char *object,
+                                     const char *old) {
+  _cleanup_free_ char *review = str_printf(
+      "{\"kind\": \"AdmissionReview\", \"apiVersion\": \"admission.k8s.io/v1\", \"request\": {\"uid\": \"u\", "
+      "\"operation\": \"%s\", \"namespace\": \"%s\", \"name\": \"%s\", \"object\": %s, \"oldObject\": %s, \"userInfo\": "
+      "{\"username\": \"%s\", \"extra\": {%s}}}}",
+      operation, writes[i].ns, name, object, old, writes[i].user, writes[i].extra);
+  _cleanup_free_ char *answer = NULL;
+  struct ome_err err = ERR_INIT;
+  bool allowed;
+
+  if (review_answer(entry(*writes[i].ns ? "validate-agent-record" : "validate-agent-node"), &lookup, review,
+                    strlen(review), &allowed, &answer, &err) != OME_OK)
+    fail_msg("%s: %s", review, err.msg);
+  return parsed(answer);
+}
+
+static void check_write(size_t i, struct json_object *doc) {
+  if (json_flag(doc, "response.allowed", false) != !writes[i].why)
+    fail_msg("write %zu: %s", i, json_str(doc, "response.status.message", "allowed"));
+  if (writes[i].why)
+    assert_string_equal(json_str(doc, "response.status.message", ""), writes[i].why);
+}
+
+/* Made, changed and taken away, on its way out or not: the answer is the same. */
+static void test_agents_write_their_own(UNUSED void **state) {
+  for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
+    _cleanup_free_ char *object = str_printf(
+        "{\"metadata\": {\"name\": \"%s\", \"deletionTimestamp\": \"2026-01-01T00:00:00Z\"}}", writes[i].name);
+    _cleanup_json_ struct json_object *made = ask_write(i, "CREATE", "", object, "null");
+    _cleanup_json_ struct json_object *changed = ask_write(i, "UPDATE", writes[i].name, object, object);
+    _cleanup_json_ struct json_object *deleted = ask_write(i, "DELETE", writes[i].name, "null", object);
+    check_write(i, made);
+    check_write(i, changed);
+    check_write(i, deleted);
+  }
+}
+
 static void test_no_review(UNUSED void **state) {
   static const char *const texts[] = {"", "[]", "{}", "{\"kind\": \"AdmissionReview\"}",
                                       "{\"kind\": \"AdmissionReview\", \"request\": 1}"};
@@ -326,10 +410,11 @@ static void test_no_review(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_verdicts), cmocka_unit_test(test_nothing_stands_in_the_way),
-      cmocka_unit_test(test_warnings), cmocka_unit_test(test_older_form),
-      cmocka_unit_test(test_pod),      cmocka_unit_test(test_unknown_profile),
-      cmocka_unit_test(test_profile),  cmocka_unit_test(test_no_review),
+      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_nothing_stands_in_the_way),
+      cmocka_unit_test(test_warnings),        cmocka_unit_test(test_agents_write_their_own),
+      cmocka_unit_test(test_older_form),      cmocka_unit_test(test_pod),
+      cmocka_unit_test(test_unknown_profile), cmocka_unit_test(test_profile),
+      cmocka_unit_test(test_no_review),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

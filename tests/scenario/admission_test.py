@@ -135,6 +135,13 @@ def conditions(server, hooks):
     made(server, "cond-blue", "cond", {"colour": "blue"})
     assert 'denied the request: no' in refusal(403, made, server, "cond-red", "cond", {"colour": "red"})
     assert len(hooks.requests("/cond")) == 1
+    for user, asked in (("ome-admin", 1), ("somebody", 0)):
+        path = "/user-" + user
+        configure(server, user, hooks.hook(path, objectSelector={"matchLabels": {"hook": "user"}}, matchConditions=[
+            {"name": "u", "expression": f"request.userInfo.username == '{user}'"}]))
+        made(server, "by-" + user, "user")
+        assert len(hooks.requests(path)) == asked, user
+        server.api("DELETE", f"{HOOKS}validatingwebhookconfigurations/{user}")
     bad = hooks.hook("/cond", matchConditions=[{"name": "x", "expression": "subject == 1"}])
     assert "undeclared reference to 'subject'" in refusal(422, configure, server, "bad", bad)
 

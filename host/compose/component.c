@@ -27,8 +27,17 @@ static const char *const handed_over[] = {"scaleTarget",    "scaleMetric",      
 
 /* ---- ports ------------------------------------------------------------------------------------------------------- */
 
+/* The application protocol of the port of this name, as PROTOCOLS (servicePortAppProtocols) has it; "" is none, so that
+ * a service can take back what its runtime says. */
+static void say_protocol(struct json_object *port, struct json_object *protocols) {
+  struct json_object *v = json_get(protocols, json_str(port, "name", ""));
+
+  if (json_is(v, json_type_string) && json_object_get_string_len(v) > 0)
+    (void)json_set(port, "appProtocol", json_object_get(v));
+}
+
 /* What the component listens on: the serving container's ports, else 8080. */
-static struct json_object *ports_of(struct json_object *pod, const char *container) {
+static struct json_object *ports_of(struct json_object *pod, const char *container, struct json_object *protocols) {
   struct json_object *main = json_find(json_get(pod, "containers"), "name", container);
   struct json_object *ports = json_get(main, "ports");
   struct json_object *out = json_object_new_array();
@@ -45,6 +54,7 @@ static struct json_object *ports_of(struct json_object *pod, const char *contain
     }
     (void)json_set_i64(e, "port", json_i64(p, "containerPort", 8080));
     (void)json_set_str(e, "protocol", json_str(p, "protocol", "TCP"));
+    say_protocol(e, protocols);
     (void)json_object_array_add(out, e);
   }
   if (out && json_len(out) == 0) {
@@ -52,6 +62,7 @@ static struct json_object *ports_of(struct json_object *pod, const char *contain
     (void)json_set_str(e, "name", *container ? container : "http");
     (void)json_set_i64(e, "port", 8080);
     (void)json_set_str(e, "protocol", "TCP");
+    say_protocol(e, protocols);
     (void)json_object_array_add(out, e);
   }
   return out;
@@ -79,7 +90,7 @@ static bool put_model(const struct component_request *req, struct json_object *o
 }
 
 static bool put_pods(struct json_object *merged, struct pod_result *pods, struct json_object *out) {
-  struct json_object *ports = ports_of(pods->main, pods->container);
+  struct json_object *ports = ports_of(pods->main, pods->container, json_get(merged, "servicePortAppProtocols"));
 
   if (!json_set_str(out, "container", pods->container) || !json_set(out, "ports", ports) ||
       !json_set(out, "podSpec", TAKE_PTR(pods->main)))
@@ -156,6 +167,48 @@ static bool is_grouped(const struct mode *m) {
   return streq(m->plugin, "multinode") || streq(m->plugin, "ray");
 }
 
+/* topologySpread: replicas, each by its leader where it is a group, go evenly over the values of a node label. */
+static bool spread(const struct component_request *req, struct json_object *merged, struct json_object *pod) {
+  const char *how = json_str(merged, "topologySpread", "");
+  const char *key = json_str(merged, "topologySpreadKey", json_str(merged, "topologyKey", ""));
+  struct json_object *constraints = json_get(pod, "topologySpreadConstraints");
+  _cleanup_free_ char *name = component_name(json_str(req->service, "metadata.name", ""), req->kind);
+  _cleanup_free_ char *app = name ? name_truncate(name, NAME_MAX_LABEL) : NULL;
+
+  if (!*how || !*key || json_find(constraints, "topologyKey", key))
+    return true;
+  struct json_object *c = json_object_new_object();
+  if (!constraints) {
+    constraints = json_object_new_array();
+    if (!constraints || !json_set(pod, "topologySpreadConstraints", constraints)) {
+      json_unref(c);
+      return false;
+    }
+  }
+  return c && json_object_array_add(constraints, c) == 0 && app && json_set_i64(c, "maxSkew", 1) &&
+         json_set_str(c, "topologyKey", key) &&
+         json_set_str(c, "whenUnsatisfiable", streq(how, "Required") ? "DoNotSchedule" : "ScheduleAnyway") &&
+         json_set_str(c, "labelSelector.matchLabels.app", app);
+}
+
+/* The site's time to end, for pods that do not say: `deploy.terminationGracePeriodSeconds`. */
+static bool default_grace(const struct component_request *req, struct json_object *pod) {
+  int64_t seconds = json_i64(req->cluster, "config.deploy.terminationGracePeriodSeconds", -1);
+
+  return !pod || seconds < 0 || json_get(pod, "terminationGracePeriodSeconds") ||
+         json_set_i64(pod, "terminationGracePeriodSeconds", seconds);
+}
+
+/* What a component says of its pods beside their specs, and what the site says. */
+static int32_t finish_pods(const struct component_request *req, const struct mode *m, struct json_object *merged,
+                           struct pod_result *pods, struct ome_err *err) {
+  bool spreads = streq(m->plugin, "raw") || streq(m->plugin, "multinode");
+  bool ok = default_grace(req, pods->main) && default_grace(req, pods->worker) &&
+            (!spreads || spread(req, merged, pods->main));
+
+  return ok ? OME_OK : fail_memory(err);
+}
+
 static int32_t compose_document(const struct component_request *req, const struct mode *m, struct json_object *merged,
                                 struct json_object *doc, struct ome_err *err) {
   _cleanup_(pod_result_fini) struct pod_result pods = {0};
@@ -176,6 +229,8 @@ static int32_t compose_document(const struct component_request *req, const struc
     if (!account || !json_set_str(pods.main, "serviceAccountName", account))
       rc = fail_memory(err);
   }
+  if (rc == OME_OK)
+    rc = finish_pods(req, m, merged, &pods, err);
   if (rc == OME_OK)
     rc = fill(req, m, merged, &pods, doc, err);
   /* Knative scales without a bound unless the service sets one. */

@@ -52,6 +52,7 @@ static struct json_object *service_ports(struct json_object *component) {
     doc_share(e, "port", doc_get(p, "port"));
     doc_share(e, "targetPort", doc_get(p, "port"));
     doc_share(e, "protocol", doc_get(p, "protocol"));
+    doc_share(e, "appProtocol", doc_get(p, "appProtocol"));
     (void)json_object_array_add(out, e);
   }
   return out;

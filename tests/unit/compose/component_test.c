@@ -341,6 +341,77 @@ static void finds_the_mode(void **state) {
   }
 }
 
+static void names_the_protocols_of_ports(void **state) {
+  static const char runtime[] = "kind: ClusterServingRuntime\nmetadata: {name: r}\nspec:\n  engineConfig:\n"
+                                "    servicePortAppProtocols: {grpc: kubernetes.io/h2c, http: http, absent: x}\n"
+                                "    runner: {name: ome-container, image: i, "
+                                "ports: [{name: http, containerPort: 1}, {name: grpc, containerPort: 2}]}\n";
+  static const char portless[] = "kind: ClusterServingRuntime\nmetadata: {name: r}\nspec:\n  engineConfig:\n"
+                                 "    servicePortAppProtocols: {ome-container: http}\n"
+                                 "    runner: {name: ome-container, image: i}\n";
+  static const char service[] = SERVICE "spec: {engine: {servicePortAppProtocols: {http: ''}}}";
+  struct ome_err err = ERR_INIT;
+  struct json_object *c = compose_beside("engine", service, runtime, NULL, false, &err);
+
+  (void)state;
+  assert_non_null(c);
+  assert_null(json_get(item(c, "ports", 0), "appProtocol"));
+  assert_string_equal(json_str(item(c, "ports", 1), "appProtocol", ""), "kubernetes.io/h2c");
+  json_unref(c);
+  c = compose_beside("engine", SERVICE "spec: {engine: {}}", portless, NULL, false, &err);
+  assert_non_null(c);
+  assert_string_equal(json_str(item(c, "ports", 0), "appProtocol", ""), "http");
+  json_unref(c);
+}
+
+static void spreads_replicas(void **state) {
+  static const char raw[] = SERVICE "spec: {engine: {topologySpread: Required, topologyKey: rack, "
+                                    "topologySpreadKey: zone}}";
+  static const char groups[] = SERVICE "spec: {engine: {topologySpread: Preferred, topologyKey: rack, "
+                                       "leader: {runner: {name: l}}, worker: {size: 1, runner: {name: w}}}}";
+  struct json_object *c = compose_ok("engine", raw, false);
+  struct json_object *one = item(c, "podSpec.topologySpreadConstraints", 0);
+
+  (void)state;
+  assert_string_equal(json_str(one, "topologyKey", ""), "zone");
+  assert_string_equal(json_str(one, "whenUnsatisfiable", ""), "DoNotSchedule");
+  assert_string_equal(json_str(one, "labelSelector.matchLabels.app", ""), "chat-engine");
+  assert_int_equal(json_i64(one, "maxSkew", 0), 1);
+  json_unref(c);
+  c = compose_ok("engine", groups, false);
+  one = item(c, "podSpec.topologySpreadConstraints", 0);
+  assert_string_equal(json_str(one, "topologyKey", ""), "rack");
+  assert_string_equal(json_str(one, "whenUnsatisfiable", ""), "ScheduleAnyway");
+  assert_null(json_at(c, "worker.podSpec.topologySpreadConstraints"));
+  json_unref(c);
+}
+
+static void gives_pods_the_time_of_the_site(void **state) {
+  struct json_object *config =
+      yaml("metadata: {name: inferenceservice-config}\ndata: {deploy: '{\"terminationGracePeriodSeconds\": 600}'}\n");
+  struct json_object *service = yaml(SERVICE "spec: {engine: {}, router: {terminationGracePeriodSeconds: 5}}");
+  struct json_object *runtime = yaml(default_runtime);
+  static const int64_t seconds[] = {600, 5};
+  static const char *const kinds[] = {"engine", "router"};
+  struct component_request req = {.service = service, .runtime = runtime};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(cluster_offline(false, config, &req.cluster, &err), OME_OK);
+  for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+    struct json_object *c = NULL;
+    const struct mode *mode = NULL;
+    req.kind = kinds[i];
+    assert_int_equal(component_compose(&req, &c, &mode, &err), OME_OK);
+    assert_int_equal(json_i64(c, "podSpec.terminationGracePeriodSeconds", 0), seconds[i]);
+    json_unref(c);
+  }
+  json_unref(req.cluster);
+  json_unref(runtime);
+  json_unref(service);
+  json_unref(config);
+}
+
 static void says_what_is_wrong(void **state) {
   struct ome_err err = ERR_INIT;
 
@@ -363,6 +434,9 @@ int main(void) {
       cmocka_unit_test(brings_a_router_where_nobody_does),
       cmocka_unit_test(lets_a_service_have_its_router),
       cmocka_unit_test(finds_the_mode),
+      cmocka_unit_test(names_the_protocols_of_ports),
+      cmocka_unit_test(spreads_replicas),
+      cmocka_unit_test(gives_pods_the_time_of_the_site),
       cmocka_unit_test(says_what_is_wrong),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

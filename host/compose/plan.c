@@ -100,11 +100,13 @@ static int32_t find_weights(const struct plan_world *world, struct plan *p, stru
 }
 
 static const char *selection_reason(const struct selection *s) {
-  if (s->code == OME_E_INVALID)
+  if (s->code == OME_E_UNAVAILABLE)
     return "ModelNotReady";
   if (s->code == OME_E_DENIED)
     return "RuntimeDisabled";
   if (s->code == OME_E_CORRUPT)
+  if (s->code == OME_E_INVALID)
+    return "InvalidModel";
     return "RuntimeInheritanceError";
   return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
 }

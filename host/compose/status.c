@@ -88,6 +88,16 @@ static bool is_waiting(const struct work *w, const struct plan_problem *p) {
 }
 
 /* What runs keeps its condition; what does not says what is in the way. */
+/* ---- the runtime ------------------------------------------------------------------------------------------------- */
+
+/* What was chosen, in the words of `ome explain`; a problem of the runtime takes its place. */
+static void set_runtime_condition(struct work *w) {
+  const struct selection *s = w->in->plan->selection;
+
+  if (s && s->chosen)
+    set_condition(w, "RuntimeReady", "True", "", *s->warning ? s->warning : s->reason);
+}
+
 static void set_problems(struct work *w) {
   const struct plan *plan = w->in->plan;
   const struct plan_problem *first = &plan->problems[0];
@@ -185,7 +195,6 @@ static bool set_components(struct work *w) {
                 : ingress->phase == OME_PHASE_FAILED ? "False"
                                                      : "Unknown",
                 ingress->reason, ingress->message);
-  set_condition(w, "RuntimeReady", "True", "", plan->selection->warning);
   return true;
 }
 
@@ -412,3 +421,4 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   *out = json_object_get(status);
   return OME_OK;
 }
+  set_runtime_condition(&w);

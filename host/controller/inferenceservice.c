@@ -87,6 +87,25 @@ static struct json_object *condition_in(struct json_object *status, const char *
   return json_find(json_get(status, "conditions"), "type", type);
 }
 
+/* The choice, its reason and its warning are told once, in the words of `ome explain`. */
+static void record_selection(struct controller *c, struct json_object *service, const struct selection *s) {
+  struct json_object *old = json_at(service, "status.selection");
+  const char *runtime = s->chosen ? s->chosen->runtime->facts.name : "";
+
+  if (*runtime && !streq(json_str(old, "selected.runtime", ""), runtime))
+    kube_record(c->recorder, service, false, "RuntimeSelected", "runtime %s: %s", runtime, s->reason);
+  if (*s->warning && !streq(json_str(old, "warning", ""), s->warning))
+    kube_record(c->recorder, service, true, "RuntimeCompatibilityAdvisory", "%s", s->warning);
+}
+
+/* Facts that are on their way are no reason to warn. */
+static void record_problem(struct controller *c, struct json_object *service, const struct plan_problem *p) {
+  struct json_object *old = condition_in(json_get(service, "status"), p->condition);
+
+  if (!streq(json_str(old, "message", ""), p->message))
+    kube_record(c->recorder, service, !streq(p->reason, "ModelNotReady"), p->reason, "%s", p->message);
+}
+
 static void record_events(struct controller *c, struct json_object *service, const struct plan *plan,
                           struct json_object *status) {
   struct json_object *old = json_get(service, "status");
@@ -97,15 +116,10 @@ static void record_events(struct controller *c, struct json_object *service, con
   if (was != is)
     kube_record(c->recorder, service, was, is ? "InferenceServiceReady" : "InferenceServiceNotReady",
                 "InferenceService [%s] is %s", name, is ? "Ready" : "no longer Ready");
-  for (size_t i = 0; i < plan->nproblems; i++) {
-    const struct plan_problem *p = &plan->problems[i];
-    const char *before = json_str(condition_in(old, p->condition), "message", "");
-    if (!streq(before, p->message) && !streq(p->reason, "ModelNotReady"))
-      kube_record(c->recorder, service, true, p->reason, "%s", p->message);
-  }
-  const char *warning = plan->selection ? plan->selection->warning : "";
-  if (*warning && !streq(json_str(json_get(old, "selection"), "warning", ""), warning))
-    kube_record(c->recorder, service, true, "RuntimeCompatibilityAdvisory", "%s", warning);
+  for (size_t i = 0; i < plan->nproblems; i++)
+    record_problem(c, service, &plan->problems[i]);
+  if (plan->selection)
+    record_selection(c, service, plan->selection);
 }
 
 static int32_t write_status(struct service_worker *w, struct json_object *service, const struct plan *plan,

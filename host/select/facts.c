@@ -109,13 +109,15 @@ static void check_model(struct select_model *m) {
     (void)snprintf(m->problem, sizeof(m->problem),
                    "invalid model specification: modelParameterSize: \"%.32s\" is no size; write 7B, 500M or 1.5T",
                    size);
-  else if (!*m->facts.format)
+  else if (!*m->facts.format) {
+    m->unread = true;
     (void)snprintf(m->problem, sizeof(m->problem),
                    "invalid model specification: modelFormat.name: model format name is required; the agent fills it "
                    "in when it has read the files of model %.64s",
                    m->facts.name);
 }
 
+  }
 int32_t select_model_init(struct select_model *m, struct json_object *doc, struct ome_err *err) {
   struct json_object *spec = json_get(doc, "spec");
 

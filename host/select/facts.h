@@ -20,6 +20,7 @@ struct select_model {
   const char **capabilities;
   const char *assumed; /* NULL, or what was concluded without the model's files: a clause for people */
   char problem[256];   /* "" or why nothing can be selected for this model yet: a sentence for people */
+  bool unread;         /* the problem ends by itself, when the model's files are read */
 };
 
 int32_t select_model_init(struct select_model *m, struct json_object *doc, struct ome_err *err);

@@ -418,7 +418,7 @@ static int32_t run(struct selection *s, const struct select_request *req, struct
   if (*named)
     rc = use_named(s, &ctx, named, err);
   else if (*s->model.problem)
-    return none(s, OME_E_INVALID, s->model.problem);
+    return none(s, s->model.unread ? OME_E_UNAVAILABLE : OME_E_INVALID, s->model.problem);
   else if ((rc = score_all(s, &ctx, err)) == OME_OK)
     rc = choose(s, req, err);
   if (rc == OME_OK && req->service)

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""What cannot work is answered in the same words everywhere: bad.yaml in a cluster, its services' conditions and events
+beside what `ome explain -f bad.yaml` says."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import scenario
+from scenario import OME, ApiServer, Controller, install, wait_for
+
+BAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad.yaml")
+SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
+EVENTS = "/api/v1/namespaces/default/events"
+# RuntimeReady of each: what suits is True, a model whose files are not read yet is none's failure.
+STATUS = {"none-suits": "False", "no-size": "False", "no-facts": "Unknown", "wrong-namespace": "False",
+          "no-memory": "True", "equals": "True"}
+
+
+def explained():
+    done = subprocess.run([OME, "explain", "-f", BAD, "-o", "json"], capture_output=True, text=True, check=True)
+    return {record["name"]: record for record in json.loads(done.stdout)}
+
+
+def apply_all(server, path):
+    for text in open(path, encoding="utf-8").read().split("\n---\n"):
+        apply(server, text)
+
+
+def apply(server, text):
+    """TEXT as it is, YAML and all."""
+    name, namespace = re.search(r"^metadata:\s+{?name: ([\w-]+)(?:,?\s+namespace: (\w+))?", text, re.M).groups()
+    document = {"apiVersion": "ome.io/v1beta1", "kind": re.search(r"^kind: (\w+)", text, re.M).group(1),
+                "metadata": {"name": name, "namespace": namespace or "default"}}
+    status, answer = server.raw("PATCH", server.path_of(document) + "?fieldManager=scenario&force=true", text,
+                                "application/apply-patch+yaml")
+    assert status < 300, f"{document}: {answer}"
+
+
+def check(server, record):
+    name = record["name"]
+    words = record.get("warning") or record["reason"]
+
+    def condition():
+        conditions = server.find(SERVICES + name).get("status", {}).get("conditions", [])
+        ready = next((c for c in conditions if c["type"] == "RuntimeReady"), {})
+        return (ready.get("status"), ready.get("message")) == (STATUS[name], words)
+
+    def event():
+        return [e for e in server.find(EVENTS)["items"]
+                if e["involvedObject"]["name"] == name and words in e["message"]]
+
+    wait_for(f"the condition of {name}: {words}", condition)
+    wait_for(f"the event of {name}: {words}", event)
+    selection = server.find(SERVICES + name)["status"]["selection"]
+    assert selection["reason"] == record["reason"], selection
+    assert selection.get("warning") == record.get("warning"), selection
+
+
+def main():
+    records = explained()
+    assert records.keys() == STATUS.keys(), records.keys()
+    with scenario.scratch() as folder:
+        server = ApiServer(folder).start()
+        try:
+            install(server)
+            server.create_namespace("other")
+            controller = Controller(server)
+            wait_for("the controller", controller.ready)
+            apply_all(server, BAD)
+            for record in records.values():
+                check(server, record)
+            controller.stop()
+        finally:
+            server.stop()
+    print(f"{len(records)} services, each with the same words in condition, event and on the command line")
+
+
+if __name__ == "__main__":
+    main()

@@ -268,7 +268,7 @@ static int32_t check_references(struct review *r, struct ome_err *err) {
     if (json_at(r->object, "spec.engine") && !runtime && !has_runner(r->object))
       verdict_deny(r, "model reference is required when runtime is not specified and engine does not have complete "
                       "runner configuration");
-    return OME_OK;
+    return runtime ? check_selection(r, NULL, err) : OME_OK;
   }
   int32_t rc = find_model(r, name, &model, err);
   if (rc != OME_OK)

@@ -151,13 +151,15 @@ static void print_records(struct json_object *records) {
     struct json_object *r = json_index(records, i);
     struct json_object *s = json_get(r, "selected");
     const char *name = json_str(r, "name", NULL);
+    const char *model = json_str(r, "model", "");
     const char *mode = json_str(s, "mode", NULL);
     const char *accelerator = json_str(s, "accelerator", NULL);
     printf("%s", i ? "\n" : "");
     if (name)
-      printf("InferenceService %s/%s, model %s: ", json_str(r, "namespace", ""), name, json_str(r, "model", ""));
+      printf("InferenceService %s/%s, %s%s: ", json_str(r, "namespace", ""), name, *model ? "model " : "no model",
+             model);
     else
-      printf("model %s: ", json_str(r, "model", ""));
+      printf("model %s: ", model);
     if (s)
       printf("runtime %s%s%s%s%s: %s\n", json_str(s, "runtime", ""), mode ? ", mode " : "", mode ? mode : "",
              accelerator ? ", accelerator " : "", accelerator ? accelerator : "", json_str(r, "reason", ""));

@@ -74,7 +74,10 @@ static void find_model(const struct plan_world *world, struct plan *p) {
   const char *name = json_str(p->service, "spec.model.name", "");
 
   if (!*name) {
-    problem(p, "ModelReady", "ModelReconcileError", "spec.model.name: model reference is required");
+    if (!*json_str(p->service, "spec.runtime.name", ""))
+      problem(p, "ModelReady", "ModelReconcileError",
+              "spec.model.name: model reference is required, unless spec.runtime.name names a runtime that brings its "
+              "own");
     return;
   }
   p->model = plan_find_model(world->models, service_ns(p), name);
@@ -102,11 +105,11 @@ static int32_t find_weights(const struct plan_world *world, struct plan *p, stru
 static const char *selection_reason(const struct selection *s) {
   if (s->code == OME_E_UNAVAILABLE)
     return "ModelNotReady";
+  if (s->code == OME_E_INVALID)
+    return "InvalidModel";
   if (s->code == OME_E_DENIED)
     return "RuntimeDisabled";
   if (s->code == OME_E_CORRUPT)
-  if (s->code == OME_E_INVALID)
-    return "InvalidModel";
     return "RuntimeInheritanceError";
   return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
 }
@@ -134,7 +137,7 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
       .nscorers = world->nscorers,
   };
 
-  if (!p->model)
+  if (!p->model && p->nproblems)
     return OME_OK;
   int32_t rc = select_runtime(&req, &p->selection, err);
   if (rc == OME_E_NO_MEMORY)
@@ -297,7 +300,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .accelerator = selection_accelerator(p->selection, kind),
         .cluster = world->cluster,
         .peers = p->components,
-        .tune = world->plugins ? &tune : NULL,
+        .tune = world->plugins && p->model ? &tune : NULL,
     };
     struct plan_component *c = &p->parts[p->nparts];
     int32_t rc = component_compose(&req, &c->doc, &c->mode, err);

@@ -50,7 +50,7 @@ struct plan_component {
 
 struct plan {
   struct json_object *service;    /* folded */
-  struct json_object *model;      /* borrowed; NULL: not found */
+  struct json_object *model;      /* borrowed; NULL: not found, or the service names none */
   struct json_object *weights;    /* array of those that the service names; NULL: did not come to it */
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */

@@ -43,12 +43,18 @@ static void drop_condition(struct work *w, const char *type) {
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
-/* What is on a claim is nothing to bring to nodes. */
+/* A runtime that the service names may bring its own model. */
+static bool names_model(const struct work *w) {
+  return *json_str(w->in->plan->service, "spec.model.name", "") != '\0';
+}
+
+/* What is on a claim, or in the runtime, is nothing to bring to nodes. */
 static const char *model_state(const struct work *w) {
   struct json_object *model = w->in->plan->model;
 
-  return claim_is(json_str(model, "spec.storage.storageUri", "")) ? "Ready"
-                                                                  : json_str(model, "status.state", "In_Transit");
+  if (!names_model(w) || claim_is(json_str(model, "spec.storage.storageUri", "")))
+    return "Ready";
+  return json_str(model, "status.state", "In_Transit");
 }
 
 /* Why, as the model's own condition says it. */
@@ -65,6 +71,8 @@ static void set_model_condition(struct work *w) {
   const char *state = model_state(w);
   char message[512];
 
+  if (!names_model(w))
+    drop_condition(w, "ModelReady");
   if (!model)
     return; /* a problem says so */
   if (streq(state, "Ready")) {
@@ -80,14 +88,6 @@ static void set_model_condition(struct work *w) {
   set_condition(w, "ModelReady", failed ? "False" : "Unknown", failed ? "ModelFailed" : "ModelNotReady", message);
 }
 
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
-
-/* A model whose facts are still on their way is no failure. */
-static bool is_waiting(const struct work *w, const struct plan_problem *p) {
-  return streq(p->reason, "ModelNotReady") && !streq(model_state(w), "Failed");
-}
-
-/* What runs keeps its condition; what does not says what is in the way. */
 /* ---- the runtime ------------------------------------------------------------------------------------------------- */
 
 /* What was chosen, in the words of `ome explain`; a problem of the runtime takes its place. */
@@ -98,6 +98,14 @@ static void set_runtime_condition(struct work *w) {
     set_condition(w, "RuntimeReady", "True", "", *s->warning ? s->warning : s->reason);
 }
 
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
+
+/* A model whose facts are still on their way is no failure. */
+static bool is_waiting(const struct work *w, const struct plan_problem *p) {
+  return streq(p->reason, "ModelNotReady") && !streq(model_state(w), "Failed");
+}
+
+/* What runs keeps its condition; what does not says what is in the way. */
 static void set_problems(struct work *w) {
   const struct plan *plan = w->in->plan;
   const struct plan_problem *first = &plan->problems[0];
@@ -282,6 +290,12 @@ static bool set_model_status(struct work *w, bool ready) {
   struct pods_summary pods;
   const char *transition = "InProgress";
   const char *target = "Pending";
+
+  if (!names_model(w)) {
+    json_unref(m);
+    json_del(w->status, "modelStatus");
+    return true;
+  }
   bool ok = m && json_set(w->status, "modelStatus", m);
 
   pods_summarize(w->in->pods, "engine", &pods);
@@ -407,6 +421,7 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
     return OME_OK;
   }
   set_model_condition(&w);
+  set_runtime_condition(&w);
   bool ok = true;
   if (in->plan->nproblems)
     set_problems(&w);
@@ -421,4 +436,3 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   *out = json_object_get(status);
   return OME_OK;
 }
-  set_runtime_condition(&w);

@@ -105,6 +105,8 @@ static void estimate_weights(struct ome_model_facts *f) {
 static void check_model(struct select_model *m) {
   const char *size = json_str(m->doc, "spec.modelParameterSize", "");
 
+  if (!m->doc)
+    return;
   if (*size && !size_parse(size, &m->facts.parameters))
     (void)snprintf(m->problem, sizeof(m->problem),
                    "invalid model specification: modelParameterSize: \"%.32s\" is no size; write 7B, 500M or 1.5T",
@@ -115,9 +117,9 @@ static void check_model(struct select_model *m) {
                    "invalid model specification: modelFormat.name: model format name is required; the agent fills it "
                    "in when it has read the files of model %.64s",
                    m->facts.name);
+  }
 }
 
-  }
 int32_t select_model_init(struct select_model *m, struct json_object *doc, struct ome_err *err) {
   struct json_object *spec = json_get(doc, "spec");
 

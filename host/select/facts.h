@@ -14,7 +14,7 @@
 /* A model: BaseModel or ClusterBaseModel. */
 struct select_model {
   struct ome_model_facts facts;
-  struct json_object *doc;      /* borrowed */
+  struct json_object *doc;      /* borrowed; NULL: the service names no model */
   struct json_object *pipeline; /* spec.diffusionPipeline, borrowed; NULL: none */
   const char *quantization;     /* as written; the facts have "" for what is not quantized at all */
   const char **capabilities;

@@ -338,6 +338,27 @@ static int32_t named_is_missing(struct selection *s, const struct select_request
   return OME_OK;
 }
 
+/* What a person should know of C, which is used because it is named. */
+static void advise(struct selection *s, const struct select_candidate *c, bool clash) {
+  const char *name = c->runtime->facts.name;
+
+  if (*s->model.problem)
+    selection_warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
+  else if (s->model.doc && !c->score.entry)
+    selection_warn(
+        s,
+        "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
+        "explicitly",
+        name, s->model.facts.name, c->rejected);
+  if (clash)
+    selection_warn(
+        s,
+        "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
+        "spec.runtime.kind to ServingRuntime for the other",
+        name);
+}
+
+/* Without a model there is nothing that the runtime could not suit. */
 static int32_t use_named(struct selection *s, const struct score_context *ctx, const char *name, struct ome_err *err) {
   bool clash = false;
   const struct select_runtime *r = find_named(s, ctx->req->service, name, &clash);
@@ -346,8 +367,8 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
   s->named = true;
   if (!r)
     return named_is_missing(s, ctx->req, name);
-  *c = (struct select_candidate){0};
-  int32_t rc = score_runtime(ctx, r, c, err);
+  *c = (struct select_candidate){.runtime = r};
+  int32_t rc = s->model.doc ? score_runtime(ctx, r, c, err) : OME_OK;
   s->ncandidates = 1;
   if (rc != OME_OK)
     return rc;
@@ -361,21 +382,8 @@ static int32_t use_named(struct selection *s, const struct score_context *ctx, c
   if (*r->problem)
     return none(s, OME_E_CORRUPT, r->problem);
   s->chosen = c;
-  (void)snprintf(s->reason, sizeof(s->reason), "the service names it");
-  if (*s->model.problem)
-    selection_warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
-  else if (!c->score.entry)
-    selection_warn(
-        s,
-        "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
-        "explicitly",
-        name, s->model.facts.name, c->rejected);
-  if (clash)
-    selection_warn(
-        s,
-        "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
-        "spec.runtime.kind to ServingRuntime for the other",
-        name);
+  (void)snprintf(s->reason, sizeof(s->reason), "the service names it%s", s->model.doc ? "" : ", and no model");
+  advise(s, c, clash);
   return OME_OK;
 }
 

@@ -61,7 +61,7 @@ int32_t select_field_sort(struct select_field *f, struct ome_err *err);
 struct select_request {
   struct json_object *service;  /* InferenceService; NULL: what would serve this model */
   const char *ns;               /* the service's namespace */
-  struct json_object *model;    /* BaseModel or ClusterBaseModel */
+  struct json_object *model;    /* BaseModel or ClusterBaseModel; NULL where SERVICE names a runtime and no model */
   struct json_object *runtimes; /* array of ServingRuntimes and ClusterServingRuntimes; other namespaces are skipped */
   struct select_field *field;   /* instead of runtimes; outlives the selection; NULL: read runtimes */
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */

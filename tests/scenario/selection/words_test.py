@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What cannot work is answered in the same words everywhere: bad.yaml in a cluster, its services' conditions and events
-beside what `ome explain -f bad.yaml` says."""
+beside what `ome explain -f bad.yaml` says.  And a service that names no model, of which nothing is said."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import scenario
 from scenario import OME, ApiServer, Controller, install, wait_for
 
 BAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad.yaml")
+MODELLESS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden/modelless/input.yaml")
 SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
 EVENTS = "/api/v1/namespaces/default/events"
 # RuntimeReady of each: what suits is True, a model whose files are not read yet is none's failure.
@@ -61,6 +62,17 @@ def check(server, record):
     assert selection.get("warning") == record.get("warning"), selection
 
 
+def check_modelless(server):
+    apply_all(server, MODELLESS)
+    service = "/apis/ome.io/v1beta1/namespaces/team/inferenceservices/chat"
+    wait_for("a Deployment without a model", lambda: server.find("/apis/apps/v1/namespaces/team/deployments/chat-engine"))
+    wait_for("the status", lambda: server.find(service).get("status", {}).get("selection"))
+    status = server.find(service)["status"]
+    conditions = {c["type"]: c for c in status["conditions"]}
+    assert conditions["RuntimeReady"]["status"] == "True" and "ModelReady" not in conditions, conditions
+    assert "modelStatus" not in status, status
+
+
 def main():
     records = explained()
     assert records.keys() == STATUS.keys(), records.keys()
@@ -74,6 +86,8 @@ def main():
             apply_all(server, BAD)
             for record in records.values():
                 check(server, record)
+            server.create_namespace("team")
+            check_modelless(server)
             controller.stop()
         finally:
             server.stop()

@@ -131,6 +131,37 @@ static void waits_for_the_model(void **state) {
   bench_fini(&b);
 }
 
+/* What a person wrote wrong is, however far the model itself is. */
+static void does_not_wait_for_what_is_wrong(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  set_problem(&b, "InvalidModel", "\"seventy\" is no size");
+  json_set_str(b.plan.model, "status.state", "In_Transit");
+  assert_string_equal(condition(write_at(&b, 1000), "RuntimeReady", "status"), "False");
+  bench_fini(&b);
+}
+
+/* Nothing is said of a model where the service names none, also not what was said before. */
+static void needs_no_model(void **state) {
+  struct bench b;
+
+  (void)state;
+  bench_init(&b);
+  json_unref(b.plan.model);
+  b.plan.model = NULL;
+  json_del(json_get(b.service, "spec"), "model");
+  json_set(b.service, "status",
+           yaml("{conditions: [{type: ModelReady, status: 'True'}], modelStatus: {transitionStatus: UpToDate}}"));
+  set_problem(&b, "RuntimeNotFound", "gone");
+  struct json_object *status = write_at(&b, 1000);
+  assert_null(json_find(json_get(status, "conditions"), "type", "ModelReady"));
+  assert_null(json_get(status, "modelStatus"));
+  assert_string_equal(condition(status, "RuntimeReady", "status"), "False");
+  bench_fini(&b);
+}
+
 /* What runs is not called broken because its plan cannot be made any more. */
 static void keeps_what_runs(void **state) {
   struct bench b;
@@ -168,7 +199,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sums_pods_up),        cmocka_unit_test(says_what_stands_in_the_way),
       cmocka_unit_test(waits_for_the_model), cmocka_unit_test(keeps_what_runs),
-      cmocka_unit_test(is_stable),
+      cmocka_unit_test(is_stable),           cmocka_unit_test(does_not_wait_for_what_is_wrong),
+      cmocka_unit_test(needs_no_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,6 +254,21 @@ static void honours_a_named_runtime(void **state) {
   json_unref(runtimes);
 }
 
+/* A service without a model has the runtime that it names, and no warning of what nobody asked for. */
+static void needs_no_model(void **state) {
+  struct json_object *runtimes = parse("[" CSR("a", FORMATS("{" LLAMA "}")) "]");
+  struct json_object *service = parse("{\"metadata\":{\"name\":\"s\"},\"spec\":{\"runtime\":{\"name\":\"a\"}}}");
+  struct selection *s = choose(service, NULL, runtimes);
+
+  (void)state;
+  assert_string_equal(winner(s), "a");
+  assert_string_equal(s->reason, "the service names it, and no model");
+  assert_string_equal(s->warning, "");
+  selection_free(s);
+  json_unref(service);
+  json_unref(runtimes);
+}
+
 static void wants_every_named_accelerator(void **state) {
   struct json_object *model = parse(MODEL(LLAMA));
   struct json_object *runtimes = parse("[" CSR(
@@ -555,6 +570,7 @@ int main(void) {
       cmocka_unit_test(chooses),
       cmocka_unit_test(says_why_not),
       cmocka_unit_test(honours_a_named_runtime),
+      cmocka_unit_test(needs_no_model),
       cmocka_unit_test(wants_every_named_accelerator),
       cmocka_unit_test(compares_stated_modes),
       cmocka_unit_test(does_not_depend_on_order),

@@ -41,7 +41,14 @@ static void look_at_usage(struct answer *a, const char *member, const char *text
   }
 }
 
-static void look_at_choice(struct look *l, const char *member, size_t len) {
+/* What a client keeps of an answer: not its reasoning.  The pieces, escapes and all, make one string again. */
+static bool is_said(const char *member) {
+  return streq(member, "delta.content") || streq(member, "message.content");
+}
+
+static void look_at_choice(struct look *l, const char *member, const char *text, size_t len) {
+  if (l->answer->text && is_said(member))
+    buf_add(l->answer->text, text, len);
   if (len && is_text(member))
     l->text = true;
   else if (streq(member, "finish_reason"))
@@ -58,7 +65,7 @@ static void look_at(void *arg, const char *path, enum scan_type type, const char
 
   if (has_prefix(path, "choices.0.")) {
     if (type == SCAN_STRING)
-      look_at_choice(l, path + strlen("choices.0."), len);
+      look_at_choice(l, path + strlen("choices.0."), text, len);
   } else if (type == SCAN_NUMBER && has_prefix(path, "usage.")) {
     look_at_usage(l->answer, path + strlen("usage."), text, len);
   } else if (type == SCAN_STRING && streq(path, "object")) {

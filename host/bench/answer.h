@@ -2,6 +2,8 @@
 #ifndef HOST_BENCH_ANSWER_H
 #define HOST_BENCH_ANSWER_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,9 +11,10 @@
 struct answer {
   uint64_t prompt_tokens, completion_tokens; /* of "usage" */
   bool has_usage;
-  uint32_t pieces; /* that carried text */
-  bool ended;      /* "[DONE]", or a finish_reason */
-  bool results;    /* embeddings or ranks are there */
+  uint32_t pieces;  /* that carried text */
+  bool ended;       /* "[DONE]", or a finish_reason */
+  bool results;     /* embeddings or ranks are there */
+  struct buf *text; /* borrowed: gets what a chat's answer says, as it stands in JSON strings; NULL: nobody asks */
 };
 
 enum answer_kind {

@@ -30,6 +30,7 @@ struct stream {
   struct sse sse;
   struct buf body;
   struct answer answer;
+  struct conversation talk;
 };
 
 struct drive {

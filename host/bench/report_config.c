@@ -49,6 +49,7 @@ struct json_object *report_config(const struct bench_config *c) {
   (void)json_set(o, "rates", rates);
   (void)json_set_i64(o, "requests", (int64_t)c->requests);
   (void)json_set(o, "durationSeconds", json_object_new_double((double)c->duration_ns / 1e9));
+  (void)json_set_i64(o, "turns", c->turns ? c->turns : 1);
   (void)json_set_i64(o, "warmupRequests", (int64_t)c->warmup);
   (void)json_set_i64(o, "cooldownRequests", (int64_t)c->cooldown);
   (void)json_set_i64(o, "timeoutMs", (int64_t)c->timeout_ms);

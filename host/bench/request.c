@@ -171,24 +171,42 @@ static void add_image_parts(struct request_source *s, const struct dataset_row *
   buf_addc(out, ']');
 }
 
-static void add_messages(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
-                         struct buf *out) {
-  buf_adds(out, ",\"messages\":");
+/* What the user says now: JSON objects with commas between them. */
+static void add_turn(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                     struct buf *out) {
   if (row && row->messages) {
-    buf_adds(out, row->json);
+    buf_add(out, row->json + 1, strlen(row->json) - 2); /* without the array's brackets */
     return;
   }
-  buf_adds(out, "[{\"role\":\"user\",\"content\":");
+  buf_adds(out, "{\"role\":\"user\",\"content\":");
   if (sample->width)
     add_image_parts(s, row, sample, out);
   else
     add_text(s, row, sample, out);
-  buf_adds(out, "}]");
+  buf_addc(out, '}');
+}
+
+static void add_messages(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
+                         struct conversation *talk, struct buf *out) {
+  struct sample own = *sample;
+
+  buf_adds(out, ",\"messages\":[");
+  if (talk && talk->messages.len) { /* which begin with what is shared */
+    buf_add(out, buf_str(&talk->messages), talk->messages.len);
+    buf_addc(out, ',');
+    own.input_tokens -= own.prefix_tokens;
+    own.prefix_tokens = 0;
+  }
+  size_t before = out->len;
+  add_turn(s, row, &own, out);
+  if (talk && buf_ok(out))
+    conversation_say(talk, buf_str(out) + before, out->len - before);
+  buf_addc(out, ']');
 }
 
 /* The part that differs from request to request. */
 static void add_input(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
-                      struct buf *out) {
+                      struct conversation *talk, struct buf *out) {
   switch (s->task) {
   case TASK_COMPLETIONS:
     buf_adds(out, ",\"prompt\":");
@@ -205,11 +223,11 @@ static void add_input(struct request_source *s, const struct dataset_row *row, c
     add_documents(s, sample, out);
     break;
   default: /* chat, also about images; image embeddings are asked for by messages too */
-    add_messages(s, row, sample, out);
+    add_messages(s, row, sample, talk, out);
   }
 }
 
-void request_body(struct request_source *s, const struct sample *sample, struct buf *out) {
+void request_body(struct request_source *s, const struct sample *sample, struct conversation *talk, struct buf *out) {
   bool documents = s->task == TASK_EMBEDDINGS || s->task == TASK_RERANK;
   const struct dataset_row *row = documents ? NULL : next_row(s);
   uint32_t tokens = row && row->output_tokens ? row->output_tokens : sample->output_tokens;
@@ -219,6 +237,6 @@ void request_body(struct request_source *s, const struct sample *sample, struct 
   if (tokens && !s->own_length && task_facts(s->task)->generates)
     buf_addf(out, ",\"max_tokens\":%u", tokens);
   buf_adds(out, s->params);
-  add_input(s, row, sample, out);
+  add_input(s, row, sample, talk, out);
   buf_addc(out, '}');
 }

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/json.h"
+#include "bench/conversation.h"
 #include "bench/dataset.h"
 #include "bench/scenario.h"
 
@@ -34,7 +35,8 @@ int32_t request_source_init(struct request_source *s, enum bench_task task, bool
                             struct json_object *params, uint64_t seed, struct ome_err *err);
 void request_source_fini(struct request_source *s);
 
-/* Appends the next body to OUT, as SAMPLE wants it; with a dataset, the prompt is the next row's. */
-void request_body(struct request_source *s, const struct sample *sample, struct buf *out);
+/* Appends the next body to OUT, as SAMPLE wants it; with a dataset, the prompt is the next row's.  TALK (NULL: none) is
+ * what a chat's body begins with, and gets what is new. */
+void request_body(struct request_source *s, const struct sample *sample, struct conversation *talk, struct buf *out);
 
 #endif

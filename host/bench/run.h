@@ -2,7 +2,7 @@
  *
  * Memory does not grow with the length of a run: a run holds six histograms of 270 KiB, at most RUN_MAX_RECORDS
  * records of 56 bytes and RUN_MAX_SLOTS slots of a timeline.  A stream holds its request's body, and of the answer at
- * most SSE_MAX_EVENT twice, or RUN_MAX_ANSWER where the answer is not streamed. */
+ * most SSE_MAX_EVENT twice, or RUN_MAX_ANSWER where the answer is not streamed; of a conversation CONVERSATION_MAX. */
 #ifndef HOST_BENCH_RUN_H
 #define HOST_BENCH_RUN_H
 
@@ -56,6 +56,7 @@ struct run_load {
   struct arrival arrival;
   uint64_t requests;    /* 0: until the time is over */
   uint64_t duration_ns; /* no request starts later; 0: until all are done */
+  uint32_t turns;       /* of a stream's conversation; 0, 1: a request knows of no other */
   uint64_t cooldown;    /* requests beyond these that keep the load up while the last ones end, and count for nothing */
 };
 

@@ -182,6 +182,7 @@ static void settle(struct stream *s, int32_t rc, const struct ome_err *err) {
                           .output_tokens = s->answer.has_usage ? s->answer.completion_tokens : s->answer.pieces,
                           .counted_by_server = s->answer.has_usage};
 
+  conversation_end_turn(&s->talk, e == RUN_OK);
   s->rest_until_ns = e != RUN_OK && is_closed_loop(s) ? mono_ns() + REST_NS : 0;
   if (!s->counts)
     return;
@@ -211,7 +212,7 @@ static const struct http_fetch_ops stream_ops = {
 static void begin(struct stream *s, uint64_t due_ns, bool counts) {
   sse_reset(&s->sse);
   buf_clear(&s->body);
-  s->answer = (struct answer){0};
+  s->answer = (struct answer){.text = s->talk.wanted > 1 ? &s->talk.answer : NULL};
   s->counts = counts;
   s->due_ns = s->from_ns = due_ns;
   s->sent_ns = s->first_ns = s->last_ns = s->connect_ns = 0;
@@ -229,7 +230,7 @@ void run_stream_start(struct stream *s, uint64_t due_ns, bool counts) {
   if (d->load->has_scenario)
     scenario_sample(&d->load->scenario, &d->random, &sample);
   buf_clear(&d->request);
-  request_body(d->source, &sample, &d->request);
+  request_body(d->source, &sample, &s->talk, &d->request);
   const struct http_request request = {
       .method = "POST",
       .url = d->target->url,
@@ -262,9 +263,11 @@ void run_stream_init(struct stream *s, struct drive *d) {
   s->d = d;
   sse_init(&s->sse);
   buf_init(&s->body, RUN_MAX_ANSWER);
+  conversation_init(&s->talk, d->load->turns);
 }
 
 void run_stream_fini(struct stream *s) {
   sse_fini(&s->sse);
   buf_fini(&s->body);
+  conversation_fini(&s->talk);
 }

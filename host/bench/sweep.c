@@ -77,6 +77,9 @@ static int32_t check(const struct bench_config *c, struct ome_err *err) {
   for (size_t i = 0; i < c->nconcurrency; i++)
     if (c->concurrency[i] == 0 || c->concurrency[i] > RUN_MAX_STREAMS)
       return fail(err, OME_E_INVALID, "bench: --concurrency: %u is not 1 to %u", c->concurrency[i], RUN_MAX_STREAMS);
+  if (c->turns > 1 && (c->task != TASK_CHAT || c->turns > CONVERSATION_MAX_TURNS))
+    return fail(err, OME_E_INVALID, "bench: --turns: conversations are for the task chat, of at most %u turns",
+                CONVERSATION_MAX_TURNS);
   if (!c->requests && !c->duration_ns && c->arrival != ARRIVAL_REPLAY)
     return fail(err, OME_E_INVALID, "bench: a run would never end; give --requests or --duration");
   return check_arrival(c, err);
@@ -167,6 +170,7 @@ static int32_t warm_up(struct sweep *s, const struct run_load *load, struct ome_
   struct run_load warm = {.scenario = load->scenario,
                           .has_scenario = load->has_scenario,
                           .concurrency = load->concurrency,
+                          .turns = load->turns,
                           .requests = s->cfg->warmup};
   struct run ignored;
 
@@ -264,6 +268,7 @@ static int32_t run_points(struct sweep *s, struct json_object *runs, struct ome_
                             .concurrency = c->concurrency[i / nrates % c->nconcurrency],
                             .requests = c->requests,
                             .duration_ns = c->duration_ns,
+                            .turns = c->turns,
                             .cooldown = c->cooldown};
     if (nscenarios)
       load.scenario = scenarios[kind];

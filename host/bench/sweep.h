@@ -34,6 +34,7 @@ struct bench_config {
   const struct arrival_offsets *replay;
   uint64_t requests;    /* a run; 0: see duration */
   uint64_t duration_ns; /* a run */
+  uint32_t turns;       /* of a conversation; 0: 1 */
   uint64_t warmup;      /* requests that count for nothing, before each run */
   uint64_t cooldown;    /* the same, while the last that count end */
   uint64_t timeout_ms, stall_ms;

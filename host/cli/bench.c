@@ -73,6 +73,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "arrival", "KIND", "closed, constant, poisson (default with --rate), ramp (two rates), replay", CLI_STRING,
        &o.arrival},
       {0, "replay", "FILE", "when requests start: seconds, a line each", CLI_STRING, &o.replay},
+      {0, "turns", "N", "turns of a conversation, 1: further ones are sent with all that was said before", CLI_UINT,
+       &o.turns},
       {0, "warmup", "N", "requests before each run that do not count", CLI_UINT, &o.warmup},
       {0, "cooldown", "N", "requests that keep the load up while the last of a run end, and do not count", CLI_UINT,
        &o.cooldown},

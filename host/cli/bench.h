@@ -21,7 +21,7 @@ struct bench_options {
   const char *model, *task, *duration, *arrival, *replay, *timeout, *stall, *key_file, *dataset, *params_file,
       *metadata_file;
   struct cli_list scenarios, concurrency, rates, params, headers, metadata;
-  uint64_t requests, warmup, cooldown, repeat, stable, batch, seed;
+  uint64_t requests, turns, warmup, cooldown, repeat, stable, batch, seed;
   bool no_stream;
   const char *threshold, *ns, *kubeconfig;
   bool all_namespaces;

@@ -241,6 +241,7 @@ int32_t bench_input_read(struct bench_input *in, const struct bench_options *o, 
   c->headers = in->headers;
   c->stream = !o->no_stream && task_facts(c->task)->generates;
   c->requests = o->requests;
+  c->turns = o->turns < UINT32_MAX ? (uint32_t)o->turns : UINT32_MAX;
   c->warmup = o->warmup;
   c->cooldown = o->cooldown;
   c->repeats = (uint32_t)o->repeat;

@@ -77,6 +77,16 @@ def measures_what_the_engine_did(folder):
         near(run["itlMs"]["mean"], told["gapMs"], 0.2 * told["gapMs"])
 
 
+def holds_conversations(folder):
+    """Three turns each, the later ones with all that was said: prompts of 10, 10 + 5 + 10 and 10 + 5 + 10 + 5 + 10 words."""
+    with Engine(folder, 5, 1) as engine:
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,5)", "-c", "1", "-n", "6", "--turns", "3")
+        run, told = report["runs"][0], engine.stats()
+        assert run["completed"] == 6 and run["inputTokens"] == told["promptTokens"] == 2 * (10 + 25 + 40), run
+        assert report["config"]["turns"] == 3, report["config"]
+        bench(engine.url, "-m", "m", "-s", "E(10)", "--task", "embeddings", "-n", "1", "--turns", "3", code=1)
+
+
 def cools_down(folder):
     """The last requests that count end under full load; what keeps it up is no figure, and is cut."""
     with Engine(folder, 30, 5) as engine:
@@ -243,8 +253,9 @@ def reports_and_compares(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
-        for check in (measures_what_the_engine_did, cools_down, tells_as_it_goes, sweeps, has_every_task, open_loops_charge_what_waits,
-                      failures_have_their_class, bad_input_is_named, reports_and_compares, ctrl_c_keeps_what_there_is):
+        for check in (measures_what_the_engine_did, holds_conversations, cools_down, tells_as_it_goes, sweeps, has_every_task,
+                      open_loops_charge_what_waits, failures_have_their_class, bad_input_is_named, reports_and_compares,
+                      ctrl_c_keeps_what_there_is):
             check(folder)
             print("ok", check.__name__.replace("_", " "))
 

@@ -1,17 +1,22 @@
 #include "../unit.h"
 
 #include "base/str.h"
+#include "bench/answer.h"
 #include "bench/request.h"
 #include "bench/sweep.h"
 
-static struct json_object *body_of(struct request_source *s, const struct sample *sample) {
+static struct json_object *turn_of(struct request_source *s, const struct sample *sample, struct conversation *talk) {
   _cleanup_buf_ struct buf out = BUF_INIT;
   struct ome_err err = ERR_INIT;
   struct json_object *o = NULL;
 
-  request_body(s, sample, &out);
+  request_body(s, sample, talk, &out);
   assert_int_equal(json_parse(buf_str(&out), out.len, (size_t)32 << 20, &o, &err), OME_OK);
   return o;
+}
+
+static struct json_object *body_of(struct request_source *s, const struct sample *sample) {
+  return turn_of(s, sample, NULL);
 }
 
 static size_t words(const char *text) {
@@ -61,6 +66,71 @@ static void prompts_share_the_prefix_and_no_more(void **state) {
   assert_in_range(spaces, 40, 45);
   assert_int_equal(words(x), 60);
   request_source_fini(&s);
+}
+
+/* The server answers TALK with what is in these two pieces; a JSON string's inside may be cut anywhere between escapes.
+ */
+static void answer(struct conversation *talk) {
+  static const char one[] = "{\"choices\":[{\"delta\":{\"reasoning\":\"hm\",\"content\":\"a \\\"b\\\"\"}}]}";
+  static const char two[] = "{\"choices\":[{\"delta\":{\"content\":\" \\u00e9\"}}]}";
+  struct answer a = {.text = &talk->answer};
+
+  assert_int_equal(answer_take(&a, one, sizeof(one) - 1), ANSWER_TEXT);
+  assert_int_equal(answer_take(&a, two, sizeof(two) - 1), ANSWER_TEXT);
+}
+
+static void a_turn_is_sent_with_all_that_was_said(void **state) {
+  const struct sample sample = {.input_tokens = 60, .prefix_tokens = 40};
+  struct request_source s;
+  struct conversation talk;
+  struct ome_err err = ERR_INIT;
+  static const size_t messages[] = {1, 3, 5, 1, 3}; /* three turns, then the next conversation */
+
+  (void)state;
+  conversation_init(&talk, 3);
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
+    _cleanup_json_ struct json_object *body = turn_of(&s, &sample, &talk);
+    struct json_object *all = json_get(body, "messages");
+    assert_int_equal(json_len(all), messages[i]);
+    assert_int_equal(words(prompt_of(body)), 60);
+    if (messages[i] > 1) {
+      assert_string_equal(json_str(json_index(all, 1), "role", ""), "assistant");
+      assert_string_equal(json_str(json_index(all, 1), "content", ""), "a \"b\" \xc3\xa9");
+      assert_int_equal(words(json_str(json_index(all, messages[i] - 1), "content", "")), 20);
+    }
+    answer(&talk);
+    conversation_end_turn(&talk, true);
+  }
+  request_source_fini(&s);
+  conversation_fini(&talk);
+}
+
+static void a_conversation_ends_early_when_it_must(void **state) {
+  static const char rows[] =
+      "{\"messages\":[{\"role\":\"system\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"y\"}]}";
+  const struct sample sample = {0};
+  struct request_source s;
+  struct conversation talk;
+  struct dataset d = {0};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  conversation_init(&talk, 9);
+  assert_int_equal(dataset_read("f", rows, sizeof(rows) - 1, &d, &err), OME_OK);
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  s.dataset = &d;
+  for (int i = 0; i < 4; i++) { /* failed, well, too long, as if nothing had been */
+    _cleanup_json_ struct json_object *body = turn_of(&s, &sample, &talk);
+    assert_int_equal(json_len(json_get(body, "messages")), i == 2 ? 5 : 2);
+    answer(&talk);
+    for (size_t n = 0; i == 2 && n <= CONVERSATION_MAX; n += 1024)
+      buf_addf(&talk.answer, "%01024d", 0);
+    conversation_end_turn(&talk, i != 0);
+  }
+  request_source_fini(&s);
+  dataset_fini(&d);
+  conversation_fini(&talk);
 }
 
 static void parameters_are_added_and_taken_out(void **state) {
@@ -166,6 +236,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_prompt_is_as_long_as_the_scenario_says),
       cmocka_unit_test(prompts_share_the_prefix_and_no_more),
+      cmocka_unit_test(a_turn_is_sent_with_all_that_was_said),
+      cmocka_unit_test(a_conversation_ends_early_when_it_must),
       cmocka_unit_test(parameters_are_added_and_taken_out),
       cmocka_unit_test(documents_and_pictures_are_counted),
       cmocka_unit_test(a_dataset_leaves_bad_rows_out_and_says_so),

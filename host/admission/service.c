@@ -288,6 +288,33 @@ static int32_t check_references(struct review *r, struct ome_err *err) {
   return OME_OK;
 }
 
+/* ---- fields of OME 1.3 that nothing is done about ---------------------------------------------------------------- */
+
+/* They are stored; who writes them should not wait for what they promise. */
+static const struct {
+  const char *field, *instead;
+} inert[] = {
+    {"spec.model.overlays", "no model is mounted besides the service's own"},
+    {"spec.rollout", "new pods replace old ones as the component's deploymentStrategy says"},
+    {"spec.traffic", "all requests go to the newest revision"},
+    {"spec.routing", "the router or the component's Service spreads requests"},
+    {"spec.placement", "the service runs in this cluster"},
+    {"spec.replicaRefs", "replicas are counted by minReplicas and maxReplicas"},
+};
+
+static void check_inert(struct review *r) {
+  const char *mode = json_str(r->object, "spec.scalingPolicy.mode", "Independent");
+
+  for (size_t i = 0; i < ARRAY_LEN(inert); i++)
+    if (!json_empty(json_at(r->object, inert[i].field)))
+      verdict_warn(r, "%s has no effect: %s", inert[i].field, inert[i].instead);
+  if (!streq(mode, "Independent"))
+    verdict_deny(r,
+                 "ScalingModeNotImplemented: spec.scalingPolicy.mode: \"%s\": components are scaled each by its own "
+                 "autoscaler; leave it out, or write Independent",
+                 mode);
+}
+
 /* An update that leaves the spec and what else is checked alone is none of our business: a label, a finalizer. */
 static bool is_unchanged(const struct review *r) {
   return r->old && json_equal(json_get(r->old, "spec"), json_get(r->object, "spec")) &&
@@ -300,5 +327,6 @@ int32_t validate_service(struct review *r, struct ome_err *err) {
   check_name(r);
   check_autoscaling(r);
   check_components(r);
+  check_inert(r);
   return check_references(r, err);
 }

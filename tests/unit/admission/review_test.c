@@ -229,6 +229,29 @@ static void test_warnings(UNUSED void **state) {
                          "same priority assigned for the model format GGUF in the servingruntimes rt and twin"));
 }
 
+static void test_fields_without_effect(UNUSED void **state) {
+  static const char path[] = "validate-ome-io-v1beta1-inferenceservice";
+  _cleanup_json_ struct json_object *inert =
+      ask(path, SERVICE("a", "", "\"rollout\": {\"groups\": []}, \"traffic\": {}, \"placement\": {\"a\": 1}, " LLAMA),
+          NULL);
+  _cleanup_json_ struct json_object *pinned =
+      ask(path, SERVICE("a", "", "\"scalingPolicy\": {\"mode\": \"Pinned\"}, " LLAMA), NULL);
+  _cleanup_json_ struct json_object *usual =
+      ask(path, SERVICE("a", "", "\"scalingPolicy\": {\"mode\": \"Independent\"}, " LLAMA), NULL);
+  struct json_object *warnings = json_get(inert, "warnings");
+
+  assert_true(json_flag(inert, "allowed", false));
+  assert_int_equal(json_len(warnings), 3); /* the last is about the model */
+  assert_string_equal(
+      json_object_get_string(json_index(warnings, 0)),
+      "spec.rollout has no effect: new pods replace old ones as the component's deploymentStrategy says");
+  assert_string_equal(json_object_get_string(json_index(warnings, 1)),
+                      "spec.placement has no effect: the service runs in this cluster");
+  assert_false(json_flag(pinned, "allowed", false));
+  assert_true(has_prefix(json_str(pinned, "status.message", ""), "ScalingModeNotImplemented: spec.scalingPolicy.mode"));
+  assert_true(json_flag(usual, "allowed", false));
+}
+
 /* ---- what is changed --------------------------------------------------------------------------------------------- */
 
 /* The operations of a response, new. */
@@ -410,10 +433,15 @@ static void test_no_review(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_verdicts),        cmocka_unit_test(test_nothing_stands_in_the_way),
-      cmocka_unit_test(test_warnings),        cmocka_unit_test(test_agents_write_their_own),
-      cmocka_unit_test(test_older_form),      cmocka_unit_test(test_pod),
-      cmocka_unit_test(test_unknown_profile), cmocka_unit_test(test_profile),
+      cmocka_unit_test(test_verdicts),
+      cmocka_unit_test(test_nothing_stands_in_the_way),
+      cmocka_unit_test(test_fields_without_effect),
+      cmocka_unit_test(test_warnings),
+      cmocka_unit_test(test_agents_write_their_own),
+      cmocka_unit_test(test_older_form),
+      cmocka_unit_test(test_pod),
+      cmocka_unit_test(test_unknown_profile),
+      cmocka_unit_test(test_profile),
       cmocka_unit_test(test_no_review),
   };
 

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "os/file.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -12,9 +13,22 @@
 
 /* ---- root -------------------------------------------------------------------------------------------------------- */
 
+#define MAX_TRIES 1000 /* of others who remove the root as fast as we make it */
+
+static const char *const folders[] = {"blobs", "manifests", "references", "staging"};
+
+static bool has_folders(const char *root) {
+  for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+    _cleanup_free_ char *path = path_join(root, folders[i]);
+    if (!path || !file_exists(path))
+      return false;
+  }
+  return true;
+}
+
+/* Below a ROOT that is there. */
 static int32_t make_folders(const char *root, struct ome_err *err) {
-  static const char *const folders[] = {"blobs", "manifests", "references", "staging"};
-  int32_t rc = file_exists(root) ? OME_OK : dir_make(root, 0755, err);
+  int32_t rc = OME_OK;
 
   for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(folders); i++) {
     _cleanup_free_ char *path = path_join(root, folders[i]);
@@ -26,15 +40,59 @@ static int32_t make_folders(const char *root, struct ome_err *err) {
   return rc;
 }
 
+/* Whether FD is what PATH names. */
+static bool is_file(int fd, const char *path) {
+  struct stat mine;
+  struct stat there;
+
+  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+/* Nobody makes anything in a store without its lock, but for the lock itself.  Whoever removes a store has it: one that
+ * is on no path any more is not the store's, and who waited for it begins with an empty store. */
+int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *err) {
+  _cleanup_free_ char *path = path_join(s->root, "lock");
+
+  if (!path)
+    return fail_memory(err);
+  for (int tries = 0;; tries++) {
+    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 && errno == ENOENT && tries < MAX_TRIES) {
+      int32_t rc = dir_make(s->root, 0755, err);
+      if (rc != OME_OK && rc != OME_E_NOT_FOUND) /* it was removed while it was made */
+        return rc;
+      err_clear(err);
+      continue;
+    }
+    if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0)
+      return fail_errno(err, "lock", path);
+    if (!is_file(fd, path))
+      continue;
+    *out = TAKE_FD(fd);
+    return make_folders(s->root, err);
+  }
+}
+
 int32_t model_store_open(const char *root, struct model_store **out, struct ome_err *err) {
   _cleanup_(model_store_closep) struct model_store *s = calloc(1, sizeof(*s));
-  int32_t rc = s ? make_folders(root, err) : fail_memory(err);
+  _cleanup_close_ int lock = -1;
 
-  if (rc != OME_OK)
-    return rc;
-  s->root = realpath(root, NULL);
-  if (!s->root)
+  if (s)
+    s->root = strdup(root);
+  if (!s || !s->root)
+    return fail_memory(err);
+  /* What is whole may be read where nothing may be written. */
+  char *real = has_folders(root) ? realpath(root, NULL) : NULL;
+  if (!real) {
+    int32_t rc = model_store_lock(s, &lock, err);
+    if (rc != OME_OK)
+      return rc;
+    real = realpath(root, NULL);
+  }
+  if (!real)
     return fail_errno(err, "store", root);
+  free(s->root);
+  s->root = real;
   *out = TAKE_PTR(s);
   return OME_OK;
 }
@@ -50,36 +108,34 @@ const char *model_store_root(const struct model_store *s) {
   return s->root;
 }
 
-/* Whether FD is what PATH names. */
-static bool is_file(int fd, const char *path) {
-  struct stat mine;
-  struct stat there;
+/* Everything but the lock. */
+static int32_t empty_root(const struct model_store *s, struct ome_err *err) {
+  DIR *dir = opendir(s->root);
+  int32_t rc = dir ? OME_OK : fail_errno(err, "remove", s->root);
 
-  return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+  for (struct dirent *e; rc == OME_OK && (e = readdir(dir));) {
+    if (streq(e->d_name, ".") || streq(e->d_name, "..") || streq(e->d_name, "lock"))
+      continue;
+    _cleanup_free_ char *path = path_join(s->root, e->d_name);
+    rc = path ? tree_remove(path, err) : fail_memory(err);
+  }
+  if (dir)
+    (void)closedir(dir);
+  return rc;
 }
 
-/* Whoever removes a store has its lock: one that is on no path any more is not the store's, and who waited for it
- * begins with an empty store. */
-int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *err) {
+/* The lock goes last but for the root: from then on another process may begin the store anew, and its root stays. */
+static int32_t remove_root(const struct model_store *s, struct ome_err *err) {
   _cleanup_free_ char *path = path_join(s->root, "lock");
+  int32_t rc = path ? empty_root(s, err) : fail_memory(err);
 
-  if (!path)
-    return fail_memory(err);
-  for (;;) {
-    _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0 && errno == ENOENT) {
-      int32_t rc = make_folders(s->root, err);
-      if (rc != OME_OK)
-        return rc;
-      continue;
-    }
-    if (fd < 0 || TEMP_FAILURE_RETRY(flock(fd, LOCK_EX)) != 0)
-      return fail_errno(err, "lock", path);
-    if (!is_file(fd, path))
-      continue;
-    *out = TAKE_FD(fd);
-    return make_folders(s->root, err);
-  }
+  if (rc != OME_OK)
+    return rc;
+  if (unlink(path) != 0 && errno != ENOENT)
+    return fail_errno(err, "remove", path);
+  if (rmdir(s->root) != 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST)
+    return fail_errno(err, "remove", s->root);
+  return OME_OK;
 }
 
 int32_t model_store_destroy(struct model_store *s, struct ome_err *err) {
@@ -89,7 +145,7 @@ int32_t model_store_destroy(struct model_store *s, struct ome_err *err) {
 
   if (rc == OME_OK)
     rc = others_read_locked(s, NULL, &others, err);
-  return rc != OME_OK || others.live.list.len ? rc : tree_remove(s->root, err);
+  return rc != OME_OK || others.live.list.len ? rc : remove_root(s, err);
 }
 
 /* ---- references -------------------------------------------------------------------------------------------------- */

@@ -334,6 +334,36 @@ static void threads_share(void **state) {
   assert_false(file_exists(model_store_root(s->store)));
 }
 
+/* One process of several that pass through a store of their own: each begins and removes it, whatever the others do. */
+static void *pass_through(void *arg) {
+  struct ome_err err = ERR_INIT;
+
+  for (size_t i = 0; i < 200; i++) {
+    struct model_store *store = NULL;
+    if (model_store_open(arg, &store, &err) == OME_OK)
+      (void)model_store_destroy(store, &err);
+    model_store_close(store);
+    if (err.code != OME_OK)
+      return strdup(err.msg);
+  }
+  return NULL;
+}
+
+static void begins_anew_while_it_is_removed(void **state) {
+  _cleanup_free_ char *root = below(*state, "passing");
+  pthread_t threads[3];
+
+  for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, pass_through, root), 0);
+  for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+    void *said = NULL;
+    assert_int_equal(pthread_join(threads[i], &said), 0);
+    if (said)
+      fail_msg("%s", (char *)said);
+  }
+  assert_false(file_exists(root));
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -346,6 +376,7 @@ int main(void) {
       TEST(copies_to_other_file_systems),
       TEST(says_what_room_is_missing),
       TEST(threads_share),
+      TEST(begins_anew_while_it_is_removed),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

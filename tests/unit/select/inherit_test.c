@@ -145,7 +145,7 @@ static const char *chosen(struct json_object *runtimes, struct json_object *mode
 static void selects_heirs(void **state) {
   struct json_object *runtimes = parse(runtimes_text);
   struct json_object *model = parse("{\"metadata\":{\"name\":\"m\"},\"spec\":{\"modelFormat\":{\"name\":\"gguf\"}}}");
-  char reason[1024];
+  char reason[2048];
 
   (void)state;
   assert_string_equal(chosen(runtimes, model, "leaf", reason, sizeof(reason)), "middle:1");

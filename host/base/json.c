@@ -333,3 +333,16 @@ struct json_object *json_find(struct json_object *array, const char *key, const 
   }
   return NULL;
 }
+
+void json_keep(struct json_object *o, const char *const *names) {
+  if (!json_is(o, json_type_object))
+    return;
+  json_object_object_foreach (o, name, unused) {
+    size_t i = 0;
+    (void)unused;
+    while (names[i] && !streq(names[i], name))
+      i++;
+    if (!names[i])
+      json_object_object_del(o, name);
+  }
+}

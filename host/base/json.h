@@ -65,6 +65,9 @@ struct json_object *json_merge_patch(struct json_object *target, struct json_obj
 /* The first element of ARRAY whose KEY is the string VALUE; borrowed. */
 struct json_object *json_find(struct json_object *array, const char *key, const char *value);
 
+/* Takes out of O all members but those that NAMES, ended by NULL, name; O may be anything else, too. */
+void json_keep(struct json_object *o, const char *const *names);
+
 /* for (struct json_each ...) style iteration is json-c's own json_object_object_foreach. */
 
 #endif

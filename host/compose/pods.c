@@ -96,3 +96,34 @@ void pods_summarize(struct json_object *pods, const char *kind, struct pods_summ
     out->failed = one.failed;
   }
 }
+
+static void keep_each(struct json_object *list, const char *const *names) {
+  for (size_t i = 0; i < json_len(list); i++)
+    json_keep(json_index(list, i), names);
+}
+
+/* A condition says over and over when it was last looked at. */
+void pods_trim(struct json_object *pod) {
+  static const char *const top[] = {"apiVersion", "kind", "metadata", "status", NULL};
+  static const char *const meta[] = {"name",
+                                     "namespace",
+                                     "uid",
+                                     "labels",
+                                     "ownerReferences",
+                                     "resourceVersion",
+                                     "creationTimestamp",
+                                     "deletionTimestamp",
+                                     NULL};
+  static const char *const status[] = {
+      "phase", "reason", "message", "initContainerStatuses", "conditions", "containerStatuses", NULL};
+  static const char *const condition[] = {"type", "status", "reason", "message", NULL};
+  static const char *const container[] = {"name", "ready", "state", "lastState", NULL};
+  struct json_object *seen = json_get(pod, "status");
+
+  json_keep(pod, top);
+  json_keep(json_get(pod, "metadata"), meta);
+  json_keep(seen, status);
+  keep_each(json_get(seen, "conditions"), condition);
+  keep_each(json_get(seen, "containerStatuses"), container);
+  keep_each(json_get(seen, "initContainerStatuses"), container);
+}

@@ -19,4 +19,7 @@ struct pods_summary {
 /* The pods in PODS with label component=KIND that are not being deleted. */
 void pods_summarize(struct json_object *pods, const char *kind, struct pods_summary *out);
 
+/* Takes out of POD, in place, what pods_summarize() does not read; its identity, labels and owners stay. */
+void pods_trim(struct json_object *pod);
+
 #endif

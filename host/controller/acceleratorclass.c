@@ -13,20 +13,6 @@
 
 /* ---- what is read of nodes and pods ------------------------------------------------------------------------------ */
 
-/* Keeps of object FROM only what NAMES, ended by NULL, name. */
-static void keep_only(struct json_object *from, const char *const *names) {
-  if (!json_is(from, json_type_object))
-    return;
-  json_object_object_foreach (from, name, unused) {
-    size_t i = 0;
-    (void)unused;
-    while (names[i] && !streq(names[i], name))
-      i++;
-    if (!names[i])
-      json_object_object_del(from, name);
-  }
-}
-
 /* Of its conditions only whether it is ready: their times change every few seconds. */
 static void trim_conditions(struct json_object *status) {
   struct json_object *ready = json_find(json_get(status, "conditions"), "type", "Ready");
@@ -46,9 +32,9 @@ void trim_node(struct json_object *o) {
   static const char *const spec[] = {"unschedulable", NULL};
   static const char *const status[] = {"capacity", "allocatable", "conditions", NULL};
 
-  keep_only(json_get(o, "metadata"), meta);
-  keep_only(json_get(o, "spec"), spec);
-  keep_only(json_get(o, "status"), status);
+  json_keep(json_get(o, "metadata"), meta);
+  json_keep(json_get(o, "spec"), spec);
+  json_keep(json_get(o, "status"), status);
   trim_conditions(json_get(o, "status"));
 }
 
@@ -59,13 +45,13 @@ void trim_pod(struct json_object *o) {
   static const char *const container[] = {"resources", "restartPolicy", NULL};
   static const char *const lists[] = {"containers", "initContainers"};
 
-  keep_only(json_get(o, "metadata"), meta);
-  keep_only(json_get(o, "spec"), spec);
-  keep_only(json_get(o, "status"), status);
+  json_keep(json_get(o, "metadata"), meta);
+  json_keep(json_get(o, "spec"), spec);
+  json_keep(json_get(o, "status"), status);
   for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
     struct json_object *list = json_get(json_get(o, "spec"), lists[l]);
     for (size_t i = 0; i < json_len(list); i++)
-      keep_only(json_index(list, i), container);
+      json_keep(json_index(list, i), container);
   }
 }
 

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "compose/benchmark.h"
 #include "compose/names.h"
+#include "compose/pods.h"
 #include "controller/internal.h"
 #include "kube/meta.h"
 
@@ -184,7 +185,7 @@ static const struct {
     [WATCH_NODE_MODELS] = {&KUBE_CONFIGMAPS, on_node_models, .labels = NODE_MODELS_LABEL, .ome_namespace = true},
     [WATCH_CONFIG] = {&KUBE_CONFIGMAPS, on_config, .fields = "metadata.name=inferenceservice-config",
                       .ome_namespace = true},
-    [WATCH_PODS] = {&KUBE_PODS, on_child, .labels = LABEL_SERVICE, .index = service_of},
+    [WATCH_PODS] = {&KUBE_PODS, on_child, .labels = LABEL_SERVICE, .index = service_of, .trim = pods_trim},
     [WATCH_BENCHMARK_CONFIG] = {&KUBE_CONFIGMAPS, NULL, .fields = "metadata.name=benchmarkjob-config",
                                 .ome_namespace = true},
     [WATCH_JOBS] = {&KUBE_JOBS, on_benchmark_child, .labels = LABEL_BENCHMARK},
@@ -193,6 +194,7 @@ static const struct {
     [WATCH_CRDS] = {&KUBE_CRDS, on_crd, .metadata_only = true},
 };
 
+/* What need not wait for the CRDs does not: connections are what a start takes most of its time for. */
 static int32_t start_watches(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < WATCH_COUNT; i++) {
     struct kube_cache_opts opts = {
@@ -209,9 +211,12 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
     if (rc != OME_OK)
       return rc;
   }
+  int32_t rc = kinds_start(c, on_child, err);
+  if (rc != OME_OK)
+    return rc;
   if (!kube_cache_wait(c->watches[WATCH_CRDS], CACHE_WAIT_MS))
     return kube_cache_why(c->watches[WATCH_CRDS], err);
-  return kinds_start(c, on_child, err);
+  return kinds_start_custom(c, err);
 }
 
 /* Nothing is decided before everything has been seen once. */

@@ -17,7 +17,8 @@
 
 /* The watch caches that reconcilers read. */
 enum watch_id {
-  WATCH_BENCHMARKS, /* first: others' handlers look into it */
+  WATCH_CRDS,       /* their metadata; first: the caches of custom kinds wait for it */
+  WATCH_BENCHMARKS, /* before those whose handlers look into it */
   WATCH_SERVICES,
   WATCH_WEIGHTS, /* before the models, whose handler looks into it */
   WATCH_BASE_MODELS,
@@ -33,7 +34,6 @@ enum watch_id {
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
   WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
-  WATCH_CRDS,     /* their metadata */
   WATCH_COUNT
 };
 
@@ -124,8 +124,10 @@ struct json_object *world_models(struct controller *c, const char *ns, const cha
 
 /* ---- kinds.c ----------------------------------------------------------------------------------------------------- */
 
-/* Starts the caches of the kinds that the cluster has; the cache of CRDs is filled. */
+/* Starts the caches of the kinds that every cluster has. */
 int32_t kinds_start(struct controller *c, kube_event_fn *on_child, struct ome_err *err);
+/* Then those of other projects' kinds that this one has; the cache of CRDs is filled. */
+int32_t kinds_start_custom(struct controller *c, struct ome_err *err);
 /* Waits until they are filled. */
 int32_t kinds_wait(struct controller *c, uint64_t timeout_ms, struct ome_err *err);
 void kinds_stop(struct controller *c);

@@ -55,8 +55,12 @@ struct child_kind *child_kind_of(struct controller *c, struct json_object *o) {
   return NULL;
 }
 
+static bool is_used(const struct controller *c, size_t i) {
+  return !c->gateway_url || kinds[i].flags & EMBEDDED;
+}
+
 static bool is_custom(const struct controller *c, size_t i) {
-  return kinds[i].flags & CUSTOM && (!c->gateway_url || kinds[i].flags & EMBEDDED);
+  return kinds[i].flags & CUSTOM && is_used(c, i);
 }
 
 /* Whether NAME is that of the CRD of kind I. */
@@ -90,7 +94,8 @@ static int32_t ask(struct controller *c, const char *name, const char *version, 
 /* Starts the cache of kind I where that has not been done. */
 static int32_t open_cache(struct controller *c, size_t i, struct ome_err *err) {
   struct child_kind *k = &c->children[i];
-  struct kube_cache_opts opts = {.labels = k->scaler ? NULL : LABEL_SERVICE, .on_event = c->on_child, .arg = c};
+  struct kube_cache_opts opts = {
+      .labels = k->scaler ? NULL : LABEL_SERVICE, .manager = CONTROLLER_MANAGER, .on_event = c->on_child, .arg = c};
 
   return k->cache ? OME_OK : kube_cache_new(c->client, k->resource, &opts, &k->cache, err);
 }
@@ -141,21 +146,9 @@ void kinds_note(struct controller *c, const char *crd) {
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
-/* A kind that has a CRD now has its cache filled with the others'; what comes later is an event. */
 static int32_t start_kind(struct controller *c, size_t i, struct ome_err *err) {
-  const struct kube_resource *r = &kinds[i].resource;
-  _cleanup_free_ char *crd = str_printf("%s.%s", r->resource, r->group);
-  _cleanup_json_ struct json_object *known = NULL;
-  bool there = !(kinds[i].flags & CUSTOM);
-  int32_t rc = crd ? OME_OK : fail_memory(err);
+  int32_t rc = open_cache(c, i, err);
 
-  if (c->gateway_url && !(kinds[i].flags & EMBEDDED))
-    return OME_OK;
-  if (rc == OME_OK && !there && (known = kube_cache_get(c->watches[WATCH_CRDS], NULL, crd)))
-    rc = ask(c, crd, r->version, &there, err);
-  if (rc != OME_OK || !there)
-    return rc;
-  rc = open_cache(c, i, err);
   atomic_store(&c->children[i].there, rc == OME_OK);
   return rc;
 }
@@ -164,14 +157,38 @@ int32_t kinds_start(struct controller *c, kube_event_fn *on_child, struct ome_er
   int32_t rc = OME_OK;
 
   c->on_child = on_child;
-  for (size_t i = 0; rc == OME_OK && i < CHILD_KINDS; i++) {
+  for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
     k->resource = &kinds[i].resource;
     k->scaler = kinds[i].flags & SCALER;
     k->workload = kinds[i].flags & WORKLOAD;
     kube_api_version(k->resource, k->api_version);
-    rc = start_kind(c, i, err);
   }
+  for (size_t i = 0; rc == OME_OK && i < CHILD_KINDS; i++)
+    if (is_used(c, i) && !(kinds[i].flags & CUSTOM))
+      rc = start_kind(c, i, err);
+  return rc;
+}
+
+/* A kind that has a CRD now has its cache filled with the others'; what comes later is an event. */
+static int32_t start_custom(struct controller *c, size_t i, struct ome_err *err) {
+  const struct kube_resource *r = &kinds[i].resource;
+  _cleanup_free_ char *crd = str_printf("%s.%s", r->resource, r->group);
+  _cleanup_json_ struct json_object *known = crd ? kube_cache_get(c->watches[WATCH_CRDS], NULL, crd) : NULL;
+  bool there = false;
+  int32_t rc = crd ? OME_OK : fail_memory(err);
+
+  if (known)
+    rc = ask(c, crd, r->version, &there, err);
+  return rc == OME_OK && there ? start_kind(c, i, err) : rc;
+}
+
+int32_t kinds_start_custom(struct controller *c, struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < CHILD_KINDS; i++)
+    if (is_custom(c, i))
+      rc = start_custom(c, i, err);
   return rc;
 }
 

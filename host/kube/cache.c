@@ -32,12 +32,13 @@ struct bucket {
   VEC(struct entry *) entries;
 };
 
+/* One allocation, with its texts behind it: there are tens of thousands. */
 struct entry {
-  char *key;
-  char *text;
-  char *version;   /* metadata.resourceVersion */
-  char *owner_uid; /* of the controller owner; NULL: none */
-  char *value;     /* what the index goes by; NULL: nothing */
+  const char *text;
+  const char *version;   /* metadata.resourceVersion */
+  const char *owner_uid; /* of the controller owner; NULL: none */
+  const char *value;     /* what the index goes by; NULL: nothing */
+  char key[];
 };
 
 struct kube_cache {
@@ -47,6 +48,7 @@ struct kube_cache {
   bool metadata_only;
   kube_index_fn *index;
   kube_trim_fn *trim;
+  const char *manager;
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
@@ -69,39 +71,38 @@ struct kube_cache {
   } shared;
 };
 
-static void entry_free(void *p) {
-  struct entry *e = p;
-
-  if (!e)
-    return;
-  free(e->key);
-  free(e->text);
-  free(e->version);
-  free(e->owner_uid);
-  free(e->value);
-  free(e);
-}
-
 static char *key_of(const char *ns, const char *name) {
   return str_printf("%s/%s", ns ? ns : "", name);
 }
 
-static struct entry *entry_new(struct json_object *o, kube_index_fn *index) {
-  struct entry *e = calloc(1, sizeof(*e));
-  struct json_object *owner = meta_owner(o);
-  const char *value = index ? index(o) : NULL;
+/* Copies S, which may be NULL, to *AT and goes on behind it. */
+static char *put_text(char **at, const char *s) {
+  size_t n = s ? strlen(s) + 1 : 0;
+  char *put = n ? memcpy(*at, s, n) : NULL;
 
+  *at += n;
+  return put;
+}
+
+static struct entry *entry_new(struct json_object *o, kube_index_fn *index) {
+  _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+  _cleanup_free_ char *text = json_text(o);
+  struct json_object *owner = meta_owner(o);
+  const char *texts[] = {key, text, json_str(o, "metadata.resourceVersion", ""),
+                         owner ? json_str(owner, "uid", "") : NULL, index ? index(o) : NULL};
+  size_t size = 0;
+
+  for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+    size += texts[i] ? strlen(texts[i]) + 1 : 0;
+  struct entry *e = key && text ? malloc(sizeof(*e) + size) : NULL;
   if (!e)
     return NULL;
-  e->key = key_of(meta_namespace(o), meta_name(o));
-  e->value = value ? strdup(value) : NULL;
-  e->text = json_text(o);
-  e->version = strdup(json_str(o, "metadata.resourceVersion", ""));
-  e->owner_uid = owner ? strdup(json_str(owner, "uid", "")) : NULL;
-  if (!e->key || !e->text || !e->version || (owner && !e->owner_uid) || (value && !e->value)) {
-    entry_free(e);
-    return NULL;
-  }
+  char *at = e->key;
+  (void)put_text(&at, key);
+  e->text = put_text(&at, text);
+  e->version = put_text(&at, texts[2]);
+  e->owner_uid = put_text(&at, texts[3]);
+  e->value = put_text(&at, texts[4]);
   return e;
 }
 
@@ -191,7 +192,7 @@ static void store(struct kube_cache *c, struct json_object *o) {
   if (before && !same && c->on_event)
     old = parse_text(before->text);
   if (same || !put_locked(c, before, e))
-    entry_free(e);
+    free(e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!known)
     metric_add(METRIC(&cached, c->resource->resource), 1);
@@ -214,7 +215,7 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
   if (!last)
     last = seen = parse_text(e->text);
   tell(c, KUBE_DELETED, last, NULL);
-  entry_free(e);
+  free(e);
 }
 
 static void set_version(struct kube_cache *c, const char *version) {
@@ -243,6 +244,17 @@ static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
     drop(c, it.key, NULL);
 }
 
+/* Leaves in O only what MANAGER manages. */
+static void trim_managers(struct json_object *o, const char *manager) {
+  struct json_object *list = json_at(o, "metadata.managedFields");
+
+  for (size_t i = json_len(list); manager && i-- > 0;)
+    if (!streq(json_str(json_index(list, i), "manager", ""), manager))
+      (void)json_object_array_del_idx(list, i, 1);
+  if (!manager || json_len(list) == 0)
+    json_del(o, "metadata.managedFields");
+}
+
 /* Items of a list do not say what they are, metadata alone say so of themselves, a server may send more of an object
  * than was asked for, and objects say more than is read. */
 static void complete(const struct kube_cache *c, struct json_object *o) {
@@ -254,6 +266,7 @@ static void complete(const struct kube_cache *c, struct json_object *o) {
     (void)json_set_str(o, "kind", c->resource->kind);
   if (c->metadata_only || !json_at(o, "apiVersion"))
     (void)json_set_str(o, "apiVersion", c->api_version);
+  trim_managers(o, c->manager);
   if (c->trim)
     c->trim(o);
 }
@@ -517,6 +530,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   c->on_event = opts->on_event;
   c->index = opts->index;
   c->trim = opts->trim;
+  c->manager = opts->manager;
   c->metadata_only = opts->metadata_only;
   c->arg = opts->arg;
   kube_api_version(r, c->api_version);
@@ -526,7 +540,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   (void)pthread_cond_init(&c->shared.changed, &attr);
   (void)pthread_condattr_destroy(&attr);
-  c->shared.entries = strmap_new(entry_free);
+  c->shared.entries = strmap_new(free);
   c->shared.by_owner = strmap_new(bucket_free);
   c->shared.by_value = strmap_new(bucket_free);
   if (!c->shared.entries || !c->shared.by_owner || !c->shared.by_value || !keep(&c->ns, opts->ns) ||

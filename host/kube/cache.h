@@ -1,7 +1,8 @@
 /* Watch caches: a local copy of one resource, kept by list and watch (KEP-365 paging, bookmarks, 410 relists).
  *
  * Objects are kept as JSON text; a reader gets a tree of its own, so that any thread may read and no reader can harm
- * another.  Memory: the text plus about 200 bytes an object. */
+ * another.  Memory: the text plus about 200 bytes an object.  Who manages which fields is a good part of many an object
+ * and is kept only of the manager that a reader asks for; an update without it changes no ownership. */
 #ifndef HOST_KUBE_CACHE_H
 #define HOST_KUBE_CACHE_H
 
@@ -34,6 +35,7 @@ struct kube_cache_opts {
   bool metadata_only;      /* PartialObjectMetadata: kind, apiVersion and metadata of objects are all there is */
   kube_index_fn *index;    /* of kube_cache_indexed(); NULL: none */
   kube_trim_fn *trim;      /* NULL: whole objects */
+  const char *manager;     /* whose metadata.managedFields are kept, borrowed for good; NULL: nobody's */
   kube_event_fn *on_event; /* may be NULL */
   void *arg;
 };

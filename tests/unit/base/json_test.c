@@ -107,11 +107,25 @@ static void merge_patch_follows_rfc_7386(void **state) {
   }
 }
 
+static void keeps_named_members(void **state) {
+  static const char *const names[] = {"a", "c", NULL};
+  _cleanup_json_ struct json_object *o = parse("{\"b\":{\"a\":1},\"a\":[1],\"d\":null,\"e\":0}");
+  _cleanup_json_ struct json_object *want = parse("{\"a\":[1]}");
+  _cleanup_json_ struct json_object *list = parse("[1]");
+
+  (void)state;
+  json_keep(o, names);
+  assert_true(json_equal(o, want));
+  json_keep(list, names);
+  json_keep(NULL, names);
+  assert_int_equal(json_len(list), 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(strict_about_what_is_json),    cmocka_unit_test(bounded_in_depth_and_size),
       cmocka_unit_test(paths_reach_and_make),         cmocka_unit_test(equality_is_of_meaning),
-      cmocka_unit_test(merge_patch_follows_rfc_7386),
+      cmocka_unit_test(merge_patch_follows_rfc_7386), cmocka_unit_test(keeps_named_members),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

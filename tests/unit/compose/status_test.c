@@ -42,6 +42,37 @@ static void sums_pods_up(void **state) {
   json_unref(pods);
 }
 
+/* What a cache keeps of a pod says as much as the pod. */
+static void sums_trimmed_pods_up(void **state) {
+  struct json_object *pod = yaml(
+      "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: n, uid: u, labels: {component: engine}, annotations: "
+      "{much: text}, creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: '7'}, spec: {containers: [{name: c}]}, "
+      "status: {phase: Running, podIP: 10.0.0.1, conditions: [{type: Ready, status: 'False', lastProbeTime: x}], "
+      "containerStatuses: [{name: c, image: i, ready: false, state: {waiting: {reason: CrashLoopBackOff}}, lastState: "
+      "{terminated: {exitCode: 1, message: out of luck}}}]}}");
+  struct json_object *kept =
+      yaml("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: n, uid: u, labels: {component: engine}, "
+           "creationTimestamp: '2026-01-01T00:00:00Z', resourceVersion: '7'}, status: {phase: Running, conditions: "
+           "[{type: Ready, status: 'False'}], containerStatuses: [{name: c, ready: false, state: {waiting: {reason: "
+           "CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1, message: out of luck}}}]}}");
+  struct json_object *pods = json_object_new_array();
+  struct pods_summary whole;
+  struct pods_summary trimmed;
+
+  (void)state;
+  assert_int_equal(json_object_array_add(pods, pod), 0);
+  pods_summarize(pods, "engine", &whole);
+  pods_trim(pod);
+  assert_true(json_equal(pod, kept));
+  pods_summarize(pods, "engine", &trimmed);
+  assert_int_equal(whole.total, 1);
+  assert_string_equal(whole.message, trimmed.message);
+  assert_string_equal(whole.reason, trimmed.reason);
+  assert_int_equal(whole.exit_code, trimmed.exit_code);
+  json_unref(kept);
+  json_unref(pods);
+}
+
 /* ---- conditions -------------------------------------------------------------------------------------------------- */
 
 struct bench {
@@ -197,9 +228,13 @@ static void is_stable(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums_pods_up),        cmocka_unit_test(says_what_stands_in_the_way),
-      cmocka_unit_test(waits_for_the_model), cmocka_unit_test(keeps_what_runs),
-      cmocka_unit_test(is_stable),           cmocka_unit_test(does_not_wait_for_what_is_wrong),
+      cmocka_unit_test(sums_trimmed_pods_up),
+      cmocka_unit_test(sums_pods_up),
+      cmocka_unit_test(says_what_stands_in_the_way),
+      cmocka_unit_test(waits_for_the_model),
+      cmocka_unit_test(keeps_what_runs),
+      cmocka_unit_test(is_stable),
+      cmocka_unit_test(does_not_wait_for_what_is_wrong),
       cmocka_unit_test(needs_no_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

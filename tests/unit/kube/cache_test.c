@@ -158,6 +158,34 @@ static void test_metadata_only(void **state) {
   assert_null(json_get(b, "status"));
 }
 
+/* Who manages fields is kept of the one manager that is asked for. */
+static void test_managers(void **state) {
+  static const char item[] =
+      "{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"3\",\"managedFields\":[{\"manager\":\"kubectl\"},"
+      "{\"manager\":\"us\",\"operation\":\"Apply\"},{\"manager\":\"them\"}]}},{\"metadata\":{\"name\":\"b\","
+      "\"resourceVersion\":\"3\",\"managedFields\":[{\"manager\":\"them\"}]}}";
+  static const char *const managers[] = {"us", NULL};
+  static char list[512];
+  struct fixture *f = *state;
+
+  (void)snprintf(list, sizeof(list), LIST("3", "%s"), item);
+  for (size_t i = 0; i < ARRAY_LEN(managers); i++) {
+    const struct kube_cache_opts opts = {.manager = managers[i]};
+    struct ome_err err = ERR_INIT;
+    kube_cache_free(f->cache);
+    fake_script(&f->fake, &(struct fake_answer){200, list, NULL}, 1);
+    assert_int_equal(kube_cache_new(f->client, &KUBE_CRDS, &opts, &f->cache, &err), OME_OK);
+    assert_true(kube_cache_wait(f->cache, DEADLINE_MS));
+    _cleanup_json_ struct json_object *a = kube_cache_get(f->cache, NULL, "a");
+    _cleanup_json_ struct json_object *b = kube_cache_get(f->cache, NULL, "b");
+    struct json_object *kept = json_at(a, "metadata.managedFields");
+    assert_int_equal(json_len(kept), managers[i] ? 1 : 0);
+    assert_string_equal(json_str(json_index(kept, 0), "manager", ""), managers[i] ? "us" : "");
+    assert_non_null(b);
+    assert_null(json_at(b, "metadata.managedFields"));
+  }
+}
+
 static void test_events(void **state) {
   struct fixture *f = *state;
 
@@ -324,6 +352,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       CASE(test_first_list),
       CASE(test_metadata_only),
+      CASE(test_managers),
       CASE(test_events),
       CASE(test_duplicates_are_ignored),
       CASE(test_resumes_where_it_was),

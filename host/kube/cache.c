@@ -271,26 +271,39 @@ static void complete(const struct kube_cache *c, struct json_object *o) {
     c->trim(o);
 }
 
-static int32_t list(struct kube_cache *c, struct ome_err *err) {
-  const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields, .metadata_only = c->metadata_only};
-  _cleanup_json_ struct json_object *all = NULL;
-  _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
-  int32_t rc = seen ? kube_list(c->client, c->resource, c->ns, &opts, &all, err) : fail_memory(err);
+struct listing {
+  struct kube_cache *cache;
+  struct strmap *seen; /* keys */
+};
 
-  if (rc != OME_OK)
-    return rc;
-  struct json_object *items = json_at(all, "items");
+/* What is kept of a page lies where the page was read, so that pages are read one at a time: a whole list of thousands,
+ * dotted with what stays, could not be given back. */
+static int32_t store_page(void *arg, struct json_object *page, struct ome_err *err) {
+  struct listing *l = arg;
+  struct json_object *items = json_at(page, "items");
+
   for (size_t i = 0; i < json_len(items); i++) {
     struct json_object *o = json_index(items, i);
     _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
-    if (!key || !strmap_put(seen, key, NULL))
+    if (!key || !strmap_put(l->seen, key, NULL))
       return fail_memory(err);
-    complete(c, o);
-    store(c, o);
+    complete(l->cache, o);
+    store(l->cache, o);
   }
+  set_version(l->cache, json_str(page, "metadata.resourceVersion", ""));
+  return OME_OK;
+}
+
+static int32_t list(struct kube_cache *c, struct ome_err *err) {
+  const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields, .metadata_only = c->metadata_only};
+  _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
+  struct listing l = {c, seen};
+  int32_t rc = seen ? kube_list_pages(c->client, c->resource, c->ns, &opts, store_page, &l, err) : fail_memory(err);
+
+  if (rc != OME_OK)
+    return rc;
   drop_unseen(c, seen);
   metric_add(METRIC(&lists, c->resource->resource), 1);
-  set_version(c, json_str(all, "metadata.resourceVersion", ""));
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.synced = true;
   (void)pthread_cond_broadcast(&c->shared.changed);

@@ -349,22 +349,20 @@ int32_t kube_get(struct kube_client *c, const struct kube_resource *r, const cha
   return path ? send_json(c, "GET", path, NULL, NULL, out, err) : fail_memory(err);
 }
 
-/* Appends the page's items to those of *ALL (which becomes the page when NULL). */
-static int32_t add_page(struct json_object **all, struct json_object *page, struct ome_err *err) {
+/* Appends the page's items to those of *ARG, a list (which becomes the page when NULL). */
+static int32_t add_page(void *arg, struct json_object *page, struct ome_err *err) {
+  struct json_object **all = arg;
   struct json_object *items = json_at(page, "items");
 
   if (!*all) {
-    *all = page;
+    *all = json_object_get(page);
     return OME_OK;
   }
   struct json_object *into = json_at(*all, "items");
   for (size_t i = 0; i < json_len(items); i++)
-    if (json_object_array_add(into, json_object_get(json_index(items, i))) != 0) {
-      json_unref(page);
+    if (json_object_array_add(into, json_object_get(json_index(items, i))) != 0)
       return fail_memory(err);
-    }
   (void)json_set_str(*all, "metadata.resourceVersion", json_str(page, "metadata.resourceVersion", ""));
-  json_unref(page);
   return OME_OK;
 }
 
@@ -375,17 +373,16 @@ static void add_query(struct buf *b, const char *key, const char *value) {
     buf_addf(b, "&%s=%s", key, encoded);
 }
 
-int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const char *ns,
-                  const struct kube_list_opts *opts, struct json_object **out, struct ome_err *err) {
+int32_t kube_list_pages(struct kube_client *c, const struct kube_resource *r, const char *ns,
+                        const struct kube_list_opts *opts, kube_page_fn *fn, void *arg, struct ome_err *err) {
   static const struct kube_list_opts none;
-  _cleanup_json_ struct json_object *all = NULL;
   _cleanup_free_ char *token = NULL;
 
   if (!opts)
     opts = &none;
   do {
     _cleanup_buf_ struct buf query = BUF_INIT;
-    struct json_object *page = NULL;
+    _cleanup_json_ struct json_object *page = NULL;
     buf_addf(&query, "limit=%u", opts->limit ? opts->limit : 500);
     add_query(&query, "labelSelector", opts->labels);
     add_query(&query, "fieldSelector", opts->fields);
@@ -398,13 +395,22 @@ int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const ch
     if (rc == OME_OK) {
       const char *next = json_str(page, "metadata.continue", "");
       token = *next ? strdup(next) : NULL;
-      rc = add_page(&all, page, err);
+      rc = fn(arg, page, err);
     }
     if (rc != OME_OK)
       return rc;
   } while (token);
-  *out = TAKE_PTR(all);
   return OME_OK;
+}
+
+int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const char *ns,
+                  const struct kube_list_opts *opts, struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *all = NULL;
+  int32_t rc = kube_list_pages(c, r, ns, opts, add_page, &all, err);
+
+  if (rc == OME_OK)
+    *out = TAKE_PTR(all);
+  return rc;
 }
 
 int32_t kube_create(struct kube_client *c, const struct kube_resource *r, struct json_object *obj,

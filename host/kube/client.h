@@ -40,6 +40,10 @@ struct kube_list_opts {
   uint32_t limit;     /* page size; 0: 500.  All pages are fetched */
   bool metadata_only; /* PartialObjectMetadata: no spec, no status */
 };
+/* Calls FN for each page, a List, borrowed, which may be changed; ends early with what FN fails with. */
+typedef int32_t kube_page_fn(void *arg, struct json_object *page, struct ome_err *err);
+int32_t kube_list_pages(struct kube_client *c, const struct kube_resource *r, const char *ns,
+                        const struct kube_list_opts *opts, kube_page_fn *fn, void *arg, struct ome_err *err);
 /* *OUT is the List with all items. */
 int32_t kube_list(struct kube_client *c, const struct kube_resource *r, const char *ns,
                   const struct kube_list_opts *opts, struct json_object **out, struct ome_err *err);

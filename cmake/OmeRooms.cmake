@@ -17,7 +17,7 @@ endfunction()
 
 # One cmocka program a subject, run by ctest as NAME with label "unit".
 #
-#   ome_test(base_json ROOM base SOURCES json_test.c [LABELS unit] [TIMEOUT 60])
+#   ome_test(base_json ROOM base SOURCES json_test.c [LABELS unit] [TIMEOUT 120])
 function(ome_test name)
   cmake_parse_arguments(TEST "" "TIMEOUT" "ROOM;SOURCES;LABELS" ${ARGN})
   add_executable(test_${name} ${TEST_SOURCES})
@@ -33,7 +33,7 @@ function(ome_test name)
     set(TEST_LABELS unit)
   endif()
   if(NOT TEST_TIMEOUT)
-    set(TEST_TIMEOUT 60)
+    set(TEST_TIMEOUT 120)
   endif()
   if("thread" IN_LIST TEST_LABELS)
     set_property(GLOBAL APPEND PROPERTY OME_THREAD_TESTS test_${name})

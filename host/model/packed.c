@@ -29,11 +29,13 @@ uint64_t packing_bytes(const struct packing_scheme *s, uint64_t in, uint64_t out
 
 /* ---- the matrices of a model ------------------------------------------------------------------------------------- */
 
+enum place { IN_ANY_LAYER, IN_DENSE_LAYER, BESIDE_EXPERTS, IN_EXPERT };
+
 /* COPIES matrices of IN by OUT in each of LAYERS layers, each called by one of NAMES. */
 struct matrix {
   const char *names; /* "|" between */
   uint64_t in, out, copies, layers;
-  enum { IN_ANY_LAYER, IN_DENSE_LAYER, BESIDE_EXPERTS, IN_EXPERT } place;
+  enum place place;
 };
 
 struct matrices {
@@ -42,7 +44,7 @@ struct matrices {
 };
 
 static void put(struct matrices *m, const char *names, uint64_t in, uint64_t out, uint64_t copies, uint64_t layers,
-                int place) {
+                enum place place) {
   if (in && out && copies && layers && m->n < ARRAY_LEN(m->list))
     m->list[m->n++] = (struct matrix){names, in, out, copies, layers, place};
 }
@@ -219,7 +221,7 @@ static void add_others(const struct packing_plan *plan, const struct lists *l, c
 
 uint64_t packed_bytes(const struct packing_plan *plan, const struct shape *s, struct json_object *text, uint64_t count,
                       uint64_t towers) {
-  _cleanup_(lists_fini) struct lists lists = {NULL};
+  _cleanup_(lists_fini) struct lists lists = {.without = NULL};
   struct matrices all = {.n = 0};
   struct tally t = {0};
   uint64_t plain = 0;

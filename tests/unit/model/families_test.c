@@ -130,9 +130,15 @@ static bool check_row(struct json_object *models, struct json_object *row) {
   if (look(&file, 1, &f, &err) != OME_OK)
     fail_msg("%s: %s", json_str(row, "row", ""), err.msg);
   (void)snprintf(context, sizeof(context), "%" PRIu64, f.context_length);
-  bool good = agrees(row, "type", f.type) & agrees(row, "architecture", f.architecture);
-  good &= agrees(row, "context", context) & agrees(row, "quantization", f.quantization);
-  return good & agrees(row, "dtype", f.dtype) & agrees(row, "capability", f.capabilities[0]);
+  const struct {
+    const char *key, *found;
+  } facts[] = {{"type", f.type},     {"architecture", f.architecture},
+               {"context", context}, {"quantization", f.quantization},
+               {"dtype", f.dtype},   {"capability", f.capabilities[0]}};
+  bool good = true;
+  for (size_t i = 0; i < ARRAY_LEN(facts); i++) /* all that differs is said, not the first */
+    good = agrees(row, facts[i].key, facts[i].found) && good;
+  return good;
 }
 
 /* Each model that OME's values were observed of: the same, or a difference that docs/model-facts.md gives the reason

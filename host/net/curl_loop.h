@@ -21,6 +21,9 @@ struct curl_loop {
 int32_t curl_loop_init(struct curl_loop *l, struct ome_err *err);
 void curl_loop_fini(struct curl_loop *l); /* every easy handle is gone */
 
+/* Instead of curl_multi_add_handle(). */
+CURLMcode curl_loop_add(struct curl_loop *l, CURL *easy);
+
 /* The present or next turn waits for nothing.  [any-thread] */
 void curl_loop_wake(struct curl_loop *l);
 

@@ -277,7 +277,7 @@ static void start_waiting(struct http_client *c) {
     struct http_fetch *f = list;
     list = f->next;
     link_running(c, f);
-    if (atomic_load(&f->cancelled) || curl_multi_add_handle(c->loop.multi, f->easy) != CURLM_OK)
+    if (atomic_load(&f->cancelled) || curl_loop_add(&c->loop, f->easy) != CURLM_OK)
       end_fetch(c, f, CURLE_FAILED_INIT);
   }
 }

@@ -5,6 +5,7 @@
 #include "compose/command.h"
 #include "compose/container.h"
 #include "compose/names.h"
+#include "compose/words.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
@@ -223,10 +224,6 @@ static bool add_volume(const struct adapter *a, struct json_object *group) {
          fill_volume(a, v);
 }
 
-static bool add_word(struct json_object *list, const char *word) {
-  return json_object_array_add(list, json_object_new_string(word)) == 0;
-}
-
 /* spec.storage.parameters in the order of their names: pods must not change by the order of a map. */
 static bool add_parameters(const struct adapter *a, struct json_object *args) {
   _cleanup_free_ char *text = json_canonical(json_at(a->weight, "spec.storage.parameters"));
@@ -237,7 +234,7 @@ static bool add_parameters(const struct adapter *a, struct json_object *args) {
     return true;
   json_object_object_foreach (sorted, key, value) {
     _cleanup_free_ char *word = str_printf("%s=%s", key, value ? json_object_get_string(value) : "");
-    if (!word || !add_word(args, "--parameter") || !add_word(args, word))
+    if (!word || !words_add(args, "--parameter", word, NULL))
       return false;
   }
   return true;
@@ -257,7 +254,7 @@ static bool add_credentials(const struct adapter *a, struct json_object *group, 
   }
   return name && v && json_object_array_add(list_in(group, "volumes"), v) == 0 && json_set_str(v, "name", name) &&
          json_set_str(v, "secret.secretName", secret) && container_mount(fetch, name, CREDENTIALS_MOUNT, NULL) &&
-         add_word(args, "--credentials") && add_word(args, CREDENTIALS_MOUNT);
+         words_add(args, "--credentials", CREDENTIALS_MOUNT, NULL);
 }
 
 static bool set_resources(struct json_object *fetch, struct json_object *config) {
@@ -280,16 +277,14 @@ static bool set_resources(struct json_object *fetch, struct json_object *config)
 static bool fill_fetch(const struct adapter *a, struct json_object *fetch, struct json_object *args,
                        struct json_object *cluster) {
   struct json_object *config = json_at(cluster, "config.fineTunedAdapter");
-  const char *const words[] = {"pull", a->uri, a->at};
   const char *plugins = json_str(cluster, "pluginsConf", "");
-  bool ok = json_set_str(fetch, "image", json_str(config, "image", "")) && set_resources(fetch, config);
+  bool ok = json_set_str(fetch, "image", json_str(config, "image", "")) && set_resources(fetch, config) &&
+            words_add(args, "pull", a->uri, a->at, NULL) && add_parameters(a, args) &&
+            container_mount(fetch, a->volume, a->at, NULL);
 
-  for (size_t i = 0; ok && i < ARRAY_LEN(words); i++)
-    ok = add_word(args, words[i]);
-  ok = ok && add_parameters(a, args) && container_mount(fetch, a->volume, a->at, NULL);
   if (ok)
     json_del(json_index(json_get(fetch, "volumeMounts"), 0), "readOnly");
-  return ok && (!*plugins || (add_word(args, "--plugins") && add_word(args, plugins)));
+  return ok && (!*plugins || words_add(args, "--plugins", plugins, NULL));
 }
 
 /* The init container that fetches adapter number I. */
@@ -304,7 +299,7 @@ static bool add_fetch(const struct adapter *a, size_t i, struct json_object *gro
     (void)snprintf(name, sizeof(name), "fine-tuned-adapter-%zu", i);
   if (!fetch || !first || json_object_array_add(first, fetch) != 0 || !args || !command)
     return false;
-  return json_set_str(fetch, "name", name) && add_word(command, json_str(cluster, "program", "ome")) &&
+  return json_set_str(fetch, "name", name) && words_add(command, json_str(cluster, "program", "ome"), NULL) &&
          fill_fetch(a, fetch, args, cluster) && add_credentials(a, group, fetch, args);
 }
 

@@ -1,37 +1,24 @@
 /* The command lines of a benchmark's containers. */
 #include "base/str.h"
 #include "compose/benchmark_internal.h"
+#include "compose/words.h"
 #include "kube/meta.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-bool benchmark_args(struct json_object *args, ...) {
-  va_list ap;
-  bool ok = args != NULL;
-
-  va_start(ap, args);
-  for (const char *text; ok && (text = va_arg(ap, const char *));) {
-    struct json_object *v = json_object_new_string(text);
-    ok = v && json_object_array_add(args, v) == 0;
-  }
-  va_end(ap);
-  return ok;
-}
 
 /* OPTION for each item of LIST. */
 static bool add_each(struct json_object *args, const char *option, struct json_object *list) {
   bool ok = true;
 
   for (size_t i = 0; ok && i < json_len(list); i++)
-    ok = benchmark_args(args, option, json_object_get_string(json_index(list, i)), NULL);
+    ok = words_add(args, option, json_object_get_string(json_index(list, i)), NULL);
   return ok;
 }
 
 static bool add_number(struct json_object *args, const char *option, int64_t n, const char *unit) {
   _cleanup_free_ char *text = str_printf("%lld%s", (long long)n, unit);
 
-  return text && benchmark_args(args, option, text, NULL);
+  return text && words_add(args, option, text, NULL);
 }
 
 static struct json_object *taken(struct json_object *args, bool ok) {
@@ -54,18 +41,18 @@ static bool add_concurrency(struct json_object *args, const char *option, struct
   bool ok = add_each(args, option, given);
 
   for (size_t i = 0; ok && json_len(given) == 0 && i < ARRAY_LEN(levels); i++)
-    ok = benchmark_args(args, option, levels[i], NULL);
+    ok = words_add(args, option, levels[i], NULL);
   return ok;
 }
 
 static bool add_destination(const struct benchmark_work *w, struct json_object *args) {
   if (w->output.place == PLACE_CLAIM)
     return true; /* it is written there in the first place */
-  bool ok = benchmark_args(args, "--upload", w->out->report_uri, "--parameters-file", AT_JOB "/" FILE_OUTPUT, NULL);
+  bool ok = words_add(args, "--upload", w->out->report_uri, "--parameters-file", AT_JOB "/" FILE_OUTPUT, NULL);
 
   if (ok && *json_str(w->job, "spec.outputLocation.key", ""))
-    ok = benchmark_args(args, "--credentials", AT_CREDENTIALS, NULL);
-  return ok && (!w->facts->plugins || benchmark_args(args, "--plugins", w->facts->plugins, NULL));
+    ok = words_add(args, "--credentials", AT_CREDENTIALS, NULL);
+  return ok && (!w->facts->plugins || words_add(args, "--plugins", w->facts->plugins, NULL));
 }
 
 /* Where a dataset is in the pod; NULL: none is asked for. */
@@ -93,40 +80,39 @@ static bool add_secrets(struct json_object *args, struct json_object *job) {
   const char *key = json_str(job, "spec.endpoint.apiKeySecret.key", "api-key");
   _cleanup_free_ char *path = str_printf(AT_API_KEY "/%s", key);
 
-  return path && (!json_at(job, "spec.endpoint.apiKeySecret") || benchmark_args(args, "--api-key-file", path, NULL));
+  return path && (!json_at(job, "spec.endpoint.apiKeySecret") || words_add(args, "--api-key-file", path, NULL));
 }
 
 struct json_object *benchmark_native_args(const struct benchmark_work *w) {
   struct json_object *args = json_object_new_array();
   const char *dataset = dataset_path(w);
-  bool ok = benchmark_args(args, "bench", w->url, "--task", task_of(w->job), "--output", "events", NULL) &&
-            (!w->model || benchmark_args(args, "--model", w->model, NULL)) &&
-            add_each(args, "--scenario", json_at(w->job, "spec.trafficScenarios")) &&
-            add_concurrency(args, "--concurrency", w->job) && add_bounds(args, w->job) &&
-            benchmark_args(args, "--params-file", AT_JOB "/" FILE_PARAMS, "--metadata-file", AT_JOB "/" FILE_METADATA,
-                           NULL) &&
-            (!dataset || benchmark_args(args, "--dataset", dataset, NULL)) && add_secrets(args, w->job) &&
-            benchmark_args(args, "--report", w->results, NULL) && add_destination(w, args);
+  bool ok =
+      words_add(args, "bench", w->url, "--task", task_of(w->job), "--output", "events", NULL) &&
+      (!w->model || words_add(args, "--model", w->model, NULL)) &&
+      add_each(args, "--scenario", json_at(w->job, "spec.trafficScenarios")) &&
+      add_concurrency(args, "--concurrency", w->job) && add_bounds(args, w->job) &&
+      words_add(args, "--params-file", AT_JOB "/" FILE_PARAMS, "--metadata-file", AT_JOB "/" FILE_METADATA, NULL) &&
+      (!dataset || words_add(args, "--dataset", dataset, NULL)) && add_secrets(args, w->job) &&
+      words_add(args, "--report", w->results, NULL) && add_destination(w, args);
 
   return taken(args, ok);
 }
 
 struct json_object *benchmark_upload_args(const struct benchmark_work *w) {
   struct json_object *args = json_object_new_array();
-  bool ok = benchmark_args(args, "bench", "upload", w->results, "--output", "events", NULL) && add_destination(w, args);
+  bool ok = words_add(args, "bench", "upload", w->results, "--output", "events", NULL) && add_destination(w, args);
 
   return taken(args, ok);
 }
 
 struct json_object *benchmark_dataset_args(const struct benchmark_work *w) {
   struct json_object *args = json_object_new_array();
-  bool ok =
-      benchmark_args(args, "pull", w->dataset.uri, AT_DATASET, "--parameters-file", AT_JOB "/" FILE_DATASET, NULL);
+  bool ok = words_add(args, "pull", w->dataset.uri, AT_DATASET, "--parameters-file", AT_JOB "/" FILE_DATASET, NULL);
 
   if (ok && *json_str(w->job, "spec.dataset.key", ""))
-    ok = benchmark_args(args, "--credentials", AT_DATASET_CREDENTIALS, NULL);
+    ok = words_add(args, "--credentials", AT_DATASET_CREDENTIALS, NULL);
   if (ok && w->facts->plugins)
-    ok = benchmark_args(args, "--plugins", w->facts->plugins, NULL);
+    ok = words_add(args, "--plugins", w->facts->plugins, NULL);
   return taken(args, ok);
 }
 
@@ -171,7 +157,7 @@ static bool add_genai_service(const struct benchmark_work *w, struct json_object
   for (size_t i = 0; ok && i < ARRAY_LEN(facts); i++) {
     struct json_object *v = json_at(w->job, facts[i].path);
     if (v)
-      ok = benchmark_args(args, facts[i].option, json_object_get_string(v), NULL);
+      ok = words_add(args, facts[i].option, json_object_get_string(v), NULL);
   }
   return ok;
 }
@@ -180,7 +166,7 @@ static bool add_genai_params(const struct benchmark_work *w, struct json_object 
   _cleanup_json_ struct json_object *params = benchmark_params(w);
   _cleanup_free_ char *text = params ? json_text(params) : NULL;
 
-  return text && (json_empty(params) || benchmark_args(args, "--additional-request-params", text, NULL));
+  return text && (json_empty(params) || words_add(args, "--additional-request-params", text, NULL));
 }
 
 struct json_object *benchmark_genai_args(const struct benchmark_work *w) {
@@ -193,14 +179,14 @@ struct json_object *benchmark_genai_args(const struct benchmark_work *w) {
   _cleanup_free_ char *parent = str_copy(w->results, (size_t)(base - w->results));
   const char *dataset = dataset_path(w);
   bool ok = tokenizer && parent &&
-            benchmark_args(args, "benchmark", "--api-backend", w->format, "--api-base", w->url, "--api-model-name",
-                           model, "--task", genai_task(w->job), "--model-tokenizer", tokenizer, NULL) &&
+            words_add(args, "benchmark", "--api-backend", w->format, "--api-base", w->url, "--api-model-name", model,
+                      "--task", genai_task(w->job), "--model-tokenizer", tokenizer, NULL) &&
             add_number(args, "--max-time-per-run", minutes, "") &&
             add_number(args, "--max-requests-per-run", requests, "") &&
             add_each(args, "--traffic-scenario", json_at(w->job, "spec.trafficScenarios")) &&
             add_concurrency(args, "--num-concurrency", w->job) && add_genai_params(w, args) &&
-            (!dataset || benchmark_args(args, "--dataset-path", dataset, NULL)) &&
-            benchmark_args(args, "--experiment-base-dir", parent, "--experiment-folder-name", w->folder, NULL) &&
+            (!dataset || words_add(args, "--dataset-path", dataset, NULL)) &&
+            words_add(args, "--experiment-base-dir", parent, "--experiment-folder-name", w->folder, NULL) &&
             add_genai_service(w, args);
 
   return taken(args, ok);

@@ -54,9 +54,6 @@ void benchmark_storage_fini(struct benchmark_storage *s);
 /* new: the address of FOLDER below URI. */
 char *benchmark_report_uri(const char *uri, const char *folder);
 
-/* Appends texts to ARGS until NULL; false: memory ran out. */
-bool benchmark_args(struct json_object *args, ...) __attribute__((sentinel));
-
 /* new: the containers' command lines, as arrays. */
 struct json_object *benchmark_native_args(const struct benchmark_work *w);
 struct json_object *benchmark_genai_args(const struct benchmark_work *w);

@@ -3,6 +3,7 @@
 #include "compose/benchmark_internal.h"
 #include "compose/merge.h"
 #include "compose/names.h"
+#include "compose/words.h"
 #include "kube/meta.h"
 
 #include <string.h>
@@ -133,7 +134,7 @@ static struct json_object *container(const char *name, const char *image, const 
   struct json_object *c = json_object_new_object();
   struct json_object *words = json_object_new_array();
 
-  if (c && args && env && benchmark_args(words, command, NULL) && json_set_str(c, "name", name) &&
+  if (c && args && env && words_add(words, command, NULL) && json_set_str(c, "name", name) &&
       json_set_str(c, "image", image) && json_set(c, "command", words) && json_set(c, "args", args) &&
       json_set(c, "env", env) && json_set(c, "volumeMounts", json_copy(mounts)) &&
       json_set_str(c, "terminationMessagePolicy", "FallbackToLogsOnError"))

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "compose/container.h"
+#include "compose/words.h"
 
 #include <string.h>
 
@@ -116,7 +117,7 @@ int32_t command_add(struct json_object *group, struct json_object *runner, const
   struct json_object *args = list_in(runner, "args");
   *added = true;
   for (size_t i = 0; i < nwords; i++)
-    if (!args || json_object_array_add(args, json_object_new_string(words[i])) != 0)
+    if (!words_add(args, words[i], NULL))
       return OME_E_NO_MEMORY;
   return OME_OK;
 }

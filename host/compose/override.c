@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "compose/words.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -100,7 +101,7 @@ static struct json_object *list_of(const struct words *w) {
   _cleanup_json_ struct json_object *list = json_object_new_array();
 
   for (size_t i = 0; list && i < w->n; i++)
-    if (json_object_array_add(list, json_object_new_string(w->items[i])) != 0)
+    if (!words_add(list, w->items[i], NULL))
       return NULL;
   return TAKE_PTR(list);
 }

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "compose/mode.h"
 #include "compose/names.h"
+#include "compose/words.h"
 
 #include <stdio.h>
 
@@ -15,16 +16,6 @@ bool router_is_own(struct json_object *merged) {
 }
 
 /* ---- command ----------------------------------------------------------------------------------------------------- */
-
-static bool add(struct json_object *list, const char *word) {
-  struct json_object *s = json_object_new_string(word);
-
-  return s && json_object_array_add(list, s) == 0;
-}
-
-static bool add_option(struct json_object *list, const char *name, const char *value) {
-  return add(list, name) && add(list, value);
-}
 
 /* The label of the one pod of a group that takes requests; NULL: all pods do. */
 static const char *leader_label(struct json_object *peer) {
@@ -48,8 +39,7 @@ static bool add_selector(struct json_object *list, const char *option, const cha
   _cleanup_free_ char *value = name_label_value(service);
   _cleanup_free_ char *owner = value ? str_printf(LABEL_SERVICE "=%s", value) : NULL;
 
-  return component && owner && add(list, option) && add(list, component) && add(list, owner) &&
-         (!leader || add(list, leader));
+  return component && owner && words_add(list, option, component, owner, leader, NULL);
 }
 
 static bool fill_command(struct json_object *list, struct json_object *service, struct json_object *peers,
@@ -64,14 +54,13 @@ static bool fill_command(struct json_object *list, struct json_object *service, 
   (void)snprintf(own, sizeof(own), "%d", ROUTER_PORT);
   (void)snprintf(theirs, sizeof(theirs), "%lld", (long long)port);
   for (size_t i = 0; i < ARRAY_LEN(start); i++)
-    ok = ok && add(list, start[i]);
-  ok = ok && add_option(list, "--port", own) && add_option(list, "--policy", policy) &&
-       add(list, "--service-discovery") &&
-       add_option(list, "--service-discovery-namespace", json_str(service, "metadata.namespace", "default")) &&
-       add_option(list, "--service-discovery-port", theirs);
+    ok = ok && words_add(list, start[i], NULL);
+  ok = ok && words_add(list, "--port", own, "--policy", policy, "--service-discovery", "--service-discovery-namespace",
+                       json_str(service, "metadata.namespace", "default"), "--service-discovery-port", theirs, NULL);
   if (!apart)
     return ok && add_selector(list, "--selector", "engine", name, peers);
-  return ok && add(list, "--pd-disaggregation") && add_selector(list, "--prefill-selector", "engine", name, peers) &&
+  return ok && words_add(list, "--pd-disaggregation", NULL) &&
+         add_selector(list, "--prefill-selector", "engine", name, peers) &&
          add_selector(list, "--decode-selector", "decoder", name, peers);
 }
 

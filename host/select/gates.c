@@ -82,6 +82,10 @@ static bool gate_mode(struct json_object *runtime, struct json_object *service, 
   return true;
 }
 
+bool gate_namespace(const struct select_runtime *runtime, const char *ns) {
+  return !runtime->ns || streq(runtime->ns, ns);
+}
+
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap) {
   if (runtime->facts.flags & OME_RUNTIME_DISABLED)
     return refuse(why, cap, "runtime is disabled");

@@ -6,6 +6,9 @@
 
 #include <stdbool.h>
 
+/* Whether a service in NS sees RUNTIME. */
+bool gate_namespace(const struct select_runtime *runtime, const char *ns);
+
 /* Whether RUNTIME may serve SERVICE (NULL: a bare model is asked about) at all: not disabled, and it lists every
  * accelerator class that the service names.  Otherwise WHY says why not. */
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap);

@@ -9,7 +9,8 @@
 struct verdict {
   const char *scorer; /* whose call is running */
   int64_t points;
-  struct json_object *terms; /* NULL: only points count, and the first rejection ends it */
+  bool reasons;              /* asked for; otherwise only points count, and the first rejection ends it */
+  struct json_object *terms; /* owned; NULL: none yet.  A rejected entry's are not told, nor gathered */
   bool rejected;
   unsigned misses; /* how often */
   char why[320];   /* reasons joined by ", " */
@@ -28,14 +29,16 @@ static void add_reason(char *to, size_t cap, const char *separator, const char *
 static void add_rejection(struct verdict *v, const char *reason) {
   v->rejected = true;
   v->misses++;
-  if (v->terms)
+  if (v->reasons)
     add_reason(v->why, sizeof(v->why), ", ", reason);
 }
 
 static bool add_term(struct verdict *v, int64_t points, const char *reason) {
   struct json_object *term = json_object_new_object();
 
-  return term && json_set_str(term, "scorer", v->scorer) && json_set_i64(term, "points", points) &&
+  if (!v->terms)
+    v->terms = json_object_new_array();
+  return v->terms && term && json_set_str(term, "scorer", v->scorer) && json_set_i64(term, "points", points) &&
          json_set_str(term, "reason", reason) && json_object_array_add(v->terms, term) == 0;
 }
 
@@ -44,7 +47,7 @@ static int32_t on_points(struct ome_term_sink *s, int64_t points, const char *re
 
   if (__builtin_add_overflow(v->points, points, &v->points))
     v->points = points > 0 ? INT64_MAX : INT64_MIN;
-  v->failed |= v->terms && !add_term(v, points, reason ? reason : "");
+  v->failed |= v->reasons && !v->rejected && !add_term(v, points, reason ? reason : "");
   return v->failed ? OME_E_NO_MEMORY : OME_OK;
 }
 
@@ -52,7 +55,7 @@ static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   struct verdict *v = s->ctx;
 
   add_rejection(v, reason && *reason ? reason : "rejected without a reason");
-  return v->terms ? OME_OK : OME_E_CANCELLED;
+  return v->reasons ? OME_OK : OME_E_CANCELLED;
 }
 
 /* Which scorers: all, those that look at nothing but model and entry (whose answer is the kind's), or the others. */
@@ -65,7 +68,7 @@ static int32_t ask_scorers(const struct score_context *ctx, const struct select_
   struct ome_accelerator_facts accelerator;
   struct ome_score_req req = {
       .struct_size = sizeof(req),
-      .flags = v->terms ? 0u : OME_SCORE_NO_REASONS,
+      .flags = v->reasons ? 0u : OME_SCORE_NO_REASONS,
       .model = &ctx->model->facts,
       .runtime = &facts,
       .service = ctx->service,
@@ -90,7 +93,7 @@ static int32_t ask_scorers(const struct score_context *ctx, const struct select_
     int32_t rc = s->score(s->arg, &req, &sink, err);
     if (v->failed)
       return fail_memory(err);
-    if (v->rejected && !v->terms)
+    if (v->rejected && !v->reasons)
       return OME_OK;
     if (rc != OME_OK)
       return fail_prefix(err, "scorer %s: runtime %s", s->name, facts.name);
@@ -119,7 +122,7 @@ static int32_t judge_entry(const struct score_context *ctx, const struct select_
   }
   if (entry->pipeline && !gate_pipeline(entry, ctx->model, why, sizeof(why)))
     add_rejection(v, why);
-  if (v->rejected && !v->terms)
+  if (v->rejected && !v->reasons)
     return OME_OK;
   int32_t rc = ask_scorers(ctx, runtime, entry, which, v, err);
   if (rc == OME_OK && !v->rejected && ctx->automatic)
@@ -162,59 +165,58 @@ int score_compare(const struct score *a, const struct score *b) {
 }
 
 /* Of equal entries the first; it makes no difference. */
-static bool better(const struct score *a, const struct score *best) {
+bool score_is_better(const struct score *a, const struct score *best) {
   if (!best->entry || a->intent != best->intent)
     return !best->entry || !a->intent;
   return score_compare(a, best) < 0;
 }
 
-static int32_t ask_about_kind(const struct score_context *ctx, const struct select_runtime *runtime,
-                              const struct select_entry *entry, struct kind_verdict *out, struct ome_err *err) {
-  struct verdict v = {.terms = NULL};
-  int32_t rc = ask_scorers(ctx, runtime, entry, ASK_OF_KIND, &v, err);
-
-  out->state = v.rejected ? KIND_REJECTED : KIND_POSSIBLE;
-  out->points = v.points;
-  return rc;
-}
-
-/* What is known of the kind of the I-th entry, asked about once for a model; NULL: kinds are not told apart. */
-static const struct kind_verdict *verdict_of(const struct score_context *ctx, const struct select_runtime *runtime,
-                                             size_t i, int32_t *rc, struct ome_err *err) {
-  struct kind_verdict *k = ctx->verdicts && runtime->kinds ? &ctx->verdicts[runtime->kinds[i]] : NULL;
-
-  if (k && k->state == KIND_UNKNOWN)
-    *rc = ask_about_kind(ctx, runtime, &runtime->entries[i], k, err);
-  return k;
-}
-
-int32_t score_quickly(const struct score_context *ctx, const struct select_runtime *runtime, struct score *out,
-                      struct ome_err *err) {
+/* One place of a kind that is not rejected, which is worth POINTS. */
+static int32_t score_place(const struct score_context *ctx, struct select_place at, int64_t points, score_fn *fn,
+                           void *arg, struct ome_err *err) {
+  const struct select_runtime *runtime = &ctx->req->field->runtimes[at.runtime];
+  const struct select_entry *entry = &runtime->entries[at.entry];
   struct verdict v;
   char why[160];
 
-  out->entry = NULL;
-  if (!gate_runtime(runtime, ctx->req->service, why, sizeof(why)) ||
-      !gate_capabilities(runtime, ctx->model, why, sizeof(why)))
+  if (!gate_namespace(runtime, ctx->req->ns) || !gate_capabilities(runtime, ctx->model, why, sizeof(why)))
     return OME_OK;
-  v.terms = NULL;
-  for (size_t i = 0; i < runtime->nentries; i++) {
-    int32_t rc = OME_OK;
-    const struct kind_verdict *k = verdict_of(ctx, runtime, i, &rc, err);
-    if (rc == OME_OK && k && k->state == KIND_REJECTED)
-      continue;
-    v.points = k ? k->points : 0;
-    v.rejected = v.failed = false;
-    v.misses = 0;
-    if (rc == OME_OK)
-      rc = judge_entry(ctx, runtime, &runtime->entries[i], k ? ASK_OF_PAIR : ASK_ALL, &v, err);
+  v.points = points;
+  v.reasons = false;
+  v.rejected = v.failed = false;
+  v.misses = 0;
+  int32_t rc = judge_entry(ctx, runtime, entry, ASK_OF_PAIR, &v, err);
+  if (rc != OME_OK || v.rejected)
+    return rc;
+  struct score s = score_of(ctx, entry, &v);
+  fn(arg, runtime, &s);
+  return OME_OK;
+}
+
+/* Asked about the first of a kind: what is said holds for all. */
+static int32_t ask_about_kind(const struct score_context *ctx, struct select_place first, struct verdict *v,
+                              struct ome_err *err) {
+  const struct select_runtime *runtime = &ctx->req->field->runtimes[first.runtime];
+
+  v->points = 0;
+  v->reasons = false;
+  v->rejected = v->failed = false;
+  v->misses = 0;
+  return ask_scorers(ctx, runtime, &runtime->entries[first.entry], ASK_OF_KIND, v, err);
+}
+
+int32_t score_field(const struct score_context *ctx, score_fn *fn, void *arg, struct ome_err *err) {
+  const struct select_field *f = ctx->req->field;
+  uint32_t at = 0;
+
+  for (size_t k = 0; k < f->nkinds; k++) {
+    struct verdict v;
+    int32_t rc = ask_about_kind(ctx, f->places[at], &v, err);
+    for (; rc == OME_OK && !v.rejected && at < f->ends[k]; at++)
+      rc = score_place(ctx, f->places[at], v.points, fn, arg, err);
     if (rc != OME_OK)
       return rc;
-    if (v.rejected)
-      continue;
-    struct score s = score_of(ctx, &runtime->entries[i], &v);
-    if (better(&s, out))
-      *out = s;
+    at = f->ends[k];
   }
   return OME_OK;
 }
@@ -223,8 +225,8 @@ int32_t score_quickly(const struct score_context *ctx, const struct select_runti
 static int32_t score_entry(const struct score_context *ctx, const struct select_runtime *runtime,
                            const struct select_entry *entry, struct select_candidate *out, char *rejected, size_t cap,
                            struct ome_err *err) {
-  struct verdict v = {.terms = json_object_new_array()};
-  int32_t rc = v.terms ? judge_entry(ctx, runtime, entry, ASK_ALL, &v, err) : fail_memory(err);
+  struct verdict v = {.reasons = true};
+  int32_t rc = judge_entry(ctx, runtime, entry, ASK_ALL, &v, err);
 
   if (rc == OME_OK && v.rejected) {
     out->misses = v.misses < out->misses ? v.misses : out->misses;
@@ -232,7 +234,7 @@ static int32_t score_entry(const struct score_context *ctx, const struct select_
       add_reason(rejected, cap, "; ", v.why);
   } else if (rc == OME_OK) {
     struct score s = score_of(ctx, entry, &v);
-    if (better(&s, &out->score)) {
+    if (score_is_better(&s, &out->score)) {
       json_unref(out->terms);
       out->terms = TAKE_PTR(v.terms);
       out->score = s;

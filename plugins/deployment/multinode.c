@@ -9,12 +9,20 @@
 
 /* ---- objects ----------------------------------------------------------------------------------------------------- */
 
-/* The leader takes the requests, so that only it carries the label that the Service selects. */
-static struct json_object *leader_template(struct json_object *component) {
-  struct json_object *pod = doc_get(component, "podSpec");
-
+/* Kueue queues a LeaderWorkerSet by its own label: each of its groups becomes a Workload and a pod group of all its
+ * pods (kueue.x-k8s.io/pod-group-name and pod-group-total-count), admitted as one.  Pods that carry a queue's name
+ * already it takes for somebody else's and admits one by one, so that a group may get half of its nodes and wait on
+ * them. */
+static struct json_object *group_template(struct json_object *component, struct json_object *pod) {
   template_default_pod(pod);
   struct json_object *t = template_new(component, pod);
+  json_object_object_del(doc_at(t, "metadata.labels"), "kueue.x-k8s.io/queue-name");
+  return t;
+}
+
+/* The leader takes the requests, so that only it carries the label that the Service selects. */
+static struct json_object *leader_template(struct json_object *component) {
+  struct json_object *t = group_template(component, doc_get(component, "podSpec"));
   struct json_object *labels = doc_at(t, "metadata.labels");
   doc_set_str(labels, "app", doc_str(component, "app", ""));
   (void)json_object_object_add(labels, "ray.io/node-type", json_object_new_string("head"));
@@ -25,8 +33,7 @@ static struct json_object *leader_template(struct json_object *component) {
 static struct json_object *worker_template(struct json_object *component, struct json_object *pod) {
   static const char *const leaders[] = {"prometheus.io/path", "prometheus.io/port", "prometheus.io/scrape"};
 
-  template_default_pod(pod);
-  struct json_object *t = template_new(component, pod);
+  struct json_object *t = group_template(component, pod);
   struct json_object *annotations = doc_at(t, "metadata.annotations");
   for (size_t i = 0; i < sizeof(leaders) / sizeof(*leaders); i++)
     json_object_object_del(annotations, leaders[i]);

@@ -4,6 +4,7 @@
 #include "base/regex.h"
 #include "base/str.h"
 #include "compose/fold.h"
+#include "compose/inert.h"
 #include "kube/meta.h"
 #include "select/select.h"
 
@@ -290,29 +291,14 @@ static int32_t check_references(struct review *r, struct ome_err *err) {
 
 /* ---- fields of OME 1.3 that nothing is done about ---------------------------------------------------------------- */
 
-/* They are stored; who writes them should not wait for what they promise. */
-static const struct {
-  const char *field, *instead;
-} inert[] = {
-    {"spec.model.overlays", "no model is mounted besides the service's own"},
-    {"spec.rollout", "new pods replace old ones as the component's deploymentStrategy says"},
-    {"spec.traffic", "all requests go to the newest revision"},
-    {"spec.routing", "the router or the component's Service spreads requests"},
-    {"spec.placement", "the service runs in this cluster"},
-    {"spec.replicaRefs", "replicas are counted by minReplicas and maxReplicas"},
-};
-
 static void check_inert(struct review *r) {
-  const char *mode = json_str(r->object, "spec.scalingPolicy.mode", "Independent");
+  _cleanup_json_ struct json_object *fields = inert_fields(r->object);
+  struct ome_err err = ERR_INIT;
 
-  for (size_t i = 0; i < ARRAY_LEN(inert); i++)
-    if (!json_empty(json_at(r->object, inert[i].field)))
-      verdict_warn(r, "%s has no effect: %s", inert[i].field, inert[i].instead);
-  if (!streq(mode, "Independent"))
-    verdict_deny(r,
-                 "ScalingModeNotImplemented: spec.scalingPolicy.mode: \"%s\": components are scaled each by its own "
-                 "autoscaler; leave it out, or write Independent",
-                 mode);
+  for (size_t i = 0; i < json_len(fields); i++)
+    verdict_warn(r, "%s", json_object_get_string(json_index(fields, i)));
+  if (inert_check(r->object, &err) != OME_OK)
+    verdict_deny(r, "%s", err.msg);
 }
 
 /* An update that leaves the spec and what else is checked alone is none of our business: a label, a finalizer. */

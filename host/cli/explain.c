@@ -146,6 +146,15 @@ static void print_tuning(struct json_object *tuning) {
   table_print(&t);
 }
 
+static void print_warnings(struct json_object *record) {
+  struct json_object *more = json_get(record, "warnings");
+
+  if (json_str(record, "warning", NULL))
+    printf("  warning: %s\n", json_str(record, "warning", ""));
+  for (size_t i = 0; i < json_len(more); i++)
+    printf("  warning: %s\n", json_object_get_string(json_index(more, i)));
+}
+
 static void print_records(struct json_object *records) {
   for (size_t i = 0; i < json_len(records); i++) {
     struct json_object *r = json_index(records, i);
@@ -165,8 +174,7 @@ static void print_records(struct json_object *records) {
              accelerator ? ", accelerator " : "", accelerator ? accelerator : "", json_str(r, "reason", ""));
     else
       printf("no runtime: %s\n", json_str(r, "reason", ""));
-    if (json_str(r, "warning", NULL))
-      printf("  warning: %s\n", json_str(r, "warning", ""));
+    print_warnings(r);
     print_tuning(json_get(r, "tuning"));
     print_candidates(json_get(r, "candidates"));
   }

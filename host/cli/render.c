@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli/render_diff.h"
 #include "cli/render_table.h"
+#include "compose/clash.h"
 #include "compose/offline.h"
 
 #include <stdio.h>
@@ -22,26 +23,49 @@ static size_t report(const char *where, const char *why) {
   return 1;
 }
 
-/* Appends the service's objects, as rows of the table for TABLE, to ITEMS; *FAILURES counts what stands in the way. */
-static int32_t render_service(const struct offline *o, struct json_object *service, bool table,
-                              struct json_object *items, size_t *failures, struct ome_err *err) {
+static void warn(const char *where, const char *what) {
+  fprintf(stderr, "ome: render: %s: warning: %s\n", where, what);
+}
+
+/* What stands in PLAN's way, which counts, and what it does that may surprise. */
+static size_t report_plan(struct json_object *service, const struct plan *plan) {
+  _cleanup_free_ char *name = str_printf("InferenceService %s/%s", json_str(service, "metadata.namespace", "default"),
+                                         json_str(service, "metadata.name", ""));
+  const char *where = name ? name : "";
+
+  for (size_t i = 0; i < plan->nproblems; i++)
+    (void)report(where, plan->problems[i].message);
+  if (plan->selection && *plan->selection->warning)
+    warn(where, plan->selection->warning);
+  for (size_t i = 0; i < json_len(plan->warnings); i++)
+    warn(where, json_object_get_string(json_index(plan->warnings, i)));
+  return plan->nproblems;
+}
+
+/* What there is of all services so far. */
+struct rendering {
+  struct json_object *items; /* the objects, as rows of the table for TABLE */
+  struct strmap *names;      /* of the objects (clash.h) */
+  bool table;
+  size_t failures; /* what stands in the way */
+};
+
+static int32_t render_service(const struct offline *o, struct json_object *service, struct rendering *r,
+                              struct ome_err *err) {
   _cleanup_(plan_freep) struct plan *plan = NULL;
   int32_t rc = plan_service(&o->world, service, &plan, err);
 
+  if (rc == OME_OK)
+    rc = clash_check(r->names, plan, err);
   if (rc != OME_OK)
     return rc;
-  _cleanup_free_ char *where = str_printf("InferenceService %s/%s", json_str(service, "metadata.namespace", "default"),
-                                          json_str(service, "metadata.name", ""));
-  for (size_t i = 0; i < plan->nproblems; i++)
-    *failures += report(where ? where : "", plan->problems[i].message);
-  if (plan->selection && *plan->selection->warning)
-    fprintf(stderr, "ome: render: %s: warning: %s\n", where ? where : "", plan->selection->warning);
+  r->failures += report_plan(service, plan);
   if (plan->nproblems)
     return OME_OK;
-  if (table)
-    return render_table_add(items, plan, err);
+  if (r->table)
+    return render_table_add(r->items, plan, err);
   for (size_t i = 0; i < json_len(plan->objects); i++)
-    if (json_object_array_add(items, json_object_get(json_index(plan->objects, i))) != 0)
+    if (json_object_array_add(r->items, json_object_get(json_index(plan->objects, i))) != 0)
       return fail_memory(err);
   return OME_OK;
 }
@@ -78,21 +102,21 @@ static int print_items(struct json_object *items, const char *output) {
 
 static int render_all(const struct offline *o, const struct options *opt) {
   _cleanup_json_ struct json_object *items = json_object_new_array();
+  _cleanup_strmap_ struct strmap *names = strmap_new(free);
+  struct rendering r = {.items = items, .names = names, .table = streq(opt->output, "table")};
   struct ome_err err = ERR_INIT;
-  bool table = streq(opt->output, "table");
-  size_t failures = 0;
-  int32_t rc = items ? OME_OK : fail_memory(&err);
+  int32_t rc = items && names ? OME_OK : fail_memory(&err);
 
   for (size_t i = 0; i < json_len(o->problems); i++)
-    failures += report("input", json_object_get_string(json_index(o->problems, i)));
+    r.failures += report("input", json_object_get_string(json_index(o->problems, i)));
   if (json_len(o->services) == 0)
-    failures += report("input", "no InferenceService among the documents; add it with -f");
+    r.failures += report("input", "no InferenceService among the documents; add it with -f");
   for (size_t i = 0; rc == OME_OK && i < json_len(o->services); i++)
-    rc = render_service(o, json_index(o->services, i), table, items, &failures, &err);
+    rc = render_service(o, json_index(o->services, i), &r, &err);
   if (rc != OME_OK)
     return cli_fail(&err);
   int code = opt->diff ? print_diff(items, opt->kubeconfig) : print_items(items, opt->output);
-  return failures ? 1 : code;
+  return r.failures ? 1 : code;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {

@@ -6,6 +6,7 @@
 #include "compose/cluster.h"
 #include "compose/extras.h"
 #include "compose/fold.h"
+#include "compose/inert.h"
 #include "compose/names.h"
 #include "kube/meta.h"
 
@@ -17,8 +18,7 @@
 
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 4, 5))) static void problem(struct plan *p, const char *condition, const char *reason,
-                                                          const char *fmt, ...) {
+void plan_refuse(struct plan *p, const char *condition, const char *reason, const char *fmt, ...) {
   va_list ap;
 
   if (p->nproblems == ARRAY_LEN(p->problems))
@@ -67,7 +67,7 @@ static void check_claim(struct plan *p) {
 
   if (claim_is(json_str(p->model, "spec.storage.storageUri", "")) &&
       claim_of_model(p->model, service_ns(p), &claim, &err) != OME_OK)
-    problem(p, "ModelReady", "PVCInvalid", "%s", err.msg);
+    plan_refuse(p, "ModelReady", "PVCInvalid", "%s", err.msg);
 }
 
 static void find_model(const struct plan_world *world, struct plan *p) {
@@ -75,18 +75,19 @@ static void find_model(const struct plan_world *world, struct plan *p) {
 
   if (!*name) {
     if (!*json_str(p->service, "spec.runtime.name", ""))
-      problem(p, "ModelReady", "ModelReconcileError",
-              "spec.model.name: model reference is required, unless spec.runtime.name names a runtime that brings its "
-              "own");
+      plan_refuse(
+          p, "ModelReady", "ModelReconcileError",
+          "spec.model.name: model reference is required, unless spec.runtime.name names a runtime that brings its "
+          "own");
     return;
   }
   p->model = plan_find_model(world->models, service_ns(p), name);
   if (!p->model)
-    problem(p, "ModelReady", "ModelNotFound",
-            "neither ClusterBaseModel nor BaseModel found with name %s; apply one, the service follows by itself",
-            name);
+    plan_refuse(p, "ModelReady", "ModelNotFound",
+                "neither ClusterBaseModel nor BaseModel found with name %s; apply one, the service follows by itself",
+                name);
   else if (json_flag(p->model, "spec.disabled", false))
-    problem(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
+    plan_refuse(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
   check_claim(p);
 }
 
@@ -97,7 +98,7 @@ static int32_t find_weights(const struct plan_world *world, struct plan *p, stru
 
   if (rc != OME_E_INVALID)
     return rc;
-  problem(p, "ModelReady", reason, "%s", err->msg);
+  plan_refuse(p, "ModelReady", reason, "%s", err->msg);
   err_clear(err);
   return OME_OK;
 }
@@ -120,9 +121,9 @@ static void check_accelerators(struct plan *p) {
   const struct accelerator_choice *decoder = &p->selection->decoder;
 
   if (engine->named && engine->code != OME_OK)
-    problem(p, "EngineReady", "AcceleratorClassError", "%s", engine->reason);
+    plan_refuse(p, "EngineReady", "AcceleratorClassError", "%s", engine->reason);
   if (decoder->named && decoder->code != OME_OK)
-    problem(p, "DecoderReady", "AcceleratorClassError", "%s", decoder->reason);
+    plan_refuse(p, "DecoderReady", "AcceleratorClassError", "%s", decoder->reason);
 }
 
 static int32_t select_for(const struct plan_world *world, struct plan *p, struct ome_err *err) {
@@ -143,18 +144,18 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
   if (rc == OME_E_NO_MEMORY)
     return rc;
   if (rc != OME_OK) {
-    problem(p, "RuntimeReady", "RuntimeSelectionError", "%s", err->msg);
+    plan_refuse(p, "RuntimeReady", "RuntimeSelectionError", "%s", err->msg);
     return OME_OK;
   }
   if (!p->selection->chosen) {
-    problem(p, "RuntimeReady", selection_reason(p->selection), "%s", p->selection->reason);
+    plan_refuse(p, "RuntimeReady", selection_reason(p->selection), "%s", p->selection->reason);
     return OME_OK;
   }
   check_accelerators(p);
   rc = fold_runtime(p->selection->chosen->runtime->doc, &p->runtime, err);
   if (rc != OME_E_INVALID)
     return rc;
-  problem(p, "RuntimeReady", "InvalidSpec", "%s", err->msg);
+  plan_refuse(p, "RuntimeReady", "InvalidSpec", "%s", err->msg);
   return OME_OK;
 }
 
@@ -240,13 +241,13 @@ static bool check_apis(const struct plan_world *world, struct plan *p, const cha
   m.sink = (struct ome_object_sink){.struct_size = sizeof(m.sink), .ctx = &m, .object = on_need};
   int32_t rc = plugin_needs(plugin, req, &m.sink, &err);
   if (rc != OME_OK && rc != OME_E_UNSUPPORTED) {
-    problem(p, condition, "PluginError", "%s: %s", plugin_instance_name(plugin), err.msg);
+    plan_refuse(p, condition, "PluginError", "%s: %s", plugin_instance_name(plugin), err.msg);
     return false;
   }
   if (*m.api)
-    problem(p, condition, PLAN_API_MISSING,
-            "%s renders %s, which the cluster does not have; install its CRD, the service follows by itself",
-            plugin_instance_name(plugin), m.api);
+    plan_refuse(p, condition, PLAN_API_MISSING,
+                "%s renders %s, which the cluster does not have; install its CRD, the service follows by itself",
+                plugin_instance_name(plugin), m.api);
   return !*m.api;
 }
 
@@ -259,7 +260,7 @@ static void render_part(const struct plan_world *world, struct plan *p, const ch
   c.sink = (struct ome_object_sink){.struct_size = sizeof(c.sink), .ctx = &c, .object = on_object};
   out->plugin = plugins_find(world->plugins, kind, name);
   if (!out->plugin) {
-    problem(p, condition, "PluginMissing", "%s \"%s\" is not there; see ome plugin list", kind, name);
+    plan_refuse(p, condition, "PluginMissing", "%s \"%s\" is not there; see ome plugin list", kind, name);
     return;
   }
   out->first = json_len(p->objects);
@@ -270,9 +271,9 @@ static void render_part(const struct plan_world *world, struct plan *p, const ch
   int32_t rc = plugin_render(out->plugin, &call, &req, &c.sink, &err);
   out->count = c.count;
   if (c.err.code != OME_OK)
-    problem(p, condition, "PluginError", "%s \"%s\": %s", kind, name, c.err.msg);
+    plan_refuse(p, condition, "PluginError", "%s \"%s\": %s", kind, name, c.err.msg);
   else if (rc != OME_OK)
-    problem(p, condition, rc == OME_E_INVALID ? "InvalidSpec" : "PluginError", "%s", err.msg);
+    plan_refuse(p, condition, rc == OME_E_INVALID ? "InvalidSpec" : "PluginError", "%s", err.msg);
 }
 
 /* ---- components -------------------------------------------------------------------------------------------------- */
@@ -307,7 +308,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
     if (rc == OME_E_NO_MEMORY)
       return rc;
     if (rc != OME_OK) {
-      problem(p, condition_of(kind), "InvalidSpec", "%s", err->msg);
+      plan_refuse(p, condition_of(kind), "InvalidSpec", "%s", err->msg);
       continue;
     }
     c->kind = kind;
@@ -322,11 +323,14 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
 
 static void check_components(struct plan *p) {
   struct json_object *spec = json_get(p->service, "spec");
+  struct ome_err err = ERR_INIT;
 
   if (!json_get(spec, "engine"))
-    problem(p, "EngineReady", "DeploymentModeError", "%s",
-            json_get(spec, "decoder") ? "a decoder needs an engine beside it: add spec.engine"
-                                      : "engine component is required: add spec.engine ({} takes the runtime's)");
+    plan_refuse(p, "EngineReady", "DeploymentModeError", "%s",
+                json_get(spec, "decoder") ? "a decoder needs an engine beside it: add spec.engine"
+                                          : "engine component is required: add spec.engine ({} takes the runtime's)");
+  if (inert_check(p->service, &err) != OME_OK)
+    plan_refuse(p, "EngineReady", "ScalingModeNotImplemented", "%s", err.msg);
 }
 
 static void render_all(const struct plan_world *world, struct plan *p) {
@@ -370,6 +374,19 @@ static bool same_object(struct json_object *a, struct json_object *b) {
          streq(json_str(a, "kind", ""), json_str(b, "kind", "")) && streq(meta_name(a), meta_name(b));
 }
 
+/* What scaling has to say of each component, and of fields without effect. */
+static int32_t gather_warnings(struct plan *p, struct ome_err *err) {
+  p->warnings = inert_fields(p->service);
+  for (size_t i = 0; p->warnings && i < p->nparts; i++) {
+    struct json_object *doc = p->parts[i].doc;
+    const char *warning = json_str(doc, "scaling.warning", "");
+    _cleanup_free_ char *text = str_printf("%s: %s", json_str(doc, "scaling.field", ""), warning);
+    if (*warning && (!text || json_object_array_add(p->warnings, json_object_new_string(text)) != 0))
+      return fail_memory(err);
+  }
+  return p->warnings ? OME_OK : fail_memory(err);
+}
+
 static int32_t finish(struct plan *p, struct ome_err *err) {
   for (size_t i = 0; i < json_len(p->objects); i++) {
     struct json_object *o = finished(p, json_index(p->objects, i), err);
@@ -377,10 +394,22 @@ static int32_t finish(struct plan *p, struct ome_err *err) {
       return fail_memory(err);
     for (size_t j = 0; j < i; j++)
       if (same_object(o, json_index(p->objects, j)))
-        problem(p, "EngineReady", "NameConflict", "%s %s is wanted twice; give the service another name",
-                json_str(o, "kind", ""), meta_name(o));
+        plan_refuse(p, "EngineReady", "NameConflict", "%s %s is wanted twice; give the service another name",
+                    json_str(o, "kind", ""), meta_name(o));
   }
   return OME_OK;
+}
+
+/* Every object of the service, in apply order. */
+static int32_t render_whole(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  struct plan_component *last = &p->parts[p->nparts - 1];
+  int32_t rc = extras_render(p->service, p->model, p->weights, streq(last->kind, "router") ? last->doc : NULL,
+                             world->cluster, p->objects, err);
+
+  if (rc != OME_OK)
+    return rc;
+  render_all(world, p);
+  return finish(p, err);
 }
 
 /* Served elsewhere, as the service itself says: neither model nor runtime are looked at, and nothing is rendered. */
@@ -397,7 +426,7 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
 
   if (rc == OME_E_INVALID) {
     p->service = json_object_get(service);
-    problem(p, "EngineReady", "InvalidSpec", "%s", err->msg);
+    plan_refuse(p, "EngineReady", "InvalidSpec", "%s", err->msg);
     return OME_OK;
   }
   if (rc != OME_OK)
@@ -419,15 +448,9 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   if (rc != OME_OK || !p->runtime)
     return rc;
   rc = compose_components(world, p, err);
-  if (rc != OME_OK || p->nproblems)
-    return rc;
-  struct plan_component *last = &p->parts[p->nparts - 1];
-  rc = extras_render(p->service, p->model, p->weights, streq(last->kind, "router") ? last->doc : NULL, world->cluster,
-                     p->objects, err);
-  if (rc != OME_OK)
-    return rc;
-  render_all(world, p);
-  return finish(p, err);
+  if (rc == OME_OK)
+    rc = gather_warnings(p, err);
+  return rc == OME_OK && p->nproblems == 0 ? render_whole(world, p, err) : rc;
 }
 
 int32_t plan_service(const struct plan_world *world, struct json_object *service, struct plan **out,
@@ -457,63 +480,11 @@ void plan_free(struct plan *p) {
   json_unref(p->components);
   json_unref(p->tuning);
   json_unref(p->objects);
+  json_unref(p->warnings);
   free(p);
 }
 
-/* ---- record and observation -------------------------------------------------------------------------------------- */
-
-/* The version of one document that was decided by; those of files have none. */
-static bool add_input(struct json_object *inputs, struct json_object *doc, bool full) {
-  const char *version = json_str(doc, "metadata.resourceVersion", "");
-  int64_t generation = json_i64(doc, "metadata.generation", 0);
-  _cleanup_json_ struct json_object *o = NULL;
-
-  if (!*version && !generation)
-    return true;
-  o = json_object_new_object();
-  if (!o || !json_set_str(o, "kind", json_str(doc, "kind", "")) || !json_set_str(o, "name", meta_name(doc)) ||
-      !json_set_i64(o, "generation", generation) || (full && !json_set_str(o, "resourceVersion", version)) ||
-      json_object_array_add(inputs, o) != 0)
-    return false;
-  (void)TAKE_PTR(o);
-  return true;
-}
-
-/* What the decision stands on, so that one can tell whether it is still true.  Resource versions only in the FULL
- * record: in a status they would have it written anew whenever the status of a model or a class is, for nothing. */
-static bool put_inputs(const struct plan *p, struct json_object *record, bool full) {
-  _cleanup_json_ struct json_object *inputs = json_object_new_array();
-  const struct selection *s = p->selection;
-  int64_t generation = json_i64(p->service, "metadata.generation", 0);
-
-  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) ||
-      !add_input(inputs, p->model, full) || (s->chosen && !add_input(inputs, s->chosen->runtime->doc, full)) ||
-      !add_input(inputs, s->engine.class, full) ||
-      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class, full)))
-    return false;
-  return json_len(inputs) == 0 || json_set(record, "inputs", TAKE_PTR(inputs));
-}
-
-struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
-  _cleanup_json_ struct json_object *o = NULL;
-
-  if (p->selection) {
-    o = select_record(p->selection, p->service, service_ns(p), p->nparts ? p->parts[0].mode->name : NULL,
-                      max_candidates);
-    if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) ||
-        !put_inputs(p, o, max_candidates == 0))
-      return NULL;
-    return TAKE_PTR(o);
-  }
-  o = json_object_new_object();
-  if (!o || !json_set_str(o, "namespace", service_ns(p)) || !json_set_str(o, "name", service_name(p)) ||
-      !json_set_str(o, "model", json_str(p->service, "spec.model.name", "")) ||
-      json_object_object_add(o, "selected", NULL) != 0 ||
-      !json_set_str(o, "reason", p->nproblems ? p->problems[0].message : "") ||
-      !json_set(o, "candidates", json_object_new_array()))
-    return NULL;
-  return TAKE_PTR(o);
-}
+/* ---- observation ------------------------------------------------------------------------------------------------- */
 
 int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
                      struct json_object *component, struct json_object *observed, struct ome_status *out,

@@ -61,6 +61,7 @@ struct plan {
   struct plan_part ingress;
   bool is_virtual; /* annotation ome.io/deploymentMode: VirtualDeployment on the service: nothing is rendered */
   struct json_object *objects; /* array, in apply order; keys sorted, owner references set when the service has a uid */
+  struct json_object *warnings; /* array of sentences: what is taken, and other than who wrote it may think */
   struct plan_problem problems[8];
   size_t nproblems; /* > 0: objects is not to be applied */
 };
@@ -70,6 +71,10 @@ int32_t plan_service(const struct plan_world *world, struct json_object *service
                      struct ome_err *err);
 void plan_free(struct plan *p);
 DEFINE_CLEANUP(struct plan *, plan_free)
+
+/* Adds to what stands in PLAN's way; beyond what it holds, nothing.  CONDITION is a literal. */
+void plan_refuse(struct plan *plan, const char *condition, const char *reason, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* The model that a service in NS means by NAME: a BaseModel of the namespace, else a ClusterBaseModel; borrowed. */
 struct json_object *plan_find_model(struct json_object *models, const char *ns, const char *name);

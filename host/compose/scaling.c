@@ -119,6 +119,23 @@ static void consider_apis(const struct scaling_request *req, struct decision *d)
   }
 }
 
+/* One owner of a count: where a mode has its own, an autoscaler of the service's would have nothing to scale. */
+static void consider_mode(const struct scaling_request *req, struct decision *d) {
+  static const struct {
+    const char *plugin, *warning;
+  } own[] = {{"serverless", "autoscaler is ignored, as Knative scales: minReplicas, maxReplicas, scaleTarget"},
+             {"ray", "autoscaler is ignored, as there is one RayCluster a replica: minReplicas"},
+             {"virtual", "autoscaler is ignored, as nothing is deployed"}};
+
+  for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+    if (!streq(own[i].plugin, req->mode->plugin))
+      continue;
+    if (d->block && !streq(d->class, "none"))
+      d->warning = own[i].warning;
+    set_class(d, "none");
+  }
+}
+
 static int32_t decide(const struct scaling_request *req, struct json_object *keda, struct decision *d,
                       struct ome_err *err) {
   struct json_object *own = json_get(req->own, "autoscaler");
@@ -135,6 +152,8 @@ static int32_t decide(const struct scaling_request *req, struct json_object *ked
               req->component->kind, req->component->kind);
   else
     decide_by_older_forms(req, keda, d);
+  if (rc == OME_OK)
+    consider_mode(req, d);
   if (rc == OME_OK)
     consider_apis(req, d);
   return rc;
@@ -155,6 +174,28 @@ struct bounds {
   int64_t min, max;
 };
 
+/* Whether something starts the first replica where there is none: KEDA, or Knative. */
+static bool can_be_none(const struct scaling_request *req, const struct decision *d) {
+  const char *plugin = req->mode->plugin;
+
+  return streq(plugin, "serverless") || streq(plugin, "virtual") || streq(d->class, "keda");
+}
+
+/* Deployments of services that are older than the block had 1 instead, whatever they said; groups would never start. */
+static int32_t check_none(const struct scaling_request *req, const struct decision *d, struct ome_err *err) {
+  const char *kind = req->component->kind;
+  const char *plugin = req->mode->plugin;
+
+  if (streq(plugin, "raw") && (!d->block || d->warning))
+    return OME_OK;
+  if (streq(plugin, "ray"))
+    return fail(err, OME_E_INVALID, "InvalidScaleToZero: spec.%s.minReplicas: mode %s has at least 1 group", kind,
+                req->mode->name);
+  return fail(err, OME_E_INVALID,
+              "InvalidScaleToZero: spec.%s.minReplicas: 0 needs autoscaler.class KEDA; %s%s keeps at least 1", kind,
+              d->block ? "class " : "mode ", d->block ? json_str(d->block, "class", "") : req->mode->name);
+}
+
 static int32_t find_bounds(const struct scaling_request *req, struct decision *d, struct bounds *b,
                            struct ome_err *err) {
   const char *kind = req->component->kind;
@@ -163,11 +204,10 @@ static int32_t find_bounds(const struct scaling_request *req, struct decision *d
 
   b->min = json_i64(req->merged, "minReplicas", json_i64(defaults, "defaultMinReplicas", 1));
   b->max = json_i64(req->merged, "maxReplicas", b->min > default_max ? b->min : default_max);
-  if (b->min == 0 && !streq(d->class, "keda") && streq(req->mode->plugin, "raw")) {
-    if (d->block && !d->warning)
-      return fail(err, OME_E_INVALID,
-                  "InvalidScaleToZero: spec.%s.minReplicas: 0 needs autoscaler.class KEDA; class %s keeps at least 1",
-                  kind, json_str(d->block, "class", ""));
+  if (b->min == 0 && !can_be_none(req, d)) {
+    int32_t rc = check_none(req, d, err);
+    if (rc != OME_OK)
+      return rc;
     b->min = 1;
     d->warning = d->warning ? d->warning : "minReplicas 0 is taken as 1: only KEDA scales from nothing";
   }

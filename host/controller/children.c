@@ -57,10 +57,14 @@ static int32_t look_up(struct controller *c, struct child_kind *k, struct json_o
 
 static int32_t check_owner(struct json_object *service, struct json_object *want, struct json_object *have,
                            struct ome_err *err) {
-  if (!have || streq(json_str(meta_owner(have), "uid", ""), meta_uid(service)))
+  struct json_object *owner = meta_owner(have);
+  _cleanup_free_ char *whose =
+      owner ? str_printf("%s %s", json_str(owner, "kind", ""), json_str(owner, "name", "")) : strdup("somebody else");
+
+  if (!have || streq(json_str(owner, "uid", ""), meta_uid(service)))
     return OME_OK;
-  return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the service another name",
-              json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
+  return fail(err, OME_E_EXISTS, "metadata.name: %s %s/%s belongs to %s; delete it or give the service another name",
+              json_str(want, "kind", ""), meta_namespace(want), meta_name(want), whose ? whose : "somebody else");
 }
 
 /* *LIVE is the object as it is now; new. */

@@ -158,14 +158,8 @@ static int32_t write_status(struct service_worker *w, struct json_object *servic
 
 /* An object that cannot be applied is a problem to be shown where people look, and tried again. */
 static void note_failure(struct plan *plan, const char *condition, const struct ome_err *err) {
-  struct plan_problem *p = &plan->problems[plan->nproblems];
-
-  if (plan->nproblems == ARRAY_LEN(plan->problems))
-    return;
-  plan->nproblems++;
-  p->condition = condition ? condition : "EngineReady";
-  (void)snprintf(p->reason, sizeof(p->reason), "%s", err->code == OME_E_EXISTS ? "NameConflict" : "ApplyFailed");
-  (void)snprintf(p->message, sizeof(p->message), "%s", err->msg);
+  plan_refuse(plan, condition ? condition : "EngineReady", err->code == OME_E_EXISTS ? "NameConflict" : "ApplyFailed",
+              "%s", err->msg);
 }
 
 /* All of the plan is applied and observed; what it no longer has goes. */

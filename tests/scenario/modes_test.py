@@ -173,7 +173,7 @@ def check_clash(server):
     before = server.find("/api/v1/namespaces/default/services/router-engine")
     server.apply({"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
                   "metadata": {"name": "router-engine", "namespace": "default"}, "spec": raw["spec"]})
-    wait_for("the clash to be said", lambda: "Service default/router-engine belongs to somebody else" in " ".join(
+    wait_for("the clash to be said", lambda: "metadata.name: Service default/router-engine belongs to InferenceService router;" in " ".join(
         c["message"] for c in conditions(server, "router-engine").values() if c.get("reason") == "NameConflict"))
     assert owned(server, "router-engine") == set(), "nothing is half applied"
     assert server.find("/api/v1/namespaces/default/services/router-engine")["spec"] == before["spec"]

@@ -4,6 +4,7 @@
 #include "edges.h"
 
 #include "base/yaml.h"
+#include "compose/clash.h"
 
 /* The plan of a service with SPEC beside what every case has. */
 static void plan_of(struct edges *e, struct json_object **docs, const char *name, const char *spec) {
@@ -36,6 +37,17 @@ static void says_each_with_its_field(UNUSED void **state) {
       {"{model: {name: m}, decoder: {}}", "EngineReady", "DeploymentModeError", "add spec.engine"},
       {"{model: {name: m, fineTunedWeights: [nobody]}, engine: {}}", "ModelReady", "FineTunedWeightsNotFound",
        "spec.model.fineTunedWeights[0]: No FineTunedWeight with the name: nobody"},
+      {"{model: {name: m}, engine: {minReplicas: 0, annotations: {ome.io/deploymentMode: MultiNode}}}", "EngineReady",
+       "InvalidSpec", "spec.engine.minReplicas: 0 needs autoscaler.class KEDA; mode MultiNode keeps at least 1"},
+      {"{model: {name: m}, engine: {minReplicas: 0, leader: {runner: {image: i}}, worker: {size: 1, runner: {image: i}}, autoscaler: {class: None}}}",
+       "EngineReady", "InvalidSpec",
+       "spec.engine.minReplicas: 0 needs autoscaler.class KEDA; class None keeps at least 1"},
+      {"{model: {name: m}, engine: {minReplicas: 0, annotations: {ome.io/deploymentMode: MultiNodeRayVLLM}}}",
+       "EngineReady", "InvalidSpec", "spec.engine.minReplicas: mode MultiNodeRayVLLM has at least 1"},
+      {"{model: {name: m}, engine: {}, decoder: {minReplicas: 0, autoscaler: {class: External}}}", "DecoderReady",
+       "InvalidSpec", "spec.decoder.minReplicas: 0 needs autoscaler.class KEDA; class External keeps at least 1"},
+      {"{model: {name: m}, engine: {}, scalingPolicy: {mode: Pinned}}", "EngineReady", "ScalingModeNotImplemented",
+       "spec.scalingPolicy.mode: \"Pinned\": components are scaled each by its own"},
       {"{model: {name: m}, engine: {}, decoder: {}, router: {runner: null}}", NULL, NULL, NULL},
   };
 
@@ -54,6 +66,59 @@ static void says_each_with_its_field(UNUSED void **state) {
       assert_string_not_equal(json_str(json_index(e.plan->objects, o), "kind", ""), "Deployment");
     edges_fini(&e);
     json_unref(docs);
+  }
+}
+
+/* What is taken, and other than who wrote it may think. */
+static void warns(UNUSED void **state) {
+  static const struct {
+    const char *spec, *says;
+  } cases[] = {
+      {"{model: {name: m}, engine: {}, traffic: {algorithm: RoundRobin}}", "spec.traffic has no effect"},
+      {"{model: {name: m}, engine: {lifecycle: {restartPolicy: None}}}", "spec.engine.lifecycle has no effect"},
+      {"{model: {name: m}, engine: {minReplicas: 0, annotations: {ome.io/deploymentMode: RawDeployment}}}",
+       "spec.engine: minReplicas 0 is taken as 1"},
+      {"{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: Serverless}, autoscaler: {class: HPA}}}",
+       "spec.engine.autoscaler: autoscaler is ignored, as Knative scales"},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct json_object *docs = NULL;
+    struct edges e;
+    plan_of(&e, &docs, "s", cases[i].spec);
+    if (e.plan->nproblems)
+      fail_msg("%s: %s", cases[i].spec, e.plan->problems[0].message);
+    if (json_len(e.plan->warnings) != 1 ||
+        !strstr(json_object_get_string(json_index(e.plan->warnings, 0)), cases[i].says))
+      fail_msg("%s: %s", cases[i].spec, json_object_to_json_string(e.plan->warnings));
+    for (size_t o = 0; o < json_len(e.plan->objects); o++) /* "scaled" by nobody who would not find it */
+      if (strstr(cases[i].spec, "Serverless"))
+        assert_string_not_equal(json_str(json_index(e.plan->objects, o), "kind", ""), "HorizontalPodAutoscaler");
+    json_unref(docs);
+    edges_fini(&e);
+  }
+}
+
+/* The engine's Service of one is the service's own of another. */
+static void names_objects_that_two_services_want(UNUSED void **state) {
+  static const char *const names[] = {"a", "b", "a-engine"};
+  _cleanup_strmap_ struct strmap *taken = strmap_new(free);
+  struct ome_err err = ERR_INIT;
+
+  for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    struct json_object *docs = NULL;
+    struct edges e;
+    plan_of(&e, &docs, names[i], "{model: {name: m}, engine: {}}");
+    ok(clash_check(taken, e.plan, &err), &err);
+    assert_int_equal(e.plan->nproblems, i == 2);
+    if (i == 2) {
+      assert_string_equal(e.plan->problems[0].reason, "NameConflict");
+      assert_string_equal(e.plan->problems[0].message,
+                          "metadata.name: Service team/a-engine is of InferenceService team/a, too; give one of them "
+                          "another name");
+    }
+    json_unref(docs);
+    edges_fini(&e);
   }
 }
 
@@ -119,6 +184,8 @@ static void takes_the_longest_name(UNUSED void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(says_each_with_its_field),
+      cmocka_unit_test(warns),
+      cmocka_unit_test(names_objects_that_two_services_want),
       cmocka_unit_test(names_containers_that_are_there_twice),
       cmocka_unit_test(keeps_braces),
       cmocka_unit_test(takes_the_longest_name),

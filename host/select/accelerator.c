@@ -86,8 +86,7 @@ static void enter(struct field *f, struct json_object *constraints, struct json_
   }
 }
 
-/* What a pod of the component asks for: the service's runner, else the runtime's; 1 where tuning will decide. */
-static int64_t devices_wanted(struct json_object *service, const char *component, struct json_object *runtime) {
+int64_t accelerator_devices(struct json_object *service, const char *component, struct json_object *runtime) {
   struct json_object *own = json_get(json_get(service, "spec"), component);
   struct json_object *spec = json_get(runtime, "spec");
   struct json_object *config = json_get(spec, streq(component, "engine") ? "engineConfig" : "decoderConfig");
@@ -104,7 +103,7 @@ static int64_t devices_wanted(struct json_object *service, const char *component
     if (n)
       return n;
   }
-  return 1;
+  return 0;
 }
 
 /* The class that the component has, if the runtime is the same. */
@@ -121,7 +120,8 @@ static void choose_by_policy(struct json_object *service, const char *component,
                              struct json_object *runtime, struct json_object *classes, struct accelerator_choice *out) {
   struct json_object *list = json_at(runtime, "spec.acceleratorRequirements.acceleratorClasses");
   struct json_object *constraints = json_at(service, "spec.acceleratorSelector.constraints");
-  const struct policy_wish wish = {constraints, devices_wanted(service, component, runtime),
+  int64_t devices = accelerator_devices(service, component, runtime);
+  const struct policy_wish wish = {constraints, devices ? devices : 1, /* what tuning decides on is one at least */
                                    current_class(service, component, runtime)};
   struct field f = {0};
   char why[160] = "";

@@ -22,6 +22,10 @@ struct accelerator_choice {
 void accelerator_choose(struct json_object *service, const char *component, struct json_object *runtime,
                         struct json_object *classes, struct accelerator_choice *out);
 
+/* Devices that a pod of COMPONENT asks for: by the service's own container, else by RUNTIME's; 0: that is decided
+ * later.  Both may be NULL. */
+int64_t accelerator_devices(struct json_object *service, const char *component, struct json_object *runtime);
+
 /* Memory of one device of CLASS in bytes; 0: not stated or no quantity.  "80Gi" is what it says; a number without a
  * unit is GiB, as the field's name means. */
 uint64_t accelerator_memory(struct json_object *class);

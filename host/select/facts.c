@@ -4,6 +4,7 @@
 #include "select/accelerator.h"
 #include "select/inherit.h"
 #include "select/size.h"
+#include "select/wish.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,11 +126,15 @@ int32_t select_model_init(struct select_model *m, struct json_object *doc, struc
 
   memset(m, 0, sizeof(*m));
   m->doc = doc;
-  m->pipeline = json_get(spec, "diffusionPipeline");
   m->quantization = json_str(spec, "quantization", "");
   m->capabilities = strings_of(json_get(spec, "modelCapabilities"));
   if (!m->capabilities)
     return fail_memory(err);
+  int32_t rc = select_pipeline_init(&m->pipeline, json_get(spec, "diffusionPipeline"), err);
+  if (rc != OME_OK) {
+    select_model_fini(m);
+    return rc;
+  }
   int64_t context = json_i64(spec, "maxTokens", 0);
   m->facts = (struct ome_model_facts){
       .struct_size = sizeof(m->facts),
@@ -144,6 +149,7 @@ int32_t select_model_init(struct select_model *m, struct json_object *doc, struc
       .dtype = json_str(spec, "dtype", ""),
       .capabilities = m->capabilities,
       .context_length = context > 0 ? (uint64_t)context : 0,
+      .pipeline = m->pipeline.parts,
   };
   read_configuration(m);
   assume_format(m);
@@ -154,6 +160,7 @@ int32_t select_model_init(struct select_model *m, struct json_object *doc, struc
 
 void select_model_fini(struct select_model *m) {
   free(m->capabilities);
+  select_pipeline_fini(&m->pipeline);
   memset(m, 0, sizeof(*m));
 }
 
@@ -187,12 +194,12 @@ static int64_t bounded(struct json_object *o, const char *path, int64_t limit) {
   return v > limit ? limit : v < -limit ? -limit : v;
 }
 
-static void read_entry(struct select_entry *e, struct json_object *doc, struct json_object *runtime_spec) {
+static int32_t read_entry(struct select_entry *e, struct json_object *doc, struct json_object *runtime_spec,
+                          struct ome_err *err) {
   struct json_object *automatic = json_get(doc, "autoSelect");
   struct json_object *priority = json_get(doc, "priority");
 
   e->doc = doc;
-  e->pipeline = json_get(doc, "diffusionPipeline");
   e->quantization = json_str(doc, "quantization", "");
   if (json_is(automatic, json_type_boolean))
     e->auto_select = json_object_get_boolean(automatic) ? ENTRY_AUTO_TRUE : ENTRY_AUTO_FALSE;
@@ -213,6 +220,9 @@ static void read_entry(struct select_entry *e, struct json_object *doc, struct j
       .priority = bounded(doc, "priority", 1000000),
   };
   read_range(e, runtime_spec);
+  int32_t rc = select_pipeline_init(&e->pipeline, json_get(doc, "diffusionPipeline"), err);
+  e->facts.pipeline = e->pipeline.parts;
+  return rc;
 }
 
 /* What it inherits, if anything; a chain that cannot be followed is a problem of the runtime, not of those who ask. */
@@ -233,6 +243,13 @@ static int32_t read_heritage(struct select_runtime *r, struct json_object *doc, 
   return OME_OK;
 }
 
+/* Pods of one replica of the engine: a leader and its workers, or one. */
+static uint32_t nodes_of(struct json_object *runtime) {
+  struct json_object *config = json_at(runtime, "spec.engineConfig");
+
+  return json_get(config, "leader") ? 1 + (uint32_t)small_at(json_get(config, "worker"), "size") : 1;
+}
+
 int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, struct json_object *runtimes,
                             struct ome_err *err) {
   memset(r, 0, sizeof(*r));
@@ -248,13 +265,15 @@ int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, s
   struct json_object *capabilities = json_get(json_at(doc, "metadata.annotations"), "ome.io/model-capabilities");
   r->capabilities = json_is(capabilities, json_type_string) ? json_object_get_string(capabilities) : "";
   r->protocols = strings_of(json_get(spec, "protocolVersions"));
-  if (!r->entries || !r->protocols) {
-    select_runtime_fini(r);
-    return fail_memory(err);
-  }
-  for (size_t i = 0; i < r->nentries; i++) {
-    read_entry(&r->entries[i], json_index(formats, i), spec);
+  r->accelerators = strings_of(json_at(spec, "acceleratorRequirements.acceleratorClasses"));
+  rc = r->entries && r->protocols && r->accelerators ? OME_OK : fail_memory(err);
+  for (size_t i = 0; rc == OME_OK && i < r->nentries; i++) {
+    rc = read_entry(&r->entries[i], json_index(formats, i), spec, err);
     r->any_auto |= r->entries[i].auto_select == ENTRY_AUTO_TRUE;
+  }
+  if (rc != OME_OK) {
+    select_runtime_fini(r);
+    return rc;
   }
   r->facts = (struct ome_runtime_facts){
       .struct_size = sizeof(r->facts),
@@ -262,14 +281,20 @@ int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, s
           (r->ns ? 0u : OME_RUNTIME_CLUSTER_SCOPED) | (json_flag(spec, "disabled", false) ? OME_RUNTIME_DISABLED : 0u),
       .name = json_str(doc, "metadata.name", ""),
       .protocols = r->protocols,
+      .accelerators = r->accelerators,
+      .components = select_components_of(doc),
+      .nodes = nodes_of(doc),
   };
   return OME_OK;
 }
 
 void select_runtime_fini(struct select_runtime *r) {
   json_unref(r->heir);
+  for (size_t i = 0; r->entries && i < r->nentries; i++)
+    select_pipeline_fini(&r->entries[i].pipeline);
   free(r->entries);
   free(r->protocols);
+  free(r->accelerators);
   memset(r, 0, sizeof(*r));
 }
 

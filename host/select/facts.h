@@ -11,12 +11,22 @@
 
 #include <stdbool.h>
 
+/* A diffusionPipeline as ome/scorer.h has it. */
+struct select_pipeline {
+  struct ome_kv *parts; /* NULL: none */
+  char *names;          /* "vae.library" and its like, end to end */
+};
+
+/* DOC NULL: none. */
+int32_t select_pipeline_init(struct select_pipeline *p, struct json_object *doc, struct ome_err *err);
+void select_pipeline_fini(struct select_pipeline *p);
+
 /* A model: BaseModel or ClusterBaseModel. */
 struct select_model {
   struct ome_model_facts facts;
-  struct json_object *doc;      /* borrowed; NULL: the service names no model */
-  struct json_object *pipeline; /* spec.diffusionPipeline, borrowed; NULL: none */
-  const char *quantization;     /* as written; the facts have "" for what is not quantized at all */
+  struct json_object *doc; /* borrowed; NULL: the service names no model */
+  struct select_pipeline pipeline;
+  const char *quantization; /* as written; the facts have "" for what is not quantized at all */
   const char **capabilities;
   const char *assumed; /* NULL, or what was concluded without the model's files: a clause for people */
   char problem[256];   /* "" or why nothing can be selected for this model yet: a sentence for people */
@@ -29,9 +39,9 @@ void select_model_fini(struct select_model *m);
 /* One entry of supportedModelFormats: what is scored is a runtime together with one of these. */
 struct select_entry {
   struct ome_supported_format facts;
-  struct json_object *doc;      /* borrowed */
-  struct json_object *pipeline; /* diffusionPipeline, borrowed; NULL: none */
-  const char *quantization;     /* as written */
+  struct json_object *doc; /* borrowed */
+  struct select_pipeline pipeline;
+  const char *quantization; /* as written */
   enum { ENTRY_AUTO_UNSET, ENTRY_AUTO_FALSE, ENTRY_AUTO_TRUE } auto_select;
   uint64_t size_min; /* parameters; the entry's range, else the runtime's; 0: open */
   uint64_t size_max;
@@ -50,7 +60,8 @@ struct select_runtime {
   size_t nentries;
   bool any_auto; /* an entry says autoSelect: true */
   const char **protocols;
-  const char *capabilities; /* annotation ome.io/model-capabilities, comma-separated; "": serves any */
+  const char **accelerators; /* acceleratorRequirements.acceleratorClasses */
+  const char *capabilities;  /* annotation ome.io/model-capabilities, comma-separated; "": serves any */
 };
 
 /* RUNTIMES, an array, has the ancestors that DOC may inherit from; NULL: none. */

@@ -1,5 +1,6 @@
 #include "select/field.h"
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -39,10 +40,14 @@ void select_field_fini(struct select_field *f) {
 
 /* All that a scorer sees of an entry, as a key. */
 static char *facts_text(const struct ome_supported_format *e) {
-  return str_printf("%u\n%s\n%s\n%s\n%lld\n%s\n%s\n%s\n%lld\n%s\n%s\n%lld", e->flags, e->format, e->format_version,
-                    e->format_operator, (long long)e->format_weight, e->framework, e->framework_version,
-                    e->framework_operator, (long long)e->framework_weight, e->architecture, e->quantization,
-                    (long long)e->priority);
+  _cleanup_buf_ struct buf b = BUF_INIT;
+
+  buf_addf(&b, "%u\n%s\n%s\n%s\n%lld\n%s\n%s\n%s\n%lld\n%s\n%s\n%lld", e->flags, e->format, e->format_version,
+           e->format_operator, (long long)e->format_weight, e->framework, e->framework_version, e->framework_operator,
+           (long long)e->framework_weight, e->architecture, e->quantization, (long long)e->priority);
+  for (const struct ome_kv *p = e->pipeline; p && p->key; p++)
+    buf_addf(&b, "\n%s\n%s", p->key, p->value);
+  return buf_take(&b);
 }
 
 /* The number of the kind of E among KNOWN, from 1; 0: out of memory. */

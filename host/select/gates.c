@@ -15,33 +15,6 @@ __attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t cap, 
   return false;
 }
 
-static bool lists(struct json_object *array, const char *name) {
-  for (size_t i = 0; i < json_len(array); i++)
-    if (streq(json_object_get_string(json_index(array, i)), name))
-      return true;
-  return false;
-}
-
-/* Every class that the service names anywhere must be in the runtime's list (OME's runtime matcher). */
-static bool gate_accelerator(struct json_object *runtime, struct json_object *service) {
-  static const char *const paths[] = {
-      "spec.acceleratorSelector.acceleratorClass",
-      "spec.engine.acceleratorOverride.acceleratorClass",
-      "spec.decoder.acceleratorOverride.acceleratorClass",
-  };
-  struct json_object *classes = json_at(runtime, "spec.acceleratorRequirements.acceleratorClasses");
-  struct json_object *annotation = json_get(json_at(service, "metadata.annotations"), "ome.io/accelerator-class");
-
-  if (annotation && !lists(classes, json_object_get_string(annotation)))
-    return false;
-  for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-    const char *name = json_str(service, paths[i], "");
-    if (*name && !lists(classes, name))
-      return false;
-  }
-  return true;
-}
-
 /* A mode that somebody states and that exists; a misspelt one states nothing. */
 static const char *known_mode(const char *mode) {
   static const char *const modes[] = {"RawDeployment", "OMENative",         "MultiNode",      "MultiNodeRayVLLM",
@@ -91,11 +64,7 @@ bool gate_runtime(const struct select_runtime *runtime, struct json_object *serv
     return refuse(why, cap, "runtime is disabled");
   if (*runtime->problem)
     return refuse(why, cap, "%s", runtime->problem);
-  if (!service)
-    return true;
-  if (!gate_accelerator(runtime->doc, service))
-    return refuse(why, cap, "runtime does not support the required accelerator class");
-  return gate_mode(runtime->doc, service, why, cap);
+  return !service || gate_mode(runtime->doc, service, why, cap);
 }
 
 /* Whether NAME is an item of the comma-separated LIST. */
@@ -120,47 +89,4 @@ bool gate_capabilities(const struct select_runtime *runtime, const struct select
     if (is_item(runtime->capabilities, has[i]))
       return true;
   return refuse(why, cap, "model has capability %.40s but runtime serves %.90s", has[0], runtime->capabilities);
-}
-
-/* WANT {library, type} against what the model HAS; an empty wish matches anything. */
-static bool gate_component(const char *name, struct json_object *want, struct json_object *has, char *why, size_t cap) {
-  static const char *const keys[] = {"library", "type"};
-
-  if (!want)
-    return true;
-  if (!has)
-    return refuse(why, cap, "component %.64s required by runtime but not specified in model", name);
-  for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-    const char *w = json_str(want, keys[i], "");
-    const char *h = json_str(has, keys[i], "");
-    if (*w && !streq(w, h))
-      return refuse(why, cap, "%.64s %s mismatch (model=%.64s, runtime=%.64s)", name, keys[i], h, w);
-  }
-  return true;
-}
-
-bool gate_pipeline(const struct select_entry *entry, const struct select_model *model, char *why, size_t cap) {
-  static const char *const components[] = {"scheduler", "textEncoder", "tokenizer", "transformer", "vae"};
-  struct json_object *want = entry->pipeline;
-  struct json_object *has = model->pipeline;
-
-  if (!want)
-    return true;
-  if (!has)
-    return refuse(why, cap, "diffusion pipeline required by runtime but not specified in model");
-  const char *name = json_str(want, "className", "");
-  if (*name && !streq(name, json_str(has, "className", "")))
-    return refuse(why, cap, "pipeline class mismatch (model=%.64s, runtime=%.64s)", json_str(has, "className", ""),
-                  name);
-  for (size_t i = 0; i < ARRAY_LEN(components); i++)
-    if (!gate_component(components[i], json_get(want, components[i]), json_get(has, components[i]), why, cap))
-      return false;
-  struct json_object *more = json_get(want, "additionalComponents");
-  if (json_is(more, json_type_object)) {
-    json_object_object_foreach (more, key, v) {
-      if (!gate_component(key, v, json_get(json_get(has, "additionalComponents"), key), why, cap))
-        return false;
-    }
-  }
-  return true;
 }

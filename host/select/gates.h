@@ -9,15 +9,12 @@
 /* Whether a service in NS sees RUNTIME. */
 bool gate_namespace(const struct select_runtime *runtime, const char *ns);
 
-/* Whether RUNTIME may serve SERVICE (NULL: a bare model is asked about) at all: not disabled, and it lists every
- * accelerator class that the service names.  Otherwise WHY says why not. */
+/* Whether RUNTIME may serve SERVICE (NULL: a bare model is asked about) at all: not disabled, and
+ * where both state a component's mode, it is the same.  Otherwise WHY says why not. */
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap);
 
 /* Whether RUNTIME, if it says which of models' capabilities it serves, serves one that MODEL says it has.  An
  * architecture does not tell: a model that embeds text may have the same as one that writes it. */
 bool gate_capabilities(const struct select_runtime *runtime, const struct select_model *model, char *why, size_t cap);
-
-/* Whether the entry's diffusion pipeline, if it states one, is the model's. */
-bool gate_pipeline(const struct select_entry *entry, const struct select_model *model, char *why, size_t cap);
 
 #endif

@@ -58,48 +58,78 @@ static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   return v->reasons ? OME_OK : OME_E_CANCELLED;
 }
 
-/* Which scorers: all, those that look at nothing but model and entry (whose answer is the kind's), or the others. */
-enum asked { ASK_ALL, ASK_OF_KIND, ASK_OF_PAIR };
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
 
-static int32_t ask_scorers(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, enum asked which, struct verdict *v, struct ome_err *err) {
-  struct ome_runtime_facts facts = runtime->facts;
-  struct ome_term_sink sink = {.struct_size = sizeof(sink), .ctx = v, .points = on_points, .reject = on_reject};
+/* What is asked about one runtime. */
+struct inquiry {
+  const struct score_context *ctx;
+  struct ome_runtime_facts runtime;
   struct ome_accelerator_facts accelerator;
-  struct ome_score_req req = {
-      .struct_size = sizeof(req),
-      .flags = v->reasons ? 0u : OME_SCORE_NO_REASONS,
-      .model = &ctx->model->facts,
-      .runtime = &facts,
-      .service = ctx->service,
-  };
+  struct ome_score_req req; /* points to the others */
+};
 
-  facts.formats = (struct ome_list){&entry->facts, 1, sizeof(entry->facts)};
-  facts.size_min = entry->size_min;
-  facts.size_max = entry->size_max;
-  if (ctx->req->service && ctx->req->accelerators) {
-    struct accelerator_choice choice;
-    accelerator_choose(ctx->req->service, "engine", runtime->doc, ctx->req->accelerators, &choice);
-    if (choice.class) {
-      select_accelerator_facts(choice.class, &accelerator);
-      req.accelerator = &accelerator;
-    }
-  }
-  for (size_t i = 0; i < ctx->req->nscorers; i++) {
-    const struct select_scorer *s = &ctx->req->scorers[i];
-    if (which != ASK_ALL && s->by_entry != (which == ASK_OF_KIND))
+/* The accelerator that the engine would have, and how many of it. */
+static void ask_on_accelerator(struct inquiry *q, const struct select_runtime *runtime) {
+  const struct select_request *req = q->ctx->req;
+  struct accelerator_choice choice;
+
+  accelerator_choose(req->service, "engine", runtime->doc, req->accelerators, &choice);
+  if (!choice.class)
+    return;
+  select_accelerator_facts(choice.class, &q->accelerator);
+  q->req.accelerator = &q->accelerator;
+  q->runtime.devices = (uint32_t)accelerator_devices(req->service, "engine", runtime->doc);
+}
+
+static void prepare(struct inquiry *q, const struct score_context *ctx, const struct select_runtime *runtime,
+                    bool reasons) {
+  q->ctx = ctx;
+  q->runtime = runtime->facts;
+  q->req = (struct ome_score_req){
+      .struct_size = sizeof(q->req),
+      .flags = reasons ? 0u : OME_SCORE_NO_REASONS,
+      .model = &ctx->model->facts,
+      .runtime = &q->runtime,
+      .service = ctx->service,
+      .wish = ctx->wish,
+  };
+  if (ctx->req->service && ctx->req->accelerators)
+    ask_on_accelerator(q, runtime);
+}
+
+/* Scorers by what they look at. */
+enum scope { OF_RUNTIME = 1, OF_KIND = 2, OF_PAIR = 4 };
+
+static enum scope scope_of(const struct select_scorer *s) {
+  return s->caps & OME_SCORER_BY_RUNTIME ? OF_RUNTIME : s->caps & OME_SCORER_BY_ENTRY ? OF_KIND : OF_PAIR;
+}
+
+/* Those of SCOPES, about ENTRY; NULL: about the runtime alone. */
+static int32_t ask_scorers(struct inquiry *q, const struct select_entry *entry, unsigned scopes, struct verdict *v,
+                           struct ome_err *err) {
+  const struct select_request *req = q->ctx->req;
+  struct ome_term_sink sink = {.struct_size = sizeof(sink), .ctx = v, .points = on_points, .reject = on_reject};
+
+  q->runtime.formats = (struct ome_list){entry ? &entry->facts : NULL, entry != NULL, sizeof(entry->facts)};
+  q->runtime.size_min = entry ? entry->size_min : 0;
+  q->runtime.size_max = entry ? entry->size_max : 0;
+  for (size_t i = 0; i < req->nscorers; i++) {
+    const struct select_scorer *s = &req->scorers[i];
+    if (!(scope_of(s) & scopes))
       continue;
     v->scorer = s->name;
-    int32_t rc = s->score(s->arg, &req, &sink, err);
+    int32_t rc = s->score(s->arg, &q->req, &sink, err);
     if (v->failed)
       return fail_memory(err);
     if (v->rejected && !v->reasons)
       return OME_OK;
     if (rc != OME_OK)
-      return fail_prefix(err, "scorer %s: runtime %s", s->name, facts.name);
+      return fail_prefix(err, "scorer %s: runtime %s", s->name, q->runtime.name);
   }
   return OME_OK;
 }
+
+/* ---- judging ----------------------------------------------------------------------------------------------------- */
 
 /* It suits the model; may it be picked without being named? */
 static void check_automatic(const struct select_runtime *runtime, const struct select_entry *entry, struct verdict *v) {
@@ -112,20 +142,14 @@ static void check_automatic(const struct select_runtime *runtime, const struct s
     add_rejection(v, "its score is not above 0");
 }
 
-static int32_t judge_entry(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, enum asked which, struct verdict *v, struct ome_err *err) {
-  char why[160];
-
+static int32_t judge_entry(struct inquiry *q, const struct select_runtime *runtime, const struct select_entry *entry,
+                           unsigned scopes, struct verdict *v, struct ome_err *err) {
   if (*entry->problem) {
     add_rejection(v, entry->problem);
     return OME_OK;
   }
-  if (entry->pipeline && !gate_pipeline(entry, ctx->model, why, sizeof(why)))
-    add_rejection(v, why);
-  if (v->rejected && !v->reasons)
-    return OME_OK;
-  int32_t rc = ask_scorers(ctx, runtime, entry, which, v, err);
-  if (rc == OME_OK && !v->rejected && ctx->automatic)
+  int32_t rc = ask_scorers(q, entry, scopes, v, err);
+  if (rc == OME_OK && !v->rejected && q->ctx->automatic)
     check_automatic(runtime, entry, v);
   return rc;
 }
@@ -171,21 +195,30 @@ bool score_is_better(const struct score *a, const struct score *best) {
   return score_compare(a, best) < 0;
 }
 
+/* ---- many models ------------------------------------------------------------------------------------------------- */
+
+static void begin(struct verdict *v, int64_t points) {
+  v->points = points;
+  v->reasons = v->rejected = v->failed = false;
+  v->misses = 0;
+}
+
 /* One place of a kind that is not rejected, which is worth POINTS. */
 static int32_t score_place(const struct score_context *ctx, struct select_place at, int64_t points, score_fn *fn,
                            void *arg, struct ome_err *err) {
   const struct select_runtime *runtime = &ctx->req->field->runtimes[at.runtime];
   const struct select_entry *entry = &runtime->entries[at.entry];
+  struct inquiry q;
   struct verdict v;
   char why[160];
 
   if (!gate_namespace(runtime, ctx->req->ns) || !gate_capabilities(runtime, ctx->model, why, sizeof(why)))
     return OME_OK;
-  v.points = points;
-  v.reasons = false;
-  v.rejected = v.failed = false;
-  v.misses = 0;
-  int32_t rc = judge_entry(ctx, runtime, entry, ASK_OF_PAIR, &v, err);
+  begin(&v, points);
+  prepare(&q, ctx, runtime, false);
+  int32_t rc = ask_scorers(&q, NULL, OF_RUNTIME, &v, err);
+  if (rc == OME_OK && !v.rejected)
+    rc = judge_entry(&q, runtime, entry, OF_PAIR, &v, err);
   if (rc != OME_OK || v.rejected)
     return rc;
   struct score s = score_of(ctx, entry, &v);
@@ -197,12 +230,11 @@ static int32_t score_place(const struct score_context *ctx, struct select_place 
 static int32_t ask_about_kind(const struct score_context *ctx, struct select_place first, struct verdict *v,
                               struct ome_err *err) {
   const struct select_runtime *runtime = &ctx->req->field->runtimes[first.runtime];
+  struct inquiry q;
 
-  v->points = 0;
-  v->reasons = false;
-  v->rejected = v->failed = false;
-  v->misses = 0;
-  return ask_scorers(ctx, runtime, &runtime->entries[first.entry], ASK_OF_KIND, v, err);
+  begin(v, 0);
+  prepare(&q, ctx, runtime, false);
+  return ask_scorers(&q, &runtime->entries[first.entry], OF_KIND, v, err);
 }
 
 int32_t score_field(const struct score_context *ctx, score_fn *fn, void *arg, struct ome_err *err) {
@@ -221,19 +253,26 @@ int32_t score_field(const struct score_context *ctx, score_fn *fn, void *arg, st
   return OME_OK;
 }
 
-/* One entry with all its reasons; a rejected one adds its own to REJECTED. */
-static int32_t score_entry(const struct score_context *ctx, const struct select_runtime *runtime,
-                           const struct select_entry *entry, struct select_candidate *out, char *rejected, size_t cap,
+/* ---- one runtime, with all reasons ------------------------------------------------------------------------------- */
+
+/* Rejections of entries, joined, each once. */
+struct rejections {
+  char text[512];
+};
+
+/* One entry with all its reasons, on top of what was said OF_RUNTIME. */
+static int32_t score_entry(struct inquiry *q, const struct select_runtime *runtime, const struct select_entry *entry,
+                           const struct verdict *of_runtime, struct select_candidate *out, struct rejections *rejected,
                            struct ome_err *err) {
-  struct verdict v = {.reasons = true};
-  int32_t rc = judge_entry(ctx, runtime, entry, ASK_ALL, &v, err);
+  struct verdict v = {.reasons = true, .points = of_runtime->points};
+  int32_t rc = judge_entry(q, runtime, entry, OF_KIND | OF_PAIR, &v, err);
 
   if (rc == OME_OK && v.rejected) {
     out->misses = v.misses < out->misses ? v.misses : out->misses;
-    if (!strstr(rejected, v.why))
-      add_reason(rejected, cap, "; ", v.why);
+    if (!strstr(rejected->text, v.why))
+      add_reason(rejected->text, sizeof(rejected->text), "; ", v.why);
   } else if (rc == OME_OK) {
-    struct score s = score_of(ctx, entry, &v);
+    struct score s = score_of(q->ctx, entry, &v);
     if (score_is_better(&s, &out->score)) {
       json_unref(out->terms);
       out->terms = TAKE_PTR(v.terms);
@@ -244,22 +283,53 @@ static int32_t score_entry(const struct score_context *ctx, const struct select_
   return rc;
 }
 
+/* The terms of the runtime behind those of the entry; takes MORE. */
+static int32_t append_terms(struct select_candidate *c, struct json_object *more, struct ome_err *err) {
+  bool ok = true;
+
+  if (!c->terms)
+    c->terms = more;
+  else {
+    for (size_t i = 0; ok && i < json_len(more); i++)
+      ok = json_object_array_add(c->terms, json_object_get(json_index(more, i))) == 0;
+    json_unref(more);
+  }
+  return ok ? OME_OK : fail_memory(err);
+}
+
+static int32_t score_entries(struct inquiry *q, const struct select_runtime *runtime, const struct verdict *of_runtime,
+                             struct select_candidate *out, struct ome_err *err) {
+  struct rejections rejected = {""};
+
+  for (size_t i = 0; i < runtime->nentries; i++) {
+    int32_t rc = score_entry(q, runtime, &runtime->entries[i], of_runtime, out, &rejected, err);
+    if (rc != OME_OK)
+      return rc;
+  }
+  if (!out->score.entry)
+    (void)snprintf(out->rejected, sizeof(out->rejected), "%s",
+                   runtime->nentries ? rejected.text : "runtime has no supportedModelFormats");
+  return OME_OK;
+}
+
 int32_t score_runtime(const struct score_context *ctx, const struct select_runtime *runtime,
                       struct select_candidate *out, struct ome_err *err) {
-  char rejected[sizeof(out->rejected)] = "";
+  struct verdict v = {.reasons = true};
+  struct inquiry q;
 
   out->runtime = runtime;
   out->misses = UINT32_MAX;
   if (!gate_runtime(runtime, ctx->req->service, out->rejected, sizeof(out->rejected)) ||
       !gate_capabilities(runtime, ctx->model, out->rejected, sizeof(out->rejected)))
     return OME_OK;
-  for (size_t i = 0; i < runtime->nentries; i++) {
-    int32_t rc = score_entry(ctx, runtime, &runtime->entries[i], out, rejected, sizeof(rejected), err);
-    if (rc != OME_OK)
-      return rc;
-  }
-  if (!out->score.entry)
-    (void)snprintf(out->rejected, sizeof(out->rejected), "%s",
-                   runtime->nentries ? rejected : "runtime has no supportedModelFormats");
-  return OME_OK;
+  prepare(&q, ctx, runtime, true);
+  int32_t rc = ask_scorers(&q, NULL, OF_RUNTIME, &v, err);
+  if (rc == OME_OK && v.rejected)
+    (void)snprintf(out->rejected, sizeof(out->rejected), "%s", v.why);
+  else if (rc == OME_OK)
+    rc = score_entries(&q, runtime, &v, out, err);
+  if (rc == OME_OK && out->score.entry && v.terms)
+    return append_terms(out, v.terms, err);
+  json_unref(v.terms);
+  return rc;
 }

@@ -7,8 +7,9 @@
 struct score_context {
   const struct select_request *req;
   const struct select_model *model;
-  struct ome_bytes service; /* text of req->service */
-  bool automatic;           /* autoSelect counts: the runtime was not named */
+  struct ome_bytes service;          /* text of req->service */
+  const struct ome_wish_facts *wish; /* of req->service; NULL: there is none */
+  bool automatic;                    /* autoSelect counts: the runtime was not named */
 };
 
 /* Fills OUT (zeroed by the caller): score, terms, or rejected. */

@@ -5,6 +5,7 @@
 #include "select/gates.h"
 #include "select/incumbent.h"
 #include "select/score.h"
+#include "select/wish.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ size_t select_scorers_of(struct plugins *p, struct select_scorer *out, size_t ma
       out[k++] = (struct select_scorer){.name = plugin_instance_name(instances[i]),
                                         .score = score_with_plugin,
                                         .arg = instances[i],
-                                        .by_entry = plugin_scorer_caps(instances[i]) & OME_SCORER_BY_ENTRY};
+                                        .caps = plugin_scorer_caps(instances[i])};
   return k;
 }
 
@@ -354,11 +355,14 @@ static int32_t run(struct selection *s, const struct select_request *req, struct
     rc = enter_candidates(s, req, err);
   if (rc != OME_OK)
     return rc;
+  struct select_wish wish;
+  select_wish_read(&wish, req->service);
   const char *text = req->service ? json_object_to_json_string_ext(req->service, JSON_C_TO_STRING_PLAIN) : "";
   struct score_context ctx = {
       .req = req,
       .model = &s->model,
       .service = {text, strlen(text)},
+      .wish = req->service ? &wish.facts : NULL,
       .automatic = !*named,
   };
   if (*named)

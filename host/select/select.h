@@ -28,7 +28,7 @@ struct select_scorer {
   const char *name;
   int32_t (*score)(void *arg, const struct ome_score_req *req, struct ome_term_sink *out, struct ome_err *err);
   void *arg;
-  bool by_entry; /* OME_SCORER_BY_ENTRY */
+  uint32_t caps; /* OME_SCORER_* */
 };
 
 /* All scorers of P that score, in name order; fills OUT up to MAX, returns how many it filled. */

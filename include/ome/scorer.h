@@ -47,6 +47,9 @@ struct ome_model_facts { /* growable; host-owned */
   uint32_t kv_latent;    /* rank of the compressed cache (MLA), which heads share: it cannot be divided among them */
   uint64_t hidden;       /* width of a layer */
   uint64_t intermediate; /* width of its widest product */
+  /* since 1.4; a diffusion pipeline's parts: "className", and of each component "vae" (value ""), "vae.library" and
+   * "vae.type" where they are stated.  Ends with a NULL key; NULL: none */
+  const struct ome_kv *pipeline;
 };
 
 struct ome_supported_format { /* growable; host-owned; one entry of a runtime's supportedModelFormats */
@@ -62,7 +65,8 @@ struct ome_supported_format { /* growable; host-owned; one entry of a runtime's 
   int64_t framework_weight;
   const char *architecture;
   const char *quantization;
-  int64_t priority; /* as given; OME_FORMAT_HAS_PRIORITY says whether */
+  int64_t priority;              /* as given; OME_FORMAT_HAS_PRIORITY says whether */
+  const struct ome_kv *pipeline; /* since 1.4; what it asks of a model's; NULL: nothing */
 };
 
 enum { OME_FORMAT_AUTO_SELECT = 1u, OME_FORMAT_HAS_PRIORITY = 2u };
@@ -75,9 +79,28 @@ struct ome_runtime_facts { /* growable; host-owned */
   uint64_t size_min;            /* parameters; 0: open */
   uint64_t size_max;            /* parameters; 0: open */
   const char *const *protocols; /* NULL-terminated */
+  /* since 1.4 */
+  const char *const *accelerators; /* AcceleratorClasses that it lists; NULL-terminated */
+  uint32_t components;             /* OME_COMPONENT_*: what it has containers for */
+  uint32_t devices;                /* that a pod of its engine asks for, for this service; 0: that is decided later */
+  uint32_t nodes;                  /* pods of a replica of its engine: 1, or leader and workers */
+  uint32_t reserved;
 };
 
 enum { OME_RUNTIME_CLUSTER_SCOPED = 1u, OME_RUNTIME_DISABLED = 2u };
+
+/* ABI 1.4.  Components of a service. */
+enum { OME_COMPONENT_ENGINE = 1u, OME_COMPONENT_DECODER = 2u, OME_COMPONENT_ROUTER = 4u };
+
+/* ABI 1.4.  What a service asks of its runtime. */
+struct ome_wish_facts { /* growable; host-owned */
+  uint32_t struct_size;
+  uint32_t flags;
+  const char *const *accelerators; /* AcceleratorClasses that it names, for any component; NULL-terminated */
+  const char *protocol;            /* "" any */
+  uint32_t components;             /* OME_COMPONENT_* that it has */
+  uint32_t own;                    /* of these: those that bring their own container */
+};
 
 struct ome_accelerator_facts { /* growable; host-owned */
   uint32_t struct_size;
@@ -118,6 +141,7 @@ struct ome_score_req { /* growable; host-owned */
   const struct ome_accelerator_facts *accelerator; /* NULL: none */
   struct ome_bytes service;                        /* InferenceService JSON; len 0 when a bare model is asked about */
   const struct ome_deployment_facts *deployment;   /* since 1.2; of tune() only */
+  const struct ome_wish_facts *wish; /* since 1.4; of score() only; NULL when a bare model is asked about */
 };
 
 struct ome_term_sink { /* growable; host-owned */
@@ -142,6 +166,10 @@ struct ome_setting_sink { /* growable; host-owned; a setting loses against what 
 /* ABI 1.1, a scorer's promise: score() looks at nothing but req->model and the entry in req->runtime->formats.  The
  * host asks it once for all runtimes that have the same entry. */
 enum { OME_SCORER_BY_ENTRY = 1u };
+
+/* ABI 1.4, the other promise: score() does not look at req->runtime->formats, size_min and size_max.  The host asks it
+ * once for a runtime, before all entries. */
+enum { OME_SCORER_BY_RUNTIME = 2u };
 
 struct ome_scorer_ops { /* growable */
   uint32_t struct_size;

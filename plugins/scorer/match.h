@@ -10,6 +10,10 @@ extern const struct ome_factory scorer_architecture;
 extern const struct ome_factory scorer_size;
 extern const struct ome_factory scorer_quantization;
 extern const struct ome_factory scorer_priority;
+extern const struct ome_factory scorer_pipeline;
+extern const struct ome_factory scorer_accelerator;
+extern const struct ome_factory scorer_protocol;
+extern const struct ome_factory scorer_components;
 
 /* Scorers have neither configuration nor state. */
 int32_t scorer_create(const struct ome_host *host, const struct ome_kv *cfg, uint32_t ncfg, void **out_self,

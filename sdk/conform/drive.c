@@ -307,6 +307,7 @@ static int32_t on_unfit(struct ome_setting_sink *s, const char *reason) {
 
 static const struct ome_model_facts *make_model(struct run *r) {
   static const char *const capabilities[] = {"TEXT_TO_TEXT", NULL};
+  static const struct ome_kv pipeline[] = {{"className", "ConformPipeline"}, {"vae", ""}, {NULL, NULL}};
   struct ome_model_facts m = {.name = "conform",
                               .type = "llama",
                               .architecture = "LlamaForCausalLM",
@@ -319,11 +320,12 @@ static const struct ome_model_facts *make_model(struct run *r) {
                               .capabilities = capabilities,
                               .parameters = 1000000000,
                               .weight_bytes = 2000000000,
-                              .context_length = 8192};
+                              .context_length = 8192,
+                              .pipeline = pipeline};
 
   if (r->probe->garbage)
     m.format_version = m.framework_version = m.architecture = m.quantization = "\xff..1.-9999999999999999999999";
-  return shape_struct(r, &m, UP_TO(ome_model_facts, intermediate));
+  return shape_struct(r, &m, UP_TO(ome_model_facts, pipeline));
 }
 
 static const struct ome_runtime_facts *make_runtime(struct run *r) {
@@ -351,10 +353,17 @@ static const struct ome_runtime_facts *make_runtime(struct run *r) {
        .architecture = "",
        .quantization = ""},
   };
-  struct ome_runtime_facts f = {.name = "conform", .protocols = protocols, .size_max = 5000000000};
+  static const char *const accelerators[] = {"conform", NULL};
+  struct ome_runtime_facts f = {.name = "conform",
+                                .protocols = protocols,
+                                .size_max = 5000000000,
+                                .accelerators = accelerators,
+                                .components = OME_COMPONENT_ENGINE,
+                                .devices = 1,
+                                .nodes = 1};
 
   f.formats = shape_list(r, formats, sizeof(formats[0]), COUNT(formats));
-  return shape_struct(r, &f, UP_TO(ome_runtime_facts, protocols));
+  return shape_struct(r, &f, UP_TO(ome_runtime_facts, reserved));
 }
 
 static const struct ome_score_req *make_score_req(struct run *r) {
@@ -367,18 +376,24 @@ static const struct ome_score_req *make_score_req(struct run *r) {
                                     .memory_bytes = (uint64_t)80 << 30,
                                     .devices_per_node = 8,
                                     .devices_free = 8};
+  static const char *const classes[] = {"conform", NULL};
   struct ome_score_req req = {.model = make_model(r), .runtime = make_runtime(r)};
 
   if (!r->probe->garbage) {
     req.accelerator = shape_struct(r, &a, UP_TO(ome_accelerator_facts, devices_free));
     req.service = shape_bytes(r, conform_service);
   }
+  struct ome_wish_facts w = {.accelerators = classes,
+                             .protocol = r->probe->garbage ? "\xff" : "openAI",
+                             .components = OME_COMPONENT_ENGINE | OME_COMPONENT_DECODER,
+                             .own = OME_COMPONENT_DECODER};
+  req.wish = shape_struct(r, &w, UP_TO(ome_wish_facts, own));
   struct ome_deployment_facts d = {
       .image = "docker.io/conform/engine:1", .command = "vllm serve /models/conform --port 8080", .concurrency = 8};
   if (r->probe->garbage)
     d.command = "vllm serve --tensor-parallel-size 99999999999999999999 --max-model-len=\xff --kv-cache-dtype";
   req.deployment = shape_struct(r, &d, UP_TO(ome_deployment_facts, reserved));
-  return shape_struct(r, &req, UP_TO(ome_score_req, deployment));
+  return shape_struct(r, &req, UP_TO(ome_score_req, wish));
 }
 
 static void scorer_score(struct run *r) {

@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 3u || OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 4u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -111,7 +111,8 @@ AT(ome_render_ops, needs, 24);
 #if OME_ABI_MINOR == 0u
 SIZE(ome_model_facts, 152);
 #else
-SIZE(ome_model_facts, 176);
+SIZE(ome_model_facts, 184);
+AT(ome_model_facts, pipeline, 176);
 AT(ome_model_facts, experts, 152);
 AT(ome_model_facts, kv_latent, 156);
 AT(ome_model_facts, hidden, 160);
@@ -151,7 +152,12 @@ AT(ome_model_facts, kv_heads, 136);
 AT(ome_model_facts, head_size, 140);
 AT(ome_model_facts, vocabulary, 144);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_supported_format, 96);
+#else
+SIZE(ome_supported_format, 104);
+AT(ome_supported_format, pipeline, 96);
+#endif
 AT(ome_supported_format, struct_size, 0);
 AT(ome_supported_format, flags, 4);
 AT(ome_supported_format, format, 8);
@@ -166,7 +172,24 @@ AT(ome_supported_format, architecture, 72);
 AT(ome_supported_format, quantization, 80);
 AT(ome_supported_format, priority, 88);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_runtime_facts, 56);
+#else
+SIZE(ome_runtime_facts, 80);
+AT(ome_runtime_facts, accelerators, 56);
+AT(ome_runtime_facts, components, 64);
+AT(ome_runtime_facts, devices, 68);
+AT(ome_runtime_facts, nodes, 72);
+AT(ome_runtime_facts, reserved, 76);
+
+SIZE(ome_wish_facts, 32);
+AT(ome_wish_facts, struct_size, 0);
+AT(ome_wish_facts, flags, 4);
+AT(ome_wish_facts, accelerators, 8);
+AT(ome_wish_facts, protocol, 16);
+AT(ome_wish_facts, components, 24);
+AT(ome_wish_facts, own, 28);
+#endif
 AT(ome_runtime_facts, struct_size, 0);
 AT(ome_runtime_facts, flags, 4);
 AT(ome_runtime_facts, name, 8);
@@ -191,8 +214,9 @@ AT(ome_accelerator_facts, devices_free, 68);
 #if OME_ABI_MINOR == 0u
 SIZE(ome_score_req, 48);
 #else
-SIZE(ome_score_req, 56);
+SIZE(ome_score_req, 64);
 AT(ome_score_req, deployment, 48);
+AT(ome_score_req, wish, 56);
 #endif
 AT(ome_score_req, struct_size, 0);
 AT(ome_score_req, flags, 4);
@@ -395,6 +419,12 @@ SAME(OME_DIGEST_CRC32 == 6);
 SAME(OME_DIGEST_OF_PARTS == 0x100);
 SAME(OME_SIZE_UNKNOWN == UINT64_MAX);
 SAME(OME_SCORER_BY_ENTRY == 1u);
+#endif
+#if OME_ABI_MINOR >= 4u
+SAME(OME_SCORER_BY_RUNTIME == 2u);
+SAME(OME_COMPONENT_ENGINE == 1u);
+SAME(OME_COMPONENT_DECODER == 2u);
+SAME(OME_COMPONENT_ROUTER == 4u);
 #endif
 
 /* ---- names ---- */

@@ -26,10 +26,8 @@ static size_t all_scorers(struct select_scorer out[16]) {
 
   for (; f[n]; n++) {
     tables[n] = f[n]->ops;
-    out[n] = (struct select_scorer){.name = f[n]->name,
-                                    .score = call_factory,
-                                    .arg = &tables[n],
-                                    .by_entry = tables[n]->caps & OME_SCORER_BY_ENTRY};
+    out[n] =
+        (struct select_scorer){.name = f[n]->name, .score = call_factory, .arg = &tables[n], .caps = tables[n]->caps};
   }
   return n;
 }

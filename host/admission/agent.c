@@ -47,10 +47,54 @@ static int32_t node_of_request(const struct review *r, char **out, struct ome_er
   return *out ? OME_OK : fail_memory(err);
 }
 
-int32_t validate_agent(struct review *r, struct ome_err *err) {
+/* MAP, labels or annotations, without what agents write; new. */
+static struct json_object *foreign_of(struct json_object *map) {
+  struct json_object *out = json_object_new_object();
+
+  if (!json_is(map, json_type_object))
+    return out;
+  json_object_object_foreach (map, key, value) {
+    if (!has_prefix(key, "models.ome.io/"))
+      (void)json_object_object_add(out, key, json_object_get(value));
+  }
+  return out;
+}
+
+/* Labels of a Node decide which models it is entitled to, taints and readiness what runs on it: not the agent's. */
+static bool changes_foreign(struct review *r) {
+  static const char *const parts[] = {"metadata.labels", "metadata.annotations"};
+  static const char *const whole[] = {"spec", "metadata.finalizers", "metadata.ownerReferences"};
+  bool same = true;
+
+  for (size_t i = 0; same && i < ARRAY_LEN(parts); i++) {
+    _cleanup_json_ struct json_object *now = foreign_of(json_at(r->object, parts[i]));
+    _cleanup_json_ struct json_object *before = foreign_of(json_at(r->old, parts[i]));
+    same = now && before && json_equal(now, before);
+  }
+  for (size_t i = 0; same && i < ARRAY_LEN(whole); i++)
+    same = json_equal(json_at(r->object, whole[i]), json_at(r->old, whole[i]));
+  return !same;
+}
+
+/* A write of the agent on NODE. */
+static void judge(struct review *r, const char *node) {
   const char *ns = r->lookup->ome_namespace;
   const char *name = *r->name || !r->object ? r->name : meta_name(r->object); /* a new object's may be there only */
-  _cleanup_free_ char *agent = agent_username(ns);
+
+  if (!streq(name, node) || (*r->ns && !streq(r->ns, ns)))
+    verdict_deny(r,
+                 "the agent on node %s may write Node %s and ConfigMap %s/%s, not %s %s%s%s: set its NODE_NAME (or "
+                 "--node-name) to spec.nodeName of its pod",
+                 node, node, ns, node, *r->ns ? "ConfigMap" : "Node", r->ns, *r->ns ? "/" : "", name);
+  else if (!*r->ns && (!r->object || !r->old || changes_foreign(r)))
+    verdict_deny(r,
+                 "the agent on node %s may write the labels and annotations models.ome.io/... of its Node, and nothing "
+                 "else of it",
+                 node);
+}
+
+int32_t validate_agent(struct review *r, struct ome_err *err) {
+  _cleanup_free_ char *agent = agent_username(r->lookup->ome_namespace);
   _cleanup_free_ char *node = NULL;
 
   if (!agent)
@@ -60,16 +104,13 @@ int32_t validate_agent(struct review *r, struct ome_err *err) {
   int32_t rc = node_of_request(r, &node, err);
   if (rc != OME_OK)
     return rc;
-  if (!*node)
+  if (*node)
+    judge(r, node);
+  else
     verdict_deny(
         r,
         "the token of %s is bound to no pod on a node, so it may write no Node and no record: run the agent as "
         "a pod with the token that the kubelet mounts",
         agent);
-  else if (!streq(name, node) || (*r->ns && !streq(r->ns, ns)))
-    verdict_deny(r,
-                 "the agent on node %s may write Node %s and ConfigMap %s/%s, not %s %s%s%s: set its NODE_NAME (or "
-                 "--node-name) to spec.nodeName of its pod",
-                 node, node, ns, node, *r->ns ? "ConfigMap" : "Node", r->ns, *r->ns ? "/" : "", name);
   return OME_OK;
 }

@@ -48,7 +48,7 @@ review_fn validate_service;   /* names, references, autoscaling, a runtime that 
 review_fn validate_runtime;   /* ServingRuntime and ClusterServingRuntime: structure, classes, priorities */
 review_fn validate_benchmark; /* endpoint, traffic scenarios, parameters, output */
 review_fn mutate_pod;         /* RDMA profile, metrics annotations */
-review_fn validate_agent;     /* an agent writes its own Node and record, no other */
+review_fn validate_agent;     /* an agent writes what is its own of its Node, and its record */
 
 /* What the API server calls the ServiceAccount that all agents have: new. */
 char *agent_username(const char *ome_namespace);

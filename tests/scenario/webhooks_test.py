@@ -73,7 +73,7 @@ def agents(server, port):
 
     def allowed(path, ns, name, **token):
         review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u", "operation": "UPDATE", "namespace": ns, "name": name, "object": {"metadata": {"name": name}},
+            "uid": "u", "operation": "UPDATE", "namespace": ns, "name": name, "object": {"metadata": {"name": name}}, "oldObject": {"metadata": {"name": name}},
             "userInfo": {"username": AGENT, "extra": {f"authentication.kubernetes.io/{key.replace('_', '-')}": [value]
                                                       for key, value in token.items()}}}}
         request = urllib.request.Request(f"https://127.0.0.1:{port}/{path}", json.dumps(review).encode())

@@ -404,7 +404,11 @@ static void check_write(size_t i, struct json_object *doc) {
     assert_string_equal(json_str(doc, "response.status.message", ""), writes[i].why);
 }
 
-/* Made, changed and taken away, on its way out or not: the answer is the same. */
+#define OURS_ONLY                                                                                                      \
+  "the agent on node n1 may write the labels and annotations models.ome.io/... of its Node, and nothing else of it"
+
+/* Made, changed and taken away, on its way out or not: the answer is the same, but that no agent makes or removes its
+ * Node. */
 static void test_agents_write_their_own(UNUSED void **state) {
   for (size_t i = 0; i < ARRAY_LEN(writes); i++) {
     _cleanup_free_ char *object = str_printf(
@@ -412,9 +416,48 @@ static void test_agents_write_their_own(UNUSED void **state) {
     _cleanup_json_ struct json_object *made = ask_write(i, "CREATE", "", object, "null");
     _cleanup_json_ struct json_object *changed = ask_write(i, "UPDATE", writes[i].name, object, object);
     _cleanup_json_ struct json_object *deleted = ask_write(i, "DELETE", writes[i].name, "null", object);
-    check_write(i, made);
     check_write(i, changed);
-    check_write(i, deleted);
+    if (!writes[i].why && !*writes[i].ns && streq(writes[i].user, AGENT)) {
+      assert_string_equal(json_str(made, "response.status.message", ""), OURS_ONLY);
+      assert_string_equal(json_str(deleted, "response.status.message", ""), OURS_ONLY);
+    } else {
+      check_write(i, made);
+      check_write(i, deleted);
+    }
+  }
+}
+
+/* What an agent may make of its Node; writes[0] is such a write. */
+static void test_agents_leave_the_node_alone(UNUSED void **state) {
+  static const struct {
+    const char *before, *after;
+    bool allowed;
+  } nodes[] = {
+      {"\"metadata\": {\"name\": \"n1\"}",
+       "\"metadata\": {\"name\": \"n1\", \"labels\": {\"models.ome.io/clusterbasemodel.m\": \"Ready\"}, "
+       "\"annotations\": {\"models.ome.io/peer\": \"{}\"}}",
+       true},
+      {"\"metadata\": {\"name\": \"n1\", \"labels\": {\"models.ome.io/x\": \"Ready\", \"pool\": \"a\"}}",
+       "\"metadata\": {\"name\": \"n1\", \"labels\": {\"pool\": \"a\"}}", true},
+      /* It may not entitle itself to another pool's models. */
+      {"\"metadata\": {\"name\": \"n1\", \"labels\": {\"pool\": \"a\"}}",
+       "\"metadata\": {\"name\": \"n1\", \"labels\": {\"pool\": \"b\"}}", false},
+      {"\"metadata\": {\"name\": \"n1\", \"labels\": {\"pool\": \"a\"}}", "\"metadata\": {\"name\": \"n1\"}", false},
+      {"\"metadata\": {\"name\": \"n1\"}",
+       "\"metadata\": {\"name\": \"n1\", \"annotations\": {\"ome.io/pin\": \"true\"}}", false},
+      {"\"metadata\": {\"name\": \"n1\"}", "\"metadata\": {\"name\": \"n1\", \"finalizers\": [\"x/y\"]}", false},
+      {"\"metadata\": {\"name\": \"n1\"}, \"spec\": {\"taints\": [{\"key\": \"gpu\"}]}",
+       "\"metadata\": {\"name\": \"n1\"}, \"spec\": {}", false},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
+    _cleanup_free_ char *before = str_printf("{%s}", nodes[i].before);
+    _cleanup_free_ char *after = str_printf("{%s}", nodes[i].after);
+    _cleanup_json_ struct json_object *answer = ask_write(0, "UPDATE", "n1", after, before);
+    if (json_flag(answer, "response.allowed", false) != nodes[i].allowed)
+      fail_msg("node %zu: %s", i, json_str(answer, "response.status.message", "allowed"));
+    if (!nodes[i].allowed)
+      assert_string_equal(json_str(answer, "response.status.message", ""), OURS_ONLY);
   }
 }
 
@@ -438,6 +481,7 @@ int main(void) {
       cmocka_unit_test(test_fields_without_effect),
       cmocka_unit_test(test_warnings),
       cmocka_unit_test(test_agents_write_their_own),
+      cmocka_unit_test(test_agents_leave_the_node_alone),
       cmocka_unit_test(test_older_form),
       cmocka_unit_test(test_pod),
       cmocka_unit_test(test_unknown_profile),

@@ -336,6 +336,8 @@ static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struc
       .name = "agent", .workers = WORKERS, .reconcile = reconcile_model_on_node, .arg = a};
   uint64_t in_flight = cfg->max_bytes_in_flight ? cfg->max_bytes_in_flight : IN_FLIGHT_BYTES;
 
+  if (seal_key_new(&a->key, err) != OME_OK)
+    return err->code;
   a->states.models = strmap_new(model_state_free);
   a->retries = retries_new();
   a->budget = budget_new(in_flight, FETCHES, look_at_key, a);
@@ -395,6 +397,7 @@ void agent_stop(struct agent *a) {
   retries_freep(&a->retries);
   strmap_free(a->states.models);
   (void)pthread_mutex_destroy(&a->states.lock);
+  seal_key_free(a->key);
   free(a->node);
   free(a->ns);
   free(a->node_selector);

@@ -77,18 +77,16 @@ static void on_progress(void *arg, const struct transfer_event *e) {
 
 /* ---- credentials ------------------------------------------------------------------------------------------------ */
 
-/* The Secret spec.storage.key is read when it is needed and never kept. */
-static int32_t read_credentials(const struct task *t, struct credentials *out, struct ome_err *err) {
+/* The Secret spec.storage.key is asked for when it is needed and never kept. */
+static int32_t read_credentials(struct task *t, struct credentials *out, struct ome_err *err) {
   const char *secret = json_str(t->model, "spec.storage.key", "");
   _cleanup_json_ struct json_object *o = NULL;
   int32_t rc = OME_OK;
 
   if (*secret) {
-    const char *ns = name_api_ns(t->ns);
-    rc = kube_get(t->agent->client, &KUBE_SECRETS, ns ? ns : t->agent->ns, secret, &o, err);
-    if (rc != OME_OK)
-      return fail_prefix(err, "spec.storage.key");
-    rc = credentials_of_secret(out, t->model, o, err);
+    rc = credential_ask(t, secret, is_cancelled, t, &o, err);
+    if (rc == OME_OK)
+      rc = credentials_of_secret(out, t->model, o, err);
   }
   return rc == OME_OK ? credentials_of_parameters(out, t->model, err) : rc;
 }

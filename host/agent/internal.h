@@ -16,6 +16,7 @@
 #include "kube/cache.h"
 #include "kube/event.h"
 #include "kube/queue.h"
+#include "net/seal.h"
 #include "store/store.h"
 
 #include <pthread.h>
@@ -43,7 +44,8 @@ struct agent {
   struct demand *demand;
   struct presence *presence;
   struct keeper *keeper;
-  struct peers *peers; /* NULL: none */
+  struct peers *peers;  /* NULL: none */
+  struct seal_key *key; /* what credentials are sealed for; of this process */
   struct record record;
   struct kube_recorder *recorder;
   struct kube_cache *caches[WATCHES];
@@ -93,6 +95,12 @@ struct json_object *find_whole(const struct task *t);
 void collect_garbage(const struct agent *a);
 /* spec.storage.parameters of MODEL, as canonical text; new. */
 char *request_of(struct json_object *model);
+
+/* ask.c: the Secret SECRET that T's model names, as far as the controller hands it over (its name and data), into *OUT,
+ * new; waits a while for it, until CANCELLED.  OME_E_NOT_FOUND: there is no such Secret; OME_E_UNAVAILABLE: nothing
+ * came. */
+int32_t credential_ask(const struct task *t, const char *secret, bool (*cancelled)(void *arg), void *arg,
+                       struct json_object **out, struct ome_err *err);
 
 /* agent.c */
 /* The model NAME in NS, as in a task; new; NULL: there is none. */

@@ -50,21 +50,46 @@ static struct json_object *new_config_map(const struct record *r) {
   return o;
 }
 
-/* Sets KEY of the ConfigMap to TEXT, or removes it (NULL).  A ConfigMap that somebody deleted is made again. */
-static int32_t put_key(const struct record *r, const char *key, const char *text, struct ome_err *err) {
-  _cleanup_json_ struct json_object *patch = new_config_map(r);
-  struct json_object *data = json_ensure(patch, "data");
-
-  if (!data || json_object_object_add(data, key, text ? json_object_new_string(text) : NULL) != 0)
-    return fail_memory(err);
+/* Merges PATCH into the ConfigMap.  One that somebody deleted is made again of it. */
+static int32_t merge(const struct record *r, struct json_object *patch, struct ome_err *err) {
   int32_t rc = kube_patch(r->client, &KUBE_CONFIGMAPS, r->ns, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
-  if (rc != OME_E_NOT_FOUND || !text)
-    return rc == OME_E_NOT_FOUND ? OME_OK : rc;
+
+  if (rc != OME_E_NOT_FOUND)
+    return rc;
   err_clear(err);
   rc = kube_create(r->client, &KUBE_CONFIGMAPS, patch, NULL, err);
   return rc == OME_E_EXISTS
              ? fail(err, OME_E_CONFLICT, "ConfigMap %s/%s: made by somebody else just now", r->ns, r->node)
              : rc;
+}
+
+static int32_t put_key(const struct record *r, const char *key, const char *text, struct ome_err *err) {
+  _cleanup_json_ struct json_object *patch = new_config_map(r);
+  struct json_object *data = json_ensure(patch, "data");
+
+  return data && json_object_object_add(data, key, json_object_new_string(text)) == 0 ? merge(r, patch, err)
+                                                                                      : fail_memory(err);
+}
+
+/* A ConfigMap that is not there has no key. */
+static int32_t drop_key(const struct record *r, const char *key, struct ome_err *err) {
+  _cleanup_json_ struct json_object *patch = new_config_map(r);
+  struct json_object *data = json_ensure(patch, "data");
+
+  if (!data || json_object_object_add(data, key, NULL) != 0)
+    return fail_memory(err);
+  int32_t rc = kube_patch(r->client, &KUBE_CONFIGMAPS, r->ns, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
+  if (rc != OME_E_NOT_FOUND)
+    return rc;
+  err_clear(err);
+  return OME_OK;
+}
+
+int32_t record_annotate(const struct record *r, const char *key, const char *value, struct ome_err *err) {
+  _cleanup_json_ struct json_object *patch = new_config_map(r);
+
+  meta_set_annotation(patch, key, value);
+  return merge(r, patch, err);
 }
 
 static int32_t put_label(const struct record *r, const char *key, const char *value, struct ome_err *err) {
@@ -107,7 +132,7 @@ int32_t record_remove(const struct record *r, const char *model_ns, const char *
   _cleanup_free_ char *key = name_model_key(model_ns, model);
   int32_t rc = key ? record_unlabel(r, model_ns, model, err) : fail_memory(err);
 
-  return rc == OME_OK ? put_key(r, key, NULL, err) : rc;
+  return rc == OME_OK ? drop_key(r, key, err) : rc;
 }
 
 /* The entry of E's model, where label and entry are there and the label says E's status; new; NULL: not so. */

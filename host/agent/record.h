@@ -28,6 +28,8 @@ struct record_entry {
 
 /* Writes the entry and sets the label; the label says Ready only after the entry does. */
 int32_t record_put(const struct record *r, const struct record_entry *e, struct ome_err *err);
+/* Sets an annotation of the record, which is made when it is not there. */
+int32_t record_annotate(const struct record *r, const char *key, const char *value, struct ome_err *err);
 /* Takes the label away: from now on no pod comes here for the model. */
 int32_t record_unlabel(const struct record *r, const char *model_ns, const char *model, struct ome_err *err);
 /* Takes both away; the label first. */

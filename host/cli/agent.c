@@ -23,6 +23,8 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(health_freep) struct health *health = NULL;
   int32_t rc = kube_client_new(o->kubeconfig, o->context, &client, err);
 
+  if (rc == OME_OK)
+    rc = kube_client_call(client, "agent", err);
   if (rc == OME_OK) {
     kube_client_until(client, cli_stopping);
     kube_client_limit(client, o->qps, o->burst);

@@ -147,6 +147,8 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   _cleanup_(parts_fini) struct parts p = {.opt = opt, .health = health};
   int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &p.client, err);
 
+  if (rc == OME_OK)
+    rc = kube_client_call(p.client, "controller", err);
   if (rc == OME_OK) {
     kube_client_until(p.client, cli_stopping);
     kube_client_limit(p.client, opt->qps, opt->burst);

@@ -315,55 +315,70 @@ static void requeue_by_key(struct controller *c, const struct model_kind *k, con
   }
 }
 
+static int32_t sum_up(struct controller *c, const struct model_kind *k, const char *key, struct json_object *model,
+                      uint64_t *requeue_ms, struct ome_err *err) {
+  struct tally t = {0};
+  int32_t rc = count_nodes(c, key, &t, err);
+
+  if (skips_facts(model)) {
+    json_unref(t.config);
+    t.config = NULL;
+  }
+  if (rc == OME_OK)
+    rc = meta_deleting(model) ? finish_deletion(c, k, model, &t, requeue_ms, err)
+                              : keep(c, k, model, &t, requeue_ms, err);
+  json_unref(t.ready);
+  json_unref(t.failed);
+  json_unref(t.config);
+  return rc;
+}
+
 int32_t reconcile_model(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   struct controller *c = arg;
   struct model_kind k = kind_of(ns);
-  struct tally t = {0};
+  uint64_t again_ms = 0;
   _cleanup_free_ char *key = name_model_key(ns, name);
   _cleanup_json_ struct json_object *model = kube_cache_get(c->watches[k.watch], name_api_ns(ns), name);
-  int32_t rc = OME_OK;
 
   if (!key)
     return fail_memory(err);
-  if (model) {
-    rc = count_nodes(c, key, &t, err);
-    if (skips_facts(model)) {
-      json_unref(t.config);
-      t.config = NULL;
-    }
-    if (rc == OME_OK)
-      rc = meta_deleting(model) ? finish_deletion(c, &k, model, &t, requeue_ms, err)
-                                : keep(c, &k, model, &t, requeue_ms, err);
-    json_unref(t.ready);
-    json_unref(t.failed);
-    json_unref(t.config);
-  } else if (strlen(name) > 200) {
+  /* Before the model is changed, which no agent that waits should wait for. */
+  int32_t rc = credentials_hand_over(c, ns, key, model, &again_ms, err);
+  if (rc == OME_OK && model)
+    rc = sum_up(c, &k, key, model, requeue_ms, err);
+  else if (!model && strlen(name) > 200)
     requeue_by_key(c, &k, key);
-  }
+  if (again_ms && (!*requeue_ms || again_ms < *requeue_ms))
+    *requeue_ms = again_ms;
   return rc;
 }
 
 /* ---- events that concern several models -------------------------------------------------------------------------- */
 
-void requeue_models_of(struct controller *c, struct json_object *config_map) {
+void requeue_model_of_key(struct controller *c, const char *key) {
   static const char cluster[] = "clusterbasemodel.";
   static const char namespaced[] = ".basemodel.";
+  const char *split = strstr(key, namespaced);
+
+  if (has_prefix(key, cluster)) {
+    enqueue(c, QUEUE_MODELS, NULL, key + sizeof(cluster) - 1);
+  } else if (has_prefix(key, NS_WEIGHTS)) {
+    enqueue(c, QUEUE_MODELS, NS_WEIGHTS, key + sizeof(NS_WEIGHTS) - 1);
+  } else if (split) {
+    _cleanup_free_ char *ns = str_copy(key, (size_t)(split - key));
+    if (ns)
+      enqueue(c, QUEUE_MODELS, ns, split + sizeof(namespaced) - 1);
+  }
+}
+
+void requeue_models_of(struct controller *c, struct json_object *config_map) {
   struct json_object *data = json_get(config_map, "data");
 
   if (!json_is(data, json_type_object))
     return;
   json_object_object_foreach (data, key, value) {
     (void)value;
-    const char *split = strstr(key, namespaced);
-    if (has_prefix(key, cluster)) {
-      enqueue(c, QUEUE_MODELS, NULL, key + sizeof(cluster) - 1);
-    } else if (has_prefix(key, NS_WEIGHTS)) {
-      enqueue(c, QUEUE_MODELS, NS_WEIGHTS, key + sizeof(NS_WEIGHTS) - 1);
-    } else if (split) {
-      _cleanup_free_ char *ns = str_copy(key, (size_t)(split - key));
-      if (ns)
-        enqueue(c, QUEUE_MODELS, ns, split + sizeof(namespaced) - 1);
-    }
+    requeue_model_of_key(c, key);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "controller/controller.h"
 
+#include "agent/handover.h"
 #include "base/str.h"
 #include "compose/benchmark.h"
 #include "compose/names.h"
@@ -124,6 +125,14 @@ static void on_node_models(void *arg, const struct kube_event *e) {
     requeue_models_of(arg, e->old);
 }
 
+/* What was handed over before this controller began is looked at once. */
+static void on_handover(void *arg, const struct kube_event *e) {
+  const char *key = handover_model(e->object);
+
+  if (e->type == KUBE_ADDED && key)
+    requeue_model_of_key(arg, key);
+}
+
 static void on_config(void *arg, UNUSED const struct kube_event *e) {
   struct controller *c = arg;
 
@@ -186,6 +195,11 @@ static const struct {
                            .on_event = on_node_models,
                            .labels = NODE_MODELS_LABEL,
                            .ome_namespace = true},
+    [WATCH_HANDOVERS] = {.resource = &KUBE_CONFIGMAPS,
+                         .on_event = on_handover,
+                         .labels = HANDOVER_LABEL "=true",
+                         .ome_namespace = true,
+                         .index = handover_model},
     [WATCH_CONFIG] = {.resource = &KUBE_CONFIGMAPS,
                       .on_event = on_config,
                       .fields = "metadata.name=inferenceservice-config",
@@ -335,7 +349,8 @@ static bool keep_config(struct controller *c, const struct controller_config *cf
 static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
   c->client = cfg->client;
   c->plugins = cfg->plugins;
-  if (!keep_config(c, cfg))
+  c->secrets_next = strmap_new(free);
+  if (!c->secrets_next || !keep_config(c, cfg))
     return fail_memory(err);
   int32_t rc = kube_recorder_new(c->client, "v1beta1Controllers", &c->recorder, err);
   if (rc == OME_OK)
@@ -387,5 +402,7 @@ void controller_stop(struct controller *c) {
   (void)pthread_mutex_destroy(&c->gate.lock);
   (void)pthread_mutex_destroy(&c->config.lock);
   free(c->config.good);
+  if (c->secrets_next)
+    strmap_free(c->secrets_next);
   free(c);
 }

@@ -28,6 +28,7 @@ enum watch_id {
   WATCH_ACCELERATORS,
   WATCH_NODES,
   WATCH_NODE_MODELS, /* the agents' ConfigMaps */
+  WATCH_HANDOVERS,   /* credentials on their way to agents */
   WATCH_CONFIG,      /* inferenceservice-config */
   WATCH_PODS,
   WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
@@ -103,6 +104,7 @@ struct controller {
     char bad[64]; /* resourceVersion of one that could not, and was complained of */
   } config;
   struct service_worker workers[SERVICE_WORKERS];
+  struct strmap *secrets_next; /* of the models' worker: key -> uint64_t, when its Secret is looked at again */
 };
 
 /* ---- controller.c ------------------------------------------------------------------------------------------------ */
@@ -172,6 +174,14 @@ int32_t scalers_hand_over(struct controller *c, const struct child_kind *k, stru
 /* new: the name of the service whose component a scaler of somebody else may scale; NULL: none. */
 char *scalers_service(struct json_object *scaler);
 
+/* ---- credentials.c ----------------------------------------------------------------------------------------------- */
+
+/* Hands what the Secret of MODEL (KEY in the records, NS in the queue) says to the agents of the nodes that are to
+ * bring it now, and to no other; takes back what is not needed any more.  MODEL NULL: it is gone.  *AGAIN_MS, not 0:
+ * look again. */
+int32_t credentials_hand_over(struct controller *c, const char *ns, const char *key, struct json_object *model,
+                              uint64_t *again_ms, struct ome_err *err);
+
 /* ---- one a kind -------------------------------------------------------------------------------------------------- */
 
 kube_reconcile_fn reconcile_service;
@@ -193,6 +203,8 @@ kube_index_fn heir_of;
 void requeue_services(struct controller *c, const char *ns, const char *model);
 /* Queues the models that the keys of an agent's ConfigMap name. */
 void requeue_models_of(struct controller *c, struct json_object *config_map);
+/* Queues the model that KEY of such a ConfigMap names. */
+void requeue_model_of_key(struct controller *c, const char *key);
 void requeue_all_models(struct controller *c);
 /* Queues the fine-tuned weights that were trained on a model called BASE. */
 void requeue_weights_of(struct controller *c, const char *base);

@@ -56,6 +56,10 @@ void kube_client_free(struct kube_client *c) {
   free(c);
 }
 
+int32_t kube_client_call(struct kube_client *c, const char *part, struct ome_err *err) {
+  return http_client_call(c->http, part, err);
+}
+
 void kube_client_until(struct kube_client *c, bool (*stopping)(void)) {
   c->stopping = stopping;
 }

@@ -401,6 +401,16 @@ static void set_bounds(struct http_client *c, const struct http_client_config *c
     (void)curl_multi_setopt(c->loop.multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)cfg->max_per_host);
 }
 
+int32_t http_client_call(struct http_client *c, const char *part, struct ome_err *err) {
+  char *text = str_printf("%s (%s)", c->user_agent, part);
+
+  if (!text)
+    return fail_memory(err);
+  free(c->user_agent);
+  c->user_agent = text;
+  return OME_OK;
+}
+
 int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   struct http_client *c = calloc(1, sizeof(*c));

@@ -64,6 +64,9 @@ struct http_request {
   size_t max_body;             /* http_do(): a longer answer fails; 0: 64 MiB */
 };
 
+/* Adds " (PART)" to the user agent.  Before the first request. */
+int32_t http_client_call(struct http_client *c, const char *part, struct ome_err *err);
+
 struct http_response {
   int status;
   struct buf headers; /* "name: value\n" lines, names in lower case, of the last answer */

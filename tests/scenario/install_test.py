@@ -187,24 +187,29 @@ def covers(namespace, rule, request):
             and (not rule.get("resourceNames") or request["name"] in rule["resourceNames"]))
 
 
-def asked(log, begin):
-    """The requests of our own processes since BEGIN."""
+def asked(log, begin, part):
+    """The requests of our own PART, controller or agent, since BEGIN."""
     requests = []
     with open(log) as lines:
         lines.seek(begin)
         for line in lines:
             event = json.loads(line)
-            if event["userAgent"].startswith("ome/"):
+            if re.fullmatch(rf"ome/\S+ \({part}\)", event["userAgent"]):
                 requests.append({**event["objectRef"], "verb": event["verb"]})
     return requests
 
 
-def check_rights(server, account, requests):
+def check_allowed(server, account, requests):
     rules = rules_of(server, account)
     assert rules, account
     denied = {(r["apiGroup"], r["resource"], r["subresource"], r["namespace"], r["name"], r["verb"]) for r in requests
               if not any(covers(namespace, rule, r) for namespace, rule in rules)}
     assert not denied, f"{account} is not allowed what it does: {sorted(denied)}"
+    return rules
+
+
+def check_rights(server, account, requests):
+    rules = check_allowed(server, account, requests)
     used = {(r["apiGroup"], r["resource"] + ("/" + r["subresource"] if r["subresource"] else ""), r["verb"])
             for r in requests}
     idle = set()
@@ -303,7 +308,7 @@ def controller(server, log):
     server.api("DELETE", MODEL + "tiny")
     wait_for("the model to go", lambda: server.find(MODEL + "tiny") is None)
     stop(process)
-    check_rights(server, "ome-controller-manager", asked(log, begin))
+    check_rights(server, "ome-controller-manager", asked(log, begin, "controller"))
 
 
 def agent(server, log, folder, hub):
@@ -315,6 +320,7 @@ def agent(server, log, folder, hub):
     model["spec"]["storage"]["key"] = "hub"
     server.apply(model)
     os.environ["HF_ENDPOINT"] = hub.url
+    manager = start(server, "controller", "--health-port", "0")
     process = start(server, "agent", "--node-name", "n1", "--models-root-dir", folder + "/models")
     label = lambda: [v for k, v in server.find("/api/v1/nodes/n1")["metadata"].get("labels", {}).items()
                      if k.startswith("models.ome.io/")]
@@ -322,7 +328,12 @@ def agent(server, log, folder, hub):
     server.api("DELETE", MODEL + "tiny")
     wait_for("the label to go", lambda: not label())
     stop(process)
-    check_rights(server, "ome-model-agent", asked(log, begin))
+    stop(manager)
+    check_rights(server, "ome-model-agent", asked(log, begin, "agent"))
+    assert not [rule for _, rule in rules_of(server, "ome-model-agent") if "secrets" in rule["resources"]]
+    handed = [r for r in asked(log, begin, "controller") if r["resource"] == "secrets"]
+    assert handed and {(r["verb"], r["namespace"], r["name"]) for r in handed} == {("get", "ome", "hub")}, handed
+    check_allowed(server, "ome-controller-manager", handed)
 
 
 def uninstall(server):

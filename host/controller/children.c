@@ -1,4 +1,5 @@
 /* The objects that a service is made of: applied where they differ, deleted where they are wanted no more. */
+#include "base/log.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/diff.h"
@@ -44,13 +45,9 @@ static void remember(struct service_worker *w, const char *key, struct json_obje
     free(text);
 }
 
-/* The object as it is: from the cache, which holds what carries our label, else from the server, where somebody else
- * may have one of this name.  *OUT is new, or NULL: there is none. */
-static int32_t look_up(struct controller *c, struct child_kind *k, struct json_object *want, struct json_object **out,
+/* The object as it is on the server.  *OUT is new, or NULL: there is none. */
+static int32_t ask_for(struct controller *c, struct child_kind *k, struct json_object *want, struct json_object **out,
                        struct ome_err *err) {
-  *out = kube_cache_get(k->cache, meta_namespace(want), meta_name(want));
-  if (*out)
-    return OME_OK;
   int32_t rc = kube_get(c->client, k->resource, meta_namespace(want), meta_name(want), out, err);
   return rc == OME_E_NOT_FOUND ? OME_OK : rc;
 }
@@ -67,19 +64,54 @@ static int32_t check_owner(struct json_object *service, struct json_object *want
               json_str(want, "kind", ""), meta_namespace(want), meta_name(want), whose ? whose : "somebody else");
 }
 
+/* The server has WANT otherwise than we thought: what is ours is applied all the same. */
+static int32_t apply_anew(struct controller *c, struct child_kind *k, struct json_object *service,
+                          struct json_object *want, struct json_object **live, struct ome_err *err) {
+  _cleanup_json_ struct json_object *have = NULL;
+  struct ome_err refused = *err;
+  int32_t rc = ask_for(c, k, want, &have, err);
+
+  if (rc == OME_OK && !have) { /* gone by now: the next try makes it */
+    *err = refused;
+    return refused.code;
+  }
+  if (rc == OME_OK)
+    rc = check_owner(service, want, have, err);
+  return rc == OME_OK ? kube_apply_on(c->client, k->resource, want, meta_uid(have), CONTROLLER_MANAGER, live, err) : rc;
+}
+
+/* HAVE is what we know of, NULL: nothing.  The server takes WANT only where that is so, so that what somebody else has
+ * under the name is never written to, whenever it came.  *MADE is whether it is new. */
+static int32_t write_one(struct controller *c, struct child_kind *k, struct json_object *service,
+                         struct json_object *want, struct json_object *have, struct json_object **live, bool *made,
+                         struct ome_err *err) {
+  const char *ns = meta_namespace(want);
+  const char *name = meta_name(want);
+  int32_t rc = scalers_hand_over(c, k, want, have, err);
+
+  if (rc != OME_OK)
+    return rc;
+  kube_cache_writing(k->cache, ns, name);
+  rc = kube_apply_on(c->client, k->resource, want, have ? meta_uid(have) : NULL, CONTROLLER_MANAGER, live, err);
+  *made = !have && rc == OME_OK;
+  if (rc == OME_E_CONFLICT)
+    rc = apply_anew(c, k, service, want, live, err);
+  kube_cache_wrote(k->cache, ns, name, rc == OME_OK ? *live : NULL);
+  return rc;
+}
+
 /* *LIVE is the object as it is now; new. */
 static int32_t apply_one(struct service_worker *w, struct json_object *service, struct json_object *want,
-                         struct json_object *have, struct json_object **live, struct ome_err *err) {
+                         struct json_object *have, struct json_object **live, bool *made, struct ome_err *err) {
   struct controller *c = w->c;
   struct child_kind *k = child_kind_of(c, want);
-  const char *kind = json_str(want, "kind", "");
   _cleanup_free_ char *key = memo_key(want);
 
   if (!key)
     return fail_memory(err);
   if (!k)
     return fail(err, OME_E_UNSUPPORTED, "the cluster does not have %s %s; install it", json_str(want, "apiVersion", ""),
-                kind);
+                json_str(want, "kind", ""));
   int32_t rc = check_owner(service, want, have, err);
   if (rc != OME_OK)
     return rc;
@@ -87,13 +119,12 @@ static int32_t apply_one(struct service_worker *w, struct json_object *service, 
     *live = json_object_get(have);
     return OME_OK;
   }
-  rc = scalers_hand_over(c, k, want, have, err);
+  rc = write_one(c, k, service, want, have, live, made, err);
   if (rc == OME_OK)
-    rc = kube_apply(c->client, k->resource, want, NULL, CONTROLLER_MANAGER, true, live, err);
-  if (rc != OME_OK)
-    return fail_prefix(err, "%s %s/%s", kind, meta_namespace(want), meta_name(want));
-  remember(w, key, want, *live);
-  return OME_OK;
+    remember(w, key, want, *live);
+  return rc == OME_OK || rc == OME_E_EXISTS
+             ? rc
+             : fail_prefix(err, "%s %s/%s", json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
 }
 
 /* ---- pruning ----------------------------------------------------------------------------------------------------- */
@@ -158,8 +189,22 @@ static bool is_scaler(const struct plan *plan, size_t i) {
   return false;
 }
 
-/* *OUT is a new array: of each object of PLAN what there is, or NULL.  Half a service serves nobody: one name that is
- * somebody else's, and nothing is applied, but for an autoscaler's, without which the rest can still run. */
+/* Whether the service was found to want somebody else's names. */
+static bool has_clashed(struct json_object *service) {
+  return json_find(json_at(service, "status.conditions"), "reason", REASON_CLASH) != NULL;
+}
+
+/* *OUT is what there is of WANT, new or NULL.  The caches know what carries our label; a service that has wanted the
+ * name of what does not asks before it makes anything. */
+static int32_t look_up(struct controller *c, struct json_object *service, struct json_object *want,
+                       struct json_object **out, struct ome_err *err) {
+  struct child_kind *k = want ? child_kind_of(c, want) : NULL;
+
+  *out = k ? kube_cache_get(k->cache, meta_namespace(want), meta_name(want)) : NULL;
+  return k && !*out && has_clashed(service) ? ask_for(c, k, want, out, err) : OME_OK;
+}
+
+/* *OUT is a new array: of each object of PLAN what there is, or NULL. */
 static int32_t look_at_all(struct service_worker *w, struct json_object *service, const struct plan *plan,
                            struct children_report *report, struct json_object **out, struct ome_err *err) {
   _cleanup_json_ struct json_object *all = json_object_new_array();
@@ -167,13 +212,11 @@ static int32_t look_at_all(struct service_worker *w, struct json_object *service
 
   for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
     struct json_object *want = json_index(plan->objects, i);
-    struct child_kind *k = want ? child_kind_of(w->c, want) : NULL;
     struct json_object *have = NULL;
-    if (k)
-      rc = look_up(w->c, k, want, &have, err);
+    rc = look_up(w->c, service, want, &have, err);
     if (rc != OME_OK)
       (void)fail_prefix(err, "%s %s/%s", json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
-    else if (k && !is_scaler(plan, i))
+    else if (!is_scaler(plan, i))
       rc = check_owner(service, want, have, err);
     if (rc != OME_OK)
       report->condition = condition_for(plan, i);
@@ -185,32 +228,57 @@ static int32_t look_at_all(struct service_worker *w, struct json_object *service
   return rc;
 }
 
+/* Half a service serves nobody: where a name turned out to be somebody else's, what was made before goes again. */
+static void unmake(struct controller *c, struct json_object *made) {
+  for (size_t i = json_len(made); i-- > 0;) {
+    struct json_object *o = json_index(made, i);
+    struct child_kind *k = child_kind_of(c, o);
+    struct ome_err err = ERR_INIT;
+    if (k && kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, &err) !=
+                 OME_OK)
+      log_warning("controller", "delete %s %s/%s: %s; it goes with its service", k->resource->kind, meta_namespace(o),
+                  meta_name(o), err.msg);
+  }
+}
+
+/* Object number I of PLAN, of which there is HAVE: what it is then is added to ALL, and to MADE where it is new.  An
+ * autoscaler's failure is only reported: what cannot be scaled can still run and be reached. */
+static int32_t sync_one(struct service_worker *w, struct json_object *service, const struct plan *plan, size_t i,
+                        struct json_object *have, struct children_report *report, struct json_object *all,
+                        struct json_object *made, struct ome_err *err) {
+  struct json_object *want = json_index(plan->objects, i);
+  struct json_object *one = NULL;
+  struct ome_err failure = ERR_INIT;
+  bool is_new = false;
+  int32_t rc = want ? apply_one(w, service, want, have, &one, &is_new, &failure) : OME_OK; /* NULL: withheld */
+
+  if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
+    report->scaler = failure;
+    rc = OME_OK;
+  }
+  if (rc != OME_OK) {
+    report->condition = condition_for(plan, i);
+    *err = failure;
+    return rc;
+  }
+  if (is_new)
+    (void)json_object_array_add(made, json_object_get(one));
+  return json_object_array_add(all, one) == 0 ? OME_OK : fail_memory(err);
+}
+
 int32_t children_sync(struct service_worker *w, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err) {
   _cleanup_json_ struct json_object *all = json_object_new_array();
+  _cleanup_json_ struct json_object *made = json_object_new_array();
   _cleanup_json_ struct json_object *have = NULL;
-  int32_t rc = all ? look_at_all(w, service, plan, report, &have, err) : fail_memory(err);
+  int32_t rc = all && made ? look_at_all(w, service, plan, report, &have, err) : fail_memory(err);
 
   if (rc == OME_OK)
     rc = scalers_clear(w->c, service, plan, err);
-
-  for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
-    struct json_object *one = NULL;
-    struct ome_err failure = ERR_INIT;
-    if (json_index(plan->objects, i)) /* NULL: withheld */
-      rc = apply_one(w, service, json_index(plan->objects, i), json_index(have, i), &one, &failure);
-    if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
-      /* What cannot be scaled can still run and be reached. */
-      report->scaler = failure;
-      rc = OME_OK;
-    }
-    if (rc != OME_OK) {
-      report->condition = condition_for(plan, i);
-      *err = failure;
-    } else if (json_object_array_add(all, one) != 0) {
-      rc = fail_memory(err);
-    }
-  }
+  for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++)
+    rc = sync_one(w, service, plan, i, json_index(have, i), report, all, made, err);
+  if (rc == OME_E_EXISTS)
+    unmake(w->c, made);
   if (rc == OME_OK)
     report->live = TAKE_PTR(all);
   return rc;

@@ -122,6 +122,21 @@ static void record_events(struct controller *c, struct json_object *service, con
     record_selection(c, service, plan->selection);
 }
 
+/* Its event would bring us here again; those who look at a service's status are told at once. */
+static int32_t put_status(struct controller *c, struct json_object *service, struct ome_err *err) {
+  struct kube_cache *cache = c->watches[WATCH_SERVICES];
+  const char *ns = meta_namespace(service);
+  const char *name = meta_name(service);
+  _cleanup_json_ struct json_object *stored = NULL;
+
+  kube_cache_writing(cache, ns, name);
+  int32_t rc = kube_update_status(c->client, &KUBE_INFERENCESERVICES, service, &stored, err);
+  kube_cache_wrote(cache, ns, name, stored);
+  if (rc == OME_OK)
+    requeue_benchmarks_of(c, ns, name);
+  return rc;
+}
+
 static int32_t write_status(struct service_worker *w, struct json_object *service, const struct plan *plan,
                             const struct observation *o, struct ome_err *err) {
   _cleanup_json_ struct json_object *pods = pods_of(w->c, service);
@@ -146,7 +161,7 @@ static int32_t write_status(struct service_worker *w, struct json_object *servic
   _cleanup_json_ struct json_object *changed = json_copy(service);
   if (!changed || !json_set(changed, "status", json_object_get(status)))
     return fail_memory(err);
-  rc = kube_update_status(w->c->client, &KUBE_INFERENCESERVICES, changed, NULL, err);
+  rc = put_status(w->c, changed, err);
   if (rc == OME_E_NOT_FOUND)
     return OME_OK;
   if (rc == OME_OK)
@@ -158,7 +173,7 @@ static int32_t write_status(struct service_worker *w, struct json_object *servic
 
 /* An object that cannot be applied is a problem to be shown where people look, and tried again. */
 static void note_failure(struct plan *plan, const char *condition, const struct ome_err *err) {
-  plan_refuse(plan, condition ? condition : "EngineReady", err->code == OME_E_EXISTS ? "NameConflict" : "ApplyFailed",
+  plan_refuse(plan, condition ? condition : "EngineReady", err->code == OME_E_EXISTS ? REASON_CLASH : "ApplyFailed",
               "%s", err->msg);
 }
 

@@ -142,6 +142,8 @@ struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
 
 /* ---- children.c -------------------------------------------------------------------------------------------------- */
 
+#define REASON_CLASH "NameConflict" /* of a condition: an object's name is somebody else's */
+
 struct children_report {
   struct json_object
       *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */

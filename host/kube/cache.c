@@ -64,6 +64,7 @@ struct kube_cache {
     struct strmap *entries;  /* "ns/name" -> struct entry */
     struct strmap *by_owner; /* uid -> struct bucket */
     struct strmap *by_value; /* value -> struct bucket */
+    struct strmap *writing;  /* "ns/name" that is being written by us -> version of the event that waits, or NULL */
     char *version;           /* to watch from */
     struct http_fetch *watch;
     bool synced, stop, watch_ended;
@@ -176,8 +177,29 @@ static void tell(struct kube_cache *c, enum kube_event_type type, struct json_ob
     c->on_event(c->arg, &event);
 }
 
-/* Puts O in; events for what really changed. */
-static void store(struct kube_cache *c, struct json_object *o) {
+/* Whether version A comes after B: as numbers, which they are, to be compared within a resource (KEP-5504).  False for
+ * what is no number. */
+static bool is_later(const char *a, const char *b) {
+  uint64_t x;
+  uint64_t y;
+
+  return a && b && str_to_u64(a, &x) && str_to_u64(b, &y) && x > y;
+}
+
+/* Whether E's event has to wait for the end of a write of ours, which may be what it tells of. */
+static bool hold_locked(struct kube_cache *c, const struct entry *e) {
+  if (!strmap_has(c->shared.writing, e->key))
+    return false;
+  char *version = strdup(e->version);
+  if (version && strmap_put(c->shared.writing, e->key, version))
+    return true;
+  free(version);
+  return false;
+}
+
+/* Puts O in; events for what really changed.  An event that tells of a time before what is known (ECHO: it may, where a
+ * write of ours came first) is none. */
+static void store(struct kube_cache *c, struct json_object *o, bool echo) {
   struct entry *e = entry_new(o, c->index);
   _cleanup_json_ struct json_object *old = NULL;
   bool same = false;
@@ -188,15 +210,16 @@ static void store(struct kube_cache *c, struct json_object *o) {
   (void)pthread_mutex_lock(&c->shared.lock);
   struct entry *before = strmap_get(c->shared.entries, e->key);
   known = before != NULL;
-  same = before && streq(before->version, e->version);
+  same = before && (streq(before->version, e->version) || (echo && is_later(before->version, e->version)));
   if (before && !same && c->on_event)
     old = parse_text(before->text);
+  bool held = !same && hold_locked(c, e);
   if (same || !put_locked(c, before, e))
     free(e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!known)
     metric_add(METRIC(&cached, c->resource->resource), 1);
-  if (!same)
+  if (!same && !held)
     tell(c, known ? KUBE_MODIFIED : KUBE_ADDED, o, old);
 }
 
@@ -231,13 +254,13 @@ static void set_version(struct kube_cache *c, const char *version) {
 
 /* ---- list ------------------------------------------------------------------------------------------------------ */
 
-/* Keys that are in the cache and not in SEEN: deleted while we did not watch. */
+/* Keys that are in the cache and not in SEEN: deleted while we did not watch, but for what was written since. */
 static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
   _cleanup_strmap_ struct strmap *gone = strmap_new(NULL);
 
   (void)pthread_mutex_lock(&c->shared.lock);
   for (struct strmap_iter it = strmap_first(c->shared.entries); it.key; strmap_next(&it))
-    if (!strmap_has(seen, it.key))
+    if (!strmap_has(seen, it.key) && !is_later(((struct entry *)it.value)->version, c->shared.version))
       (void)strmap_put(gone, it.key, NULL);
   (void)pthread_mutex_unlock(&c->shared.lock);
   for (struct strmap_iter it = strmap_first(gone); it.key; strmap_next(&it))
@@ -288,7 +311,7 @@ static int32_t store_page(void *arg, struct json_object *page, struct ome_err *e
     if (!key || !strmap_put(l->seen, key, NULL))
       return fail_memory(err);
     complete(l->cache, o);
-    store(l->cache, o);
+    store(l->cache, o, false);
   }
   set_version(l->cache, json_str(page, "metadata.resourceVersion", ""));
   return OME_OK;
@@ -343,7 +366,7 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     if (key)
       drop(c, key, o);
   } else {
-    store(c, o);
+    store(c, o, true);
   }
 }
 
@@ -518,6 +541,7 @@ static void release(struct kube_cache *c) {
   strmap_free(c->shared.entries);
   strmap_free(c->shared.by_owner);
   strmap_free(c->shared.by_value);
+  strmap_free(c->shared.writing);
   (void)pthread_mutex_destroy(&c->shared.lock);
   (void)pthread_cond_destroy(&c->shared.changed);
   buf_fini(&c->line);
@@ -556,8 +580,9 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   c->shared.entries = strmap_new(free);
   c->shared.by_owner = strmap_new(bucket_free);
   c->shared.by_value = strmap_new(bucket_free);
-  if (!c->shared.entries || !c->shared.by_owner || !c->shared.by_value || !keep(&c->ns, opts->ns) ||
-      !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
+  c->shared.writing = strmap_new(free);
+  if (!c->shared.writing || !c->shared.entries || !c->shared.by_owner || !c->shared.by_value ||
+      !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
       pthread_create(&c->thread, NULL, run, c) != 0) {
     release(c);
     return fail(err, OME_E_NO_MEMORY, "watch %s: out of memory or threads", r->resource);
@@ -605,6 +630,50 @@ int32_t kube_cache_why(struct kube_cache *c, struct ome_err *err) {
                 server);
   *err = trouble;
   return fail_prefix(err, "watch %s", c->resource->resource);
+}
+
+/* ---- writes of ours ------------------------------------------------------------------------------------------- */
+
+void kube_cache_writing(struct kube_cache *c, const char *ns, const char *name) {
+  _cleanup_free_ char *key = key_of(ns, name);
+
+  (void)pthread_mutex_lock(&c->shared.lock);
+  if (key)
+    (void)strmap_put(c->shared.writing, key, NULL);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+}
+
+/* Puts E in where the watch is not past it: what that has told of may have changed or gone since.  Whether it is new.
+ */
+static bool put_written_locked(struct kube_cache *c, struct entry *e) {
+  struct entry *before = strmap_get(c->shared.entries, e->key);
+
+  if (is_later(e->version, c->shared.version) && (!before || is_later(e->version, before->version)) &&
+      put_locked(c, before, e))
+    return before == NULL;
+  free(e);
+  return false;
+}
+
+void kube_cache_wrote(struct kube_cache *c, const char *ns, const char *name, struct json_object *o) {
+  _cleanup_free_ char *key = key_of(ns, name);
+  _cleanup_json_ struct json_object *news = NULL;
+
+  if (o)
+    complete(c, o);
+  struct entry *e = o ? entry_new(o, c->index) : NULL;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  _cleanup_free_ char *held = key ? strmap_take(c->shared.writing, key) : NULL;
+  bool late = held && (!e || (!streq(held, e->version) && !is_later(e->version, held)));
+  bool added = e && put_written_locked(c, e);
+  const struct entry *now = late ? strmap_get(c->shared.entries, key) : NULL;
+  if (now)
+    news = parse_text(now->text);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  if (added)
+    metric_add(METRIC(&cached, c->resource->resource), 1);
+  if (news)
+    tell(c, KUBE_MODIFIED, news, NULL);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */

@@ -15,10 +15,11 @@ enum kube_event_type { KUBE_ADDED, KUBE_MODIFIED, KUBE_DELETED };
 struct kube_event {
   enum kube_event_type type;
   struct json_object *object; /* borrowed; the last known state for KUBE_DELETED */
-  struct json_object *old;    /* borrowed; NULL for KUBE_ADDED */
+  struct json_object *old;    /* borrowed; NULL for KUBE_ADDED, and where a write of ours came between */
 };
 
-/* On the cache's thread, in order; must not block: put a key into a queue and return. */
+/* On the cache's thread, in order, what waited for a write of ours on the writer's; must not block: put a key into a
+ * queue and return. */
 typedef void kube_event_fn(void *arg, const struct kube_event *event);
 
 /* What an object is found by, borrowed from it; NULL: it is not.  Pure. */
@@ -50,6 +51,12 @@ DEFINE_CLEANUP(struct kube_cache *, kube_cache_free)
 bool kube_cache_wait(struct kube_cache *cache, uint64_t timeout_ms);
 /* Fills ERR with why nothing has come yet: what the server said last. */
 int32_t kube_cache_why(struct kube_cache *cache, struct ome_err *err);
+
+/* Around a write of ours to an object that the cache selects: between the two its events wait.  O is what the server
+ * answered, and is trimmed as the cache trims; NULL: the write failed.  The cache has O from then on, and tells of
+ * nothing that O has in it: who wrote knows.  One writer of an object at a time. [any-thread] */
+void kube_cache_writing(struct kube_cache *cache, const char *ns, const char *name);
+void kube_cache_wrote(struct kube_cache *cache, const char *ns, const char *name, struct json_object *o);
 
 /* [any-thread] new object, or NULL when it is not there.  NS NULL for cluster-scoped. */
 struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, const char *name);

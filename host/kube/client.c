@@ -460,6 +460,24 @@ int32_t kube_apply(struct kube_client *c, const struct kube_resource *r, struct 
   return path ? send_json(c, "PATCH", path, "application/apply-patch+yaml", obj, out, err) : fail_memory(err);
 }
 
+/* No object has this version: etcd's first revision is older than anything in it.  An apply that names a version makes
+ * what is not there, whichever it is, and is refused where there is something of another; one that names a uid makes
+ * nothing, and is refused likewise. */
+#define NO_VERSION "1"
+
+int32_t kube_apply_on(struct kube_client *c, const struct kube_resource *r, struct json_object *obj, const char *uid,
+                      const char *manager, struct json_object **out, struct ome_err *err) {
+  const char *field = uid ? "metadata.uid" : "metadata.resourceVersion";
+
+  if (!json_set_str(obj, field, uid ? uid : NO_VERSION))
+    return fail_memory(err);
+  int32_t rc = kube_apply(c, r, obj, NULL, manager, true, out, err);
+  json_del(obj, field);
+  if (rc == OME_E_INVALID && strstr(err->msg, "metadata.uid: ")) /* "field is immutable" */
+    rc = err->code = OME_E_CONFLICT;
+  return rc;
+}
+
 int32_t kube_delete(struct kube_client *c, const struct kube_resource *r, const char *ns, const char *name,
                     const char *uid, enum kube_propagation propagation, struct ome_err *err) {
   static const char *const policies[] = {

@@ -71,6 +71,11 @@ int32_t kube_apply(struct kube_client *c, const struct kube_resource *r, struct 
                    const char *subresource, const char *manager, bool force, struct json_object **out,
                    struct ome_err *err);
 
+/* The same, with force, to the object that has UID; NULL: only if there is none.  OME_E_CONFLICT: the server has
+ * another, or none, and nothing was changed. */
+int32_t kube_apply_on(struct kube_client *c, const struct kube_resource *r, struct json_object *obj, const char *uid,
+                      const char *manager, struct json_object **out, struct ome_err *err);
+
 enum kube_propagation { KUBE_BACKGROUND, KUBE_FOREGROUND, KUBE_ORPHAN };
 /* UID NULL: no precondition.  Absent is OME_E_NOT_FOUND. */
 int32_t kube_delete(struct kube_client *c, const struct kube_resource *r, const char *ns, const char *name,

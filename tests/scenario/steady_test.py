@@ -76,11 +76,13 @@ def writes_of(verbs):
 
 
 def check(server, controller, audit):
+    audit.since_last_time()
     count = copies(server)
     without = lambda: [s["metadata"]["name"] for s in server.api("GET", SERVICES)["items"]
                        if not s.get("status", {}).get("conditions")]
     wait_for("every service to have a status", lambda: not without())
-    audit.since_last_time()
+    asked = {resource: n for (verb, resource), n in audit.since_last_time().items() if verb == "get"}
+    assert not asked, f"a new service is written, not asked for: {asked}"
     number = 0
     while True:  # until what was begun has ended
         number += 1

@@ -167,8 +167,31 @@ static void writes_nothing_when_settled(void **state) {
   }
 }
 
+/* An apply to an object that is not the one meant changes nothing. */
+static void applies_to_the_one_that_is_meant(void **state) {
+  struct json_object *mine =
+      yaml("{apiVersion: v1, kind: ConfigMap, metadata: {name: meant, namespace: default}, data: "
+           "{mine: 'yes'}}");
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  assert_int_equal(kube_apply_on(s->client, &KUBE_CONFIGMAPS, mine, "u-1", "me", NULL, &err), OME_E_CONFLICT);
+  create(s, &KUBE_CONFIGMAPS,
+         "{apiVersion: v1, kind: ConfigMap, metadata: {name: meant, namespace: default}, data: {theirs: 'yes'}}");
+  assert_int_equal(kube_apply_on(s->client, &KUBE_CONFIGMAPS, mine, NULL, "me", NULL, &err), OME_E_CONFLICT);
+  assert_int_equal(kube_apply_on(s->client, &KUBE_CONFIGMAPS, mine, "u-1", "me", NULL, &err), OME_E_CONFLICT);
+  struct json_object *o = get(s, &KUBE_CONFIGMAPS, "default", "meant");
+  assert_null(json_at(o, "data.mine"));
+  ok(kube_apply_on(s->client, &KUBE_CONFIGMAPS, mine, meta_uid(o), "me", NULL, &err), &err);
+  ok(kube_delete(s->client, &KUBE_CONFIGMAPS, "default", "meant", NULL, KUBE_BACKGROUND, &err), &err);
+  ok(kube_apply_on(s->client, &KUBE_CONFIGMAPS, mine, NULL, "me", NULL, &err), &err);
+  json_unref(o);
+  json_unref(mine);
+}
+
 static void leaves_others_objects_alone(void **state) {
   struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
 
   create(s, &KUBE_SERVICES,
          "{apiVersion: v1, kind: Service, metadata: {name: mine, namespace: default}, "
@@ -178,6 +201,12 @@ static void leaves_others_objects_alone(void **state) {
   struct json_object *o = get(s, &KUBE_SERVICES, "default", "mine");
   assert_string_equal(json_str(o, "spec.selector.a", ""), "b");
   json_unref(o);
+  /* What was made before the name turned out to be taken is gone again; once it is free, all is made. */
+  await_done(s, &KUBE_DEPLOYMENTS, "default", "mine-engine", absent, "its end");
+  ok(kube_delete(s->client, &KUBE_SERVICES, "default", "mine", NULL, KUBE_BACKGROUND, &err), &err);
+  merge(s, &KUBE_INFERENCESERVICES, "default", "mine", NULL, "{spec: {engine: {maxReplicas: 2}}}");
+  await_done(s, &KUBE_DEPLOYMENTS, "default", "mine-engine", exists, "creation");
+  await_done(s, &KUBE_INFERENCESERVICES, "default", "mine", has_condition, "Ready=Unknown");
 }
 
 static void prunes_and_ends(void **state) {
@@ -296,6 +325,7 @@ int main(void) {
       cmocka_unit_test(follows_what_its_runtime_inherits),
       cmocka_unit_test(heals_what_is_edited_by_hand),
       cmocka_unit_test(writes_nothing_when_settled),
+      cmocka_unit_test(applies_to_the_one_that_is_meant),
       cmocka_unit_test(leaves_others_objects_alone),
       cmocka_unit_test(follows_kinds_that_come_and_go),
       cmocka_unit_test(prunes_and_ends),

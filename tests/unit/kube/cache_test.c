@@ -346,6 +346,77 @@ static void test_indexes(void **state) {
   assert_int_equal(json_len(after), 0);
 }
 
+static struct json_object *written(const char *name, const char *version) {
+  struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "metadata.namespace", "space");
+  (void)json_set_str(o, "metadata.name", name);
+  (void)json_set_str(o, "metadata.resourceVersion", version);
+  (void)json_set_str(o, "metadata.labels.app", "ours");
+  return o;
+}
+
+/* What we wrote is there at once, and its event is none, whichever of event and answer comes first. */
+static void test_own_writes_are_no_news(void **state) {
+  struct fixture *f = *state;
+  _cleanup_json_ struct json_object *c11 = written("c", "11");
+  _cleanup_json_ struct json_object *a13 = written("a", "13");
+
+  kube_cache_writing(f->cache, "space", "c");
+  kube_cache_wrote(f->cache, "space", "c", c11);
+  assert_int_equal(kube_cache_count(f->cache), 3);
+  assert_int_equal(labelled(f, "space", "ours"), 1);
+  kube_cache_writing(f->cache, "space", "a");
+  fake_push(&f->fake, EVENT("ADDED", "c", "11") EVENT("MODIFIED", "a", "12") EVENT("MODIFIED", "a", "13")
+                          EVENT("ADDED", "sign", "14"));
+  expect_events(f, 3, "+a3 +b7 +sign14 ");
+  kube_cache_wrote(f->cache, "space", "a", a13);
+  fake_push(&f->fake, EVENT("MODIFIED", "a", "15"));
+  expect_events(f, 4, "+a3 +b7 +sign14 ~a15<13 ");
+}
+
+/* What others do meanwhile is told afterwards; so is all of it when the write failed. */
+static void test_news_waits_for_our_write(void **state) {
+  struct fixture *f = *state;
+  _cleanup_json_ struct json_object *a12 = written("a", "12");
+
+  kube_cache_writing(f->cache, "space", "a");
+  kube_cache_writing(f->cache, "space", "b");
+  fake_push(&f->fake, EVENT("MODIFIED", "a", "12") EVENT("MODIFIED", "a", "13") EVENT("MODIFIED", "b", "14")
+                          EVENT("ADDED", "sign", "15"));
+  expect_events(f, 3, "+a3 +b7 +sign15 ");
+  kube_cache_wrote(f->cache, "space", "a", a12);
+  expect_events(f, 4, "+a3 +b7 +sign15 ~a13 ");
+  kube_cache_wrote(f->cache, "space", "b", NULL);
+  expect_events(f, 5, "+a3 +b7 +sign15 ~a13 ~b14 ");
+}
+
+/* An answer that comes late brings nothing back: neither what is gone by now nor what it was before. */
+static void test_late_answers(void **state) {
+  struct fixture *f = *state;
+  _cleanup_json_ struct json_object *c11 = written("c", "11");
+  _cleanup_json_ struct json_object *a12 = written("a", "12");
+  _cleanup_json_ struct json_object *d20 = written("d", "20");
+
+  kube_cache_writing(f->cache, "space", "c");
+  fake_push(&f->fake, EVENT("ADDED", "c", "11") EVENT("MODIFIED", "a", "13") EVENT("DELETED", "c", "14"));
+  expect_events(f, 4, "+a3 +b7 ~a13<3 -c14 ");
+  kube_cache_wrote(f->cache, "space", "c", c11);
+  kube_cache_wrote(f->cache, "space", "a", a12);
+  assert_null(kube_cache_get(f->cache, "space", "c"));
+  _cleanup_json_ struct json_object *a = kube_cache_get(f->cache, "space", "a");
+  assert_string_equal(json_str(a, "metadata.resourceVersion", ""), "13");
+  /* What was written after a list was made is not in it, and stays. */
+  kube_cache_wrote(f->cache, "space", "d", d20);
+  fake_script(
+      &f->fake,
+      &(struct fake_answer){200, LIST("15", OBJECT("a", "13") "," OBJECT("b", "7") "," OBJECT("e", "15")), NULL}, 1);
+  fake_push(&f->fake, "garbage\n");
+  expect_events(f, 5, "+a3 +b7 ~a13<3 -c14 +e15 ");
+  expect_watch(f, 2, "15");
+  assert_int_equal(kube_cache_count(f->cache), 4);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void) {
@@ -363,6 +434,9 @@ int main(void) {
       CASE(test_failed_list_is_tried_again),
       CASE(test_owned),
       CASE(test_indexes),
+      CASE(test_own_writes_are_no_news),
+      CASE(test_news_waits_for_our_write),
+      CASE(test_late_answers),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,6 +111,33 @@ static void test_requests(void **state) {
   kube_client_free(c);
 }
 
+/* An apply to the one object that is meant, or to none. */
+static void test_apply_on(void **state) {
+  static const char immutable[] =
+      "{\"kind\":\"Status\",\"reason\":\"Invalid\",\"message\":\"ConfigMap \\\"d\\\" is invalid: "
+      "metadata.uid: Invalid value: \\\"u-1\\\": field is immutable\"}";
+  struct fake *f = *state;
+  struct kube_client *c = fake_client(f, "{}");
+  struct ome_err err = ERR_INIT;
+  _cleanup_json_ struct json_object *o = json_object_new_object();
+
+  (void)json_set_str(o, "metadata.name", "d");
+  (void)json_set_str(o, "metadata.namespace", "ns");
+  _cleanup_free_ char *before = json_text(o);
+  assert_int_equal(kube_apply_on(c, &KUBE_CONFIGMAPS, o, NULL, "me", NULL, &err), OME_OK);
+  assert_string_equal(f->line, "PATCH /api/v1/namespaces/ns/configmaps/d?fieldManager=me&force=true");
+  assert_non_null(strstr(buf_str(&f->body), "\"resourceVersion\":\"1\""));
+  assert_int_equal(kube_apply_on(c, &KUBE_CONFIGMAPS, o, "u-1", "me", NULL, &err), OME_OK);
+  assert_non_null(strstr(buf_str(&f->body), "\"uid\":\"u-1\""));
+  assert_null(strstr(buf_str(&f->body), "resourceVersion"));
+  fake_script(f, &(struct fake_answer){422, immutable, NULL}, 1);
+  assert_int_equal(kube_apply_on(c, &KUBE_CONFIGMAPS, o, "u-1", "me", NULL, &err), OME_E_CONFLICT);
+  assert_int_equal(err.code, OME_E_CONFLICT);
+  _cleanup_free_ char *after = json_text(o);
+  assert_string_equal(after, before);
+  kube_client_free(c);
+}
+
 static void test_list_takes_all_pages(void **state) {
   struct fake *f = *state;
   struct kube_client *c = fake_client(f, "{}");
@@ -314,17 +341,10 @@ static void test_names_and_owners(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      WITH_FAKE(test_failures),
-      WITH_FAKE(test_unreadable_answer),
-      WITH_FAKE(test_requests),
-      WITH_FAKE(test_list_takes_all_pages),
-      WITH_FAKE(test_credentials),
-      WITH_FAKE(test_config_with_data),
-      WITH_FAKE(test_config_with_files),
-      WITH_FAKE(test_config_refusals),
-      cmocka_unit_test(test_conditions),
-      cmocka_unit_test(test_finalizers),
-      cmocka_unit_test(test_names_and_owners),
+      WITH_FAKE(test_failures),          WITH_FAKE(test_unreadable_answer),    WITH_FAKE(test_requests),
+      WITH_FAKE(test_apply_on),          WITH_FAKE(test_list_takes_all_pages), WITH_FAKE(test_credentials),
+      WITH_FAKE(test_config_with_data),  WITH_FAKE(test_config_with_files),    WITH_FAKE(test_config_refusals),
+      cmocka_unit_test(test_conditions), cmocka_unit_test(test_finalizers),    cmocka_unit_test(test_names_and_owners),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TURN_NS 500000u       /* a turn of the HTTP client's thread that nothing interrupts takes less */
 #define REST_NS 50000000u     /* a closed loop's stream waits after a failure: refusals come fast */
 #define ERROR_TEXT_BYTES 512u /* kept of an answer that is an error */
 
@@ -84,12 +83,11 @@ static bool on_event(void *arg, const char *data, size_t len) {
   }
 }
 
-/* When the bytes had come: before whatever this thread did since it last looked.  Not where it was kept from running
- * in between, nor where bytes come faster than it looks: there may be some among them that came later. */
+/* When the bytes had come: before whatever this thread, or this machine, did since. */
 static uint64_t arrival_ns(const struct stream *s) {
-  uint64_t looked = http_client_turn_ns(s->d->http), now = mono_ns();
+  uint64_t came = http_client_arrival_ns(s->d->http);
 
-  return looked > s->sent_ns && looked >= s->end_ns && now - looked < TURN_NS ? looked : now;
+  return came > s->sent_ns && came >= s->end_ns ? came : mono_ns();
 }
 
 static bool on_body(void *arg, const void *data, size_t len) {

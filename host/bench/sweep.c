@@ -133,7 +133,7 @@ static int32_t prepare(struct sweep *s, struct ome_err *err) {
 
   for (size_t i = 0; i < c->nconcurrency; i++)
     most = c->concurrency[i] > most ? c->concurrency[i] : most;
-  const struct http_client_config http = {.max_connections = most};
+  const struct http_client_config http = {.max_connections = most, .arrival_times = true};
   int32_t rc = raise_files(most, err);
   if (rc == OME_OK)
     rc = bench_url(c->url, c->task, &s->url, err);

@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BATCH 64 /* sockets that are handled in one turn: what others have is soon seen, and timed */
+#define BATCH 64               /* sockets that are handled in one turn: what others have is soon seen */
+#define MAX_AGE_NS 60000000000 /* of bytes that nobody has read; older, and it was the clock that moved */
 
 /* ---- what libcurl asks for --------------------------------------------------------------------------------------- */
 
@@ -46,6 +48,8 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
   (void)purpose;
   if (fd >= 0)
     (void)epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+  if (fd >= 0 && l->stamps)
+    (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &(int){1}, sizeof(int));
   return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -100,6 +104,36 @@ static int action_of(uint32_t events) {
   return action;
 }
 
+/* When a packet came that the kernel stamped with STAMP, of CLOCK_REALTIME; 0: that clock was set since. */
+static uint64_t since_boot(const struct timespec *stamp) {
+  struct timespec now;
+
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  int64_t age = (now.tv_sec - stamp->tv_sec) * 1000000000 + (now.tv_nsec - stamp->tv_nsec);
+  return age >= 0 && age < MAX_AGE_NS ? mono_ns() - (uint64_t)age : 0;
+}
+
+/* When the oldest bytes came that nobody has read from FD; 0: the kernel does not say. */
+static uint64_t oldest_bytes(int fd) {
+  union {
+    struct cmsghdr head;
+    char bytes[CMSG_SPACE(sizeof(struct timespec))];
+  } control;
+  char byte;
+  struct iovec to = {.iov_base = &byte, .iov_len = 1};
+  struct msghdr m = {
+      .msg_iov = &to, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+  struct timespec stamp;
+
+  if (recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT) <= 0)
+    return 0;
+  struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+  if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+    return 0;
+  memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+  return since_boot(&stamp);
+}
+
 void curl_loop_turn(struct curl_loop *l, uint64_t until_ns) {
   struct epoll_event events[BATCH];
   int n = wait_events(l, until_ns, events);
@@ -112,7 +146,9 @@ void curl_loop_turn(struct curl_loop *l, uint64_t until_ns) {
       (void)!read(fd, &ticks, sizeof(ticks));
       l->armed_ns = fd == l->timer ? 0 : l->armed_ns;
     } else {
+      l->came_ns = l->stamps && events[i].events & EPOLLIN ? oldest_bytes(fd) : 0;
       (void)curl_multi_socket_action(l->multi, fd, action_of(events[i].events), &running);
+      l->came_ns = 0;
     }
   }
   if (l->due_ns <= l->now_ns) {

@@ -8,6 +8,7 @@
 #include "base/err.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct curl_loop {
@@ -15,7 +16,11 @@ struct curl_loop {
   int epoll, wake, timer;
   uint64_t due_ns;   /* libcurl wants to be called then; UINT64_MAX: not by itself */
   uint64_t armed_ns; /* what TIMER is set to; 0: nothing */
-  uint64_t now_ns;   /* when the present turn began: whatever it handles had arrived by then; clock of mono_ns() */
+  uint64_t now_ns;   /* when the present turn began, mono_ns() */
+  /* Asked for by the owner before the first transfer: the kernel says when bytes came, which is a system call more for
+   * each socket that has some. */
+  bool stamps;
+  uint64_t came_ns; /* the oldest of the bytes that libcurl is being let at, mono_ns(); 0: not known */
 };
 
 int32_t curl_loop_init(struct curl_loop *l, struct ome_err *err);

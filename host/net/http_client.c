@@ -378,8 +378,8 @@ void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg)
   curl_loop_wake(&c->loop);
 }
 
-uint64_t http_client_turn_ns(const struct http_client *c) {
-  return c->loop.now_ns;
+uint64_t http_client_arrival_ns(const struct http_client *c) {
+  return c->loop.came_ns;
 }
 
 static void client_free(struct http_client *c) {
@@ -422,6 +422,7 @@ int32_t http_client_new(const struct http_client_config *cfg, struct http_client
     free(c);
     return err->code;
   }
+  c->loop.stamps = cfg && cfg->arrival_times;
   (void)pthread_mutex_init(&c->shared.lock, NULL);
   set_bounds(c, cfg);
   c->user_agent = strdup(cfg && cfg->user_agent ? cfg->user_agent : "ome/" OME_VERSION);

@@ -19,6 +19,7 @@ struct http_client_config {
   const char *user_agent;   /* NULL: "ome/<version>" */
   uint32_t max_connections; /* in all; 0: 64 */
   uint32_t max_per_host;    /* 0: no bound of its own */
+  bool arrival_times;       /* http_client_arrival_ns() is asked: costs a system call for each piece that comes */
 };
 
 int32_t http_client_new(const struct http_client_config *cfg, struct http_client **out, struct ome_err *err);
@@ -31,9 +32,10 @@ typedef uint64_t http_turn_fn(void *arg);
 #define HTTP_TURN_END 0u
 /* One at a time: TURN takes the place of another.  [any-thread] */
 void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg);
-/* When the client's thread last looked at its sockets, mono_ns(): bytes that a callback is told of had come by then,
- * however long the callbacks before it took.  Client's thread. */
-uint64_t http_client_turn_ns(const struct http_client *c);
+/* When the oldest of the bytes came that on_body is just told of, mono_ns(), as the kernel has it: whatever this
+ * process did since.  Later ones that were read with them, because it was behind, have the same time.  0: not known, or
+ * not asked for in the configuration.  Client's thread. */
+uint64_t http_client_arrival_ns(const struct http_client *c);
 
 /* Trust and identity; PEM text, not file names; NULL members are unset. */
 struct http_tls {

@@ -1,6 +1,7 @@
 /* The HTTP server and client against each other, and the server against raw bytes. */
 #include "../unit.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -228,6 +229,57 @@ static void a_cancelled_request_ends_on_both_sides(void **state) {
     (void)sched_yield();
 }
 
+/* A fetch that asks when its bytes came. */
+struct dated {
+  struct http_client *client;
+  uint64_t came_ns, told_ns;
+  atomic_bool over;
+};
+
+static bool note_arrival(void *arg, const void *data, size_t len) {
+  struct dated *d = arg;
+
+  (void)data, (void)len;
+  d->came_ns = http_client_arrival_ns(d->client);
+  d->told_ns = mono_ns();
+  return true;
+}
+
+static void note_end(void *arg, int32_t rc, const struct ome_err *err) {
+  struct dated *d = arg;
+
+  (void)rc, (void)err;
+  atomic_store(&d->over, true);
+}
+
+static const struct http_fetch_ops dated_ops = {.on_body = note_arrival, .on_done = note_end};
+
+static void fetch_dated(struct dated *d) {
+  _cleanup_free_ char *url = str_printf("%s/query?q=now", fx.url);
+  struct http_request req = {.url = url};
+
+  atomic_store(&d->over, false);
+  assert_non_null(http_fetch_start(d->client, &req, &dated_ops, d));
+  while (!atomic_load(&d->over))
+    (void)sched_yield();
+}
+
+static void bytes_have_the_time_when_the_kernel_got_them(void **state) {
+  struct ome_err err = ERR_INIT;
+  const struct http_client_config asks = {.arrival_times = true};
+  struct dated d = {.client = fx.client};
+  uint64_t before = mono_ns();
+
+  (void)state;
+  fetch_dated(&d);
+  assert_int_equal(d.came_ns, 0); /* nobody asked */
+  assert_int_equal(http_client_new(&asks, &d.client, &err), OME_OK);
+  while (d.came_ns == 0) /* the kernel begins to stamp packets soon after the first socket that wants it */
+    fetch_dated(&d);
+  http_client_free(d.client);
+  assert_true(before < d.came_ns && d.came_ns < d.told_ns);
+}
+
 /* A caller that looks at what it gets before it takes more. */
 struct slow {
   size_t heads, bytes, longest;
@@ -443,6 +495,7 @@ int main(void) {
       cmocka_unit_test(requests_are_answered),
       cmocka_unit_test(large_bodies_go_through_or_are_refused),
       cmocka_unit_test(pieces_arrive_as_they_are_written),
+      cmocka_unit_test(bytes_have_the_time_when_the_kernel_got_them),
       cmocka_unit_test(a_cancelled_request_ends_on_both_sides),
       cmocka_unit_test(an_answer_waits_for_who_takes_it),
       cmocka_unit_test(a_dead_server_is_named),

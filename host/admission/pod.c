@@ -84,15 +84,11 @@ static void mutate_metrics(struct json_object *pod, struct json_object *config) 
 
 /* ---- RDMA -------------------------------------------------------------------------------------------------------- */
 
+/* Pods that services are composed of have it already (compose/rdma.h); this is for those of templates of others. */
 static int32_t mutate_rdma(struct review *r, struct json_object *pod, struct json_object *config, struct ome_err *err) {
-  const char *profile = meta_annotation(pod, "rdma.ome.io/profile");
-  const char *container = meta_annotation(pod, "rdma.ome.io/container-name");
-
-  if (!streq(meta_annotation(pod, "rdma.ome.io/auto-inject"), "true"))
-    return OME_OK;
   _cleanup_json_ struct json_object *profiles = config_key(config, "rdmaProfiles");
-  int32_t rc = rdma_inject(json_get(pod, "spec"), profile ? profile : RDMA_DEFAULT_PROFILE,
-                           container ? container : "ome-container", profiles, err);
+  int32_t rc = rdma_apply(json_at(pod, "metadata.annotations"), json_get(pod, "spec"), profiles, err);
+
   if (rc != OME_E_INVALID)
     return rc;
   verdict_deny(r, "%s", err->msg);

@@ -8,6 +8,7 @@
 #include "compose/names.h"
 #include "compose/override.h"
 #include "compose/pod.h"
+#include "compose/rdma.h"
 #include "compose/router.h"
 #include "compose/scaling.h"
 #include "compose/shape.h"
@@ -99,6 +100,19 @@ static bool put_pods(struct json_object *merged, struct pod_result *pods, struct
                            json_set(out, "worker.podSpec", TAKE_PTR(pods->worker)));
 }
 
+/* The fast network of nodes, which one machine's own platform does without.  ANNOTATIONS may gain networks. */
+static int32_t apply_rdma(const struct component_request *req, struct json_object *annotations, struct pod_result *pods,
+                          struct ome_err *err) {
+  struct json_object *profiles = json_at(req->cluster, "config.rdmaProfiles");
+
+  if (*json_str(req->cluster, "gatewayUrl", ""))
+    return OME_OK;
+  int32_t rc = rdma_apply(annotations, pods->main, profiles, err);
+  if (rc == OME_OK && pods->worker)
+    rc = rdma_apply(annotations, pods->worker, profiles, err);
+  return rc == OME_E_INVALID ? fail_prefix(err, "spec.%s.annotations: rdma.ome.io/profile", req->kind) : rc;
+}
+
 static int32_t fill(const struct component_request *req, const struct mode *mode, struct json_object *merged,
                     struct pod_result *pods, struct json_object *out, struct ome_err *err) {
   struct json_object *labels = component_labels(req, merged);
@@ -114,6 +128,8 @@ static int32_t fill(const struct component_request *req, const struct mode *mode
       .mode = mode,
   };
   int32_t rc = scaling_compose(&scaling, out, err);
+  if (rc == OME_OK)
+    rc = apply_rdma(req, annotations, pods, err);
   if (rc != OME_OK)
     return rc;
   if (!put_pods(merged, pods, out) || (req->model && !put_model(req, out)))

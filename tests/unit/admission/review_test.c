@@ -3,7 +3,6 @@
 
 #include "admission/review.h"
 #include "base/str.h"
-#include "compose/rdma.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
@@ -316,24 +315,8 @@ static void test_unknown_profile(UNUSED void **state) {
           POD("\"rdma.ome.io/auto-inject\": \"true\", \"rdma.ome.io/profile\": \"none\"", "{\"name\": \"x\"}"), NULL);
 
   assert_false(json_flag(r, "allowed", true));
-  assert_string_equal(json_str(r, "status.message", ""), "unknown RDMA profile: none; there are: oci-roce, plain");
-}
-
-/* The built-in profile grants no more than it has to, and what a pod has stays. */
-static void test_profile(UNUSED void **state) {
-  _cleanup_json_ struct json_object *spec = parsed("{\"containers\": [{\"name\": \"ome-container\"}]}");
-  _cleanup_json_ struct json_object *again = NULL;
-  struct ome_err err = ERR_INIT;
-
-  assert_int_equal(rdma_inject(spec, RDMA_DEFAULT_PROFILE, "ome-container", NULL, &err), OME_OK);
-  struct json_object *container = json_index(json_get(spec, "containers"), 0);
-  assert_null(json_at(container, "securityContext.privileged"));
-  assert_string_equal(json_object_get_string(json_index(json_at(container, "securityContext.capabilities.add"), 0)),
-                      "IPC_LOCK");
-  assert_int_equal(json_len(json_get(container, "env")), 21);
-  again = json_copy(spec);
-  assert_int_equal(rdma_inject(again, RDMA_DEFAULT_PROFILE, "ome-container", NULL, &err), OME_OK);
-  assert_true(json_equal(spec, again));
+  assert_string_equal(json_str(r, "status.message", ""),
+                      "unknown RDMA profile: none; there are: cks-gb-rdma, cks-gb-sglang, oci-roce, plain");
 }
 
 /* ---- whose writes they are --------------------------------------------------------------------------------------- */
@@ -485,7 +468,6 @@ int main(void) {
       cmocka_unit_test(test_older_form),
       cmocka_unit_test(test_pod),
       cmocka_unit_test(test_unknown_profile),
-      cmocka_unit_test(test_profile),
       cmocka_unit_test(test_no_review),
   };
 

@@ -437,15 +437,6 @@ static int32_t tell_engine(const struct adapters_request *req, struct json_objec
 
 /* ---- one group of pods ------------------------------------------------------------------------------------------- */
 
-/* The container that serves: the runner, or what is in its place. */
-static struct json_object *serving(struct json_object *group) {
-  struct json_object *containers = json_get(group, "containers");
-  struct json_object *main = json_get(group, "runner");
-
-  main = main ? main : json_find(containers, "name", MAIN_CONTAINER);
-  return main ? main : json_index(containers, 0);
-}
-
 static int32_t apply_one(const struct adapters_request *req, struct json_object *group, struct json_object *runner,
                          size_t i, struct adapter *a, struct ome_err *err) {
   a->weight = json_index(req->weights, i);
@@ -465,7 +456,7 @@ static int32_t apply_one(const struct adapters_request *req, struct json_object 
 
 static int32_t apply_group(const struct adapters_request *req, struct json_object *group, bool required,
                            struct ome_err *err) {
-  struct json_object *runner = serving(group);
+  struct json_object *runner = container_serving(group);
   struct adapter all[MAX_WEIGHTS] = {{0}};
   size_t n = json_len(req->weights);
   int32_t rc = OME_OK;

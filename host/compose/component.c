@@ -6,6 +6,7 @@
 #include "compose/metadata.h"
 #include "compose/modelmount.h"
 #include "compose/names.h"
+#include "compose/overlays.h"
 #include "compose/override.h"
 #include "compose/pod.h"
 #include "compose/rdma.h"
@@ -308,7 +309,6 @@ static int32_t merge_parts(const struct component_request *req, struct json_obje
   return rc;
 }
 
-/* A router reads no weights. */
 static int32_t add_adapters(const struct component_request *req, const struct mode *m, struct json_object *merged,
                             struct ome_err *err) {
   const struct adapters_request of = {
@@ -320,7 +320,23 @@ static int32_t add_adapters(const struct component_request *req, const struct mo
       .grouped = is_grouped(m),
   };
 
-  return streq(req->kind, "router") ? OME_OK : adapters_apply(&of, err);
+  return adapters_apply(&of, err);
+}
+
+/* What engines and decoders read beside the model; a router reads nothing. */
+static int32_t add_files(const struct component_request *req, const struct mode *m, struct json_object *merged,
+                         struct ome_err *err) {
+  const struct overlays_request overlays = {
+      .models = req->overlays,
+      .service = req->service,
+      .component = merged,
+      .grouped = is_grouped(m),
+  };
+
+  if (streq(req->kind, "router"))
+    return OME_OK;
+  int32_t rc = add_adapters(req, m, merged, err);
+  return rc == OME_OK ? overlays_apply(&overlays, err) : rc;
 }
 
 int32_t component_compose(const struct component_request *req, struct json_object **out, const struct mode **mode,
@@ -351,7 +367,7 @@ int32_t component_compose(const struct component_request *req, struct json_objec
   if (rc == OME_OK)
     rc = tune_merged(req, m, merged, err);
   if (rc == OME_OK)
-    rc = add_adapters(req, m, merged, err);
+    rc = add_files(req, m, merged, err);
   if (rc != OME_OK)
     return rc;
   rc = compose_document(req, m, merged, doc, err);

@@ -17,6 +17,7 @@ struct component_request {
   struct json_object *service;     /* folded (fold.h) */
   struct json_object *model;       /* may be NULL */
   struct json_object *weights;     /* FineTunedWeights that it loads (adapters.h); may be NULL */
+  struct json_object *overlays;    /* models that it sees besides (overlays.h); may be NULL */
   struct json_object *runtime;     /* folded; may be NULL */
   struct json_object *entry;       /* the runtime's format entry that matched; may be NULL */
   struct json_object *accelerator; /* AcceleratorClass; may be NULL */

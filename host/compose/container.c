@@ -1,9 +1,19 @@
 #include "compose/container.h"
 
+#include "compose/names.h"
+
 struct json_object *list_in(struct json_object *o, const char *key) {
   if (!json_get(o, key) && !json_set(o, key, json_object_new_array()))
     return NULL;
   return json_get(o, key);
+}
+
+struct json_object *container_serving(struct json_object *group) {
+  struct json_object *containers = json_get(group, "containers");
+  struct json_object *main = json_get(group, "runner");
+
+  main = main ? main : json_find(containers, "name", MAIN_CONTAINER);
+  return main ? main : json_index(containers, 0);
 }
 
 bool container_set_env(struct json_object *container, const char *name, const char *value, bool overwrite) {

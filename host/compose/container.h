@@ -9,6 +9,10 @@
 /* The array at KEY of O, made when absent; borrowed. */
 struct json_object *list_in(struct json_object *o, const char *key);
 
+/* The container of GROUP, a component or its leader or worker, that serves: the runner, or what is in its place;
+ * borrowed, NULL: there is none yet. */
+struct json_object *container_serving(struct json_object *group);
+
 /* NAME=VALUE in the container's env; an existing one is kept unless OVERWRITE. */
 bool container_set_env(struct json_object *container, const char *name, const char *value, bool overwrite);
 

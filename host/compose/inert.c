@@ -7,7 +7,6 @@
 static const struct {
   const char *field, *instead;
 } inert[] = {
-    {"spec.model.overlays", "no model is mounted besides the service's own"},
     {"spec.rollout", "new pods replace old ones as the component's deploymentStrategy says"},
     {"spec.traffic", "all requests go to the newest revision"},
     {"spec.routing", "the router or the component's Service spreads requests"},

@@ -43,19 +43,28 @@ int32_t model_mount_volume(struct json_object *model, const char *ns, struct jso
   return OME_OK;
 }
 
-int32_t model_mount_container(struct json_object *model, const char *ns, struct json_object *container,
-                              struct ome_err *err) {
+int32_t model_mount_container(const struct model_mount *m, struct json_object *container, struct ome_err *err) {
   _cleanup_(claim_fini) struct claim claim = {0};
-  const char *path = model_mount_path(model);
 
-  if (!*path)
+  if (!*m->path)
     return OME_OK;
-  int32_t rc = is_claimed(model) ? claim_of_model(model, ns, &claim, err) : OME_OK;
+  int32_t rc = is_claimed(m->model) ? claim_of_model(m->model, m->ns, &claim, err) : OME_OK;
   if (rc != OME_OK)
     return rc;
-  _cleanup_free_ char *volume = volume_name(model);
-  if (!volume || !container_set_env(container, "MODEL_PATH", path, false) ||
-      !container_mount(container, volume, path, claim.path))
+  _cleanup_free_ char *volume = volume_name(m->model);
+  if (!volume || !container_set_env(container, m->variable, m->path, false) ||
+      !container_mount(container, volume, m->path, claim.path))
     return fail_memory(err);
   return OME_OK;
+}
+
+bool model_select_nodes(struct json_object *model, struct json_object *selector) {
+  if (is_claimed(model))
+    return true;
+  bool cluster = streq(json_str(model, "kind", ""), "ClusterBaseModel");
+  _cleanup_free_ char *label = name_model_label(cluster ? NULL : json_str(model, "metadata.namespace", "default"),
+                                                json_str(model, "metadata.name", ""));
+
+  return label &&
+         (json_get(selector, label) || json_object_object_add(selector, label, json_object_new_string("Ready")) == 0);
 }

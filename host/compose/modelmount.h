@@ -14,8 +14,17 @@ const char *model_mount_path(struct json_object *model);
 /* The volume with MODEL's files, in POD of namespace NS. */
 int32_t model_mount_volume(struct json_object *model, const char *ns, struct json_object *pod, struct ome_err *err);
 
-/* Its mount in CONTAINER, and MODEL_PATH unless the container has one. */
-int32_t model_mount_container(struct json_object *model, const char *ns, struct json_object *container,
-                              struct ome_err *err);
+/* Where a container sees a model. */
+struct model_mount {
+  struct json_object *model;
+  const char *ns;       /* of the pod */
+  const char *path;     /* model_mount_path(), or another; "": nothing is mounted */
+  const char *variable; /* that says PATH, unless the container has it */
+};
+
+int32_t model_mount_container(const struct model_mount *m, struct json_object *container, struct ome_err *err);
+
+/* Adds to SELECTOR, a node selector, that nodes have MODEL; what is on a claim every node has.  False: no memory. */
+bool model_select_nodes(struct json_object *model, struct json_object *selector);
 
 #endif

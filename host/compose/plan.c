@@ -8,6 +8,7 @@
 #include "compose/fold.h"
 #include "compose/inert.h"
 #include "compose/names.h"
+#include "compose/overlays.h"
 #include "kube/meta.h"
 
 #include <stdarg.h>
@@ -296,6 +297,7 @@ static int32_t compose_components(const struct plan_world *world, struct plan *p
         .service = p->service,
         .model = p->model,
         .weights = p->weights,
+        .overlays = p->overlays,
         .runtime = p->runtime,
         .entry = p->selection->chosen->score.entry ? p->selection->chosen->score.entry->doc : NULL,
         .accelerator = selection_accelerator(p->selection, kind),
@@ -374,7 +376,7 @@ static bool same_object(struct json_object *a, struct json_object *b) {
          streq(json_str(a, "kind", ""), json_str(b, "kind", "")) && streq(meta_name(a), meta_name(b));
 }
 
-/* What scaling has to say of each component, and of fields without effect. */
+/* What scaling has to say of each component, of fields without effect and models that are not there. */
 static int32_t gather_warnings(struct plan *p, struct ome_err *err) {
   p->warnings = inert_fields(p->service);
   for (size_t i = 0; p->warnings && i < p->nparts; i++) {
@@ -384,6 +386,9 @@ static int32_t gather_warnings(struct plan *p, struct ome_err *err) {
     if (*warning && (!text || json_object_array_add(p->warnings, json_object_new_string(text)) != 0))
       return fail_memory(err);
   }
+  if (p->warnings && p->overlays_skipped &&
+      json_object_array_add(p->warnings, json_object_new_string(p->overlays_skipped)) != 0)
+    return fail_memory(err);
   return p->warnings ? OME_OK : fail_memory(err);
 }
 
@@ -442,6 +447,8 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   find_model(world, p);
   rc = find_weights(world, p, err);
   if (rc == OME_OK)
+    rc = overlays_find(world->models, p, err);
+  if (rc == OME_OK)
     rc = select_for(world, p, err);
   if (rc == OME_OK)
     check_components(p);
@@ -476,6 +483,8 @@ void plan_free(struct plan *p) {
   selection_free(p->selection);
   json_unref(p->service);
   json_unref(p->weights);
+  json_unref(p->overlays);
+  free(p->overlays_skipped);
   json_unref(p->runtime);
   json_unref(p->components);
   json_unref(p->tuning);

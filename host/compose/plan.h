@@ -52,6 +52,8 @@ struct plan {
   struct json_object *service;    /* folded */
   struct json_object *model;      /* borrowed; NULL: not found, or the service names none */
   struct json_object *weights;    /* array of those that the service names; NULL: did not come to it */
+  struct json_object *overlays;   /* array of further models to mount (overlays.h); NULL: did not come to it */
+  char *overlays_skipped;         /* what is said of those that are left out; NULL: none is */
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */
   struct json_object *components; /* array of the component documents */

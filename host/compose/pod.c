@@ -120,8 +120,9 @@ static struct json_object *pod_fields_of(struct json_object *group) {
 }
 
 static int32_t dress_runner(const struct pod_request *req, struct json_object *runner, struct ome_err *err) {
-  int32_t rc =
-      is_router(req) || req->replaced ? OME_OK : model_mount_container(req->model, namespace_of(req), runner, err);
+  const struct model_mount mount = {
+      .model = req->model, .ns = namespace_of(req), .path = model_mount_path(req->model), .variable = "MODEL_PATH"};
+  int32_t rc = is_router(req) || req->replaced ? OME_OK : model_mount_container(&mount, runner, err);
   if (rc != OME_OK)
     return rc;
   bool ok = set_resources(req, runner) && set_accelerator_env(req, runner) && set_parallelism(req, runner) &&
@@ -184,16 +185,9 @@ static bool overlay(struct json_object *to, struct json_object *map) {
   return true;
 }
 
-/* Only nodes that hold the model, unless a claim does, or nobody reads it. */
+/* Only nodes that hold the model, unless nobody reads it. */
 static bool ask_for_model(const struct pod_request *req, struct json_object *selector) {
-  if (!req->model || req->replaced || claim_is(json_str(req->model, "spec.storage.storageUri", "")))
-    return true;
-  bool cluster = streq(json_str(req->model, "kind", ""), "ClusterBaseModel");
-  _cleanup_free_ char *label = name_model_label(cluster ? NULL : json_str(req->model, "metadata.namespace", "default"),
-                                                json_str(req->model, "metadata.name", ""));
-
-  return label &&
-         (json_get(selector, label) || json_object_object_add(selector, label, json_object_new_string("Ready")) == 0);
+  return !req->model || req->replaced || model_select_nodes(req->model, selector);
 }
 
 /* Nodes with the model, then what runtime, accelerator class and service ask for. */

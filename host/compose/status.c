@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "compose/claim.h"
+#include "compose/overlays.h"
 #include "compose/pods.h"
 #include "compose/status_autoscaler.h"
 #include "kube/meta.h"
@@ -31,14 +32,6 @@ static bool has_component(const struct work *w, size_t kind) {
 
 static struct json_object *find_condition(const struct work *w, const char *type) {
   return json_find(json_get(w->status, "conditions"), "type", type);
-}
-
-static void drop_condition(struct work *w, const char *type) {
-  struct json_object *list = json_get(w->status, "conditions");
-
-  for (size_t i = json_len(list); i-- > 0;)
-    if (streq(json_str(json_index(list, i), "type", ""), type))
-      (void)json_object_array_del_idx(list, i, 1);
 }
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -72,7 +65,7 @@ static void set_model_condition(struct work *w) {
   char message[512];
 
   if (!names_model(w))
-    drop_condition(w, "ModelReady");
+    meta_drop_condition(w->holder, "ModelReady");
   if (!model)
     return; /* a problem says so */
   if (streq(state, "Ready")) {
@@ -213,7 +206,7 @@ static void drop_absent(struct work *w) {
     if (has_component(w, k))
       continue;
     if (k > 0)
-      drop_condition(w, ready_conditions[k]);
+      meta_drop_condition(w->holder, ready_conditions[k]);
     json_del(components, component_kinds[k]);
   }
 }
@@ -356,7 +349,7 @@ static int by_type(const void *a, const void *b) {
 
 /* Conditions that Ready does not follow are for information. */
 static void sort_conditions(struct work *w) {
-  static const char *const informative[] = {"AutoscalerReady", "ModelReady", "RuntimeReady"};
+  static const char *const informative[] = {"AutoscalerReady", "ModelReady", "OverlaysReady", "RuntimeReady"};
   struct json_object *list = json_get(w->status, "conditions");
 
   if (list)
@@ -385,7 +378,7 @@ static bool set_selection(struct work *w) {
 
 /* All there is to say of a service that is served elsewhere, behind a Service of its name. */
 static bool set_virtual(struct work *w) {
-  static const char *const gone[] = {"selection", "modelStatus", "components", "addresses"};
+  static const char *const gone[] = {"selection", "modelStatus", "components", "addresses", "mountedOverlays"};
   struct json_object *list = json_get(w->status, "conditions");
   struct json_object *service = w->in->plan->service;
   _cleanup_free_ char *url = str_printf("http://%s.%s.svc.%s", meta_name(service), meta_namespace(service),
@@ -402,6 +395,27 @@ static bool set_virtual(struct work *w) {
          json_set_i64(w->status, "observedGeneration", meta_generation(w->in->service));
 }
 
+/* ---- deployed ---------------------------------------------------------------------------------------------------- */
+
+/* Of a service whose components run here, or are to. */
+static bool set_deployed(struct work *w) {
+  const struct status_input *in = w->in;
+  bool ok = true;
+
+  set_model_condition(w);
+  set_runtime_condition(w);
+  if (in->plan->nproblems)
+    set_problems(w);
+  else
+    ok = set_components(w) && set_addresses(w) && status_set_autoscalers(w->holder, in);
+  drop_absent(w);
+  bool ready = set_ready(w);
+  ok = overlays_put_status(in->plan, w->holder, in->now_ms) && ok;
+  sort_conditions(w);
+  return ok && set_model_status(w, ready) && set_selection(w) &&
+         json_set_i64(w->status, "observedGeneration", meta_generation(in->service));
+}
+
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 int32_t status_compose(const struct status_input *in, struct json_object **out, struct ome_err *err) {
@@ -414,24 +428,7 @@ int32_t status_compose(const struct status_input *in, struct json_object **out, 
   struct work w = {in, holder, status};
   if (!json_is(json_get(status, "conditions"), json_type_array))
     json_del(status, "conditions");
-  if (in->plan->is_virtual) {
-    if (!set_virtual(&w))
-      return fail_memory(err);
-    *out = json_object_get(status);
-    return OME_OK;
-  }
-  set_model_condition(&w);
-  set_runtime_condition(&w);
-  bool ok = true;
-  if (in->plan->nproblems)
-    set_problems(&w);
-  else
-    ok = set_components(&w) && set_addresses(&w) && status_set_autoscalers(holder, in);
-  drop_absent(&w);
-  bool ready = set_ready(&w);
-  sort_conditions(&w);
-  if (!ok || !set_model_status(&w, ready) || !set_selection(&w) ||
-      !json_set_i64(status, "observedGeneration", meta_generation(in->service)))
+  if (in->plan->is_virtual ? !set_virtual(&w) : !set_deployed(&w))
     return fail_memory(err);
   *out = json_object_get(status);
   return OME_OK;

@@ -92,7 +92,7 @@ static void gather(struct controller *c, struct json_object *job, struct facts *
   if (owned->service) {
     struct json_object *s = owned->service;
     const char *model = json_str(s, "spec.model.name", json_str(s, "spec.predictor.model.baseModel", ""));
-    owned->models = world_models(c, ns, model);
+    owned->models = world_models(c, s);
     owned->runtime = find_runtime(c, s);
     owned->workload = find_workload(c, s);
     out->model = plan_find_model(owned->models, ns, model);

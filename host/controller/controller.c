@@ -74,6 +74,7 @@ static void on_model(void *arg, const struct kube_event *e) {
   const char *ns = meta_namespace(e->object);
 
   requeue_services(arg, *ns ? ns : NULL, meta_name(e->object));
+  further_requeue(arg, *ns ? ns : NULL);
   requeue_weights_of(arg, meta_name(e->object));
   enqueue_object(arg, QUEUE_MODELS, e->object);
 }
@@ -369,6 +370,7 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
     return fail_memory(err);
   (void)pthread_mutex_init(&c->gate.lock, NULL);
   (void)pthread_mutex_init(&c->config.lock, NULL);
+  (void)pthread_mutex_init(&c->further.lock, NULL);
   (void)pthread_cond_init(&c->gate.changed, NULL);
   int32_t rc = start(c, cfg, err);
   if (rc != OME_OK) {
@@ -404,5 +406,7 @@ void controller_stop(struct controller *c) {
   free(c->config.good);
   if (c->secrets_next)
     strmap_free(c->secrets_next);
+  (void)pthread_mutex_destroy(&c->further.lock);
+  strmap_free(c->further.names);
   free(c);
 }

@@ -196,9 +196,7 @@ static int32_t bring_about(struct service_worker *w, struct json_object *service
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
   struct plan *plan = NULL;
-  _cleanup_json_ struct json_object *models =
-      world_models(w->c, meta_namespace(service),
-                   json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", "")));
+  _cleanup_json_ struct json_object *models = world_models(w->c, service);
   struct ome_err failure = ERR_INIT;
 
   w->world.models = models;
@@ -236,6 +234,7 @@ int32_t reconcile_service(void *arg, const char *ns, const char *name, uint64_t 
   struct controller *c = w->c;
   _cleanup_json_ struct json_object *service = kube_cache_get(c->watches[WATCH_SERVICES], ns, name);
 
+  further_note(c, ns, name, json_len(json_at(service, "spec.model.overlays")) > 0);
   if (!service)
     return OME_OK; /* its objects go by their owner references */
   if (meta_deleting(service))

@@ -103,6 +103,10 @@ struct controller {
     char *good;   /* text of the last configuration that could be read; NULL: there was none */
     char bad[64]; /* resourceVersion of one that could not, and was complained of */
   } config;
+  struct {
+    pthread_mutex_t lock;
+    struct strmap *names; /* "ns/name" (further.c); NULL: none yet */
+  } further;
   struct service_worker workers[SERVICE_WORKERS];
   struct strmap *secrets_next; /* of the models' worker: key -> uint64_t, when its Secret is looked at again */
 };
@@ -121,8 +125,8 @@ int32_t world_refresh(struct service_worker *w, struct ome_err *err);
 void world_fini(struct service_worker *w);
 /* new array of the runtimes of both scopes. */
 struct json_object *world_runtimes(struct controller *c);
-/* new array of the at most two models that NAME can mean to a service in NS. */
-struct json_object *world_models(struct controller *c, const char *ns, const char *name);
+/* new array of the models that the names in SERVICE can mean, at most two each. */
+struct json_object *world_models(struct controller *c, struct json_object *service);
 
 /* ---- kinds.c ----------------------------------------------------------------------------------------------------- */
 
@@ -139,6 +143,14 @@ void kinds_note(struct controller *c, const char *crd);
 struct kube_cache *child_cache(struct child_kind *k);
 /* The kind of O; NULL: the cluster does not have it, or no service is made of it. */
 struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
+
+/* ---- further.c --------------------------------------------------------------------------------------------------- */
+
+/* The service LOOKS at more than the model it names, or no longer does.  Said before that is read, nothing that comes
+ * later is missed.  [any-thread] */
+void further_note(struct controller *c, const char *ns, const char *name, bool looks);
+/* Queues the services in NS (NULL: everywhere) that do.  [any-thread] */
+void further_requeue(struct controller *c, const char *ns);
 
 /* ---- children.c -------------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "compose/cluster.h"
+#include "kube/meta.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -149,13 +150,23 @@ struct json_object *world_runtimes(struct controller *c) {
                 kube_cache_list(c->watches[WATCH_CLUSTER_RUNTIMES], NULL));
 }
 
-struct json_object *world_models(struct controller *c, const char *ns, const char *name) {
-  struct json_object *out = json_object_new_array();
+/* Takes what it finds into OUT. */
+static void add_models(struct controller *c, const char *ns, const char *name, struct json_object *out) {
   struct json_object *found[] = {kube_cache_get(c->watches[WATCH_BASE_MODELS], ns, name),
                                  kube_cache_get(c->watches[WATCH_CLUSTER_BASE_MODELS], NULL, name)};
 
   for (size_t i = 0; i < ARRAY_LEN(found); i++)
     if (found[i] && (!out || json_object_array_add(out, found[i]) != 0))
       json_unref(found[i]);
+}
+
+struct json_object *world_models(struct controller *c, struct json_object *service) {
+  struct json_object *out = json_object_new_array();
+  struct json_object *overlays = json_at(service, "spec.model.overlays");
+  const char *ns = meta_namespace(service);
+
+  add_models(c, ns, json_str(service, "spec.model.name", json_str(service, "spec.predictor.model.baseModel", "")), out);
+  for (size_t i = 0; i < json_len(overlays); i++)
+    add_models(c, ns, json_str(json_index(overlays, i), "name", ""), out);
   return out;
 }

@@ -165,3 +165,11 @@ bool meta_set_condition(struct json_object *o, const char *type, const char *sta
     json_del(c, "message");
   return true;
 }
+
+void meta_drop_condition(struct json_object *o, const char *type) {
+  struct json_object *list = json_at(o, "status.conditions");
+
+  for (size_t i = json_len(list); i-- > 0;)
+    if (streq(json_str(json_index(list, i), "type", ""), type))
+      (void)json_object_array_del_idx(list, i, 1);
+}

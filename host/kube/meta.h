@@ -30,5 +30,6 @@ bool meta_set_condition(struct json_object *o, const char *type, const char *sta
                         const char *message, int64_t now_ms);
 /* "True", "False", "Unknown"; NULL: absent. */
 const char *meta_condition(struct json_object *o, const char *type);
+void meta_drop_condition(struct json_object *o, const char *type);
 
 #endif

@@ -167,6 +167,26 @@ def check_prune(server):
     assert ("apps/v1", "Deployment", "router-engine") in owned(server, "router")
 
 
+def check_overlay(server):
+    """A further model that is not there is said and left out; when it comes, the pods get it."""
+    server.api("PATCH", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw",
+               {"spec": {"model": {"overlays": [{"name": "late"}]}}}, "application/merge-patch+json")
+    wait_for("the overlay to be missed",
+             lambda: conditions(server, "raw").get("OverlaysReady", {}).get("reason") == "OverlaysSkipped")
+    server.apply({"apiVersion": "ome.io/v1beta1", "kind": "ClusterBaseModel", "metadata": {"name": "late"},
+                  "spec": {"modelFormat": {"name": "safetensors"},
+                           "storage": {"storageUri": "hf://example/late", "path": "/mnt/models/late"}}})
+    wait_for("the overlay to be mounted",
+             lambda: conditions(server, "raw")["OverlaysReady"]["reason"] == "AllOverlaysMounted")
+    pod = server.find("/apis/apps/v1/namespaces/default/deployments/raw-engine")["spec"]["template"]["spec"]
+    env = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
+    assert env["OVERLAY_LATE_MODEL_PATH"] == "/opt/ml/model-overlays/late", env
+    live = server.find("/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw")
+    assert live["status"]["mountedOverlays"] == [
+        {"name": "late", "envVar": "OVERLAY_LATE_MODEL_PATH", "mountPath": "/opt/ml/model-overlays/late",
+         "distribution": "PerNode"}], live["status"]
+
+
 def check_clash(server):
     """A service whose objects would have the names of another's: none of its own is made, and a condition says which name."""
     raw = server.api("GET", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/router")
@@ -205,6 +225,7 @@ def main():
             count += len(items)
         assert conditions(server, "virtual")["Ready"]["status"] == "True"
         check_diff(server)
+        check_overlay(server)
         check_change(server)
         check_prune(server)
         check_clash(server)

@@ -1,11 +1,14 @@
 #include "model/internal.h"
 
+#include "base/buf.h"
 #include "base/str.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define WINDOW ((size_t)256 << 10)
+#define FIRST_WINDOW                                                                                                   \
+  ((size_t)16 << 10) /* a short header is all of what is read; each further window is twice as large */
 
 const struct model_file *source_find(const struct model_source *src, const char *path) {
   for (size_t i = 0; i < src->nfiles; i++)
@@ -17,6 +20,43 @@ const struct model_file *source_find(const struct model_source *src, const char 
 int32_t source_prepare(const struct model_source *src, const struct model_range *ranges, size_t n,
                        struct ome_err *err) {
   return src->prepare ? src->prepare(src->arg, ranges, n, err) : OME_OK;
+}
+
+/* Python writes numbers that JSON has not: OUT is TEXT with 1e308 and null in their places, as OME reads them. */
+static bool without_nonfinite(const char *text, size_t len, struct buf *out) {
+  static const struct { const char *word, *instead; } words[] = {{"Infinity", "1e308"}, {"NaN", "null"}};
+  bool in_string = false;
+  size_t copied = 0;
+
+  for (size_t i = 0; i < len; i++) {
+    if (in_string && text[i] == '\\')
+      i++;
+    else if (text[i] == '"')
+      in_string = !in_string;
+    for (size_t k = 0; !in_string && k < ARRAY_LEN(words); k++) {
+      size_t n = strlen(words[k].word);
+      if (len - i < n || memcmp(text + i, words[k].word, n) != 0)
+        continue;
+      buf_add(out, text + copied, i - copied);
+      buf_addf(out, "%s", words[k].instead);
+      copied = i + n;
+    }
+  }
+  buf_add(out, text + copied, len - copied);
+  return buf_ok(out);
+}
+
+static int32_t parse(const char *text, size_t len, size_t max, struct json_object **out, struct ome_err *err) {
+  _cleanup_buf_ struct buf tame = BUF_INIT;
+  struct ome_err again = ERR_INIT;
+
+  if (json_parse(text, len, max, out, err) == OME_OK)
+    return OME_OK;
+  if (without_nonfinite(text, len, &tame) && json_parse(buf_str(&tame), tame.len, max, out, &again) == OME_OK) {
+    err_clear(err);
+    return OME_OK;
+  }
+  return err->code = OME_E_CORRUPT;
 }
 
 int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
@@ -32,8 +72,8 @@ int32_t source_json(const struct model_source *src, const char *path, size_t max
   if (!text)
     return fail_memory(err);
   int32_t rc = src->read(src->arg, path, 0, text, (size_t)f->size, err);
-  if (rc == OME_OK && json_parse(text, (size_t)f->size, max, out, err) != OME_OK)
-    rc = err->code = OME_E_CORRUPT;
+  if (rc == OME_OK)
+    rc = parse(text, (size_t)f->size, max, out, err);
   return rc == OME_OK ? OME_OK : fail_prefix(err, "model: %s", path);
 }
 
@@ -55,7 +95,8 @@ void reader_close(struct reader *r) {
 
 /* Sources that can prepare have at hand what was prepared, and no more is asked of them than is NEEDED. */
 static int32_t fill(struct reader *r, size_t needed, struct ome_err *err) {
-  size_t most = r->src->prepare && needed < WINDOW ? needed : WINDOW;
+  size_t usual = r->window_len == 0 ? FIRST_WINDOW : r->window_len < WINDOW / 2 ? 2 * r->window_len : WINDOW;
+  size_t most = r->src->prepare && needed < WINDOW ? needed : usual;
   size_t len = r->size - r->at < most ? (size_t)(r->size - r->at) : most;
   int32_t rc = r->src->read(r->src->arg, r->path, r->at, r->window, len, err);
 

@@ -118,6 +118,33 @@ static void test_config_alone(void **state) {
   assert_int_equal(f.warnings.len, 2);
 }
 
+/* Python's json writes numbers that JSON has not; state space models have them in their configurations. */
+static void test_numbers_that_are_none(void **state) {
+  static const struct {
+    const char *config;
+    uint64_t context; /* 0: no JSON even so */
+  } table[] = {
+      {"{\"model_type\":\"mamba\",\"limit\":[0.0,Infinity],\"max_position_embeddings\":4096}", 4096},
+      {"{\"model_type\":\"mamba\",\"a\":[NaN,NaN,-Infinity,1],\"max_position_embeddings\":4096}", 4096},
+      {"{\"model_type\":\"NaN \\\"Infinity\",\"a\":NaN,\"max_position_embeddings\":4096}", 4096},
+      {"{\"max_position_embeddings\":NaN,\"max_sequence_length\":2048}", 2048},
+      {"{\"model_type\":\"mamba\",\"a\":NaNs}", 0},
+      {"{\"model_type\":\"mamba\",\"a\":Inf}", 0},
+      {"{\"model_type\":\"mamba\",\"a\":Infinity", 0},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    _cleanup_model_facts_ struct model_facts f = {0};
+    struct ome_err err = ERR_INIT;
+    const struct memory_file file = {"config.json", table[i].config, strlen(table[i].config)};
+    assert_int_equal(look(&file, 1, &f, &err), table[i].context ? OME_OK : OME_E_CORRUPT);
+    assert_int_equal(f.context_length, table[i].context);
+    if (table[i].context == 0)
+      assert_non_null(strstr(err.msg, "config.json"));
+  }
+}
+
 static void test_broken_headers(void **state) {
   static const char *const headers[] = {
       "{\"a\":{\"dtype\":\"F16\",\"shape\":[-4],\"data_offsets\":[0,8]}}",
@@ -181,8 +208,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_safetensors),  cmocka_unit_test(test_index_names_the_shards),
       cmocka_unit_test(test_config_alone), cmocka_unit_test(test_broken_headers),
-
-      cmocka_unit_test(test_size_texts),
+      cmocka_unit_test(test_size_texts),   cmocka_unit_test(test_numbers_that_are_none),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

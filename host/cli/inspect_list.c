@@ -8,8 +8,13 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define MAX_WORKERS 16u
 
 /* ---- many models ------------------------------------------------------------------------------------------------- */
 
@@ -25,15 +30,52 @@ static struct json_object *describe(const char *path) {
   return o;
 }
 
+/* Each worker takes the folder that is next; what is said of it keeps its place. */
+struct each {
+  const struct model_folders *folders;
+  struct json_object **said; /* one a folder */
+  atomic_size_t next;
+};
+
+static void *describe_some(void *arg) {
+  struct each *e = arg;
+  size_t i = 0;
+
+  while (!cli_stopping() && (i = atomic_fetch_add(&e->next, 1)) < e->folders->list.len)
+    e->said[i] = describe(e->folders->list.items[i]);
+  return NULL;
+}
+
+/* On every processor, this thread among the workers. */
+static void describe_all(struct each *e) {
+  pthread_t threads[MAX_WORKERS - 1];
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  size_t n = 0;
+
+  while (n < ARRAY_LEN(threads) && (long)n + 1 < processors && n + 1 < e->folders->list.len &&
+         pthread_create(&threads[n], NULL, describe_some, e) == 0)
+    n++;
+  (void)describe_some(e);
+  for (size_t i = 0; i < n; i++)
+    (void)pthread_join(threads[i], NULL);
+}
+
 int32_t inspect_each(const char *path, struct json_object **out, struct ome_err *err) {
   _cleanup_model_folders_ struct model_folders folders = {0};
+  struct each e = {.folders = &folders};
   int32_t rc = model_folders_find(path, &folders, err);
 
   if (rc != OME_OK)
     return rc;
+  e.said = calloc(folders.list.len, sizeof(struct json_object *));
+  if (!e.said)
+    return fail_memory(err);
+  describe_all(&e);
   *out = json_object_new_array();
-  for (size_t i = 0; i < folders.list.len && !cli_stopping(); i++)
-    (void)json_object_array_add(*out, describe(folders.list.items[i]));
+  for (size_t i = 0; i < folders.list.len; i++)
+    if (e.said[i])
+      (void)json_object_array_add(*out, e.said[i]);
+  free(e.said);
   return OME_OK;
 }
 

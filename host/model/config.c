@@ -186,25 +186,27 @@ static void copy_shape(const struct shape *s, struct model_facts *f) {
   f->tied = s->tied;
 }
 
-/* Returns those of the parts that see and hear. */
+/* Returns those of the parts that see, hear and speak. */
 static uint64_t count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
                                  struct model_facts *f) {
   uint64_t all = whole_count(config, whole, f->architecture);
   struct json_object *thinker = json_get(config, "thinker_config"), *senses = thinker ? thinker : config;
   uint64_t seen = f->vision ? vision_count(senses, whole, s->hidden) : 0;
   uint64_t heard = f->audio ? audio_count(senses, whole, s->hidden) : 0;
-  bool speaks = json_flag(config, "enable_audio_output", true); /* what speaks is what is not known of the thinkers */
+  bool speaks =
+      (whole->traits & SPEAKS) && json_flag(config, "enable_audio_output", true) && json_flag(config, "init_tts", true);
+  uint64_t spoken = speaks ? voice_count(config, whole, s->hidden, &s->idle) : 0;
 
   if (all) {
     f->config_parameters = f->config_active = all;
     return 0;
   }
-  f->estimated = (((whole->traits | s->family->traits) & ESTIMATE) && speaks) || (f->vision && seen == 0) ||
-                 (f->audio && heard == 0);
-  s->extra += seen + heard;
+  f->estimated = ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0) ||
+                 (f->audio && heard == 0) || (speaks && spoken == 0);
+  s->extra += seen + heard + spoken;
   if (!shape_count(s, &f->config_parameters, &f->config_active))
     f->config_parameters = f->config_active = 0;
-  return seen + heard;
+  return seen + heard + spoken;
 }
 
 static bool sees(struct json_object *config, const struct family *family, const char *type) {

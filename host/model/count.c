@@ -132,6 +132,6 @@ bool shape_count(const struct shape *s, uint64_t *all, uint64_t *active) {
       !add_layers(&n, s->moe_layers, moe) || !add_layers(&n, 1, s->extra))
     return false;
   *all = n;
-  *active = n - s->moe_layers * (s->experts - s->experts_per_token) * expert;
+  *active = n - s->moe_layers * (s->experts - s->experts_per_token) * expert - s->idle;
   return true;
 }

@@ -34,7 +34,8 @@ enum family_trait {
   ESTIMATE = 1u << 25, /* has parts that the counter does not know */
   WINDOWED = 1u << 26, /* every layer has the sliding window, if config.json gives one */
   POOLER = 1u << 27,   /* an encoder's first token goes through one more matrix */
-  HALF_MLP = 1u << 28  /* the MLP is half as wide as config.json says */
+  HALF_MLP = 1u << 28, /* the MLP is half as wide as config.json says */
+  SPEAKS = 1u << 29    /* has a voice unless config.json says otherwise */
 };
 
 struct family {
@@ -61,7 +62,8 @@ struct shape {
   uint64_t mixers, mixer, mixer_state; /* layers with another mixer; its parameters, bytes it keeps of a sequence */
   uint64_t kv_heads_sum;               /* over all layers, where they differ; else 0 */
   uint64_t labels;                     /* of a classifier in place of the output matrix */
-  uint64_t extra;                      /* towers, projectors, and what else has no place above */
+  uint64_t extra;                      /* towers, projectors, voices, and what else has no place above */
+  uint64_t idle;                       /* of those, experts that a token does not visit */
   bool summed;                         /* the layers are in EXTRA, one by one */
   bool tied, qkv_bias, o_bias, mlp_bias, gated, head_norms, wide_norms, one_norm, gated_attention;
   bool headless, head_bias, labels_bias, corrected;
@@ -79,6 +81,8 @@ void mixers_read(struct json_object *text, struct shape *s);
 /* Parameters of the towers for images and for sound, with their projectors to WIDTH numbers a token; 0: not known. */
 uint64_t vision_count(struct json_object *config, const struct family *family, uint64_t width);
 uint64_t audio_count(struct json_object *config, const struct family *family, uint64_t width);
+/* Of what speaks, of which a token does not use IDLE; 0: not known. */
+uint64_t voice_count(struct json_object *config, const struct family *family, uint64_t width, uint64_t *idle);
 /* Of what codes pictures as tokens and draws them, a VQ-VAE that CONFIG describes; 0: not one. */
 uint64_t picture_count(struct json_object *config);
 /* Of an encoder and decoder for speech; 0: not known. */

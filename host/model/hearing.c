@@ -42,6 +42,14 @@ static uint64_t qwen2_5_omni(struct json_object *config, uint64_t width) {
   return n && out < MAX_SIDE ? n - heard * d + 2 * out + linear(d, out) : 0;
 }
 
+/* Whisper's encoder, and two matrices into the language model. */
+static uint64_t minicpmo(struct json_object *config, uint64_t width) {
+  struct json_object *c = json_get(config, "audio_config");
+  uint64_t n = whisper_encoder(c), in = config_number(c, "encoder_ffn_dim", NULL) / 4;
+
+  return n ? n + linear(in, width) + linear(width, width) : 0;
+}
+
 /* Three convolutions that halve time and pitch, layers with all biases, and two matrices into the language model. */
 static uint64_t qwen3_omni(struct json_object *config, uint64_t width) {
   struct json_object *c = json_get(config, "audio_config");
@@ -111,11 +119,9 @@ uint64_t audio_count(struct json_object *config, const struct family *family, ui
   static const struct {
     const char *family;
     uint64_t (*count)(struct json_object *config, uint64_t width);
-  } rules[] = {{"qwen2_audio", qwen2_audio},
-               {"qwen2_5_omni", qwen2_5_omni},
-               {"qwen3_omni", qwen3_omni},
-               {"gemma3n", gemma3n},
-               {"phi4mm", phi4mm}};
+  } rules[] = {{"qwen2_audio", qwen2_audio}, {"qwen2_5_omni", qwen2_5_omni},
+               {"qwen3_omni", qwen3_omni},   {"gemma3n", gemma3n},
+               {"phi4mm", phi4mm},           {"minicpmo", minicpmo}};
 
   for (size_t i = 0; i < ARRAY_LEN(rules) && width && width < MAX_SIDE; i++)
     if (streq(family->name, rules[i].family))

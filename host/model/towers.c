@@ -278,12 +278,15 @@ static uint64_t janus(const struct tower *t, uint64_t width) {
          matrices(code, into, deep) + linear(token, into) + linear(into, codes);
 }
 
+/* MoonViT.  The language model's weights hold the frequencies of its positions too, for each layer. */
 static uint64_t kimi_vl(const struct tower *t, uint64_t width) {
+  struct json_object *text = json_get(t->config, "text_config");
+  uint64_t stored = config_number(text, "num_hidden_layers", NULL) * config_number(text, "qk_rope_head_dim", NULL);
   uint64_t d = t->width, in = 4 * d;
   uint64_t places = more(t, "init_pos_emb_height", 64) * more(t, "init_pos_emb_width", 64);
 
   return patches(t, true) + places * d + t->layers * plain_layer(d, t->intermediate) + 2 * d + 2 * d + linear(in, in) +
-         linear(in, width);
+         linear(in, width) + stored;
 }
 
 /* SigLIP for images up to 70 patches wide, and learned queries that look at them. */
@@ -352,6 +355,7 @@ uint64_t vision_count(struct json_object *config, const struct family *family, u
       {"janus", janus, true},
       {"kimi_vl", kimi_vl, false},
       {"minicpmv", minicpmv, false},
+      {"minicpmo", minicpmv, false},
       {"phi3_v", phi3_v, true},
       {"phi4mm", phi4mm, true},
       {"molmo", molmo, true},

@@ -11,7 +11,8 @@ NODE_MODULES = os.path.join(ROOT, "node_modules")
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def _missing(what):
+def missing(what):
+    """Ends the test as skipped; where everything has to be there, as failed."""
     if os.environ.get("OME_PEERS_REQUIRED"):
         sys.exit(f"{what} is not installed; `./dev test` should have done it")
     print(f"skipped: {what} is not installed; ./dev test installs it")
@@ -21,7 +22,7 @@ def _missing(what):
 def program(name):
     """Path of a program: of a wheel, of a Debian package."""
     path = shutil.which(name, path=os.path.join(ROOT, "venv/bin") + ":" + SYSTEM_PATH)
-    return path or _missing(name)
+    return path or missing(name)
 
 
 def python(*modules):
@@ -30,7 +31,7 @@ def python(*modules):
     folders = [os.path.join(site, v, "site-packages") for v in os.listdir(site)] if os.path.isdir(site) else []
     for module in modules:
         if not any(os.path.isdir(os.path.join(f, module)) for f in folders):
-            _missing("the wheel " + module)
+            missing("the wheel " + module)
     return PYTHON
 
 
@@ -38,6 +39,6 @@ def node(*modules):
     """Environment for `node` scripts that import these npm modules."""
     for module in modules:
         if not os.path.isdir(os.path.join(NODE_MODULES, module)):
-            _missing("the npm module " + module)
+            missing("the npm module " + module)
     program("node")
     return dict(os.environ, NODE_PATH=NODE_MODULES)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Our counts, of parameters and of bytes, against independent readers of the same files: Python's safetensors and gguf, Hugging Face's JavaScript."""
+"""Our counts, of parameters and of bytes, against independent readers of the same files: Python's safetensors and gguf,
+Hugging Face's JavaScript, and for the types of GGUF ggml itself, as it is in llama.cpp."""
 
 import glob
 import json
@@ -80,7 +81,7 @@ def table(path):
     return sum(int(t.n_elements) for t in tensors), sum(int(t.n_bytes) for t in tensors)
 
 for kind, (block, size) in gguf.GGML_QUANT_SIZES.items():
-    if kind.name == "Q8_1":  # never in files; the library has another size for it than ggml
+    if kind.name == "Q8_1":  # the library has another size for it than ggml, which is asked below
         continue
     path = folder("gguf-" + kind.name.lower())
     os.remove(path + "/config.json")
@@ -114,6 +115,43 @@ for (const name of names) {
 }
 console.log(JSON.stringify(found));
 """
+
+
+# A file for each number of a type, and what ggml says of those that it takes: of its tensor, elements and bytes.
+GGML = r"""
+import ctypes, glob, json, os, struct, sys, sysconfig
+root, rows, columns = sys.argv[1], 3, 1024
+library = ctypes.CDLL(glob.glob(os.path.join(sysconfig.get_paths()["purelib"], "xllamacpp/xllamacpp*.so"))[0])
+class Parameters(ctypes.Structure):
+    _fields_ = [("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p)]
+for name, result in ("gguf_init_from_file", ctypes.c_void_p), ("gguf_get_tensor_size", ctypes.c_size_t), ("ggml_type_name", ctypes.c_char_p):
+    getattr(library, name).restype = result
+library.gguf_init_from_file.argtypes = [ctypes.c_char_p, Parameters]
+library.gguf_get_tensor_size.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+text = lambda s: struct.pack("<Q", len(s)) + s
+found = {}
+for kind in range(64):
+    path = os.path.join(root, f"{kind}.gguf")
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
+    head += text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, columns, rows, kind, 0)
+    with open(path, "wb") as out:
+        out.write(head + bytes(-len(head) % 32 + 8 * rows * columns))
+    context = library.gguf_init_from_file(path.encode(), Parameters(True, None))
+    if context:
+        found[path] = library.ggml_type_name(kind).decode(), rows * columns, library.gguf_get_tensor_size(context, 0)
+print(json.dumps(found))
+"""
+
+
+def as_ggml_says(folder):
+    python = os.path.join(scenario.HOME, ".ome/engine/venv/bin/python")
+    if not os.path.exists(python):
+        return peers.missing("llama.cpp")
+    found = run([python, "-c", GGML, folder])
+    assert len(found) >= 35, found
+    for path, (name, *count) in found.items():
+        assert ours(path) == count, (name, ours(path), count)
+    print(f"{len(found)} types of GGUF with the bytes that ggml itself has for them")
 
 
 def ours(path):
@@ -151,6 +189,7 @@ def main():
         for name, count in found.items():
             path = name if name.startswith("/") else os.path.join(root, "test", name)
             assert ours(path)[0] == count, (name, ours(path), count)
+        as_ggml_says(folder)
         print(f"{len(found)} models as @huggingface/hub and @huggingface/gguf count them: {found.get(real[0]) if real else ''}")
 
 

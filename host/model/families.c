@@ -122,7 +122,7 @@ const struct family families[] = {
     {"hunyuan_dense", "hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", HEAD_NORMS, NULL, ""},
     {"hunyuan_moe", "hunyuan_v1_moe|hunyuan", "HunYuanMoEV1ForCausalLM", HEAD_NORMS, NULL, ""},
     {"seed_oss", "seed_oss", "SeedOssForCausalLM", BIAS_IS_QKV, NULL, ""},
-    {"bailing_moe", "bailing_moe", "BailingMoeForCausalLM", 0, NULL, "Ling"},
+    {"bailing_moe", "bailing_moe", "BailingMoeForCausalLM", 0, NULL, "Ling and Ring"},
     {"arcee", "arcee", "ArceeForCausalLM", UNGATED, NULL, ""},
     {"mimo", "mimo", "MiMoForCausalLM", QKV_BIAS | BIAS_IS_QKV, NULL, "without the MTP layer"},
     {"falcon_h1", "falcon_h1", "FalconH1ForCausalLM", 0, NULL, "attention and a state space in each layer"},

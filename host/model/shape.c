@@ -155,13 +155,14 @@ static void read_norms(struct json_object *o, struct shape *s) {
   uint32_t t = s->family->traits;
 
   s->gated = !(t & UNGATED);
-  s->corrected = (t & CORRECTED) || streq(json_str(o, "topk_method", ""), "noaux_tc");
+  s->corrected =
+      (t & CORRECTED) || streq(json_str(o, "topk_method", ""), "noaux_tc") || flag(o, "moe_router_enable_expert_bias");
   s->head_norms = (t & HEAD_NORMS) != 0;
   s->wide_norms = (t & WIDE_NORMS) || (flag(o, "qk_layernorm") && is(s, "stablelm")) ||
                   (flag(o, "attention_layer_norm") && is(s, "molmo"));
   if (is(s, "cohere"))
     s->wide_norms = flag(o, "use_qk_norm");
-  else if (is(s, "glm4_moe"))
+  else if (is(s, "glm4_moe") || is(s, "bailing_moe"))
     s->head_norms = flag(o, "use_qk_norm");
   s->one_norm = (t & NORM_ONE) || (is(s, "stablelm") && flag(o, "use_parallel_residual"));
   if (is(s, "falcon"))

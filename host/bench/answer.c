@@ -49,10 +49,13 @@ static bool is_said(const char *member) {
 static void look_at_choice(struct look *l, const char *member, const char *text, size_t len) {
   if (l->answer->text && is_said(member))
     buf_add(l->answer->text, text, len);
-  if (len && is_text(member))
+  if (len && is_text(member)) {
     l->text = true;
-  else if (streq(member, "finish_reason"))
+    if (l->answer->all)
+      buf_add(l->answer->all, text, len);
+  } else if (streq(member, "finish_reason")) {
     l->answer->ended = true;
+  }
 }
 
 /* Embeddings are in "data", ranks in "results" or the answer itself. */

@@ -15,6 +15,7 @@ struct answer {
   bool ended;       /* "[DONE]", or a finish_reason */
   bool results;     /* embeddings or ranks are there */
   struct buf *text; /* borrowed: gets what a chat's answer says, as it stands in JSON strings; NULL: nobody asks */
+  struct buf *all;  /* the same of everything that the model wrote */
 };
 
 enum answer_kind {

@@ -13,6 +13,7 @@
 struct conversation {
   uint32_t wanted;     /* turns; 0, 1: nothing is kept */
   uint32_t turns;      /* that were answered */
+  uint64_t tokens;     /* of MESSAGES, where somebody counts them */
   struct buf messages; /* JSON objects with commas between them */
   struct buf answer;   /* to the latest turn: the inside of a JSON string, gathered as it comes */
 };
@@ -20,9 +21,9 @@ struct conversation {
 void conversation_init(struct conversation *c, uint32_t wanted);
 void conversation_fini(struct conversation *c);
 
-/* MESSAGES, further JSON objects with commas between them, have been sent. */
-void conversation_say(struct conversation *c, const char *messages, size_t len);
+/* MESSAGES, further JSON objects with commas between them, have been sent: TOKENS (0: nobody counts). */
+void conversation_say(struct conversation *c, const char *messages, size_t len, uint64_t tokens);
 /* The turn ended: WELL, with what is in ANSWER, else the conversation is over, as it is after the last turn. */
-void conversation_end_turn(struct conversation *c, bool well);
+void conversation_end_turn(struct conversation *c, bool well, uint64_t tokens);
 
 #endif

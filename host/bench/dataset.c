@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "bench/scenario.h"
+#include "tokens/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -89,6 +90,37 @@ int32_t dataset_read(const char *name, const char *text, size_t len, struct data
     return OME_OK;
   return fail(err, OME_E_INVALID, "dataset %s: has no row to send%s%s; see the documentation of --dataset", name,
               out->bad ? "; " : "", out->first_bad);
+}
+
+/* What is text in O: a string, a message's content, the texts of its parts. */
+static int32_t count_text(struct json_object *o, struct tokenizer *t, uint64_t *sum, struct ome_err *err) {
+  int32_t rc = OME_OK;
+  uint64_t n = 0;
+
+  if (json_is(o, json_type_string)) {
+    rc = tokenizer_count(t, json_object_get_string(o), (size_t)json_object_get_string_len(o), &n, err);
+    *sum += n;
+  } else if (json_is(o, json_type_object)) {
+    struct json_object *content = json_get(o, "content");
+    rc = count_text(content ? content : json_get(o, "text"), t, sum, err);
+  }
+  for (size_t i = 0; i < json_len(o) && rc == OME_OK; i++)
+    rc = count_text(json_index(o, i), t, sum, err);
+  return rc;
+}
+
+int32_t dataset_count(struct dataset *d, struct tokenizer *t, struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; i < d->rows.len && rc == OME_OK; i++) {
+    struct dataset_row *row = &d->rows.items[i];
+    _cleanup_json_ struct json_object *o = NULL;
+    rc = json_parse(row->json, strlen(row->json), 2 * DATASET_MAX_ROW, &o, err);
+    row->tokens = 0;
+    if (rc == OME_OK)
+      rc = count_text(o, t, &row->tokens, err);
+  }
+  return rc;
 }
 
 void dataset_fini(struct dataset *d) {

@@ -18,6 +18,7 @@ struct dataset_row {
   char *json; /* the prompt as a JSON string, or the array of messages */
   bool messages;
   uint32_t output_tokens; /* 0: not said */
+  uint64_t tokens;        /* of the prompt; 0 before dataset_count() */
 };
 
 struct dataset {
@@ -28,6 +29,9 @@ struct dataset {
 
 /* TEXT is the file's content, LEN bytes.  OME_E_INVALID: no row is good. */
 int32_t dataset_read(const char *name, const char *text, size_t len, struct dataset *out, struct ome_err *err);
+/* Counts the tokens of every row. */
+struct tokenizer;
+int32_t dataset_count(struct dataset *d, struct tokenizer *t, struct ome_err *err);
 void dataset_fini(struct dataset *d);
 
 #endif

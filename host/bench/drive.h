@@ -31,6 +31,8 @@ struct stream {
   struct buf body;
   struct answer answer;
   struct conversation talk;
+  uint64_t prompt_tokens; /* as the source counts them */
+  struct buf written;     /* by the model, where it is to be counted: the inside of a JSON string */
 };
 
 struct drive {

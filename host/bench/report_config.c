@@ -58,6 +58,7 @@ struct json_object *report_config(const struct bench_config *c) {
   (void)json_set_i64(o, "seed", (int64_t)c->seed);
   (void)json_set(o, "params", c->params ? json_copy(c->params) : NULL);
   (void)json_set(o, "dataset", dataset(c));
+  (void)json_set(o, "tokenizer", c->tokenizer ? json_object_new_string(c->tokenizer_name) : NULL);
   (void)json_set(o, "metadata", c->metadata ? json_copy(c->metadata) : NULL);
   return o;
 }

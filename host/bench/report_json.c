@@ -77,7 +77,12 @@ static struct json_object *timeline(const struct run *r) {
 
 /* Where the numbers of tokens are from. */
 static const char *token_source(const struct run *r) {
-  return r->counted_by_server == r->completed ? "usage" : r->counted_by_server ? "mixed" : "pieces";
+  static const char *const names[] = {"pieces", "tokenizer", "usage"};
+
+  for (int i = 0; i < TOKENS_SOURCES; i++)
+    if (r->counted[i] && r->counted[i] == r->completed)
+      return names[i];
+  return r->completed ? "mixed" : "usage";
 }
 
 struct json_object *report_run(const struct run *r) {

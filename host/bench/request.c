@@ -5,36 +5,9 @@
 
 #include <string.h>
 
-#define WORDS 16384u /* random ones, of which prompts are cut */
-#define FRESH 8u     /* words at random before the cut: no two prompts begin alike */
-
-static const char *const vocabulary[] = {
-    "the",    "time",  "people", "way",    "water", "day",    "part",  "place",  "work",   "week",    "case",
-    "point",  "hand",  "home",   "world",  "house", "number", "night", "area",   "money",  "story",   "fact",
-    "month",  "book",  "eye",    "job",    "word",  "side",   "kind",  "head",   "line",   "end",     "member",
-    "law",    "car",   "city",   "name",   "team",  "minute", "idea",  "body",   "back",   "face",    "level",
-    "office", "door",  "health", "person", "art",   "war",    "party", "result", "change", "morning", "reason",
-    "moment", "air",   "force",  "light",  "table", "green",  "high",  "large",  "small",  "early",   "young",
-    "clear",  "white", "open",   "simple", "local", "strong",
-};
+#define FRESH 8u /* words at random before the cut: no two prompts begin alike */
 
 /* ---- made ahead -------------------------------------------------------------------------------------------------- */
-
-static bool make_words(struct request_source *s) {
-  _cleanup_buf_ struct buf text = BUF_INIT;
-
-  s->offsets = calloc(WORDS + 1, sizeof(*s->offsets));
-  for (uint32_t i = 0; s->offsets && i < WORDS; i++) {
-    s->offsets[i] = (uint32_t)text.len;
-    buf_addc(&text, ' ');
-    buf_adds(&text, vocabulary[random_next(&s->random) % ARRAY_LEN(vocabulary)]);
-  }
-  if (!s->offsets)
-    return false;
-  s->offsets[WORDS] = (uint32_t)text.len;
-  s->words = buf_take(&text);
-  return s->words != NULL;
-}
 
 /* What a body has beside model, prompt and length.  Servers that generate are told not to stop early, as genai-bench
  * does, and to count tokens in the stream. */
@@ -76,17 +49,22 @@ int32_t request_source_init(struct request_source *s, enum bench_task task, bool
   s->model = name ? json_text(name) : NULL;
   s->own_length = params && (json_get(params, "max_tokens") || json_get(params, "max_completion_tokens"));
   s->params = render_params(s, params);
-  if (s->model && s->params && make_words(s))
-    return OME_OK;
-  request_source_fini(s);
-  return fail_memory(err);
+  int32_t rc = s->model && s->params ? words_init(&s->words, NULL, &s->random, err) : fail_memory(err);
+  if (rc != OME_OK)
+    request_source_fini(s);
+  return rc;
+}
+
+int32_t request_source_measure(struct request_source *s, struct tokenizer *t, struct ome_err *err) {
+  s->exact = true;
+  words_fini(&s->words);
+  return words_init(&s->words, t, &s->random, err);
 }
 
 void request_source_fini(struct request_source *s) {
   free(s->model);
   free(s->params);
-  free(s->words);
-  free(s->offsets);
+  words_fini(&s->words);
   for (size_t i = 0; i < REQUEST_IMAGES; i++)
     free(s->images[i]);
   memset(s, 0, sizeof(*s));
@@ -94,27 +72,24 @@ void request_source_fini(struct request_source *s) {
 
 /* ---- prompts ----------------------------------------------------------------------------------------------------- */
 
-/* COUNT words from word AT on, around the end. */
-static void add_slice(const struct request_source *s, size_t at, size_t count, struct buf *out) {
-  while (count) {
-    size_t n = count < WORDS - at ? count : WORDS - at;
-    buf_add(out, s->words + s->offsets[at], s->offsets[at + n] - s->offsets[at]);
-    count -= n;
-    at = 0;
-  }
-}
-
 /* A JSON string: PREFIX words that are always the same, then others that never are; COUNT in all. */
 static void add_prompt(struct request_source *s, size_t count, size_t prefix, struct buf *out) {
   size_t shared = prefix < count ? prefix : count;
   size_t own = count - shared;
 
   buf_addc(out, '"');
-  add_slice(s, 0, shared, out);
+  words_add(&s->words, 0, shared, true, out);
   for (size_t i = 0; own && i < FRESH; i++, own--)
-    add_slice(s, random_next(&s->random) % WORDS, 1, out);
-  add_slice(s, random_next(&s->random) % WORDS, own, out);
+    words_add(&s->words, random_next(&s->random) % WORDS, 1, !shared && i == 0, out);
+  words_add(&s->words, random_next(&s->random) % WORDS, own, false, out);
   buf_addc(out, '"');
+  s->tokens += count;
+}
+
+static void add_row(struct request_source *s, const char *json, size_t len, const struct dataset_row *row,
+                    struct buf *out) {
+  buf_add(out, json, len);
+  s->tokens += row->tokens;
 }
 
 static const struct dataset_row *next_row(struct request_source *s) {
@@ -127,7 +102,7 @@ static const struct dataset_row *next_row(struct request_source *s) {
 static void add_text(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
                      struct buf *out) {
   if (row && !row->messages)
-    buf_adds(out, row->json);
+    add_row(s, row->json, strlen(row->json), row, out);
   else
     add_prompt(s, sample->input_tokens, sample->prefix_tokens, out);
 }
@@ -175,7 +150,7 @@ static void add_image_parts(struct request_source *s, const struct dataset_row *
 static void add_turn(struct request_source *s, const struct dataset_row *row, const struct sample *sample,
                      struct buf *out) {
   if (row && row->messages) {
-    buf_add(out, row->json + 1, strlen(row->json) - 2); /* without the array's brackets */
+    add_row(s, row->json + 1, strlen(row->json) - 2, row, out); /* without the array's brackets */
     return;
   }
   buf_adds(out, "{\"role\":\"user\",\"content\":");
@@ -200,7 +175,7 @@ static void add_messages(struct request_source *s, const struct dataset_row *row
   size_t before = out->len;
   add_turn(s, row, &own, out);
   if (talk && buf_ok(out))
-    conversation_say(talk, buf_str(out) + before, out->len - before);
+    conversation_say(talk, buf_str(out) + before, out->len - before, s->tokens);
   buf_addc(out, ']');
 }
 
@@ -227,11 +202,14 @@ static void add_input(struct request_source *s, const struct dataset_row *row, c
   }
 }
 
-void request_body(struct request_source *s, const struct sample *sample, struct conversation *talk, struct buf *out) {
+uint64_t request_body(struct request_source *s, const struct sample *sample, struct conversation *talk,
+                      struct buf *out) {
   bool documents = s->task == TASK_EMBEDDINGS || s->task == TASK_RERANK;
   const struct dataset_row *row = documents ? NULL : next_row(s);
   uint32_t tokens = row && row->output_tokens ? row->output_tokens : sample->output_tokens;
+  uint64_t said = talk ? talk->tokens : 0;
 
+  s->tokens = 0;
   buf_adds(out, "{\"model\":");
   buf_adds(out, s->model);
   if (tokens && !s->own_length && task_facts(s->task)->generates)
@@ -239,4 +217,5 @@ void request_body(struct request_source *s, const struct sample *sample, struct 
   buf_adds(out, s->params);
   add_input(s, row, sample, talk, out);
   buf_addc(out, '}');
+  return s->exact ? said + s->tokens : 0;
 }

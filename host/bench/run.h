@@ -34,6 +34,14 @@ enum run_error {
 };
 const char *run_error_name(enum run_error e); /* "rate-limited" */
 
+/* Who says how many tokens an answer had. */
+enum tokens_source {
+  TOKENS_PIECES,  /* nobody: pieces were counted */
+  TOKENS_COUNTED, /* the tokenizer, from the text */
+  TOKENS_USAGE,   /* the server */
+  TOKENS_SOURCES
+};
+
 struct run_record {
   double start_s; /* of the intended start, from the run's */
   double ttft_ms, e2e_ms, tpot_ms;
@@ -65,8 +73,9 @@ struct run_target {
   const char *const *headers; /* as http_request.headers */
   enum bench_task task;
   bool stream;
-  uint64_t timeout_ms; /* for a request */
-  uint64_t stall_ms;   /* between two pieces of a stream */
+  struct tokenizer *tokenizer; /* borrowed: counts where the server does not say; NULL: none */
+  uint64_t timeout_ms;         /* for a request */
+  uint64_t stall_ms;           /* between two pieces of a stream */
   /* Asked for about every 100 ms, on the caller's thread; false ends the run, which is then partial. */
   bool (*go_on)(void *arg, uint64_t done, uint64_t failed, uint64_t active, double seconds);
   void *arg;
@@ -82,8 +91,8 @@ struct run {
   uint64_t cut;                     /* were running when the run was stopped */
   uint64_t unsent;                  /* of an open loop: were due, but no stream was free before the time was over */
   uint64_t input_tokens, output_tokens;
-  uint64_t counted_by_server; /* requests whose answer had a usage; of the others pieces were counted */
-  double seconds;             /* from the start to the last answer */
+  uint64_t counted[TOKENS_SOURCES]; /* requests by who counted their tokens */
+  double seconds;                   /* from the start to the last answer */
   struct histogram ttft, tpot, itl, e2e;
   struct histogram late;    /* how long after its intended time a request was handed to the network */
   struct histogram connect; /* that wait, of requests for which a connection was made */
@@ -115,7 +124,7 @@ struct run_outcome {
   uint64_t sent_ns, first_ns, last_ns, end_ns;
   uint64_t connect_ns; /* a duration; 0: there was a connection */
   uint64_t input_tokens, output_tokens;
-  bool counted_by_server;
+  enum tokens_source source;
 };
 void run_tally(struct run *r, const struct run_outcome *o);
 /* N tokens at NOW_NS after the run's start, ACTIVE streams then. */

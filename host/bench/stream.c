@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "bench/drive.h"
+#include "tokens/cut.h"
+#include "tokens/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +164,27 @@ static void explain(struct stream *s, enum run_error e, const struct ome_err *er
   }
 }
 
+/* What the model wrote, in tokens; false: it is not to be counted. */
+static bool count_written(struct stream *s, uint64_t *out) {
+  struct tokenizer *t = s->d->target->tokenizer;
+  _cleanup_buf_ struct buf text = BUF_INIT;
+  struct ome_err ignored = ERR_INIT;
+
+  return t && buf_ok(&s->written) && cut_unescape(buf_str(&s->written), s->written.len, &text) &&
+         tokenizer_count(t, buf_str(&text), text.len, out, &ignored) == OME_OK;
+}
+
+/* The server's own numbers, else ours. */
+static void set_tokens(struct stream *s, struct run_outcome *o) {
+  o->source = s->answer.has_usage ? TOKENS_USAGE : TOKENS_PIECES;
+  o->input_tokens = s->answer.prompt_tokens ? s->answer.prompt_tokens : s->prompt_tokens;
+  o->output_tokens = s->answer.has_usage ? s->answer.completion_tokens : s->answer.pieces;
+  if (!s->answer.has_usage && o->error == RUN_OK && count_written(s, &o->output_tokens))
+    o->source = TOKENS_COUNTED;
+  if (!task_facts(s->d->target->task)->generates)
+    o->output_tokens = 0;
+}
+
 static void settle(struct stream *s, int32_t rc, const struct ome_err *err) {
   struct drive *d = s->d;
   enum run_error e = judge(s, rc);
@@ -175,19 +198,15 @@ static void settle(struct stream *s, int32_t rc, const struct ome_err *err) {
                           .connect_ns = s->connect_ns,
                           .first_ns = s->first_ns,
                           .last_ns = s->last_ns,
-                          .end_ns = e == RUN_OK ? s->end_ns : mono_ns(),
-                          .input_tokens = s->answer.prompt_tokens,
-                          .output_tokens = s->answer.has_usage ? s->answer.completion_tokens : s->answer.pieces,
-                          .counted_by_server = s->answer.has_usage};
+                          .end_ns = e == RUN_OK ? s->end_ns : mono_ns()};
 
-  conversation_end_turn(&s->talk, e == RUN_OK);
+  set_tokens(s, &o);
+  conversation_end_turn(&s->talk, e == RUN_OK, o.output_tokens);
   s->rest_until_ns = e != RUN_OK && is_closed_loop(s) ? mono_ns() + REST_NS : 0;
   if (!s->counts)
     return;
   if (e != RUN_OK && !s->cut)
     explain(s, e, err);
-  if (!task_facts(d->target->task)->generates)
-    o.output_tokens = 0;
   if (!s->events && e == RUN_OK)
     run_tally_tokens(d->run, o.end_ns - d->start_ns, (uint32_t)o.output_tokens, d->active);
   run_tally(d->run, &o);
@@ -210,7 +229,9 @@ static const struct http_fetch_ops stream_ops = {
 static void begin(struct stream *s, uint64_t due_ns, bool counts) {
   sse_reset(&s->sse);
   buf_clear(&s->body);
-  s->answer = (struct answer){.text = s->talk.wanted > 1 ? &s->talk.answer : NULL};
+  buf_clear(&s->written);
+  s->answer = (struct answer){.text = s->talk.wanted > 1 ? &s->talk.answer : NULL,
+                              .all = s->d->target->tokenizer ? &s->written : NULL};
   s->counts = counts;
   s->due_ns = s->from_ns = due_ns;
   s->sent_ns = s->first_ns = s->last_ns = s->connect_ns = 0;
@@ -228,7 +249,7 @@ void run_stream_start(struct stream *s, uint64_t due_ns, bool counts) {
   if (d->load->has_scenario)
     scenario_sample(&d->load->scenario, &d->random, &sample);
   buf_clear(&d->request);
-  request_body(d->source, &sample, &s->talk, &d->request);
+  s->prompt_tokens = request_body(d->source, &sample, &s->talk, &d->request);
   const struct http_request request = {
       .method = "POST",
       .url = d->target->url,
@@ -261,11 +282,13 @@ void run_stream_init(struct stream *s, struct drive *d) {
   s->d = d;
   sse_init(&s->sse);
   buf_init(&s->body, RUN_MAX_ANSWER);
+  buf_init(&s->written, RUN_MAX_ANSWER);
   conversation_init(&s->talk, d->load->turns);
 }
 
 void run_stream_fini(struct stream *s) {
   sse_fini(&s->sse);
   buf_fini(&s->body);
+  buf_fini(&s->written);
   conversation_fini(&s->talk);
 }

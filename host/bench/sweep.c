@@ -141,6 +141,9 @@ static int32_t prepare(struct sweep *s, struct ome_err *err) {
     rc = set_headers(s, err);
   if (rc == OME_OK)
     rc = request_source_init(&s->source, c->task, c->stream, c->model, c->params, c->seed, err);
+  if (rc == OME_OK && c->tokenizer && (!c->dataset || c->task == TASK_RERANK)) /* whose queries are made up */
+    rc = request_source_measure(&s->source, c->tokenizer, err);
+  s->source.exact = c->tokenizer != NULL;
   if (rc == OME_OK)
     rc = http_client_new(&http, &s->http, err);
   s->source.dataset = c->dataset;
@@ -149,6 +152,7 @@ static int32_t prepare(struct sweep *s, struct ome_err *err) {
                                   .headers = s->headers.items,
                                   .task = c->task,
                                   .stream = c->stream && task_facts(c->task)->generates,
+                                  .tokenizer = c->tokenizer,
                                   .timeout_ms = c->timeout_ms ? c->timeout_ms : 600000,
                                   .stall_ms = c->stall_ms ? c->stall_ms : 60000,
                                   .go_on = on_tick,

@@ -47,6 +47,8 @@ struct bench_config {
   struct json_object *params; /* borrowed; may be NULL */
   const struct dataset *dataset;
   const char *dataset_name;
+  struct tokenizer *tokenizer; /* borrowed: measures prompts, and answers whose tokens the server does not count */
+  const char *tokenizer_name;
   struct json_object *metadata; /* borrowed: facts about the service, kept beside the figures; may be NULL */
   /* Each about every 100 ms; false ends the benchmark, keeping what there is. */
   bool (*progress)(void *arg, const struct bench_progress *p);

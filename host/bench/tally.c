@@ -92,7 +92,7 @@ static void tally_success(struct run *r, const struct run_outcome *o, struct run
   r->completed++;
   r->input_tokens += o->input_tokens;
   r->output_tokens += o->output_tokens;
-  r->counted_by_server += o->counted_by_server;
+  r->counted[o->source]++;
   slot->completed++;
   histogram_add(&r->e2e, between(o->intended_ns, o->end_ns));
   if (!o->first_ns)
@@ -148,7 +148,8 @@ void run_merge(struct run *into, const struct run *from) {
   into->unsent += from->unsent;
   into->input_tokens += from->input_tokens;
   into->output_tokens += from->output_tokens;
-  into->counted_by_server += from->counted_by_server;
+  for (int i = 0; i < TOKENS_SOURCES; i++)
+    into->counted[i] += from->counted[i];
   into->seconds += from->seconds;
   histogram_merge(&into->ttft, &from->ttft);
   histogram_merge(&into->tpot, &from->tpot);

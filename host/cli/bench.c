@@ -89,6 +89,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "header", "LINE", "a further header of each request; no secrets here", CLI_LIST, &o.headers},
       {0, "api-key-file", "FILE", "the API key is in FILE", CLI_STRING, &o.key_file},
       {0, "dataset", "FILE", "prompts from FILE, a line each, text or JSON", CLI_STRING, &o.dataset},
+      {0, "tokenizer", "FILE", "tokenizer.json, or a folder that has it: prompts of exact lengths, answers counted",
+       CLI_STRING, &o.tokenizer},
       {0, "metadata", "NAME=VALUE", "a fact about the service, kept in the report", CLI_LIST, &o.metadata},
       {0, "metadata-file", "FILE", "the same from a JSON or YAML file", CLI_STRING, &o.metadata_file},
       {0, "seed", "N", "of everything random, 1", CLI_UINT, &o.seed},

@@ -18,8 +18,8 @@ struct bench_outputs {
 
 struct bench_options {
   const char *url; /* operand */
-  const char *model, *task, *duration, *arrival, *replay, *timeout, *stall, *key_file, *dataset, *params_file,
-      *metadata_file;
+  const char *model, *task, *duration, *arrival, *replay, *timeout, *stall, *key_file, *dataset, *tokenizer,
+      *params_file, *metadata_file;
   struct cli_list scenarios, concurrency, rates, params, headers, metadata;
   uint64_t requests, turns, warmup, cooldown, repeat, stable, batch, seed;
   bool no_stream;
@@ -34,6 +34,7 @@ struct bench_input {
   char *api_key, *model;
   const char *headers[ARRAY_LEN(((struct cli_list *)NULL)->items) + 1];
   struct dataset dataset;
+  struct tokenizer *tokenizer;
   struct arrival_offsets replay;
   struct json_object *params, *metadata;
 };

@@ -3,6 +3,7 @@
 #include "base/yaml.h"
 #include "cli/bench.h"
 #include "os/file.h"
+#include "tokens/tokenizer.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -14,6 +15,7 @@ void bench_input_fini(struct bench_input *in) {
     explicit_bzero(in->api_key, strlen(in->api_key));
   free(in->api_key);
   dataset_fini(&in->dataset);
+  tokenizer_free(in->tokenizer);
   VEC_FREE(&in->replay.ns);
   json_unref(in->params);
   json_unref(in->metadata);
@@ -214,6 +216,20 @@ static int32_t read_dataset(struct bench_input *in, const char *given, struct om
   return rc;
 }
 
+static int32_t read_tokenizer(struct bench_input *in, const char *given, struct ome_err *err) {
+  _cleanup_free_ char *below = path_join(given, "tokenizer.json");
+  const char *path = below && file_exists(below) ? below : given;
+  _cleanup_free_ char *text = NULL;
+  size_t len = 0;
+  int32_t rc = file_read(path, TOKENIZER_MAX_FILE, &text, &len, err);
+
+  if (rc == OME_OK)
+    rc = tokenizer_read(path, text, len, &in->tokenizer, err);
+  in->cfg.tokenizer = in->tokenizer;
+  in->cfg.tokenizer_name = given;
+  return rc;
+}
+
 static int32_t read_files(struct bench_input *in, const struct bench_options *o, struct ome_err *err) {
   int32_t rc = OME_OK;
 
@@ -224,7 +240,11 @@ static int32_t read_files(struct bench_input *in, const struct bench_options *o,
     in->api_key[strcspn(in->api_key, "\r\n")] = '\0';
     in->cfg.api_key = in->api_key;
   }
-  return o->dataset ? read_dataset(in, o->dataset, err) : rc;
+  if (o->dataset)
+    rc = read_dataset(in, o->dataset, err);
+  if (rc == OME_OK && o->tokenizer)
+    rc = read_tokenizer(in, o->tokenizer, err);
+  return rc == OME_OK && o->tokenizer ? dataset_count(&in->dataset, in->tokenizer, err) : rc;
 }
 
 int32_t bench_input_read(struct bench_input *in, const struct bench_options *o, struct ome_err *err) {

@@ -113,14 +113,14 @@ static uint64_t since_boot(const struct timespec *stamp) {
   return age >= 0 && age < MAX_AGE_NS ? mono_ns() - (uint64_t)age : 0;
 }
 
-/* When the oldest bytes came that nobody has read from FD; 0: the kernel does not say. */
-static uint64_t oldest_bytes(int fd) {
+/* When the bytes came that wait in FD, the newest of those that one read takes; 0: the kernel does not say.  The oldest
+ * would not do: where this process was kept from running, a head may wait with the token that came long after it. */
+static uint64_t newest_bytes(struct curl_loop *l, int fd) {
   union {
     struct cmsghdr head;
     char bytes[CMSG_SPACE(sizeof(struct timespec))];
   } control;
-  char byte;
-  struct iovec to = {.iov_base = &byte, .iov_len = 1};
+  struct iovec to = {.iov_base = l->peeked, .iov_len = sizeof(l->peeked)};
   struct msghdr m = {
       .msg_iov = &to, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
   struct timespec stamp;
@@ -146,7 +146,7 @@ void curl_loop_turn(struct curl_loop *l, uint64_t until_ns) {
       (void)!read(fd, &ticks, sizeof(ticks));
       l->armed_ns = fd == l->timer ? 0 : l->armed_ns;
     } else {
-      l->came_ns = l->stamps && events[i].events & EPOLLIN ? oldest_bytes(fd) : 0;
+      l->came_ns = l->stamps && events[i].events & EPOLLIN ? newest_bytes(l, fd) : 0;
       (void)curl_multi_socket_action(l->multi, fd, action_of(events[i].events), &running);
       l->came_ns = 0;
     }

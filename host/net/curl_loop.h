@@ -20,7 +20,8 @@ struct curl_loop {
   /* Asked for by the owner before the first transfer: the kernel says when bytes came, which is a system call more for
    * each socket that has some. */
   bool stamps;
-  uint64_t came_ns; /* the oldest of the bytes that libcurl is being let at, mono_ns(); 0: not known */
+  uint64_t came_ns; /* the newest of the bytes that libcurl is about to read, mono_ns(); 0: not known */
+  char peeked[CURL_MAX_WRITE_SIZE];
 };
 
 int32_t curl_loop_init(struct curl_loop *l, struct ome_err *err);

@@ -32,8 +32,8 @@ typedef uint64_t http_turn_fn(void *arg);
 #define HTTP_TURN_END 0u
 /* One at a time: TURN takes the place of another.  [any-thread] */
 void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg);
-/* When the oldest of the bytes came that on_body is just told of, mono_ns(), as the kernel has it: whatever this
- * process did since.  Later ones that were read with them, because it was behind, have the same time.  0: not known, or
+/* When the bytes came that on_body is just told of, mono_ns(), as the kernel has it: whatever this process did since.
+ * Of those that were read together, because it was behind, it is the newest's time.  0: not known, or
  * not asked for in the configuration.  Client's thread. */
 uint64_t http_client_arrival_ns(const struct http_client *c);
 

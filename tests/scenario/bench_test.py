@@ -87,6 +87,28 @@ def holds_conversations(folder):
         bench(engine.url, "-m", "m", "-s", "E(10)", "--task", "embeddings", "-n", "1", "--turns", "3", code=1)
 
 
+def counts_with_a_tokenizer(folder):
+    """Where the server does not count: prompts are as long as asked, answers (" w0 w1 ...": space, letter, digit) are counted."""
+    path = os.path.join(folder, "tokenizer.json")
+    words = {f"\u2581{word}": n for n, word in enumerate("den noc rok huis boom boek land water time day".split())}
+    letters = {letter: 50 + n for n, letter in enumerate("\u2581w0123456789")}
+    with open(path, "w", encoding="utf-8") as out:
+        json.dump({"model": {"type": "BPE", "ignore_merges": True, "vocab": {**words, **letters}, "merges": []},
+                   "pre_tokenizer": {"type": "Metaspace"}}, out)
+    with Engine(folder, 5, 1) as engine:
+        report, _ = bench(engine.url, "-m", "nousage", "-s", "D(40,6)", "-n", "5", "--tokenizer", path)
+        run = report["runs"][0]
+        # The stub counts spaces: a prompt of 40 words has 39.
+        assert run["inputTokens"] == 200 and engine.stats()["promptTokens"] == 195, run
+        assert run["outputTokens"] == 5 * 6 * 3 and run["tokenSource"] == "tokenizer", run
+        assert abs(run["tpotMs"]["mean"] * 17 - run["itlMs"]["mean"] * 5) < 0.1, run  # 18 tokens in six pieces
+        assert report["config"]["tokenizer"] == path
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(40,6)", "-n", "5", "--tokenizer", folder)
+        assert report["runs"][0]["tokenSource"] == "usage" and report["runs"][0]["outputTokens"] == 30, report["runs"][0]
+        report, err = bench(engine.url, "-m", "m", "-n", "1", "--tokenizer", "/nonexistent", code=1)
+        assert report is None and "/nonexistent" in err, err
+
+
 def cools_down(folder):
     """The last requests that count end under full load; what keeps it up is no figure, and is cut."""
     with Engine(folder, 30, 5) as engine:
@@ -253,7 +275,7 @@ def reports_and_compares(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
-        for check in (measures_what_the_engine_did, holds_conversations, cools_down, tells_as_it_goes, sweeps, has_every_task,
+        for check in (measures_what_the_engine_did, holds_conversations, counts_with_a_tokenizer, cools_down, tells_as_it_goes, sweeps, has_every_task,
                       open_loops_charge_what_waits, failures_have_their_class, bad_input_is_named, reports_and_compares,
                       ctrl_c_keeps_what_there_is):
             check(folder)

@@ -2,14 +2,16 @@
 ones (DeepSeek, Llama 2, Qwen 2.5) that packages carry; what is not understood is refused by name."""
 
 import glob
+import http.server
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 
 import peers
-from scenario import DEADLINE
+from scenario import DEADLINE, OME
 
 COUNTS = sys.argv[1]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -67,9 +69,47 @@ def what_is_unknown_is_refused(folder):
         assert count(path, [])[0] == 1, text
 
 
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """An engine that remembers prompts and does not count tokens."""
+
+    prompts = []
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.prompts.append(body["prompt"])
+        answer = json.dumps({"choices": [{"index": 0, "text": "one two three", "finish_reason": "length"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def prompts_are_as_long_as_asked(folder):
+    """`ome bench` with each real tokenizer: every prompt is exactly as many tokens as the scenario says, by the library's count."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    lengths = "import json, sys; from tokenizers import Tokenizer; t = Tokenizer.from_file(sys.argv[1]); print(json.dumps([len(" \
+              "t.encode(p, add_special_tokens=False).ids) for p in json.load(sys.stdin)]))"
+    for path in real_tokenizers():
+        Recorder.prompts.clear()
+        out = subprocess.run([OME, "bench", f"http://127.0.0.1:{server.server_port}", "-m", "m", "--task", "completions", "--no-stream", "-s",
+                              "D(137,3)", "-s", "P(50,37)/3", "-s", "D(1,3)", "-n", "20", "--tokenizer", path, "-o", "json"],
+                             capture_output=True, text=True, timeout=DEADLINE, check=True).stdout
+        counted = json.loads(subprocess.run([peers.PYTHON, "-c", lengths, path], input=json.dumps(Recorder.prompts),
+                                            capture_output=True, text=True, check=True).stdout)
+        assert counted == [137] * 20 + [87] * 20 + [1] * 20, (path, counted)
+        runs = json.loads(out)["runs"]
+        assert [run["inputTokens"] for run in runs] == [137 * 20, 87 * 20, 20] and runs[0]["tokenSource"] == "tokenizer", runs
+    server.shutdown()
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="ome-tokens-") as folder:
-        for check in (what_is_unknown_is_refused, counts_are_those_of_the_library):
+        for check in (what_is_unknown_is_refused, counts_are_those_of_the_library, prompts_are_as_long_as_asked):
             check(folder)
             print("ok", check.__name__.replace("_", " "))
 

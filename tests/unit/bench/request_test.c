@@ -4,6 +4,7 @@
 #include "bench/answer.h"
 #include "bench/request.h"
 #include "bench/sweep.h"
+#include "tokens/tokenizer.h"
 
 static struct json_object *turn_of(struct request_source *s, const struct sample *sample, struct conversation *talk) {
   _cleanup_buf_ struct buf out = BUF_INIT;
@@ -100,7 +101,7 @@ static void a_turn_is_sent_with_all_that_was_said(void **state) {
       assert_int_equal(words(json_str(json_index(all, messages[i] - 1), "content", "")), 20);
     }
     answer(&talk);
-    conversation_end_turn(&talk, true);
+    conversation_end_turn(&talk, true, 7);
   }
   request_source_fini(&s);
   conversation_fini(&talk);
@@ -126,7 +127,7 @@ static void a_conversation_ends_early_when_it_must(void **state) {
     answer(&talk);
     for (size_t n = 0; i == 2 && n <= CONVERSATION_MAX; n += 1024)
       buf_addf(&talk.answer, "%01024d", 0);
-    conversation_end_turn(&talk, i != 0);
+    conversation_end_turn(&talk, i != 0, 0);
   }
   request_source_fini(&s);
   dataset_fini(&d);
@@ -232,6 +233,80 @@ static void addresses_lead_to_the_endpoint(void **state) {
   }
 }
 
+/* Knows WORDS whole, and four letters. */
+static struct tokenizer *small_tokenizer(const char *words) {
+  struct tokenizer *t = NULL;
+  struct ome_err err = ERR_INIT;
+  _cleanup_free_ char *text = str_printf(
+      "{\"model\":{\"type\":\"BPE\",\"unk_token\":\"?\",\"ignore_merges\":true,\"vocab\":{%s,\"?\":94,\"t\":90,\"i\":91,\"m\":92,\"e\":93},\"merges\":[]},"
+      "\"pre_tokenizer\":{\"type\":\"Metaspace\"}}",
+      words);
+
+  if (tokenizer_read("small", text, strlen(text), &t, &err) != OME_OK)
+    fail_msg("%s", err.msg);
+  return t;
+}
+
+static void prompts_are_as_many_tokens_as_the_tokenizer_counts(void **state) {
+  static const char vocabulary[] =
+      "\"\u2581den\":1,\"\u2581noc\":2,\"\u2581rok\":3,\"\u2581huis\":4,\"\u2581boom\":5,\"\u2581water\":6,\"\u2581boek\":7,"
+      "\"\u2581land\":8,\"\u2581Groot\":9";
+  const struct sample sample = {.input_tokens = 60, .prefix_tokens = 25, .output_tokens = 5};
+  _cleanup_(tokenizer_freep) struct tokenizer *t = small_tokenizer(vocabulary);
+  struct conversation talk;
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+  static const uint64_t told[] = {60, 60 + 7 + 35, 60 + 7 + 35 + 7 + 35, 60};
+
+  (void)state;
+  conversation_init(&talk, 3);
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  assert_int_equal(request_source_measure(&s, t, &err), OME_OK);
+  for (size_t i = 0; i < ARRAY_LEN(told); i++) {
+    _cleanup_buf_ struct buf out = BUF_INIT;
+    _cleanup_json_ struct json_object *body = NULL;
+    uint64_t n, sum = 0;
+    assert_int_equal(request_body(&s, &sample, &talk, &out), told[i]);
+    assert_int_equal(json_parse(buf_str(&out), out.len, 0, &body, &err), OME_OK);
+    for (size_t j = 0; j < json_len(json_get(body, "messages")); j += 2) {
+      const char *text = json_str(json_index(json_get(body, "messages"), j), "content", "");
+      assert_int_equal(tokenizer_count(t, text, strlen(text), &n, &err), OME_OK);
+      sum += n;
+    }
+    assert_int_equal(sum, i == 3 ? 60 : 60 + 35 * i);
+    conversation_end_turn(&talk, true, 7);
+  }
+  conversation_fini(&talk);
+  request_source_fini(&s);
+}
+
+static void a_tokenizer_without_words_is_refused(void **state) {
+  _cleanup_(tokenizer_freep) struct tokenizer *t = small_tokenizer("\"\u2581time\":1,\"time\":2");
+  struct request_source s;
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(request_source_init(&s, TASK_CHAT, true, "m", NULL, 1, &err), OME_OK);
+  assert_int_equal(request_source_measure(&s, t, &err), OME_E_UNSUPPORTED);
+  assert_non_null(strstr(err.msg, "1 words"));
+  request_source_fini(&s);
+}
+
+static void rows_of_a_dataset_are_counted(void **state) {
+  static const char text[] = "time time\n{\"messages\":[{\"role\":\"user\",\"content\":\"time\"},{\"role\":\"user\","
+                             "\"content\":[{\"type\":\"text\",\"text\":\"time mite\"},{\"type\":\"image_url\"}]}]}\n";
+  _cleanup_(tokenizer_freep) struct tokenizer *t = small_tokenizer("\"\u2581time\":1,\"\u2581\":2");
+  struct dataset d = {0};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(dataset_read("d", text, strlen(text), &d, &err), OME_OK);
+  assert_int_equal(dataset_count(&d, t, &err), OME_OK);
+  assert_int_equal(d.rows.items[0].tokens, 2);
+  assert_int_equal(d.rows.items[1].tokens, 1 + 1 + 5);
+  dataset_fini(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_prompt_is_as_long_as_the_scenario_says),
@@ -241,6 +316,9 @@ int main(void) {
       cmocka_unit_test(parameters_are_added_and_taken_out),
       cmocka_unit_test(documents_and_pictures_are_counted),
       cmocka_unit_test(a_dataset_leaves_bad_rows_out_and_says_so),
+      cmocka_unit_test(prompts_are_as_many_tokens_as_the_tokenizer_counts),
+      cmocka_unit_test(a_tokenizer_without_words_is_refused),
+      cmocka_unit_test(rows_of_a_dataset_are_counted),
       cmocka_unit_test(addresses_lead_to_the_endpoint),
   };
 

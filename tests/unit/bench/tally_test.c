@@ -19,7 +19,7 @@ static void latencies_count_from_the_intended_start(void **state) {
                                 .input_tokens = 7,
                                 .output_tokens = 10,
                                 .status = 200,
-                                .counted_by_server = true};
+                                .source = TOKENS_USAGE};
   struct run r = {.seconds = 2};
 
   (void)state;

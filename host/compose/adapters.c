@@ -42,14 +42,26 @@ static bool are_fetched(struct json_object *cluster) {
   return *json_str(cluster, "config.fineTunedAdapter.image", "") != '\0';
 }
 
+/* Whether the claim that holds WEIGHT can be mounted; that it is bound its pods can wait for. */
+static int32_t check_claim_of(const struct adapters_search *s, struct json_object *weight, const char **reason,
+                              struct ome_err *err) {
+  _cleanup_(claim_fini) struct claim claim = {0};
+  const char *ns = json_str(s->service, "metadata.namespace", "default");
+  struct ome_err why = ERR_INIT;
+
+  *reason = "PVCInvalid";
+  int32_t rc = claim_of_model(weight, ns, &claim, err);
+  if (rc != OME_OK || claim_check(&claim, ns, s->claims, &why) != OME_E_NOT_FOUND)
+    return rc;
+  *reason = "PVCNotFound";
+  return fail(err, OME_E_INVALID, "FineTunedWeight %s: %s", meta_name(weight), why.msg);
+}
+
 /* Whether pods can have its files. */
 static int32_t check_files_of(const struct adapters_search *s, struct json_object *weight, const char **reason,
                               struct ome_err *err) {
-  _cleanup_(claim_fini) struct claim claim = {0};
-
-  *reason = "PVCInvalid";
   if (claim_is(json_str(weight, "spec.storage.storageUri", "")))
-    return claim_of_model(weight, json_str(s->service, "metadata.namespace", "default"), &claim, err);
+    return check_claim_of(s, weight, reason, err);
   *reason = "ModelNotReady";
   if (!*json_str(weight, "spec.storage.path", "") && !are_fetched(s->cluster))
     return fail(

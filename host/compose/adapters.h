@@ -17,6 +17,7 @@ struct adapters_search {
   struct json_object *service; /* folded */
   struct json_object *model;   /* that it uses */
   struct json_object *cluster; /* "ome.io/cluster/1" */
+  struct json_object *claims;  /* PersistentVolumeClaims (claim_check()); may be NULL */
 };
 
 /* The weights that the service names; *OUT is a new array in its order, empty where it names none.  OME_E_INVALID: the

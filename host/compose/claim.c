@@ -108,3 +108,21 @@ int32_t claim_of_model(struct json_object *model, const char *ns, struct claim *
   *out = c;
   return OME_OK;
 }
+
+int32_t claim_check(const struct claim *claim, const char *ns, struct json_object *claims, struct ome_err *err) {
+  struct json_object *found = NULL;
+
+  for (size_t i = 0; claims && !found && i < json_len(claims); i++) {
+    struct json_object *c = json_index(claims, i);
+    if (streq(meta_name(c), claim->name) && streq(json_str(c, "metadata.namespace", "default"), ns))
+      found = c;
+  }
+  const char *phase = json_str(found, "status.phase", "Pending");
+  if (!claims || (found && streq(phase, "Bound")))
+    return OME_OK;
+  if (!found)
+    return fail(err, OME_E_NOT_FOUND,
+                "PersistentVolumeClaim %s/%s is not there; create it, the service follows by itself", ns, claim->name);
+  return fail(err, OME_E_UNAVAILABLE, "PersistentVolumeClaim %s/%s is %s, not Bound; pods that mount it wait for it",
+              ns, claim->name, phase);
+}

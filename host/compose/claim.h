@@ -22,6 +22,11 @@ int32_t claim_parse(const char *uri, struct claim *out, struct ome_err *err);
  * ClusterBaseModel names it, that of a BaseModel does not. */
 int32_t claim_of_model(struct json_object *model, const char *ns, struct claim *out, struct ome_err *err);
 
+/* Whether CLAIM, in NS, can be mounted as CLAIMS says, an array of PersistentVolumeClaims; NULL: nobody has looked,
+ * which is as good as yes.  OME_E_NOT_FOUND: there is none; OME_E_UNAVAILABLE: it is bound to no volume.  Some classes
+ * bind when the first pod comes that mounts it, so that only the first stands in a pod's way. */
+int32_t claim_check(const struct claim *claim, const char *ns, struct json_object *claims, struct ome_err *err);
+
 void claim_fini(struct claim *c);
 
 #endif

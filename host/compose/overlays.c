@@ -32,7 +32,7 @@ static char *variable_of(const char *name) {
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 /* What keeps the model from being mounted; new, NULL without ERR: nothing. */
-static char *why_not(struct json_object *model, const char *ns, struct ome_err *err) {
+static char *why_not(struct json_object *model, const char *ns, struct json_object *claims, struct ome_err *err) {
   _cleanup_(claim_fini) struct claim claim = {0};
   struct ome_err reason = ERR_INIT;
 
@@ -42,14 +42,16 @@ static char *why_not(struct json_object *model, const char *ns, struct ome_err *
     return strdup("it is disabled");
   if (claim_is(json_str(model, "spec.storage.storageUri", ""))) {
     int32_t rc = claim_of_model(model, ns, &claim, &reason);
+    if (rc == OME_OK)
+      rc = claim_check(&claim, ns, claims, &reason);
     if (rc == OME_E_NO_MEMORY)
       (void)fail_memory(err);
-    return rc == OME_E_INVALID ? strdup(reason.msg) : NULL;
+    return rc == OME_E_INVALID || rc == OME_E_NOT_FOUND ? strdup(reason.msg) : NULL;
   }
   return *model_mount_path(model) ? NULL : strdup("spec.storage.path is not known yet; its agent fills it in");
 }
 
-int32_t overlays_find(struct json_object *models, struct plan *plan, struct ome_err *err) {
+int32_t overlays_find(const struct plan_world *world, struct plan *plan, struct ome_err *err) {
   struct json_object *wanted = wanted_of(plan->service);
   const char *ns = namespace_of(plan->service);
   _cleanup_buf_ struct buf skipped = BUF_INIT;
@@ -57,8 +59,8 @@ int32_t overlays_find(struct json_object *models, struct plan *plan, struct ome_
   plan->overlays = json_object_new_array();
   for (size_t i = 0; plan->overlays && i < json_len(wanted); i++) {
     const char *name = json_str(json_index(wanted, i), "name", "");
-    struct json_object *model = plan_find_model(models, ns, name);
-    _cleanup_free_ char *why = why_not(model, ns, err);
+    struct json_object *model = plan_find_model(world->models, ns, name);
+    _cleanup_free_ char *why = why_not(model, ns, world->claims, err);
     if (err->code == OME_E_NO_MEMORY)
       return err->code;
     if (why)

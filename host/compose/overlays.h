@@ -10,7 +10,7 @@
 #define OVERLAY_MOUNT "/opt/ml/model-overlays"
 
 /* Fills PLAN's overlays, and the sentence about those that are left out. */
-int32_t overlays_find(struct json_object *models, struct plan *plan, struct ome_err *err);
+int32_t overlays_find(const struct plan_world *world, struct plan *plan, struct ome_err *err);
 
 struct overlays_request {
   struct json_object *models;    /* array: those of the plan */

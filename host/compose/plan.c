@@ -62,13 +62,21 @@ struct json_object *plan_find_model(struct json_object *models, const char *ns, 
 }
 
 /* Where a claim holds the model, the service's pods have to be able to mount it. */
-static void check_claim(struct plan *p) {
+static void check_claim(const struct plan_world *world, struct plan *p) {
   _cleanup_(claim_fini) struct claim claim = {0};
   struct ome_err err = ERR_INIT;
 
-  if (claim_is(json_str(p->model, "spec.storage.storageUri", "")) &&
-      claim_of_model(p->model, service_ns(p), &claim, &err) != OME_OK)
+  if (!claim_is(json_str(p->model, "spec.storage.storageUri", "")))
+    return;
+  if (claim_of_model(p->model, service_ns(p), &claim, &err) != OME_OK) {
     plan_refuse(p, "ModelReady", "PVCInvalid", "%s", err.msg);
+    return;
+  }
+  int32_t rc = claim_check(&claim, service_ns(p), world->claims, &err);
+  if (rc == OME_E_NOT_FOUND)
+    plan_refuse(p, "ModelReady", "PVCNotFound", "model %s: %s", meta_name(p->model), err.msg);
+  else if (rc == OME_E_UNAVAILABLE)
+    (void)snprintf(p->claim_waits, sizeof(p->claim_waits), "model %s: %s", meta_name(p->model), err.msg);
 }
 
 static void find_model(const struct plan_world *world, struct plan *p) {
@@ -89,11 +97,17 @@ static void find_model(const struct plan_world *world, struct plan *p) {
                 name);
   else if (json_flag(p->model, "spec.disabled", false))
     plan_refuse(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
-  check_claim(p);
+  check_claim(world, p);
 }
 
 static int32_t find_weights(const struct plan_world *world, struct plan *p, struct ome_err *err) {
-  const struct adapters_search search = {world->weights, p->service, p->model, world->cluster};
+  const struct adapters_search search = {
+      .all = world->weights,
+      .service = p->service,
+      .model = p->model,
+      .cluster = world->cluster,
+      .claims = world->claims,
+  };
   const char *reason = "";
   int32_t rc = p->model ? adapters_find(&search, &p->weights, &reason, err) : OME_OK;
 
@@ -447,7 +461,7 @@ static int32_t run(const struct plan_world *world, struct json_object *service, 
   find_model(world, p);
   rc = find_weights(world, p, err);
   if (rc == OME_OK)
-    rc = overlays_find(world->models, p, err);
+    rc = overlays_find(world, p, err);
   if (rc == OME_OK)
     rc = select_for(world, p, err);
   if (rc == OME_OK)

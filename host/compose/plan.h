@@ -15,6 +15,7 @@
 struct plan_world {
   struct json_object *models;       /* array of BaseModels and ClusterBaseModels */
   struct json_object *weights;      /* array of FineTunedWeights; may be NULL */
+  struct json_object *claims;       /* array of PersistentVolumeClaims; NULL: not looked at, all are taken for good */
   struct json_object *runtimes;     /* array of ServingRuntimes and ClusterServingRuntimes */
   struct select_field *field;       /* the same, read; NULL: read them for each service */
   struct json_object *accelerators; /* array of AcceleratorClasses */
@@ -53,6 +54,7 @@ struct plan {
   struct json_object *model;      /* borrowed; NULL: not found, or the service names none */
   struct json_object *weights;    /* array of those that the service names; NULL: did not come to it */
   struct json_object *overlays;   /* array of further models to mount (overlays.h); NULL: did not come to it */
+  char claim_waits[512];          /* what the model's claim waits for; "": nothing */
   char *overlays_skipped;         /* what is said of those that are left out; NULL: none is */
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */

@@ -68,6 +68,10 @@ static void set_model_condition(struct work *w) {
     meta_drop_condition(w->holder, "ModelReady");
   if (!model)
     return; /* a problem says so */
+  if (*w->in->plan->claim_waits) {
+    set_condition(w, "ModelReady", "Unknown", "PVCNotBound", w->in->plan->claim_waits);
+    return;
+  }
   if (streq(state, "Ready")) {
     set_condition(w, "ModelReady", "True", "", "");
     return;

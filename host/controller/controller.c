@@ -167,6 +167,22 @@ static void on_child(void *arg, const struct kube_event *e) {
   note_scaler(c, e->old);
 }
 
+/* What binds, comes or goes is news; what is resized is not. */
+static void on_claim(void *arg, const struct kube_event *e) {
+  if (e->type != KUBE_MODIFIED || !e->old ||
+      !streq(json_str(e->old, "status.phase", ""), json_str(e->object, "status.phase", "")))
+    further_requeue(arg, meta_namespace(e->object));
+}
+
+static void trim_claim(struct json_object *o) {
+  static const char *const meta[] = {"name", "namespace", "uid", "resourceVersion", NULL}, *const spec[] = {NULL},
+                           *const status[] = {"phase", NULL};
+
+  json_keep(json_get(o, "metadata"), meta);
+  json_keep(json_get(o, "spec"), spec);
+  json_keep(json_get(o, "status"), status);
+}
+
 static void on_crd(void *arg, const struct kube_event *e) {
   kinds_note(arg, meta_name(e->object));
 }
@@ -212,6 +228,7 @@ static const struct {
                                 .ome_namespace = true},
     [WATCH_JOBS] = {.resource = &KUBE_JOBS, .on_event = on_benchmark_child, .labels = LABEL_BENCHMARK},
     [WATCH_JOB_PODS] = {.resource = &KUBE_PODS, .on_event = on_benchmark_child, .labels = LABEL_BENCHMARK},
+    [WATCH_CLAIMS] = {.resource = &KUBE_PVCS, .on_event = on_claim, .trim = trim_claim},
     [WATCH_ALL_PODS] = {.resource = &KUBE_PODS, .on_event = on_any_pod, .fields = BOUND_PODS, .trim = trim_pod},
     [WATCH_CRDS] = {.resource = &KUBE_CRDS, .on_event = on_crd, .metadata_only = true},
 };
@@ -241,10 +258,10 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
   return kinds_start_custom(c, err);
 }
 
-/* Nothing is decided before everything has been seen once. */
+/* Nothing is decided before everything has been seen once; only that claims are taken for good until they have. */
 static int32_t await_watches(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < WATCH_COUNT; i++)
-    if (!kube_cache_wait(c->watches[i], CACHE_WAIT_MS))
+    if (i != WATCH_CLAIMS && !kube_cache_wait(c->watches[i], CACHE_WAIT_MS))
       return kube_cache_why(c->watches[i], err);
   return kinds_wait(c, CACHE_WAIT_MS, err);
 }

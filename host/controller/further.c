@@ -1,5 +1,5 @@
-/* Services that look at more than the model they name: further models.  Caches have one index a kind, and these are
- * few, so that they are kept by name. */
+/* Services that look at more than the model they name: further models, claims.  Caches have one index a kind, and these
+ * are few, so that they are kept by name. */
 #include "base/str.h"
 #include "controller/internal.h"
 

@@ -13,6 +13,7 @@
 #define OME_FINALIZER "inferenceservice.finalizers"
 
 #define LOOK_AGAIN_MS 60000u
+#define CLAIMS_AGAIN_MS 5000u
 
 METRIC_COUNTER(selections, "ome_selections_total",
                "Runtime selections for services, by outcome: selected, named (by the service), or why none was.",
@@ -192,15 +193,37 @@ static int32_t realize(struct service_worker *w, struct json_object *service, st
   return rc == OME_OK ? children_prune(w->c, service, plan, ready, err) : rc;
 }
 
+/* What of the cluster this service alone looks at, into w->world; *MODELS and *CLAIMS are new, and to be kept as long.
+ * While claims are not known, it is to be looked at again. */
+static int32_t look_further(struct service_worker *w, struct json_object *service, struct json_object **models,
+                            struct json_object **claims, uint64_t *requeue_ms, struct ome_err *err) {
+  const char *ns = meta_namespace(service);
+
+  *models = world_models(w->c, service);
+  w->world.models = *models;
+  w->world.claims = NULL;
+  if (!*models)
+    return fail_memory(err);
+  if (!world_uses_claims(&w->world, service, *models))
+    return OME_OK;
+  further_note(w->c, ns, meta_name(service), true);
+  *claims = world_claims(w->c, ns);
+  w->world.claims = *claims;
+  if (!*claims)
+    *requeue_ms = CLAIMS_AGAIN_MS;
+  return OME_OK;
+}
+
 static int32_t bring_about(struct service_worker *w, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
   struct plan *plan = NULL;
-  _cleanup_json_ struct json_object *models = world_models(w->c, service);
+  _cleanup_json_ struct json_object *models = NULL, *claims = NULL;
   struct ome_err failure = ERR_INIT;
+  int32_t rc = look_further(w, service, &models, &claims, requeue_ms, err);
 
-  w->world.models = models;
-  int32_t rc = models ? plan_service(&w->world, service, &plan, err) : fail_memory(err);
+  if (rc == OME_OK)
+    rc = plan_service(&w->world, service, &plan, err);
   if (rc != OME_OK)
     return rc;
   count_selection(plan);
@@ -214,7 +237,7 @@ static int32_t bring_about(struct service_worker *w, struct json_object *service
   if (applied == OME_OK || plan->nproblems)
     rc = write_status(w, service, plan, &o, err);
   plan_free(plan);
-  w->world.models = NULL;
+  w->world.models = w->world.claims = NULL;
   if (applied == OME_OK && o.children.scaler.code != OME_OK) {
     failure = o.children.scaler;
     applied = failure.code;

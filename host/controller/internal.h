@@ -34,6 +34,7 @@ enum watch_id {
   WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
+  WATCH_CLAIMS,   /* what binds PersistentVolumeClaims; nothing waits for them at the start */
   WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
   WATCH_COUNT
 };
@@ -127,6 +128,10 @@ void world_fini(struct service_worker *w);
 struct json_object *world_runtimes(struct controller *c);
 /* new array of the models that the names in SERVICE can mean, at most two each. */
 struct json_object *world_models(struct controller *c, struct json_object *service);
+/* Whether one of MODELS, or of the weights that SERVICE names, is on a claim. */
+bool world_uses_claims(const struct plan_world *world, struct json_object *service, struct json_object *models);
+/* new array of the claims in NS; NULL: they are not known yet. */
+struct json_object *world_claims(struct controller *c, const char *ns);
 
 /* ---- kinds.c ----------------------------------------------------------------------------------------------------- */
 
@@ -146,8 +151,8 @@ struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
 
 /* ---- further.c --------------------------------------------------------------------------------------------------- */
 
-/* The service LOOKS at more than the model it names, or no longer does.  Said before that is read, nothing that comes
- * later is missed.  [any-thread] */
+/* The service LOOKS at more than the model it names (further models, claims), or no longer does.  Said before that is
+ * read, nothing that comes later is missed.  [any-thread] */
 void further_note(struct controller *c, const char *ns, const char *name, bool looks);
 /* Queues the services in NS (NULL: everywhere) that do.  [any-thread] */
 void further_requeue(struct controller *c, const char *ns);

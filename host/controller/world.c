@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "compose/claim.h"
 #include "compose/cluster.h"
 #include "kube/meta.h"
 
@@ -169,4 +170,20 @@ struct json_object *world_models(struct controller *c, struct json_object *servi
   for (size_t i = 0; i < json_len(overlays); i++)
     add_models(c, ns, json_str(json_index(overlays, i), "name", ""), out);
   return out;
+}
+
+static bool any_on_claim(struct json_object *models) {
+  for (size_t i = 0; i < json_len(models); i++)
+    if (claim_is(json_str(json_index(models, i), "spec.storage.storageUri", "")))
+      return true;
+  return false;
+}
+
+bool world_uses_claims(const struct plan_world *world, struct json_object *service, struct json_object *models) {
+  return any_on_claim(models) ||
+         (json_len(json_at(service, "spec.model.fineTunedWeights")) && any_on_claim(world->weights));
+}
+
+struct json_object *world_claims(struct controller *c, const char *ns) {
+  return kube_cache_wait(c->watches[WATCH_CLAIMS], 0) ? kube_cache_list(c->watches[WATCH_CLAIMS], ns) : NULL;
 }

@@ -187,6 +187,21 @@ def check_overlay(server):
          "distribution": "PerNode"}], live["status"]
 
 
+def check_claim(server):
+    """A claim that is not bound is said, and the pods that may bind it are made; one that goes leaves what runs alone."""
+    claim = "/api/v1/namespaces/default/persistentvolumeclaims/models"
+    deployment = "/apis/apps/v1/namespaces/default/deployments/claim-engine"
+    reason = lambda: conditions(server, "claim").get("ModelReady", {}).get("reason", "True")
+    wait_for("the claim to be told of", lambda: reason() == "PVCNotBound")
+    assert server.find(deployment), "nobody would bind the claim"
+    server.api("PATCH", claim + "/status", {"status": {"phase": "Bound"}}, "application/merge-patch+json")
+    wait_for("the bound claim", lambda: conditions(server, "claim")["ModelReady"]["status"] == "True")
+    server.api("DELETE", claim)
+    wait_for("the claim to be missed", lambda: reason() == "PVCNotFound")
+    assert "PersistentVolumeClaim default/models is not there" in conditions(server, "claim")["ModelReady"]["message"]
+    assert server.find(deployment), "what runs keeps running"
+
+
 def check_clash(server):
     """A service whose objects would have the names of another's: none of its own is made, and a condition says which name."""
     raw = server.api("GET", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/router")
@@ -226,6 +241,7 @@ def main():
         assert conditions(server, "virtual")["Ready"]["status"] == "True"
         check_diff(server)
         check_overlay(server)
+        check_claim(server)
         check_change(server)
         check_prune(server)
         check_clash(server)

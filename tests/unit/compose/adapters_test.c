@@ -52,7 +52,8 @@ static int32_t find_as(const char *names, bool fetched) {
   if (fetched)
     json_set_str(t.cluster, "config.fineTunedAdapter.image", "tools:1");
   free(text);
-  const struct adapters_search search = {json_get(t.weights, "weights"), t.service, t.model, t.cluster};
+  const struct adapters_search search = {
+      .all = json_get(t.weights, "weights"), .service = t.service, .model = t.model, .cluster = t.cluster};
   return adapters_find(&search, &t.found, &t.reason, &t.err);
 }
 

@@ -75,10 +75,40 @@ static void keeps_to_the_namespace(UNUSED void **state) {
   assert_non_null(strstr(complaint("BaseModel", "pvc://c/../m"), "BaseModel m: spec.storage.storageUri: "));
 }
 
+/* What is there, in words of the cluster, and what that means for the pods of "team". */
+static void looks_at_claims(UNUSED void **state) {
+  static const struct {
+    const char *claims; /* NULL: nobody has looked */
+    int32_t rc;
+    const char *says;
+  } cases[] = {
+      {NULL, OME_OK, ""},
+      {"[]", OME_E_NOT_FOUND, "PersistentVolumeClaim team/c is not there"},
+      {"[{metadata: {name: c, namespace: other}, status: {phase: Bound}}]", OME_E_NOT_FOUND, "team/c is not there"},
+      {"[{metadata: {name: c, namespace: team}, status: {phase: Bound}}]", OME_OK, ""},
+      {"[{metadata: {name: c, namespace: team}}]", OME_E_UNAVAILABLE, "team/c is Pending, not Bound"},
+      {"[{metadata: {name: b, namespace: team}}, {metadata: {name: c, namespace: team}, status: {phase: Lost}}]",
+       OME_E_UNAVAILABLE, "team/c is Lost, not Bound"},
+  };
+  char name[] = "c";
+  const struct claim claim = {.name = name};
+
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    char *text = cases[i].claims ? str_printf("claims: %s\n", cases[i].claims) : NULL;
+    struct json_object *o = text ? yaml(text) : NULL;
+    struct ome_err err = ERR_INIT;
+    assert_int_equal(claim_check(&claim, "team", json_get(o, "claims"), &err), cases[i].rc);
+    assert_non_null(strstr(err.msg, cases[i].says));
+    json_unref(o);
+    free(text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_addresses),
       cmocka_unit_test(keeps_to_the_namespace),
+      cmocka_unit_test(looks_at_claims),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

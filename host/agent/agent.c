@@ -352,6 +352,26 @@ static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struc
   return rc == OME_OK ? kube_queue_new(&queue, &a->queue, err) : rc;
 }
 
+/* What OME's agent is asked by probes: whether the folder of models is there and takes files. */
+static void look_at_root(void *arg) {
+  const struct agent *a = arg;
+  const char *root = model_store_root(a->store);
+  struct ome_err err = ERR_INIT;
+  bool fine = access(root, W_OK | X_OK) == 0;
+
+  if (!fine)
+    (void)fail_errno(&err, "write into", root);
+  health_report(a->health, HEALTH_SOUND, "model-agent-health", fine ? NULL : err.msg);
+}
+
+static int32_t start_presence(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
+  const struct presence_config presence = {.changed = look_at_key, .round = look_at_root, .arg = a};
+
+  a->health = cfg->health;
+  look_at_root(a);
+  return presence_start(&presence, &a->presence, err);
+}
+
 int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err) {
   struct agent *a = calloc(1, sizeof(*a));
 
@@ -362,7 +382,7 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
   if (rc == OME_OK)
     rc = make_parts(a, cfg, err);
   if (rc == OME_OK)
-    rc = presence_start(look_at_key, a, &a->presence, err);
+    rc = start_presence(a, cfg, err);
   if (rc == OME_OK)
     rc = start_watches(a, err);
   if (rc == OME_OK)

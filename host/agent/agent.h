@@ -3,6 +3,7 @@
 #define HOST_AGENT_AGENT_H
 
 #include "kube/client.h"
+#include "net/health.h"
 #include "plugin/plugin.h"
 
 struct agent;
@@ -10,6 +11,7 @@ struct agent;
 struct agent_config {
   struct kube_client *client;
   struct plugins *plugins;
+  struct health *health;          /* told of the folder of models; NULL: nobody asks; outlives the agent */
   const char *node_name;          /* NULL: $NODE_NAME, then the host name */
   const char *ome_namespace;      /* NULL: "ome" */
   const char *store_dir;          /* where models live: blobs, ledger, one folder a model */

@@ -2,6 +2,7 @@
 #include "agent/internal.h"
 
 #include "agent/credentials.h"
+#include "agent/measure.h"
 #include "agent/peers.h"
 #include "agent/scout.h"
 #include "agent/shape.h"
@@ -56,12 +57,24 @@ static bool is_cancelled(void *arg) {
   return false;
 }
 
+static void measure(struct task *t, const struct transfer_event *e) {
+  if (e->type == TRANSFER_RETRY && e->code == OME_E_BUSY)
+    measure_rate_limited(t->ns, t->name, e->wait_ms);
+  if (e->fetched <= t->measured)
+    return;
+  measure_bytes(t->ns, t->name, e->fetched - t->measured);
+  if (!t->agent->peers) /* who count their own, by source */
+    measure_source(false, e->fetched - t->measured);
+  t->measured = e->fetched;
+}
+
 static void on_progress(void *arg, const struct transfer_event *e) {
   struct task *t = arg;
   struct ome_err err = ERR_INIT;
   const struct record_entry updating = {.status = RECORD_UPDATING};
   const struct record_entry progress = {.status = RECORD_UPDATING, .progress = e, .message = e->message};
 
+  measure(t, e);
   /* Eight connections that are refused again and again have one thing to say. */
   if (t->told_ms && mono_ms() - t->told_ms < PROGRESS_MS)
     return;

@@ -2,6 +2,7 @@
 #include "agent/internal.h"
 
 #include "agent/cause.h"
+#include "agent/measure.h"
 #include "agent/scout.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -117,6 +118,11 @@ static int32_t check_path(const struct task *t, struct ome_err *err) {
   return fail(err, OME_E_INVALID, "spec.storage.path: \"%s\" is no plain absolute path", t->path);
 }
 
+static bool is_what_is_asked_for(const struct task *t, struct json_object *reference) {
+  return streq(json_str(reference, "uri", ""), t->uri) && streq(json_str(reference, "path", ""), t->path) &&
+         streq(json_str(reference, "request", ""), t->request);
+}
+
 /* From now on somebody watches the files; what they are now is looked at after that. */
 static int32_t look_at_disk(struct task *t, struct ome_err *err) {
   _cleanup_manifest_ struct manifest m = {0};
@@ -127,8 +133,12 @@ static int32_t look_at_disk(struct task *t, struct ome_err *err) {
   int32_t rc = presence_watch(t->agent->presence, t->queue_key, t->path, &m, err);
   json_unref(t->whole);
   t->whole = NULL;
-  if (rc == OME_OK)
+  if (rc == OME_OK) {
+    uint64_t began = mono_ms();
     t->whole = find_whole(t);
+    if (is_what_is_asked_for(t, reference))
+      measure_verified(t->ns, t->name, t->whole != NULL, mono_ms() - began);
+  }
   if (!t->whole)
     presence_forget(t->agent->presence, t->queue_key);
   return rc;
@@ -180,6 +190,7 @@ typedef int32_t act_fn(struct task *t, enum happening *happened, uint64_t *reque
 static int32_t act_fetch(struct task *t, enum happening *happened, UNUSED uint64_t *requeue_ms, struct ome_err *err) {
   struct agent *a = t->agent;
   const struct record_entry updating = {.status = RECORD_UPDATING};
+  uint64_t began = mono_ms();
   bool no_room = false;
 
   presence_forget(a->presence, t->queue_key);
@@ -197,8 +208,12 @@ static int32_t act_fetch(struct task *t, enum happening *happened, UNUSED uint64
               : rc == OME_OK          ? HAPPENED_FETCHED
               : rc == OME_E_CANCELLED ? HAPPENED_CANCELLED
                                       : HAPPENED_FAILED;
-  if (*happened == HAPPENED_FETCHED)
+  if (*happened == HAPPENED_FETCHED) {
+    measure_brought(t->ns, t->name, mono_ms() - began);
     kube_record(a->recorder, t->model, false, "ModelDownloaded", "verified and in place on node %s", a->node);
+  }
+  if (*happened == HAPPENED_FAILED)
+    measure_failed(t->ns, t->name, err);
   if (*happened == HAPPENED_FAILED && retries_failed(a->retries, t->key, t->request_id, err, mono_ms())) {
     log_warning("agent", "%s: %s", t->key, err->msg);
     kube_record(a->recorder, t->model, true, "ModelDownloadFailed", "%s: %s", cause_name(cause_of(err)), err->msg);
@@ -355,6 +370,18 @@ static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint6
 /* ---- the loop -----------------------------------------------------------------------------------------------------
  */
 
+static void enter(struct task *t, enum phase next) {
+  struct model_state *s = t->state;
+  uint64_t now = mono_ms();
+
+  if (next == s->phase)
+    return;
+  log_debug("agent", "%s: %s, was %s", t->key, phase_name(next), phase_name(s->phase));
+  measure_phase(s->phase, now - s->since_ms, next);
+  s->phase = next;
+  s->since_ms = now;
+}
+
 static int32_t run(struct task *t, enum happening happened, uint64_t *requeue_ms, struct ome_err *err) {
   static act_fn *const acts[ACTIONS] = {
       [ACTION_FETCH] = act_fetch, [ACTION_PUBLISH] = act_publish, [ACTION_FAIL] = act_fail,
@@ -363,9 +390,7 @@ static int32_t run(struct task *t, enum happening happened, uint64_t *requeue_ms
 
   for (int i = 0; i < MOST_STEPS; i++) {
     struct transition next = machine_step(t->state->phase, happened);
-    if (next.next != t->state->phase)
-      log_debug("agent", "%s: %s, was %s", t->key, phase_name(next.next), phase_name(t->state->phase));
-    t->state->phase = next.next;
+    enter(t, next.next);
     if (next.action == ACTION_NONE)
       return OME_OK;
     int32_t rc = acts[next.action](t, &happened, requeue_ms, err);

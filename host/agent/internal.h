@@ -44,8 +44,9 @@ struct agent {
   struct demand *demand;
   struct presence *presence;
   struct keeper *keeper;
-  struct peers *peers;  /* NULL: none */
-  struct seal_key *key; /* what credentials are sealed for; of this process */
+  struct peers *peers;   /* NULL: none */
+  struct seal_key *key;  /* what credentials are sealed for; of this process */
+  struct health *health; /* NULL: nobody asks */
   struct record record;
   struct kube_recorder *recorder;
   struct kube_cache *caches[WATCHES];
@@ -60,10 +61,11 @@ struct agent {
 /* What is remembered of a model between two looks at it; but for the news, used by the worker that has the model. */
 struct model_state {
   enum phase phase;
-  atomic_uint news; /* moves with every event of the model or its node; [any-thread] */
-  uint64_t bytes;   /* of its manifest, as last listed; 0: not known */
-  uint64_t need;    /* of these, what was not in the store then */
-  char *request_id; /* what BYTES is of */
+  uint64_t since_ms; /* in this phase, as of mono_ms() */
+  atomic_uint news;  /* moves with every event of the model or its node; [any-thread] */
+  uint64_t bytes;    /* of its manifest, as last listed; 0: not known */
+  uint64_t need;     /* of these, what was not in the store then */
+  char *request_id;  /* what BYTES is of */
 };
 
 /* One look at a model. */
@@ -83,6 +85,7 @@ struct task {
   struct json_object *whole; /* the store's reference, when all is as it was verified */
   char why[256];             /* it waits, if it does */
   uint64_t told_ms;          /* when progress was last written; 0: not yet */
+  uint64_t measured;         /* bytes fetched that were counted */
   bool has_failed;           /* Failed is what the cluster was told */
 };
 

@@ -1,4 +1,5 @@
 /* The engine asks; see struct transfer_swarm.  Called under the engine's lock, which is always taken before ours. */
+#include "agent/measure.h"
 #include "agent/peer_state.h"
 
 #include "base/clock.h"
@@ -11,8 +12,6 @@
 
 #define QUIET_MS 700u /* with three of them about what one that begins later may take until it knows */
 
-METRIC_COUNTER(fetched_bytes, "model_agent_fetched_bytes_total",
-               "Bytes of models fetched, from their origin or from other nodes.", "source");
 METRIC_COUNTER(peer_failures, "model_agent_peer_failures_total",
                "Pieces that another node did not give as it should have.", "reason");
 
@@ -126,7 +125,7 @@ static void landed(void *arg, const struct manifest_file *f, uint64_t index, uin
   struct peer_job *job = arg;
   struct peers *p = job->peers;
 
-  metric_add(METRIC(&fetched_bytes, peer ? "peer" : "origin"), (double)bytes);
+  measure_source(peer != 0, bytes);
   (void)pthread_mutex_lock(&p->lock);
   struct peer_content *c = content_of(job, f);
   if (c && c->have && index < c->npieces) {

@@ -32,8 +32,7 @@ struct presence {
   pthread_cond_t stopping;
   bool stop;
   struct strmap *models; /* key -> struct watched */
-  void (*changed)(void *arg, const char *key);
-  void *arg;
+  struct presence_config cfg;
 };
 
 static void watched_free(void *p) {
@@ -106,9 +105,13 @@ static void *sweep(void *arg) {
   while (!p->stop) {
     for (char *key; !p->stop && (key = find_changed_locked(p)) != NULL; free(key)) {
       (void)pthread_mutex_unlock(&p->lock);
-      p->changed(p->arg, key);
+      p->cfg.changed(p->cfg.arg, key);
       (void)pthread_mutex_lock(&p->lock);
     }
+    (void)pthread_mutex_unlock(&p->lock);
+    if (p->cfg.round)
+      p->cfg.round(p->cfg.arg);
+    (void)pthread_mutex_lock(&p->lock);
     sleep_locked(p);
   }
   (void)pthread_mutex_unlock(&p->lock);
@@ -150,14 +153,13 @@ static void release(struct presence *p) {
   free(p);
 }
 
-int32_t presence_start(void (*changed)(void *arg, const char *key), void *arg, struct presence **out,
-                       struct ome_err *err) {
+int32_t presence_start(const struct presence_config *cfg, struct presence **out, struct ome_err *err) {
   struct presence *p = calloc(1, sizeof(*p));
   pthread_condattr_t attr;
 
   if (!p)
     return fail_memory(err);
-  *p = (struct presence){.changed = changed, .arg = arg, .models = strmap_new(watched_free)};
+  *p = (struct presence){.cfg = *cfg, .models = strmap_new(watched_free)};
   (void)pthread_mutex_init(&p->lock, NULL);
   (void)pthread_condattr_init(&attr);
   (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

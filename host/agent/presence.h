@@ -9,9 +9,14 @@
 
 struct presence;
 
-/* CHANGED is called on a thread of its own with the key of a model that is no more what it was, once. */
-int32_t presence_start(void (*changed)(void *arg, const char *key), void *arg, struct presence **out,
-                       struct ome_err *err);
+/* Called on a thread of its own. */
+struct presence_config {
+  void (*changed)(void *arg, const char *key); /* the model of KEY is no more what it was; once */
+  void (*round)(void *arg);                    /* every two seconds; NULL: nothing more to look at */
+  void *arg;
+};
+
+int32_t presence_start(const struct presence_config *cfg, struct presence **out, struct ome_err *err);
 void presence_stop(struct presence *p);
 
 /* From now on the files of M below PATH are KEY's.  To be called before they are verified: what changes in between then

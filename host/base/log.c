@@ -30,7 +30,7 @@ static bool choose(const char *name, const char *const *names, size_t n, _Atomic
 }
 
 bool log_set_level_named(const char *name) {
-  return choose(name, level_names, ARRAY_LEN(level_names), &g_level);
+  return choose(streq(name, "warn") ? "warning" : name, level_names, ARRAY_LEN(level_names), &g_level);
 }
 
 bool log_set_format_named(const char *name) {

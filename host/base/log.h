@@ -15,7 +15,7 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
 
-/* By name ("debug", "json"; "info" and "text" at first); false: no such name, nothing changed. */
+/* By name ("debug", "json"; "info" and "text" at first; "warn" is "warning"); false: no such name, nothing changed. */
 bool log_set_level_named(const char *name);
 bool log_set_format_named(const char *name);
 

@@ -10,17 +10,22 @@
 
 struct options {
   const char *kubeconfig, *context, *ome_namespace, *node_name, *store, *plugins;
-  const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity;
+  const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity, *level;
   uint64_t peer_port, port, high, low, store_bytes, qps, burst;
   uint64_t peer_bytes_per_second, bytes_per_second;
+  struct cli_list without_effect;
 };
+
+/* Flags of OME's agent that say how it works inside: its manifests stay as they are. */
+#define OF_OME(option)                                                                                                 \
+  { 0, option, "VALUE", NULL, CLI_LIST, &o.without_effect }
 
 static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   _cleanup_(http_service_freep) struct http_service *http = NULL;
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
-  _cleanup_(agent_stopp) struct agent *agent = NULL;
   _cleanup_(health_freep) struct health *health = NULL;
+  _cleanup_(agent_stopp) struct agent *agent = NULL;
   int32_t rc = kube_client_new(o->kubeconfig, o->context, &client, err);
 
   if (rc == OME_OK)
@@ -34,8 +39,11 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
     return rc;
   const struct plugin_service services[] = {{OME_SERVICE_HTTP, http_service_table(http)}};
   rc = plugins_load(o->plugins, services, ARRAY_LEN(services), &plugins, err);
+  if (rc == OME_OK && o->port)
+    rc = health_serve(o->address, (uint16_t)o->port, &health, err);
   const struct agent_config cfg = {.client = client,
                                    .plugins = plugins,
+                                   .health = health,
                                    .node_name = o->node_name,
                                    .ome_namespace = o->ome_namespace,
                                    .store_dir = o->store,
@@ -46,8 +54,6 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .peer_port = (uint16_t)o->peer_port,
                                    .peer_max_bytes_per_second = o->peer_bytes_per_second};
   transfer_set_max_rate(o->bytes_per_second);
-  if (rc == OME_OK && o->port)
-    rc = health_serve(o->address, (uint16_t)o->port, &health, err);
   if (rc == OME_OK)
     rc = agent_start(&cfg, &agent, err);
   if (rc != OME_OK)
@@ -57,12 +63,25 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   return OME_OK;
 }
 
+/* What is wrong with numbers and names; NULL: nothing. */
+static const char *find_wrong(const struct options *o) {
+  const char *level = o->level ? o->level : getenv("LOG_LEVEL");
+
+  if (level && !log_set_level_named(level))
+    return "--log-level is error, warning, info or debug";
+  if (o->port > UINT16_MAX || o->peer_port > UINT16_MAX)
+    return "a port is at most 65535";
+  if (o->low < 1 || o->low > o->high || o->high > 100)
+    return "--store-high and --store-low are percents, and the low one is not above the high one";
+  return NULL;
+}
+
 /* What was asked for, as it is worked with; 0, or the exit code of wrong usage. */
 static int settle(const struct cli_command *self, struct options *o) {
-  if (o->port > UINT16_MAX || o->peer_port > UINT16_MAX)
-    return cli_usage(self, "a port is at most %d", UINT16_MAX);
-  if (o->low < 1 || o->low > o->high || o->high > 100)
-    return cli_usage(self, "--store-high and --store-low are percents, and the low one is not above the high one");
+  const char *wrong = find_wrong(o);
+
+  if (wrong)
+    return cli_usage(self, "%s", wrong);
   if (o->capacity && !cli_bytes(o->capacity, &o->store_bytes))
     return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
   if ((o->max_rate && !cli_bytes(o->max_rate, &o->bytes_per_second)) ||
@@ -76,7 +95,14 @@ static int settle(const struct cli_command *self, struct options *o) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options o = {.store = "/mnt/models", .peer_port = 8473, .high = 90, .low = 80, .qps = 20, .burst = 50};
+  struct options o = {.store = "/mnt/models",
+                      .address = "0.0.0.0",
+                      .port = 8080,
+                      .peer_port = 8473,
+                      .high = 90,
+                      .low = 80,
+                      .qps = 20,
+                      .burst = 50};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
@@ -96,8 +122,11 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        &o.high},
       {0, "store-low", "PERCENT", "of the capacity, down to which they are; 80", CLI_UINT, &o.low},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
-      {0, "address", "IP", "where /metrics and /healthz are served; 127.0.0.1", CLI_STRING, &o.address},
-      {0, "port", "N", "port of these; without it they are not served", CLI_UINT, &o.port},
+      {0, "address", "IP", "where /metrics, /healthz, /livez and /readyz are answered; 0.0.0.0", CLI_STRING,
+       &o.address},
+      {0, "port", "N", "its port, 8080; 0 for none", CLI_UINT, &o.port},
+      {0, "log-level", "LEVEL", "error, warning, info or debug; without it $LOG_LEVEL, $OME_LOG_LEVEL, then info",
+       CLI_STRING, &o.level},
       {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
       {0, "peer-address", "IP",
        "where other nodes reach this one, to give models to each other; without it $POD_IP, "
@@ -105,6 +134,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_STRING, &o.peer_address},
       {0, "peer-port", "N", "port of that, 0 for any; 8473", CLI_UINT, &o.peer_port},
       {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
+      {0, "namespace", "NAME", NULL, CLI_STRING, &o.ome_namespace}, /* OME's word for it */
+      OF_OME("concurrency"),
+      OF_OME("download-retry"),
+      OF_OME("multipart-concurrency"),
+      OF_OME("node-label-retry"),
+      OF_OME("num-download-worker"),
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
 

@@ -27,11 +27,23 @@ static size_t count_options(const struct cli_option *options) {
   return n;
 }
 
+/* Those that people are told of, in OUT of MAX_OPTIONS + 1. */
+static void list_told(const struct cli_option *options, struct cli_option *out) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < count_options(options); i++)
+    if (options[i].help && n < MAX_OPTIONS)
+      out[n++] = options[i];
+  out[n] = (struct cli_option){.name = NULL};
+}
+
 static void print_help(const struct cli_command *cmd, const struct cli_option *options) {
+  struct cli_option told[MAX_OPTIONS + 1];
+
   printf("usage: ome %s [OPTIONS]%s%s\n\n%s\n", cmd->name, *cmd->args ? " " : "", cmd->args, cmd->help);
   printf("\nOptions:\n");
-  for (size_t i = 0; i < count_options(options); i++) {
-    const struct cli_option *o = &options[i];
+  list_told(options, told);
+  for (const struct cli_option *o = told; o->name; o++) {
     char left[64];
     (void)snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
                    o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
@@ -86,9 +98,12 @@ void cli_describe(const struct cli_command *cmd, cli_describe_fn fn, void *ctx) 
 
 /* Does not return in such a child. */
 static void describe_instead(const struct cli_command *cmd, const struct cli_option *options) {
+  struct cli_option told[MAX_OPTIONS + 1];
+
   if (!g_describe.fn)
     return;
-  g_describe.fn(g_describe.ctx, cmd, options);
+  list_told(options, told);
+  g_describe.fn(g_describe.ctx, cmd, told);
   (void)fflush(stdout);
   _exit(0);
 }

@@ -15,7 +15,7 @@ struct cli_option {
   char letter;      /* 0: long form only */
   const char *name; /* "output" */
   const char *arg;  /* "FORMAT" in help; NULL: a flag */
-  const char *help; /* one line */
+  const char *help; /* one line; NULL: it is taken, and nobody is told of it */
   enum { CLI_FLAG, CLI_STRING, CLI_UINT, CLI_LIST } type;
   void *target; /* bool *, const char **, uint64_t *, struct cli_list * */
 };

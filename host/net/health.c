@@ -55,14 +55,14 @@ void health_report(struct health *h, enum health_scope scope, const char *check,
   (void)pthread_mutex_unlock(&h->shared.lock);
 }
 
-/* Every check of SCOPE and above as a line in OUT; whether all are fine. */
-static bool describe(struct health *h, enum health_scope scope, struct buf *out) {
+/* Every check of SCOPE and above, or the one that is NAMED, as a line in OUT; whether all are fine. */
+static bool describe(struct health *h, enum health_scope scope, const char *named, struct buf *out) {
   bool fine = true;
 
   (void)pthread_mutex_lock(&h->shared.lock);
   for (size_t i = 0; i < h->shared.count; i++) {
     const struct check *c = &h->shared.checks[i];
-    if (c->scope < scope)
+    if (c->scope < scope || (named && !streq(c->name, named)))
       continue;
     buf_addf(out, c->why ? "[-]%s failed: %s\n" : "[+]%s ok\n", c->name, c->why);
     fine = fine && !c->why;
@@ -126,17 +126,41 @@ static void answer_metrics(struct http_exchange *x) {
     http_respond(x, 500, "text/plain", "out of memory\n", strlen("out of memory\n"));
 }
 
-static void answer_probe(struct health *h, struct http_exchange *x, enum health_scope scope) {
+static void answer_probe(struct health *h, struct http_exchange *x, enum health_scope scope, const char *named) {
   _cleanup_buf_ struct buf text = BUF_INIT;
-  bool fine = describe(h, scope, &text);
+  bool fine = describe(h, scope, named, &text);
 
+  if (named && !text.len) {
+    buf_addf(&text, "there is no check \"%s\"\n", named);
+    http_respond(x, 404, "text/plain", buf_str(&text), text.len);
+    return;
+  }
   buf_addf(&text, "%s\n", fine ? "ok" : "failed");
   http_respond(x, fine ? 200 : 503, "text/plain", buf_str(&text), text.len);
 }
 
+/* The probe that PATH names, and in *CHECK the rest of it, or NULL; false: none. */
+static bool find_probe(const char *path, enum health_scope *scope, const char **check) {
+  static const struct {
+    const char *path;
+    enum health_scope scope;
+  } probes[] = {{"/readyz", HEALTH_READY}, {"/healthz", HEALTH_SOUND}, {"/livez", HEALTH_LIVE}};
+
+  for (size_t i = 0; i < ARRAY_LEN(probes); i++) {
+    size_t n = strlen(probes[i].path);
+    if (!has_prefix(path, probes[i].path) || (path[n] && path[n] != '/'))
+      continue;
+    *scope = probes[i].scope;
+    *check = path[n] && path[n + 1] ? path + n + 1 : NULL;
+    return true;
+  }
+  return false;
+}
+
 bool health_answer(struct health *h, struct http_exchange *x) {
-  const char *path = http_path(x);
-  bool probe = streq(path, "/healthz") || streq(path, "/readyz");
+  const char *path = http_path(x), *check = NULL;
+  enum health_scope scope;
+  bool probe = find_probe(path, &scope, &check);
 
   if (!probe && !streq(path, "/metrics"))
     return false;
@@ -144,7 +168,7 @@ bool health_answer(struct health *h, struct http_exchange *x) {
     http_add_header(x, "Allow", "GET, HEAD");
     http_respond(x, 405, "text/plain", "only GET and HEAD\n", strlen("only GET and HEAD\n"));
   } else if (probe) {
-    answer_probe(h, x, streq(path, "/healthz") ? HEALTH_LIVE : HEALTH_READY);
+    answer_probe(h, x, scope, check);
   } else {
     answer_metrics(x);
   }
@@ -154,7 +178,7 @@ bool health_answer(struct health *h, struct http_exchange *x) {
 /* ---- a server of its own ----------------------------------------------------------------------------------------- */
 
 static void on_request(void *arg, struct http_exchange *x) {
-  static const char unknown[] = "there are /metrics, /healthz and /readyz\n";
+  static const char unknown[] = "there are /metrics, /healthz, /livez and /readyz\n";
 
   if (!health_answer(arg, x))
     http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);

@@ -1,4 +1,5 @@
-/* What a role shows of itself over HTTP: /metrics for Prometheus, /healthz and /readyz for probes, with causes.
+/* What a role shows of itself over HTTP: /metrics for Prometheus; /readyz, /healthz and /livez for probes, with causes;
+ * /healthz/CHECK for one check.
  *
  * Checks are named states that whoever knows reports; nothing is asked when a probe comes, so that a probe never waits.
  * Answers have the form of an API server's: a line a check, "[+]caches ok" or "[-]caches failed: <why>". */
@@ -11,7 +12,8 @@ struct health;
 
 enum health_scope {
   HEALTH_READY, /* a failed check fails /readyz: no traffic */
-  HEALTH_LIVE,  /* it fails /healthz too: only a new process helps */
+  HEALTH_SOUND, /* it fails /healthz too: somebody has to look */
+  HEALTH_LIVE,  /* it fails /livez too: only a new process helps */
 };
 
 #define HEALTH_CHECKS_MAX 16 /* more are a mistake of ours: they are ignored */
@@ -28,7 +30,7 @@ uint16_t health_port(const struct health *h);
  * be NULL: nobody asks.  [any-thread] */
 void health_report(struct health *h, enum health_scope scope, const char *check, const char *why);
 
-/* Answers X if its path is one of the three; false: it is the caller's.  On the server's thread. */
+/* Answers X if its path is one of these; false: it is the caller's.  On the server's thread. */
 bool health_answer(struct health *h, struct http_exchange *x);
 
 #endif

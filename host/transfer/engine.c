@@ -52,25 +52,36 @@ static uint32_t list_parts(struct engine *e, struct transfer_part parts[MAX_PART
   return n;
 }
 
-void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message) {
+/* What EVENT says beside its cause. */
+static void complete_and_tell(struct engine *e, struct transfer_event *event) {
   uint64_t bytes = atomic_load(&e->bytes), total = e->job->manifest->total_bytes + atomic_load(&e->learnt);
   struct transfer_part parts[MAX_PARTS];
-  struct transfer_event event = {.type = type,
-                                 .file = file,
-                                 .message = message,
-                                 .bytes = bytes < total ? bytes : total,
-                                 .total_bytes = total,
-                                 .files = atomic_load(&e->nverified),
-                                 .total_files = (uint32_t)e->nitems,
-                                 .bytes_per_second = e->rate,
-                                 .eta_ms = UINT64_MAX,
-                                 .parts = parts,
-                                 .nparts = type == TRANSFER_PROGRESS && e->job->event ? list_parts(e, parts) : 0};
 
-  if (e->rate >= 1 && bytes <= total)
-    event.eta_ms = (uint64_t)((double)(total - bytes) * 1000 / e->rate);
-  if (e->job->event)
-    e->job->event(e->job->arg, &event);
+  if (!e->job->event)
+    return;
+  event->bytes = bytes < total ? bytes : total;
+  event->total_bytes = total;
+  event->fetched = atomic_load(&e->fetched);
+  event->files = atomic_load(&e->nverified);
+  event->total_files = (uint32_t)e->nitems;
+  event->bytes_per_second = e->rate;
+  event->eta_ms = e->rate >= 1 && bytes <= total ? (uint64_t)((double)(total - bytes) * 1000 / e->rate) : UINT64_MAX;
+  event->parts = parts;
+  event->nparts = event->type == TRANSFER_PROGRESS ? list_parts(e, parts) : 0;
+  e->job->event(e->job->arg, event);
+}
+
+void tell(struct engine *e, enum transfer_event_type type, const char *file) {
+  struct transfer_event event = {.type = type, .file = file};
+
+  complete_and_tell(e, &event);
+}
+
+static void tell_retry(struct engine *e, const char *file, int32_t code, const char *message, uint64_t wait_ms) {
+  struct transfer_event event = {
+      .type = TRANSFER_RETRY, .file = file, .message = message, .code = code, .wait_ms = wait_ms};
+
+  complete_and_tell(e, &event);
 }
 
 /* The rate follows what happens now, smoothed over a few seconds. */
@@ -85,7 +96,7 @@ static void tick(struct engine *e) {
   atomic_store(&e->shown_rate, (uint64_t)e->rate);
   e->told_ms = now;
   e->told_bytes = bytes;
-  tell(e, TRANSFER_PROGRESS, NULL, NULL);
+  tell(e, TRANSFER_PROGRESS, NULL);
 }
 
 /* ---- room -------------------------------------------------------------------------------------------------------- */
@@ -151,7 +162,7 @@ static int32_t restart_locked(struct engine *e, struct item *it, struct ome_err 
   }
   int32_t rc = item_reset_locked(e, it, err);
   (void)pthread_mutex_unlock(&e->lock);
-  tell(e, TRANSFER_RETRY, it->file->path, why.msg);
+  tell_retry(e, it->file->path, why.code, why.msg, 0);
   (void)pthread_mutex_lock(&e->lock);
   return rc;
 }
@@ -280,6 +291,7 @@ uint64_t back_off_ms(uint32_t attempt, uint32_t retry_after_ms) {
 /* Failed, but not for good: waits in its place.  What it has written stays. */
 static void wait_again_locked(struct engine *e, struct flight *f) {
   char message[sizeof(f->err.msg)];
+  int32_t code = f->err.code;
   uint64_t ms = back_off_ms(f->attempts, f->err.retry_after_ms);
 
   (void)snprintf(message, sizeof(message), "%.400s; again in %.1f s", f->err.msg, (double)ms / 1000);
@@ -288,7 +300,7 @@ static void wait_again_locked(struct engine *e, struct flight *f) {
     pace_too_many(f->item->host, f->not_before_ms);
   f->state = FLIGHT_WAITING;
   (void)pthread_mutex_unlock(&e->lock);
-  tell(e, TRANSFER_RETRY, f->item->file->path, message);
+  tell_retry(e, f->item->file->path, code, message, ms);
   (void)pthread_mutex_lock(&e->lock);
 }
 
@@ -360,7 +372,7 @@ static int32_t land_check_locked(struct engine *e, struct item *it, struct ome_e
     if (rc == OME_OK)
       rc = ledger_flush(e->ledger, err);
     (void)pthread_mutex_unlock(&e->lock);
-    tell(e, TRANSFER_FILE, it->file->path, NULL);
+    tell(e, TRANSFER_FILE, it->file->path);
     (void)pthread_mutex_lock(&e->lock);
     return rc;
   }
@@ -439,13 +451,13 @@ static int32_t step(struct engine *e, struct ome_err *err) {
 static int32_t drive(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
-  tell(e, TRANSFER_PROGRESS, NULL, NULL);
+  tell(e, TRANSFER_PROGRESS, NULL);
   while (rc == OME_OK && atomic_load(&e->nverified) < e->nitems)
     rc = step(e, err);
   if (rc == OME_OK)
     rc = items_sync(e, err);
   if (rc == OME_OK)
-    tell(e, TRANSFER_PROGRESS, NULL, NULL);
+    tell(e, TRANSFER_PROGRESS, NULL);
   return rc;
 }
 

@@ -64,6 +64,7 @@ static bool store(struct flight *f, const void *data, size_t len) {
   struct item *it = f->item;
   uint64_t at = atomic_load_explicit(&f->at, memory_order_relaxed);
 
+  (void)atomic_fetch_add(&e->fetched, len);
   if (atomic_load(&e->stop) || atomic_load(&it->restart))
     return false;
   if (len > f->end - at && f->peer) {

@@ -112,6 +112,7 @@ struct engine {
   int dir;                                      /* job->dir */
   bool in_memory;                               /* DIR is on tmpfs */
   atomic_uint_fast64_t bytes, requests, learnt; /* on disk; answered; of sizes not known before */
+  atomic_uint_fast64_t fetched;                 /* see struct transfer_event */
   atomic_uint idle_hashers;
   atomic_bool stop;
   pthread_mutex_t lock;
@@ -129,7 +130,7 @@ struct engine {
 };
 
 /* ---- engine.c ---- */
-void tell(struct engine *e, enum transfer_event_type type, const char *file, const char *message);
+void tell(struct engine *e, enum transfer_event_type type, const char *file);
 bool engine_stopped(void *engine);
 
 /* ---- item.c: the driver's, without the lock, while the file is NEW ---- */

@@ -330,7 +330,7 @@ int32_t items_sync(struct engine *e, struct ome_err *err) {
   (void)pthread_mutex_unlock(&e->lock);
   for (size_t i = 0; rc == OME_OK && i < items.len; i++) {
     items.items[i]->phase = PHASE_DONE;
-    tell(e, TRANSFER_FILE, items.items[i]->file->path, NULL);
+    tell(e, TRANSFER_FILE, items.items[i]->file->path);
   }
   VEC_FREE(&items);
   return rc;

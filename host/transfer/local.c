@@ -55,6 +55,7 @@ static int32_t copy_all(struct engine *e, struct item *it, int from, struct ome_
     if (atomic_load(&e->stop))
       return fail(err, OME_E_CANCELLED, "fetch: %.200s: stopped", it->file->path);
     at += (uint64_t)n;
+    (void)atomic_fetch_add(&e->fetched, (uint64_t)n);
     (void)atomic_fetch_add(&e->bytes, (uint64_t)n);
   }
   return OME_OK;

@@ -25,7 +25,10 @@ struct transfer_event {
   enum transfer_event_type type;
   const char *file;    /* NULL: concerns the whole */
   const char *message; /* of a retry; NULL otherwise */
+  int32_t code;        /* of a retry: why, OME_E_*; OME_OK where that is not told */
+  uint64_t wait_ms;    /* of a retry: until it goes on */
   uint64_t bytes, total_bytes;
+  uint64_t fetched; /* bytes that came from a source since the transfer began, those that were no good included */
   uint32_t files, total_files; /* verified, in all */
   double bytes_per_second;
   uint64_t eta_ms;                   /* UINT64_MAX: not known */

@@ -321,7 +321,7 @@ def agent(server, log, folder, hub):
     server.apply(model)
     os.environ["HF_ENDPOINT"] = hub.url
     manager = start(server, "controller", "--health-port", "0")
-    process = start(server, "agent", "--node-name", "n1", "--models-root-dir", folder + "/models")
+    process = start(server, "agent", "--node-name", "n1", "--models-root-dir", folder + "/models", "--port", "0")
     label = lambda: [v for k, v in server.find("/api/v1/nodes/n1")["metadata"].get("labels", {}).items()
                      if k.startswith("models.ome.io/")]
     wait_for("the node's label", lambda: label() == ["Ready"])

@@ -57,6 +57,9 @@ def check_metrics(server, controller):
     # What takes time is counted when it is over: a reconcile after the last of its writes.
     wait_for("a reconcile to end", lambda: value(
         ask(controller.port, "/metrics")[1], 'ome_reconcile_duration_seconds_count{controller="inferenceservice"}') > 0)
+    # The server hears of the webhooks a moment after they were registered.
+    review = 'ome_webhook_reviews_total{webhook="inferenceservice.ome-webhook-server.validator",outcome="allowed"}'
+    wait_for("a review", lambda: server.apply(documents()[2]) and value(ask(controller.port, "/metrics")[1], review) > 0)
     status, text = ask(controller.port, "/metrics")
     assert status == 200, text
     promtool("check", "metrics", text=text)
@@ -65,7 +68,7 @@ def check_metrics(server, controller):
                    'ome_reconcile_duration_seconds_count{controller="inferenceservice"}',
                    'ome_selections_total{outcome="selected"}', 'ome_watch_objects{resource="inferenceservices"}',
                    'ome_watch_lists_total{resource="pods"}', 'ome_plugin_call_duration_seconds_count{plugin="raw"',
-                   'ome_webhook_reviews_total{webhook="inferenceservice.ome-webhook-server.validator",outcome="allowed"}',
+                   review,
                    'ome_certificate_expiry_timestamp_seconds{certificate="serving"}', "process_resident_memory_bytes"):
         assert value(text, sample) > 0, f"{sample} is not in\n{text}"
     return text

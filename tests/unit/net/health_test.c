@@ -44,6 +44,19 @@ static void test_probes(void **state) {
   health_report(NULL, HEALTH_LIVE, "workers", "nobody asks");
 }
 
+static void test_scopes(void **state) {
+  (void)state;
+  health_report(health, HEALTH_LIVE, "workers", NULL);
+  health_report(health, HEALTH_SOUND, "disk", "it is read-only");
+  expect("/readyz/disk", 503, "[-]disk failed: it is read-only\nfailed\n");
+  expect("/healthz", 503, "[+]workers ok\n[-]disk failed: it is read-only\nfailed\n");
+  expect("/healthz/workers", 200, "[+]workers ok\nok\n");
+  expect("/livez", 200, "[+]workers ok\nok\n");
+  expect("/livez/disk", 404, "there is no check \"disk\"\n");
+  expect("/livez/", 200, "[+]workers ok\nok\n");
+  free(ask("GET", "/livezz", 404));
+}
+
 static void test_metrics(void **state) {
   (void)state;
   _cleanup_free_ char *body = ask("GET", "/metrics", 200);
@@ -78,6 +91,7 @@ static int stop(void **state) {
 int main(void) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_probes),
+      cmocka_unit_test(test_scopes),
       cmocka_unit_test(test_metrics),
       cmocka_unit_test(test_refused),
   };

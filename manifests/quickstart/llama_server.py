@@ -18,9 +18,16 @@ def arguments():
     parser.add_argument("-c", "--ctx-size", type=int, default=0, help="tokens; 0: the model's own")
     parser.add_argument("-np", "--parallel", type=int, default=1, help="requests at a time")
     parser.add_argument("-t", "--threads", type=int, default=-1)
+    parser.add_argument("--lora", action="append", default=[], metavar="FILE", help="adapter in GGUF; repeatable")
     parser.add_argument("--metrics", action="store_true")
     parser.add_argument("--embedding", "--embeddings", action="store_true")
     return parser.parse_args()
+
+
+def adapter(path):
+    info = xllamacpp.CommonAdapterLoraInfo()
+    info.path = path
+    return info
 
 
 def main():
@@ -36,6 +43,7 @@ def main():
     params.cpuparams.n_threads = args.threads
     params.endpoint_metrics = args.metrics
     params.embedding = args.embedding
+    params.lora_adapters = [adapter(path) for path in args.lora]
     params.ui = False
 
     stop = threading.Event()

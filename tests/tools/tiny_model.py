@@ -111,11 +111,8 @@ def metadata(tokens):
     return pairs
 
 
-def write(path, sentence):
-    tokens, words = vocabulary(sentence)
-    pairs = metadata(tokens)
+def write_gguf(path, pairs, tensors):
     table, data = b"", b""
-    tensors = weights(tokens, words)
     for name, (shape, values) in tensors.items():
         table += text(name) + struct.pack("<I", len(shape)) + struct.pack(f"<{len(shape)}Q", *shape)
         table += struct.pack("<IQ", 0, len(data))
@@ -124,6 +121,25 @@ def write(path, sentence):
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(pairs)) + b"".join(pairs) + table
     with open(path, "wb") as out:
         out.write(head + b"\0" * (-len(head) % 32) + data)
+
+
+def write(path, sentence):
+    tokens, words = vocabulary(sentence)
+    write_gguf(path, metadata(tokens), weights(tokens, words))
+
+
+def write_adapter(path, sentence, after, say):
+    """A LoRA adapter, of rank 1, for the model of SENTENCE: after the word AFTER (None: at the start) it says SAY (None: it
+    ends), so much stronger than the model that it wins."""
+    tokens, words = vocabulary(sentence)
+    places = {word: place for place, word in enumerate(sentence.split())}
+    column = WIDTH - 1 if after is None else places[after]
+    row = 2 if say is None else words[places[say]]
+    pairs = [pair("general.type", STRING, "adapter"), pair("general.architecture", STRING, "llama"),
+             pair("adapter.type", STRING, "lora"), pair("adapter.lora.alpha", F32, 1.0)]
+    write_gguf(path, pairs, {
+        "output.weight.lora_a": ((WIDTH, 1), [1.0 if i == column else 0.0 for i in range(WIDTH)]),
+        "output.weight.lora_b": ((1, len(tokens)), [8.0 if i == row else 0.0 for i in range(len(tokens))])})
 
 
 if __name__ == "__main__":

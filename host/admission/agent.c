@@ -104,7 +104,7 @@ int32_t validate_agent(struct review *r, struct ome_err *err) {
   int32_t rc = node_of_request(r, &node, err);
   if (rc != OME_OK)
     return rc;
-  if (*node)
+  if (node && *node)
     judge(r, node);
   else
     verdict_deny(

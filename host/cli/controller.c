@@ -173,7 +173,7 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 500, .burst = 1000};
+  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 2000, .burst = 4000};
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
        CLI_STRING, &opt.kubeconfig},
@@ -184,8 +184,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
        &opt.leader_elect},
       {0, "kube-api-qps", "N",
-       "requests to the API server a second at most, deletions and leases aside; 500, 0 for any", CLI_UINT, &opt.qps},
-      {0, "kube-api-burst", "N", "so many at once before that; 1000", CLI_UINT, &opt.burst},
+       "requests to the API server a second at most, deletions and leases aside; 2000, 0 for any", CLI_UINT, &opt.qps},
+      {0, "kube-api-burst", "N", "so many at once before that; 4000", CLI_UINT, &opt.burst},
       {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered; 0.0.0.0", CLI_STRING,
        &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},

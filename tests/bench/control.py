@@ -4,6 +4,11 @@ its business. From nothing to converged beside a bare client that writes the sam
 steady state without a write; a model's change to its service's status; idle processor time; cold start. Prints a table; a target
 that is missed is marked, and the exit code is 1.
 
+The time of the controller begins when the first service is created and ends with its last write; it writes Events besides. The
+bare client is told what the controller wrote, and writes that and no more: the services, by four connections, as they were
+created for the controller; each child by server-side apply and each status by a patch, one after another as a program in a loop
+would; below it, by four connections too, which is all that the server takes.
+
 usage: control.py [--services N] [--models N] [--runtimes N] [--pods N] [--secrets N] [--idle SECONDS]
 """
 
@@ -31,6 +36,10 @@ def wait(what, condition, seconds=600, pause=0.05):
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(pause)
+
+
+def all_have(server, path, what):
+    return all(what(o) for o in server.api("GET", path)["items"])
 
 
 def bulk(server, folder, threads, how, objects):
@@ -153,6 +162,16 @@ def written_by_us(server):
     return children, statuses
 
 
+def bare_client(o, folder, connections, children, statuses):
+    """Seconds that a bare client takes to write the same to an equal server."""
+    server = ApiServer(f"{folder}/bare-{connections}").start()
+    fill(server, folder, o)
+    took = bulk(server, folder, 4, "create", services(o)) + bulk(server, folder, connections, "apply", children) + \
+        bulk(server, folder, connections, "status", statuses)
+    server.stop()
+    return took
+
+
 def change_to_status(server, rounds):
     """Milliseconds from a model's change to the status of a service that uses it."""
     took = []
@@ -200,11 +219,13 @@ def main():
         fill(server, folder, o)
         controller = Controller(server)
         wait("the controller", lambda: controller.total("ome_watch_lists_total") > 15)
+        wait("the models", lambda: all_have(server, MODEL, lambda m: m.get("status", {}).get("state")), pause=0.5)
         controller.quiet(2)
         before = controller.writes()
         began = time.monotonic()
         bulk(server, folder, 4, "create", services(o))
         ours = controller.quiet(3) - began
+        assert all_have(server, ISVC, lambda s: s.get("status", {}).get("conditions")), "not converged, but quiet"
         writes = controller.writes() - before
         rss = footprint.resident_mib(controller.process.pid)
         children, statuses = written_by_us(server)
@@ -221,19 +242,18 @@ def main():
         controller.stop()
         server.stop()
 
-        server = ApiServer(folder + "/b").start()
-        fill(server, folder, o)
-        bulk(server, folder, 4, "create", services(o))
-        bare = bulk(server, folder, 1, "apply", children) + bulk(server, folder, 1, "status", statuses)
-        server.stop()
+        bare = bare_client(o, folder, 1, children, statuses)
+        bare4 = bare_client(o, folder, 4, children, statuses)
         cold = cold_start(folder + "/c")
 
-    count = len(children) + len(statuses)
+    count = o.services + len(children) + len(statuses)
     ratio = (count / ours) / (count / bare)
     print(f"\n{o.services} services, {o.models} models, {o.runtimes} runtimes, {o.pods} pods, {o.secrets} Secrets")
-    row(f"{count} objects and statuses, {writes:.0f} writes", f"{ours:.1f} s", "", True)
+    row(f"{count} objects and statuses, {writes:.0f} writes of ours", f"{ours:.1f} s", "", True)
     row("the same by a bare client, one by one", f"{bare:.1f} s", "", True)
-    row("rate beside the bare client's", f"{ratio:.2f}", ">= 0.90", ratio >= 0.9)
+    row("the same by a bare client, four at a time", f"{bare4:.1f} s", "", True)
+    row("rate beside the bare client's, one by one", f"{ratio:.2f}", ">= 0.90", ratio >= 0.9)
+    row("rate beside the bare client's, four at a time", f"{bare4 / ours:.2f}", "", True)
     row("resident memory then", f"{rss:.1f} MiB", "<= 64 MiB", rss <= 64)
     row("restart to steady state", f"{steady:.2f} s", "< 5 s", steady < 5)
     row("writes of a restart", f"{again:.0f}", "0", again == 0)

@@ -11,7 +11,7 @@
 
 struct event {
   struct store_event e;
-  char *collection, *ns, *name, *text, *before;
+  char *collection, *ns, *name, *text, *before, *labels, *labels_before;
   size_t bytes;
 };
 
@@ -53,7 +53,7 @@ struct store {
 };
 
 static const char *const sql[STATEMENTS] = {
-    [GET] = "SELECT body FROM objects WHERE collection=?1 AND ns=?2 AND name=?3",
+    [GET] = "SELECT body, labels FROM objects WHERE collection=?1 AND ns=?2 AND name=?3",
     [GET_VERSION] = "SELECT version FROM objects WHERE collection=?1 AND ns=?2 AND name=?3",
     [LIST_ALL] = "SELECT ns, name, body, labels FROM objects WHERE collection=?1 AND (ns, name) > (?2, ?3) "
                  "ORDER BY ns, name",
@@ -120,6 +120,8 @@ static void event_free(struct event *e) {
   free(e->name);
   free(e->text);
   free(e->before);
+  free(e->labels);
+  free(e->labels_before);
   free(e);
 }
 
@@ -150,26 +152,37 @@ const char *store_text_rest(const char *text) {
   return text;
 }
 
-/* Takes BEFORE. */
+static char *labels_text(struct json_object *o) {
+  struct json_object *labels = json_at(o, "metadata.labels");
+
+  return labels ? json_text(labels) : strdup("");
+}
+
+/* Takes BEFORE and LABELS_BEFORE. */
 static struct event *event_new(enum store_event_type type, int64_t version, const struct store_key *key,
-                               struct json_object *o, char *before) {
+                               struct json_object *o, char *before, char *labels_before) {
   struct event *e = calloc(1, sizeof(*e));
 
   if (!e) {
     free(before);
+    free(labels_before);
     return NULL;
   }
   e->collection = strdup(key->collection);
   e->ns = strdup(key->ns);
   e->name = strdup(key->name);
   e->text = object_text(o);
+  e->labels = labels_text(o);
   e->before = before;
-  if (!e->collection || !e->ns || !e->name || !e->text) {
+  e->labels_before = labels_before;
+  if (!e->collection || !e->ns || !e->name || !e->text || !e->labels || (before && !labels_before)) {
     event_free(e);
     return NULL;
   }
-  e->bytes = sizeof(*e) + strlen(e->text) + (before ? strlen(before) : 0);
-  e->e = (struct store_event){version, type, e->collection, e->ns, e->name, e->text, e->before};
+  e->bytes = sizeof(*e) + strlen(e->text) + strlen(e->labels);
+  e->bytes += before ? strlen(before) + strlen(labels_before) : 0;
+  e->e = (struct store_event){
+      version, type, e->collection, e->ns, e->name, e->text, e->before, e->labels, labels_before ? labels_before : ""};
   return e;
 }
 
@@ -327,12 +340,23 @@ static int32_t done(struct store *s, sqlite3_stmt *q, const char *what, struct o
   return rc == SQLITE_DONE ? OME_OK : fail_sqlite(s, what, err);
 }
 
-char *store_get(struct store *s, const struct store_key *key) {
+/* *LABELS gets those of the object, new. */
+static char *get_with_labels(struct store *s, const struct store_key *key, char **labels) {
   sqlite3_stmt *q = bind(s, GET, key->collection, key->ns, key->name, NULL);
-  char *text = sqlite3_step(q) == SQLITE_ROW ? strdup((const char *)sqlite3_column_text(q, 0)) : NULL;
+  char *text = NULL;
 
+  if (sqlite3_step(q) == SQLITE_ROW) {
+    text = strdup((const char *)sqlite3_column_text(q, 0));
+    *labels = strdup((const char *)sqlite3_column_text(q, 1));
+  }
   (void)sqlite3_reset(q);
   return text;
+}
+
+char *store_get(struct store *s, const struct store_key *key) {
+  _cleanup_free_ char *labels = NULL;
+
+  return get_with_labels(s, key, &labels);
 }
 
 int64_t store_get_version(struct store *s, const struct store_key *key) {
@@ -449,46 +473,43 @@ static void stamp(struct json_object *o, int64_t version) {
   (void)json_set_str(o, "metadata.resourceVersion", text);
 }
 
-static int32_t write_row(struct store *s, const struct store_key *key, struct json_object *o, const char *text,
+static int32_t write_row(struct store *s, const struct store_key *key, struct json_object *o, const struct event *e,
                          struct ome_err *err) {
-  struct json_object *labels = json_at(o, "metadata.labels");
-  _cleanup_free_ char *label_text = labels ? json_text(labels) : strdup("");
   sqlite3_stmt *q = bind(s, PUT, key->collection, key->ns, key->name, json_str(o, "metadata.uid", ""));
 
-  if (!label_text)
-    return fail_memory(err);
   (void)sqlite3_bind_int64(q, 5, s->version);
-  (void)sqlite3_bind_text(q, 6, label_text, -1, SQLITE_STATIC);
-  (void)sqlite3_bind_text(q, 7, text, -1, SQLITE_STATIC);
+  (void)sqlite3_bind_text(q, 6, e->labels, -1, SQLITE_STATIC);
+  (void)sqlite3_bind_text(q, 7, e->text, -1, SQLITE_STATIC);
   return done(s, q, "write", err);
 }
 
-/* Notes that KEY becomes O at the next version, of which O then tells; the text is that of the event, borrowed. */
+/* Notes that KEY becomes O at the next version, of which O then tells; *OUT is the event, borrowed. */
 static int32_t note_event(struct store *s, bool deleted, const struct store_key *key, struct json_object *o,
-                          const char **text, struct ome_err *err) {
-  char *before = store_get(s, key);
+                          const struct event **out, struct ome_err *err) {
+  char *labels = NULL;
+  char *before = get_with_labels(s, key, &labels);
   enum store_event_type type = deleted ? STORE_DELETED : before ? STORE_MODIFIED : STORE_ADDED;
 
   s->version++;
   stamp(o, s->version);
-  struct event *e = event_new(type, s->version, key, o, before);
+  struct event *e = event_new(type, s->version, key, o, before, labels);
   if (!e || !VEC_PUSH(&s->pending, e)) {
     event_free(e);
     return fail_memory(err);
   }
-  *text = e->text;
+  *out = e;
   return OME_OK;
 }
 
 int32_t store_put(struct store *s, const struct store_key *key, struct json_object *o, struct ome_err *err) {
-  const char *text = NULL;
+  const struct event *e = NULL;
   int32_t rc = begin(s, err);
 
   if (rc != OME_OK)
     return rc;
-  rc = note_event(s, false, key, o, &text, err);
+  rc = note_event(s, false, key, o, &e, err);
   if (rc == OME_OK)
-    rc = write_row(s, key, o, text, err);
+    rc = write_row(s, key, o, e, err);
   if (rc == OME_OK)
     rc = write_owners(s, key, o, err);
   if (rc != OME_OK)
@@ -497,12 +518,12 @@ int32_t store_put(struct store *s, const struct store_key *key, struct json_obje
 }
 
 int32_t store_delete(struct store *s, const struct store_key *key, struct json_object *last, struct ome_err *err) {
-  const char *text = NULL;
+  const struct event *e = NULL;
   int32_t rc = begin(s, err);
 
   if (rc != OME_OK)
     return rc;
-  rc = note_event(s, true, key, last, &text, err);
+  rc = note_event(s, true, key, last, &e, err);
   if (rc == OME_OK)
     rc = done(s, bind(s, DELETE_ROW, key->collection, key->ns, key->name, NULL), "delete", err);
   if (rc == OME_OK)

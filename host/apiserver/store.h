@@ -76,8 +76,9 @@ struct store_event {
   int64_t version;
   enum store_event_type type;
   const char *collection, *ns, *name;
-  const char *text;   /* after; of a deletion: the last state, with the deletion's version */
-  const char *before; /* NULL: created */
+  const char *text;                   /* after; of a deletion: the last state, with the deletion's version */
+  const char *before;                 /* NULL: created */
+  const char *labels, *labels_before; /* their label maps as JSON text, "": none */
 };
 
 /* The first committed event after VERSION; NULL: none yet.  Valid until the next commit. */

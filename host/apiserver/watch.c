@@ -101,33 +101,67 @@ static bool selects(const struct watcher *w, struct json_object *o) {
   return o && selector_match(w->labels, json_at(o, "metadata.labels")) && field_selector_match(w->fields, o);
 }
 
-static bool selects_all(const struct watcher *w) {
+static bool labels_match(const struct watcher *w, const char *labels) {
   const struct selector_term *terms;
+  _cleanup_json_ struct json_object *o = NULL;
 
-  return selector_terms(w->labels, &terms) == 0 && selector_terms(w->fields, &terms) == 0;
+  if (selector_terms(w->labels, &terms) == 0)
+    return true;
+  if (*labels)
+    o = parse(labels);
+  return selector_match(w->labels, o);
+}
+
+/* Whether the field selector leaves NAME and NS in; *MORE: it asks for other fields, too. */
+static bool names_match(const struct watcher *w, const char *ns, const char *name, bool *more) {
+  const struct selector_term *terms;
+  size_t n = selector_terms(w->fields, &terms);
+
+  *more = false;
+  for (size_t i = 0; i < n; i++) {
+    bool by_name = streq(terms[i].key, "metadata.name");
+    if (!by_name && !streq(terms[i].key, "metadata.namespace"))
+      *more = true;
+    else if (streq(terms[i].values[0], by_name ? name : ns) != (terms[i].op == SELECTOR_EQ))
+      return false;
+  }
+  return true;
+}
+
+/* Whether W has to read objects to know what it selects, and how it shows them. */
+static bool must_read(const struct watcher *w, bool fields) {
+  return fields || w->req->form != FORM_OBJECT;
+}
+
+static bool is_here(const struct request *req, const struct store_event *e) {
+  return streq(e->collection, req->resource->collection) && (!*req->ns || streq(e->ns, req->ns)) &&
+         (!*req->name || streq(e->name, req->name));
 }
 
 /* The event as this watcher sees it: an object that leaves its selection is deleted for it, one that enters is added.
- */
+ * Most events are none of a watcher's business, and names and labels tell so. */
 static void send_event(struct watcher *w, const struct store_event *e) {
-  static const char *const types[] = {"ADDED", "MODIFIED", "DELETED"};
-  const struct request *req = w->req;
+  bool fields;
 
-  if (!streq(e->collection, req->resource->collection) || (*req->ns && !streq(e->ns, req->ns)) ||
-      (*req->name && !streq(e->name, req->name)))
+  if (!is_here(w->req, e) || !names_match(w, e->ns, e->name, &fields))
     return;
-  if (selects_all(w) && req->form == FORM_OBJECT) {
-    send_stored(w, types[e->type], e->text);
-    return;
+  bool is = e->type != STORE_DELETED && labels_match(w, e->labels);
+  bool was = e->before && labels_match(w, e->labels_before);
+  _cleanup_json_ struct json_object *after = (is || was) && must_read(w, fields) ? parse(e->text) : NULL;
+  _cleanup_json_ struct json_object *before = was && fields ? parse(e->before) : NULL;
+  if (fields) {
+    is = is && selects(w, after);
+    was = was && selects(w, before);
   }
-  _cleanup_json_ struct json_object *after = parse(e->text);
-  _cleanup_json_ struct json_object *before = parse(e->before);
-  bool is = e->type != STORE_DELETED && selects(w, after);
-  bool was = selects(w, before);
   if (!is && !was)
     return;
-  present(req->resource, after);
-  send_object(w, is ? (was ? "MODIFIED" : "ADDED") : "DELETED", after);
+  const char *type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
+  if (!must_read(w, fields)) {
+    send_stored(w, type, e->text);
+    return;
+  }
+  present(w->req->resource, after);
+  send_object(w, type, after);
 }
 
 /* {"kind", "apiVersion", "metadata": {"resourceVersion"}} */
@@ -221,13 +255,12 @@ static void on_bookmark(void *arg) {
 static bool send_initial(void *arg, const char *ns, const char *name, const char *text, size_t len,
                          const char *labels) {
   struct watcher *w = arg;
+  bool fields;
 
-  (void)ns;
   (void)len;
-  (void)labels;
-  if (*w->req->name && !streq(w->req->name, name))
+  if ((*w->req->name && !streq(w->req->name, name)) || !names_match(w, ns, name, &fields) || !labels_match(w, labels))
     return true;
-  if (selects_all(w) && w->req->form == FORM_OBJECT) {
+  if (!must_read(w, fields)) {
     send_stored(w, "ADDED", text);
     return true;
   }

@@ -138,30 +138,44 @@ static bool is_here(const struct request *req, const struct store_event *e) {
          (!*req->name || streq(e->name, req->name));
 }
 
-/* The event as this watcher sees it: an object that leaves its selection is deleted for it, one that enters is added.
- * Most events are none of a watcher's business, and names and labels tell so. */
+/* How W sees an event: whether what it selects has the object now, and had it before. */
+struct view {
+  struct json_object *object; /* as it is now, where it had to be read; owned */
+  bool is, was;
+};
+
+static struct view view_of(const struct watcher *w, const struct store_event *e, bool fields) {
+  struct view v = {.is = e->type != STORE_DELETED && labels_match(w, e->labels),
+                   .was = e->before && labels_match(w, e->labels_before)};
+
+  if ((v.is || v.was) && must_read(w, fields))
+    v.object = parse(e->text);
+  if (fields) {
+    _cleanup_json_ struct json_object *before = v.was ? parse(e->before) : NULL;
+    v.is = v.is && selects(w, v.object);
+    v.was = v.was && selects(w, before);
+  }
+  return v;
+}
+
+/* An object that leaves a selection is deleted for it, one that enters is added.  Most events are none of a watcher's
+ * business, and names and labels tell so. */
 static void send_event(struct watcher *w, const struct store_event *e) {
   bool fields;
 
   if (!is_here(w->req, e) || !names_match(w, e->ns, e->name, &fields))
     return;
-  bool is = e->type != STORE_DELETED && labels_match(w, e->labels);
-  bool was = e->before && labels_match(w, e->labels_before);
-  _cleanup_json_ struct json_object *after = (is || was) && must_read(w, fields) ? parse(e->text) : NULL;
-  _cleanup_json_ struct json_object *before = was && fields ? parse(e->before) : NULL;
-  if (fields) {
-    is = is && selects(w, after);
-    was = was && selects(w, before);
-  }
-  if (!is && !was)
+  struct view v = view_of(w, e, fields);
+  _cleanup_json_ struct json_object *object = v.object;
+  const char *type = !v.is ? "DELETED" : v.was ? "MODIFIED" : "ADDED";
+  if (!v.is && !v.was)
     return;
-  const char *type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
   if (!must_read(w, fields)) {
     send_stored(w, type, e->text);
     return;
   }
-  present(w->req->resource, after);
-  send_object(w, type, after);
+  present(w->req->resource, object);
+  send_object(w, type, object);
 }
 
 /* {"kind", "apiVersion", "metadata": {"resourceVersion"}} */

@@ -7,6 +7,7 @@
 #include "base/strmap.h"
 #include "base/vec.h"
 #include "kube/client_internal.h"
+#include "kube/entry.h"
 #include "kube/meta.h"
 #include "os/file.h"
 
@@ -17,6 +18,7 @@
 #define LINE_MAX ((size_t)16 << 20) /* of one watch event */
 #define BACKOFF_MIN_MS 50u
 #define BACKOFF_MAX_MS 5000u
+#define OTHERS_LIST_MS 500u
 #define WATCH_SECONDS 290u /* below the five minutes that proxies like to cut at */
 
 METRIC_COUNTER(
@@ -26,20 +28,6 @@ METRIC_COUNTER(
     "resource", "reason");
 METRIC_COUNTER(lists, "ome_watch_lists_total", "Full lists that filled a watch cache.", "resource");
 METRIC_GAUGE(cached, "ome_watch_objects", "Objects in the watch caches.", "resource");
-
-/* Entries that have one value in common, in no order. */
-struct bucket {
-  VEC(struct entry *) entries;
-};
-
-/* One allocation, with its texts behind it: there are tens of thousands. */
-struct entry {
-  const char *text;
-  const char *version;   /* metadata.resourceVersion */
-  const char *owner_uid; /* of the controller owner; NULL: none */
-  const char *value;     /* what the index goes by; NULL: nothing */
-  char key[];
-};
 
 struct kube_cache {
   struct kube_client *client;
@@ -72,92 +60,22 @@ struct kube_cache {
   } shared;
 };
 
-static char *key_of(const char *ns, const char *name) {
-  return str_printf("%s/%s", ns ? ns : "", name);
-}
-
-/* Copies S, which may be NULL, to *AT and goes on behind it. */
-static char *put_text(char **at, const char *s) {
-  size_t n = s ? strlen(s) + 1 : 0;
-  char *put = n ? memcpy(*at, s, n) : NULL;
-
-  *at += n;
-  return put;
-}
-
-static struct entry *entry_new(struct json_object *o, kube_index_fn *index) {
-  _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
-  _cleanup_free_ char *text = json_text(o);
-  struct json_object *owner = meta_owner(o);
-  const char *texts[] = {key, text, json_str(o, "metadata.resourceVersion", ""),
-                         owner ? json_str(owner, "uid", "") : NULL, index ? index(o) : NULL};
-  size_t size = 0;
-
-  for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-    size += texts[i] ? strlen(texts[i]) + 1 : 0;
-  struct entry *e = key && text ? malloc(sizeof(*e) + size) : NULL;
-  if (!e)
-    return NULL;
-  char *at = e->key;
-  (void)put_text(&at, key);
-  e->text = put_text(&at, text);
-  e->version = put_text(&at, texts[2]);
-  e->owner_uid = put_text(&at, texts[3]);
-  e->value = put_text(&at, texts[4]);
-  return e;
-}
-
 /* ---- indexes ----------------------------------------------------------------------------------------------------- */
 
-static void bucket_free(void *p) {
-  struct bucket *b = p;
-
-  VEC_FREE(&b->entries);
-  free(b);
-}
-
-/* False when memory ran out. */
-static bool index_add(struct strmap *index, const char *value, struct entry *e) {
-  struct bucket *b = value ? strmap_get(index, value) : NULL;
-
-  if (!value)
-    return true;
-  if (!b) {
-    b = calloc(1, sizeof(*b));
-    if (!b || !strmap_put(index, value, b)) {
-      free(b);
-      return false;
-    }
-  }
-  return VEC_PUSH(&b->entries, e);
-}
-
-static void index_remove(struct strmap *index, const char *value, const struct entry *e) {
-  struct bucket *b = value ? strmap_get(index, value) : NULL;
-
-  for (size_t i = 0; b && i < b->entries.len; i++)
-    if (b->entries.items[i] == e) {
-      b->entries.items[i] = b->entries.items[--b->entries.len];
-      break;
-    }
-  if (b && b->entries.len == 0)
-    (void)strmap_del(index, value);
-}
-
-static void unindex_locked(struct kube_cache *c, const struct entry *e) {
-  index_remove(c->shared.by_owner, e->owner_uid, e);
-  index_remove(c->shared.by_value, e->value, e);
+static void forget_locked(struct kube_cache *c, const struct entry *e) {
+  entry_unindex(c->shared.by_owner, e->owner_uid, e);
+  entry_unindex(c->shared.by_value, e->value, e);
 }
 
 /* Puts E, new, in the place of BEFORE (NULL: none), which is freed; false when memory ran out: nothing changed. */
 static bool put_locked(struct kube_cache *c, struct entry *before, struct entry *e) {
-  if (index_add(c->shared.by_owner, e->owner_uid, e) && index_add(c->shared.by_value, e->value, e)) {
+  if (entry_index(c->shared.by_owner, e->owner_uid, e) && entry_index(c->shared.by_value, e->value, e)) {
     if (before)
-      unindex_locked(c, before);
+      forget_locked(c, before);
     if (strmap_put(c->shared.entries, e->key, e))
       return true;
   }
-  unindex_locked(c, e);
+  forget_locked(c, e);
   return false;
 }
 
@@ -230,7 +148,7 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
   (void)pthread_mutex_lock(&c->shared.lock);
   struct entry *e = strmap_take(c->shared.entries, key);
   if (e)
-    unindex_locked(c, e);
+    forget_locked(c, e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!e)
     return;
@@ -307,7 +225,7 @@ static int32_t store_page(void *arg, struct json_object *page, struct ome_err *e
 
   for (size_t i = 0; i < json_len(items); i++) {
     struct json_object *o = json_index(items, i);
-    _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+    _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
     if (!key || !strmap_put(l->seen, key, NULL))
       return fail_memory(err);
     complete(l->cache, o);
@@ -317,12 +235,25 @@ static int32_t store_page(void *arg, struct json_object *page, struct ome_err *e
   return OME_OK;
 }
 
+static bool is_stopping(struct kube_cache *c) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool stop = c->shared.stop;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return stop;
+}
+
 static int32_t list(struct kube_cache *c, struct ome_err *err) {
   const struct kube_list_opts opts = {.labels = c->labels, .fields = c->fields, .metadata_only = c->metadata_only};
   _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
   struct listing l = {c, seen};
-  int32_t rc = seen ? kube_list_pages(c->client, c->resource, c->ns, &opts, store_page, &l, err) : fail_memory(err);
+  int32_t rc = seen ? OME_OK : fail_memory(err);
 
+  lists_enter(&c->client->lists);
+  if (is_stopping(c))
+    rc = OME_E_CANCELLED;
+  else if (rc == OME_OK)
+    rc = kube_list_pages(c->client, c->resource, c->ns, &opts, store_page, &l, err);
+  lists_leave(&c->client->lists);
   if (rc != OME_OK)
     return rc;
   drop_unseen(c, seen);
@@ -362,7 +293,7 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     return;
   complete(c, o);
   if (streq(type, "DELETED")) {
-    _cleanup_free_ char *key = key_of(meta_namespace(o), meta_name(o));
+    _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
     if (key)
       drop(c, key, o);
   } else {
@@ -517,6 +448,7 @@ static void *run(void *arg) {
     uint64_t began = mono_ms();
     int32_t rc = need_list ? list(c, &err) : OME_OK;
     if (rc == OME_OK) {
+      lists_await_end(&c->client->lists, OTHERS_LIST_MS);
       rc = watch(c, &err);
       need_list = c->relist;
       metric_add(METRIC(&restarts, c->resource->resource, c->ended), 1);
@@ -578,8 +510,8 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   (void)pthread_cond_init(&c->shared.changed, &attr);
   (void)pthread_condattr_destroy(&attr);
   c->shared.entries = strmap_new(free);
-  c->shared.by_owner = strmap_new(bucket_free);
-  c->shared.by_value = strmap_new(bucket_free);
+  c->shared.by_owner = strmap_new(entry_bucket_free);
+  c->shared.by_value = strmap_new(entry_bucket_free);
   c->shared.writing = strmap_new(free);
   if (!c->shared.writing || !c->shared.entries || !c->shared.by_owner || !c->shared.by_value ||
       !keep(&c->ns, opts->ns) || !keep(&c->labels, opts->labels) || !keep(&c->fields, opts->fields) ||
@@ -635,7 +567,7 @@ int32_t kube_cache_why(struct kube_cache *c, struct ome_err *err) {
 /* ---- writes of ours ------------------------------------------------------------------------------------------- */
 
 void kube_cache_writing(struct kube_cache *c, const char *ns, const char *name) {
-  _cleanup_free_ char *key = key_of(ns, name);
+  _cleanup_free_ char *key = entry_key(ns, name);
 
   (void)pthread_mutex_lock(&c->shared.lock);
   if (key)
@@ -656,7 +588,7 @@ static bool put_written_locked(struct kube_cache *c, struct entry *e) {
 }
 
 void kube_cache_wrote(struct kube_cache *c, const char *ns, const char *name, struct json_object *o) {
-  _cleanup_free_ char *key = key_of(ns, name);
+  _cleanup_free_ char *key = entry_key(ns, name);
   _cleanup_json_ struct json_object *news = NULL;
 
   if (o)
@@ -679,7 +611,7 @@ void kube_cache_wrote(struct kube_cache *c, const char *ns, const char *name, st
 /* ---- reading --------------------------------------------------------------------------------------------------- */
 
 struct json_object *kube_cache_get(struct kube_cache *c, const char *ns, const char *name) {
-  _cleanup_free_ char *key = key_of(ns, name);
+  _cleanup_free_ char *key = entry_key(ns, name);
   _cleanup_free_ char *text = NULL;
 
   if (!key)

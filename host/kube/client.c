@@ -32,6 +32,7 @@ int32_t kube_client_new(const char *path, const char *context, struct kube_clien
   if (!c)
     return fail_memory(err);
   (void)pthread_mutex_init(&c->shared.lock, NULL);
+  lists_init(&c->lists);
   int32_t rc = kube_config_load(path, context, &c->config, err);
   if (rc == OME_OK)
     rc = http_client_new(NULL, &c->http, err);
@@ -53,6 +54,7 @@ void kube_client_free(struct kube_client *c) {
   free(c->shared.key_pem);
   discovery_free(c->shared.discovery);
   (void)pthread_mutex_destroy(&c->shared.lock);
+  lists_fini(&c->lists);
   free(c);
 }
 

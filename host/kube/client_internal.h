@@ -5,6 +5,7 @@
 #include "kube/client.h"
 #include "kube/config.h"
 #include "kube/flow.h"
+#include "kube/lists.h"
 
 #include <pthread.h>
 
@@ -14,6 +15,7 @@ struct kube_client {
   struct kube_config config;
   struct http_client *http;
   bool (*stopping)(void); /* may be NULL */
+  struct lists lists;     /* of the watch caches */
   struct {
     pthread_mutex_t lock;
     char *token; /* secret; from the file or the plugin */

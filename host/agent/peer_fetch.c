@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define QUIET_MS 700u /* with three of them about what one that begins later may take until it knows */
+#define QUIET_MS 700u /* until somebody who did not have a piece is asked for one again */
 
 METRIC_COUNTER(peer_failures, "model_agent_peer_failures_total",
                "Pieces that another node did not give as it should have.", "reason");
@@ -101,23 +101,28 @@ static void landed_from_peer(struct peers *p, struct peer_content *c, uint64_t i
 
   n->flying -= n->flying > 0;
   if (code == OME_OK) {
-    n->failures = 0;
+    peer_answered(p, node);
+    peer_note_absent(c, node, false);
     c->refused[index] = 0;
     return;
   }
   if (code == OME_E_CANCELLED)
     return;
   metric_add(METRIC(&peer_failures, err_name(code)), 1);
-  unsigned refused = c->refused[index] + (code == OME_E_BUSY ? 1 : SWARM_REFUSAL);
-  c->refused[index] = (uint8_t)(refused < UINT8_MAX ? refused : UINT8_MAX);
-  if (node < c->theirs.len && c->theirs.items[node])
+  bool said_so = node < c->theirs.len && swarm_bit(c->theirs.items[node], index);
+  if (said_so)
     swarm_set_bit(c->theirs.items[node], index, false);
   /* Where many nodes share a slow way to the origin a piece takes its owner longer than we wait for it: to let another
    * one fetch it too would make all of them slower still. */
-  if (code == OME_E_NOT_FOUND || code == OME_E_BUSY)
+  if (code == OME_E_NOT_FOUND || code == OME_E_BUSY) {
     n->quiet_until_ms = mono_ms() + QUIET_MS;
-  else /* it is not what it says, or not there */
-    peer_set_aside(p, node);
+    peer_answered(p, node);
+    peer_note_absent(c, node, code == OME_E_NOT_FOUND && !said_so); /* it was asked as the owner */
+    return;
+  }
+  peer_set_aside(p, node); /* it is not there, or its link is full; or what it gave was no answer at all */
+  if (code != OME_E_DEADLINE && code != OME_E_UNAVAILABLE && c->refused[index] < UINT8_MAX)
+    c->refused[index]++;
 }
 
 static void landed(void *arg, const struct manifest_file *f, uint64_t index, uint32_t peer, uint64_t bytes,

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_MS 15000u /* less than those who ask wait for the first byte */
+#define WAIT_MS 15000u       /* less than those who ask wait for the first byte */
+#define WAIT_LITTLE_MS 5000u /* for what is not on its way yet */
 #define TICK_MS 1000u
 #define CHUNK ((size_t)128 << 10)
 
@@ -21,7 +22,7 @@ struct peer_waiter {
   char *key;
   char id[STORE_CONTENT_ID];
   uint64_t from, upto; /* bytes */
-  uint64_t until_ms;
+  uint64_t begin_ms;
 };
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
@@ -89,50 +90,69 @@ static void send_range(struct http_exchange *x, int fd, uint64_t from, uint64_t 
 
 /* ---- what there is ----------------------------------------------------------------------------------------------- */
 
-enum presence { ABSENT, COMING, PRESENT };
+enum presence {
+  ABSENT,
+  EXPECTED, /* the model is being brought, and this part is not on its way yet: it may be soon, or wait for something */
+  COMING,   /* from the origin, or next in line there */
+  PRESENT,
+};
 
-/* Whether all pieces of a range are there, or will be: those that come from the origin, or are ours to fetch there. */
+/* The least that is true of the pieces of a range. */
 static enum presence range_presence_locked(const struct peers *p, const struct peer_group *g,
                                            const struct peer_content *c, uint64_t from, uint64_t upto) {
   struct swarm_view view;
-  enum presence all = PRESENT;
+  enum presence least = PRESENT;
   _cleanup_free_ struct swarm_peer *room = calloc(p->nodes.len + 1, sizeof(*room));
 
   if (!c->have || !room)
-    return ABSENT;
+    return EXPECTED;
   peer_view(p, g, c, room, &view);
   for (uint64_t i = from / c->piece; i * c->piece < upto; i++) {
     if (swarm_bit(c->have, i))
       continue;
-    if (!swarm_bit(c->coming, i) && (!g->owners.len || swarm_owner(&view, i) != SWARM_SELF))
-      return ABSENT;
-    all = COMING;
+    bool next = c->from_origin && g->owners.len && swarm_owner(&view, i) == SWARM_SELF;
+    if (!swarm_bit(c->coming, i) && !next)
+      return EXPECTED;
+    least = COMING;
   }
-  return all;
+  return least;
 }
 
-/* A descriptor for the range, which ends at the content's SIZE where *UPTO is UINT64_MAX; -1: absent, -2: coming. */
-static int open_range(struct peers *p, const char *key, const char *id, uint64_t from, uint64_t *upto, uint64_t *size) {
-  int fd = -1;
+/* The same for bytes of C; *FD when they are PRESENT. */
+static enum presence content_presence_locked(const struct peers *p, const struct peer_group *g,
+                                             const struct peer_content *c, uint64_t from, uint64_t upto, int *fd) {
+  enum presence there = PRESENT;
 
+  if (from >= upto || upto > c->size)
+    return ABSENT;
+  if (*c->sha256) {
+    *fd = model_store_open_content(p->cfg.store, c->sha256, c->size);
+  } else {
+    there = range_presence_locked(p, g, c, from, upto);
+    *fd = there == PRESENT ? dup(c->fd) : -1;
+  }
+  return there == PRESENT && *fd < 0 ? ABSENT : there;
+}
+
+/* What there is of the range, which ends at the content's SIZE where *UPTO is UINT64_MAX; *FD when it is PRESENT. */
+static enum presence open_range(struct peers *p, const char *key, const char *id, uint64_t from, uint64_t *upto,
+                                uint64_t *size, int *fd) {
+  enum presence there = EXPECTED; /* whoever has begun knows soon what it is about */
+
+  *fd = -1;
+  *size = 0;
   (void)pthread_mutex_lock(&p->lock);
   struct peer_group *g = strmap_get(p->groups, key);
   struct peer_content *c = g ? strmap_get(g->contents, id) : NULL;
-  *size = c ? c->size : 0;
-  if (c && *upto == UINT64_MAX)
-    *upto = c->size;
-  if (!c) { /* whoever has begun knows soon what it is about */
-    fd = g && g->users && g->label ? -2 : -1;
-  } else if (from >= *upto || *upto > c->size) {
-    fd = -1;
-  } else if (*c->sha256) {
-    fd = model_store_open_content(p->cfg.store, c->sha256, c->size);
-  } else {
-    enum presence there = range_presence_locked(p, g, c, from, *upto);
-    fd = there == PRESENT ? dup(c->fd) : there == COMING ? -2 : -1;
+  if (c) {
+    *size = c->size;
+    *upto = *upto == UINT64_MAX ? c->size : *upto;
+    there = content_presence_locked(p, g, c, from, *upto, fd);
   }
+  if (there == EXPECTED && !(g && g->users && g->label))
+    there = ABSENT;
   (void)pthread_mutex_unlock(&p->lock);
-  return fd;
+  return there;
 }
 
 static void refuse(struct http_exchange *x, int status, const char *why) {
@@ -148,19 +168,24 @@ static void waiter_gone(void *arg, struct http_exchange *x) {
   w->x = NULL;
 }
 
+static uint64_t wait_of(enum presence there) {
+  return there == COMING ? WAIT_MS : there == EXPECTED ? WAIT_LITTLE_MS : 0;
+}
+
 /* Whether it is over. */
 static bool serve_waiter(struct peers *p, struct peer_waiter *w) {
   uint64_t size = 0;
-  int fd = w->x ? open_range(p, w->key, w->id, w->from, &w->upto, &size) : -1;
+  int fd = -1;
+  enum presence there = w->x ? open_range(p, w->key, w->id, w->from, &w->upto, &size, &fd) : ABSENT;
 
-  if (fd == -2 && mono_ms() < w->until_ms)
+  if (!p->ending && mono_ms() - w->begin_ms < wait_of(there))
     return false;
   if (w->x)
     http_on_close(w->x, NULL, NULL);
-  if (fd >= 0)
+  if (there == PRESENT)
     send_range(w->x, fd, w->from, w->upto, size);
   else if (w->x)
-    refuse(w->x, fd == -2 ? 503 : 404, "not here yet\n");
+    refuse(w->x, there == COMING ? 503 : 404, "not here yet\n");
   free(w->key);
   free(w);
   return true;
@@ -173,7 +198,7 @@ void peer_serve_waiting(void *arg) {
   memset(&p->waiters, 0, sizeof(p->waiters)); /* answers may lead to further requests at once */
   for (size_t i = 0; i < all.len; i++)
     if (!serve_waiter(p, all.items[i]) && !VEC_PUSH(&p->waiters, all.items[i])) {
-      all.items[i]->until_ms = 0;
+      all.items[i]->begin_ms = 0; /* no memory to wait in */
       (void)serve_waiter(p, all.items[i]);
     }
   VEC_FREE(&all);
@@ -187,8 +212,7 @@ void peer_serve_waiting(void *arg) {
 void peer_serve_end(void *arg) {
   struct peers *p = arg;
 
-  for (size_t i = 0; i < p->waiters.len; i++)
-    p->waiters.items[i]->until_ms = 0;
+  p->ending = true;
   peer_serve_waiting(p);
 }
 
@@ -209,7 +233,7 @@ static void wait_for_range(struct peers *p, struct http_exchange *x, const char 
   w->x = x;
   w->from = from;
   w->upto = upto;
-  w->until_ms = mono_ms() + WAIT_MS;
+  w->begin_ms = mono_ms();
   http_on_close(x, waiter_gone, w);
   atomic_store(&p->nwaiters, (unsigned)p->waiters.len);
   if (!p->tick)
@@ -243,13 +267,14 @@ static void serve_content(struct peers *p, struct http_exchange *x, const char *
     refuse(x, 416, "one range within the file, please\n");
     return;
   }
-  int fd = open_range(p, key, id, from, &upto, &size);
-  if (fd >= 0)
+  int fd;
+  enum presence there = open_range(p, key, id, from, &upto, &size, &fd);
+  if (there == PRESENT)
     send_range(x, fd, from, upto, size);
-  else if (fd == -2)
-    wait_for_range(p, x, key, id, from, upto);
-  else
+  else if (there == ABSENT)
     refuse(x, 404, "not here\n");
+  else
+    wait_for_range(p, x, key, id, from, upto);
 }
 
 static void serve_map(struct peers *p, struct http_exchange *x, const char *key) {

@@ -27,6 +27,7 @@ static void content_close(struct peer_content *c) {
   for (size_t i = 0; i < c->theirs.len; i++)
     free(c->theirs.items[i]);
   VEC_FREE(&c->theirs);
+  VEC_FREE(&c->absent_since_ms);
 }
 
 static void content_free(void *content) {
@@ -137,6 +138,32 @@ void peer_set_aside(struct peers *p, uint32_t node) {
 
   n->failures++;
   n->set_aside_until_ms = mono_ms() + ms;
+  if (!n->failing_since_ms)
+    n->failing_since_ms = mono_ms();
+}
+
+void peer_answered(struct peers *p, uint32_t node) {
+  struct peer_node *n = p->nodes.items[node];
+
+  n->failures = 0;
+  n->failing_since_ms = 0;
+}
+
+void peer_note_absent(struct peer_content *c, uint32_t node, bool absent) {
+  while (c->absent_since_ms.len <= node)
+    if (!VEC_PUSH(&c->absent_since_ms, 0))
+      return;
+  uint64_t *since = &c->absent_since_ms.items[node];
+  *since = !absent ? 0 : *since ? *since : mono_ms();
+}
+
+/* One that is only set aside keeps what is its own: a link that is full looks like that for a while. */
+static bool is_away(const struct peers *p, const struct peer_content *c, uint32_t node, uint64_t now) {
+  const struct peer_node *n = p->nodes.items[node];
+  uint64_t absent = node < c->absent_since_ms.len ? c->absent_since_ms.items[node] : 0;
+
+  return n->liar || !n->address || (n->failing_since_ms && now - n->failing_since_ms > PEER_AWAY_MS) ||
+         (absent && now - absent > PEER_AWAY_MS);
 }
 
 static bool is_member(const struct peer_group *g, uint32_t node) {
@@ -157,9 +184,12 @@ static uint32_t turn_of(const struct peer_content *c) {
 
 void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
                struct swarm_view *out) {
+  uint64_t now = mono_ms();
+
   for (uint32_t i = 0; i < p->nodes.len; i++)
     room[i] = (struct swarm_peer){.usable = !c->suspects && is_member(g, i) && peer_is_usable(p, i),
-                                  .quiet = mono_ms() < p->nodes.items[i]->quiet_until_ms,
+                                  .away = c->suspects || !is_member(g, i) || is_away(p, c, i, now),
+                                  .quiet = now < p->nodes.items[i]->quiet_until_ms,
                                   .nearness = p->nodes.items[i]->nearness,
                                   .flying = p->nodes.items[i]->flying,
                                   .have = i < c->theirs.len ? c->theirs.items[i] : NULL};

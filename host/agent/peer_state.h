@@ -17,6 +17,7 @@
 #define PEER_PATH "/peers/v1/"
 #define PEER_NAME_HEADER "X-Ome-Node" /* how a node calls itself; its certificate has to be that of the Node */
 #define PEER_NODES_MAX 4096u          /* that are remembered */
+#define PEER_AWAY_MS 15000u           /* that a node does not answer, or has not begun, until others do its part */
 
 /* Another node's agent.  Its place in the list never changes: peer I of the engine is nodes[I - 1]. */
 struct peer_node {
@@ -27,7 +28,8 @@ struct peer_node {
   uint32_t flying;
   uint32_t failures;
   uint64_t set_aside_until_ms, quiet_until_ms;
-  bool liar; /* until it comes with another certificate */
+  uint64_t failing_since_ms; /* 0: it answered when it was last asked */
+  bool liar;                 /* until it comes with another certificate */
 };
 
 /* A file's content, as far as it is here. */
@@ -38,11 +40,12 @@ struct peer_content {
   int fd;               /* of one that is under way; -1: none */
   uint8_t *have;        /* a bit a piece; NULL: all, see SHA256 */
   uint8_t *coming;      /* from the origin, now */
-  uint8_t *refused;     /* a piece: times */
+  uint8_t *refused;     /* a piece: how often it went wrong */
   uint32_t *sources;    /* a piece: peer of the engine it came from */
   char (*suspects)[65]; /* a piece: what it was when the whole was wrong, "" from the origin; NULL: it never was */
   uint32_t from_origin;
-  VEC(uint8_t *) theirs; /* by node: a bit a piece; NULL: not known */
+  VEC(uint8_t *) theirs;         /* by node: a bit a piece; NULL: not known */
+  VEC(uint64_t) absent_since_ms; /* by node: since when it has said that it does not bring this; 0: it has not */
 };
 
 /* A model: who has or wants it, and what is here of it. */
@@ -82,6 +85,7 @@ struct peers {
   /* the server's loop only */
   VEC(struct peer_waiter *) waiters;
   struct loop_timer *tick;
+  bool ending;
   atomic_uint nwaiters;
 };
 
@@ -105,8 +109,12 @@ bool peer_is_usable(const struct peers *p, uint32_t node);
 /* G as swarm_pick() wants it for C, with room for one peer a node. */
 void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
                struct swarm_view *out);
-/* Who is asked for is set aside for a while: longer each time. */
+/* NODE did not answer as it should: it is set aside for a while, longer each time. */
 void peer_set_aside(struct peers *p, uint32_t node);
+/* It did. */
+void peer_answered(struct peers *p, uint32_t node);
+/* NODE does not bring C now; FALSE: it does. */
+void peer_note_absent(struct peer_content *c, uint32_t node, bool absent);
 
 /* ---- peer_map.c: what one node says it has ----------------------------------------------------------------------- */
 

@@ -12,7 +12,8 @@
 
 #define CERT_DAYS 3650 /* as long as the process: a new start makes another one */
 #define LOOK_MS 2000u  /* between looks for nodes, while something is fetched */
-#define MAP_MS 3000u   /* between looks at what one of them has */
+#define MAP_MS 3000u   /* between looks at what one of them has, and a little more for each of them */
+#define MAP_EACH_MS 100u
 #define MAP_TIMEOUT_MS 3000u
 #define MAP_MAX ((size_t)16 << 20)
 #define DENIED_MS 500u /* until somebody who does not know us is asked again */
@@ -132,6 +133,7 @@ static bool learn_node_locked(struct peers *p, struct json_object *node, uint32_
   if (take_over(p, &n->cert_pem, certificate) || moved) {
     n->liar = false;
     n->failures = 0;
+    n->failing_since_ms = 0;
     n->set_aside_until_ms = 0;
     memcpy(n->fingerprint, fingerprint, sizeof(fingerprint));
   }
@@ -194,14 +196,14 @@ static int32_t ask(struct peers *p, const char *url, const char *cert_pem, struc
 
 /* Members whose maps are due: the next one from *AT on. */
 static char *next_due_locked(struct peers *p, struct peer_group *g, size_t *at, uint32_t *node, char **cert) {
-  uint64_t now = mono_ms();
+  uint64_t now = mono_ms(), pause = MAP_MS + MAP_EACH_MS * g->members.len;
 
   while (g->asked_ms.len < p->nodes.len)
     if (!VEC_PUSH(&g->asked_ms, 0))
       return NULL;
   for (; *at < g->members.len; ++*at) {
     *node = g->members.items[*at];
-    if (!peer_is_usable(p, *node) || (g->asked_ms.items[*node] && now < g->asked_ms.items[*node] + MAP_MS))
+    if (!peer_is_usable(p, *node) || (g->asked_ms.items[*node] && now < g->asked_ms.items[*node] + pause))
       continue;
     g->asked_ms.items[*node] = now;
     ++*at;
@@ -235,8 +237,8 @@ static void adopt_owners_locked(struct peers *p, struct peer_group *g, struct js
   g->owners.cap = list.cap;
 }
 
-/* Asks the members of G, which the caller uses, what they have; ADOPT: and who owns what. */
-static void ask_members(struct peers *p, struct peer_group *g, bool adopt) {
+/* Asks the members of G, which the caller uses, what they have and who owns what. */
+static void ask_members(struct peers *p, struct peer_group *g) {
   size_t at = 0;
 
   while (!atomic_load(&p->stop)) {
@@ -252,10 +254,10 @@ static void ask_members(struct peers *p, struct peer_group *g, bool adopt) {
     int32_t rc = ask(p, url, cert, &map, &err);
     (void)pthread_mutex_lock(&p->lock);
     if (rc == OME_OK && peer_map_read(p, g, node, map)) {
-      if (adopt)
-        adopt_owners_locked(p, g, map);
+      peer_answered(p, node);
+      adopt_owners_locked(p, g, map);
     } else if (rc == OME_E_DENIED) { /* it has to look for us first */
-      g->asked_ms.items[node] = mono_ms() + DENIED_MS - MAP_MS;
+      g->asked_ms.items[node] = mono_ms() + DENIED_MS - MAP_MS - MAP_EACH_MS * g->members.len;
     } else if (rc == OME_E_NOT_FOUND) { /* it has begun no more than to say that it wants it */
       _cleanup_json_ struct json_object *nothing = json_object_new_object();
       (void)json_set(nothing, "contents", json_object_new_object());
@@ -318,7 +320,7 @@ static void look_for_all(struct peers *p) {
   for (size_t i = 0; i < groups.len; i++) {
     if (look(p, groups.items[i], &err) != OME_OK)
       log_debug("agent", "peers of %s: %s", groups.items[i]->key, err.msg);
-    ask_members(p, groups.items[i], false);
+    ask_members(p, groups.items[i]);
     (void)pthread_mutex_lock(&p->lock);
     peer_group_leave(p, groups.items[i]);
     (void)pthread_mutex_unlock(&p->lock);
@@ -459,7 +461,7 @@ int32_t peers_join(struct peers *p, const char *key, const char *label, const ch
     return rc;
   }
   for (unsigned step = 0; step < ASK_STEPS && !cancelled(arg); step++) {
-    ask_members(p, job->group, true);
+    ask_members(p, job->group);
     if (all_have_answered(p, job->group))
       break;
     nap(DENIED_MS);

@@ -7,10 +7,16 @@ static uint32_t share_of(size_t n) {
   return share < 2 ? 2 : share;
 }
 
+/* What each of N owners asks the origin for at a time.  The fewer, the sooner a piece is whole and can be given on;
+ * where they are many, one each fills the origin's link. */
+static uint32_t origin_share_of(size_t n) {
+  return n >= SWARM_FLIGHTS ? 1 : share_of(n);
+}
+
 uint32_t swarm_owner(const struct swarm_view *v, uint64_t piece) {
   for (size_t k = 0; k < v->nowners; k++) { /* the next one stands in for one that is away */
     uint32_t owner = v->owners[(v->turn + piece + k) % v->nowners];
-    if (owner == SWARM_SELF || (owner < v->npeers && v->peers[owner].usable))
+    if (owner == SWARM_SELF || (owner < v->npeers && !v->peers[owner].away))
       return owner;
   }
   return SWARM_SELF;
@@ -47,7 +53,7 @@ static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t *peer)
   *peer = best_holder(v, piece, &anybody);
   if (*peer != SWARM_SELF)
     return true;
-  return !anybody && v->from_origin < share_of(v->nowners);
+  return !anybody && v->from_origin < origin_share_of(v->nowners);
 }
 
 static bool pick_other(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
@@ -56,7 +62,8 @@ static bool pick_other(const struct swarm_view *v, uint64_t piece, uint32_t *pee
   *peer = best_holder(v, piece, &anybody);
   if (*peer == SWARM_SELF && !anybody) {
     uint32_t owner = swarm_owner(v, piece);
-    if (owner != SWARM_SELF && !v->peers[owner].quiet && v->peers[owner].flying < share_of(v->npeers))
+    if (owner != SWARM_SELF && v->peers[owner].usable && !v->peers[owner].quiet &&
+        v->peers[owner].flying < share_of(v->npeers))
       *peer = owner;
   }
   return *peer != SWARM_SELF;

@@ -3,7 +3,10 @@
  * The nodes that want a file own its pieces in turn.  A node fetches its own pieces from the origin and all others from
  * whoever has them; an owner that does not have a piece yet lets the others wait for it.  So each piece leaves the
  * origin once, and the way from node to node is as wide as all nodes together.  Who owns what needs no agreement: each
- * computes it from the same list of nodes.  Where lists differ for a moment a piece is fetched twice, never wrongly. */
+ * computes it from the same list of nodes.  Where lists differ for a moment a piece is fetched twice, never wrongly.
+ *
+ * A slow owner is waited for, however long: to fetch its pieces elsewhere too would make what is slow slower, for all.
+ * Only one that is away, for longer than a link that is full may make it look so, is stood in for. */
 #ifndef HOST_AGENT_SWARM_H
 #define HOST_AGENT_SWARM_H
 
@@ -13,11 +16,11 @@
 
 #define SWARM_SELF UINT32_MAX /* among owners: this node */
 #define SWARM_FLIGHTS 16u     /* pieces on their way at a time, about: shared out among those that are asked */
-#define SWARM_REFUSAL 4u      /* what it counts that a peer did not have a piece; one that is on its way to it: 1 */
-#define SWARM_PATIENCE 12u    /* a piece with as many is fetched from the origin */
+#define SWARM_PATIENCE 3u     /* a piece that came wrong or not at all so often is fetched from the origin */
 
 struct swarm_peer {
-  bool usable;         /* reachable, not known to lie */
+  bool usable;         /* may be asked now: reachable, not known to lie */
+  bool away;           /* what it owns is another's: it is gone, or has not begun for a while */
   bool quiet;          /* it did not have something just now: not asked for a moment */
   uint32_t nearness;   /* how many topology labels it has in common with us */
   uint32_t flying;     /* pieces that it is asked for now */
@@ -30,7 +33,7 @@ struct swarm_view {
   const uint32_t *owners; /* in an order that all nodes share; SWARM_SELF or an index of PEERS */
   size_t nowners;
   uint32_t turn;          /* of the file: whose the first piece is */
-  const uint8_t *refused; /* a piece: refusals, as they count; NULL: none */
+  const uint8_t *refused; /* a piece: how often it went wrong; NULL: never */
   uint32_t from_origin;   /* pieces on their way from there */
 };
 

@@ -113,15 +113,15 @@ def scratch():
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def digest_of(path):
+    with open(path, "rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
 def digests_below(folder):
     """SHA-256 of every file below FOLDER, by path."""
-    found = {}
-    for parent, _, files in os.walk(folder):
-        for name in files:
-            full = os.path.join(parent, name)
-            with open(full, "rb") as data:
-                found[os.path.relpath(full, folder)] = hashlib.sha256(data.read()).hexdigest()
-    return found
+    return {os.path.relpath(os.path.join(parent, name), folder): digest_of(os.path.join(parent, name))
+            for parent, _, files in os.walk(folder) for name in files}
 
 
 PLUGINS = os.path.join(os.path.dirname(os.path.dirname(OME)), "lib/ome/plugins")
@@ -292,6 +292,7 @@ class Platform:
 
     UP = "ome is up"  # what it says when it is
     ns, ome_ns = "default", "ome"  # where services are, and OME's own objects
+    address = "127.0.0.1"  # where the API is
 
     def __init__(self, folder, hub=None, options=()):
         self.data = os.path.join(folder, "data")
@@ -351,7 +352,7 @@ class Platform:
         """Status, body and headers."""
         authority, token = self._credentials()
         context = ssl.create_default_context(cadata=authority)
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=DEADLINE)
+        connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=DEADLINE)
         with contextlib.closing(connection):
             headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
             connection.request(method, path, body, headers)

@@ -31,7 +31,7 @@ static void view_of(const struct world *w, uint32_t me, struct swarm_peer *peers
     owners[i] = i == me ? SWARM_SELF : i - (i > me);
   for (uint32_t i = 0; i + 1 < w->n; i++) {
     uint32_t node = i + (i >= me);
-    peers[i] = (struct swarm_peer){.usable = !w->dead[node], .have = w->have[node]};
+    peers[i] = (struct swarm_peer){.usable = !w->dead[node], .away = w->dead[node], .have = w->have[node]};
   }
   *out = (struct swarm_view){.peers = peers, .npeers = w->n - 1, .owners = owners, .nowners = w->n, .turn = w->turn};
 }
@@ -132,6 +132,40 @@ static void the_nearest_is_asked_then_the_least_busy(void **state) {
   assert_int_equal(from, SWARM_SELF);
 }
 
+/* Its link may be full: its piece stays its own, and is asked for again. Who is away is stood in for. */
+static void who_is_set_aside_is_waited_for(void **state) {
+  struct swarm_peer peers[2] = {{.usable = false}, {.usable = true}};
+  uint32_t owners[3] = {0, SWARM_SELF, 1}, from = 7;
+  uint8_t pieces[1] = {0};
+  const struct swarm_view view = {.peers = peers, .npeers = 2, .owners = owners, .nowners = 3};
+
+  (void)state;
+  assert_int_equal(swarm_owner(&view, 0), 0);
+  assert_int_equal(swarm_pick(&view, pieces, 1, &from), -1);
+  peers[0].away = true;
+  assert_int_equal(swarm_owner(&view, 0), SWARM_SELF);
+  assert_int_equal(swarm_pick(&view, pieces, 1, &from), 0);
+  assert_int_equal(from, SWARM_SELF);
+}
+
+/* A piece that is whole sooner can be given on sooner. */
+static void many_owners_ask_the_origin_for_one_piece_each(void **state) {
+  uint32_t owners[SWARM_FLIGHTS], from = 7;
+  struct swarm_peer peers[SWARM_FLIGHTS] = {{.usable = false}};
+  uint8_t pieces[2 * SWARM_FLIGHTS] = {0};
+  struct swarm_view view = {.peers = peers, .npeers = SWARM_FLIGHTS - 1, .owners = owners, .nowners = SWARM_FLIGHTS};
+
+  (void)state;
+  for (uint32_t i = 0; i < SWARM_FLIGHTS; i++)
+    owners[i] = i ? i - 1 : SWARM_SELF;
+  assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), 0);
+  pieces[0] = 2;
+  view.from_origin = 1;
+  assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), -1);
+  view.nowners = SWARM_FLIGHTS - 1;
+  assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), SWARM_FLIGHTS - 1);
+}
+
 static void who_does_not_have_it_after_all_is_not_asked_for_ever(void **state) {
   struct swarm_peer peers[1] = {{.usable = true}};
   uint32_t owners[1] = {0}, from = 7;
@@ -151,6 +185,8 @@ int main(void) {
       cmocka_unit_test(each_piece_leaves_the_origin_once),
       cmocka_unit_test(the_dead_are_stood_in_for),
       cmocka_unit_test(the_nearest_is_asked_then_the_least_busy),
+      cmocka_unit_test(who_is_set_aside_is_waited_for),
+      cmocka_unit_test(many_owners_ask_the_origin_for_one_piece_each),
       cmocka_unit_test(who_does_not_have_it_after_all_is_not_asked_for_ever),
   };
 

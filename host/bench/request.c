@@ -49,7 +49,7 @@ int32_t request_source_init(struct request_source *s, enum bench_task task, bool
   s->model = name ? json_text(name) : NULL;
   s->own_length = params && (json_get(params, "max_tokens") || json_get(params, "max_completion_tokens"));
   s->params = render_params(s, params);
-  int32_t rc = s->model && s->params ? words_init(&s->words, NULL, &s->random, err) : fail_memory(err);
+  int32_t rc = s->model && s->params ? prompt_words_init(&s->words, NULL, &s->random, err) : fail_memory(err);
   if (rc != OME_OK)
     request_source_fini(s);
   return rc;
@@ -57,14 +57,14 @@ int32_t request_source_init(struct request_source *s, enum bench_task task, bool
 
 int32_t request_source_measure(struct request_source *s, struct tokenizer *t, struct ome_err *err) {
   s->exact = true;
-  words_fini(&s->words);
-  return words_init(&s->words, t, &s->random, err);
+  prompt_words_fini(&s->words);
+  return prompt_words_init(&s->words, t, &s->random, err);
 }
 
 void request_source_fini(struct request_source *s) {
   free(s->model);
   free(s->params);
-  words_fini(&s->words);
+  prompt_words_fini(&s->words);
   for (size_t i = 0; i < REQUEST_IMAGES; i++)
     free(s->images[i]);
   memset(s, 0, sizeof(*s));
@@ -78,10 +78,10 @@ static void add_prompt(struct request_source *s, size_t count, size_t prefix, st
   size_t own = count - shared;
 
   buf_addc(out, '"');
-  words_add(&s->words, 0, shared, true, out);
+  prompt_words_add(&s->words, 0, shared, true, out);
   for (size_t i = 0; own && i < FRESH; i++, own--)
-    words_add(&s->words, random_next(&s->random) % WORDS, 1, !shared && i == 0, out);
-  words_add(&s->words, random_next(&s->random) % WORDS, own, false, out);
+    prompt_words_add(&s->words, random_next(&s->random) % WORDS, 1, !shared && i == 0, out);
+  prompt_words_add(&s->words, random_next(&s->random) % WORDS, own, false, out);
   buf_addc(out, '"');
   s->tokens += count;
 }

@@ -10,8 +10,8 @@
 #include "base/json.h"
 #include "bench/conversation.h"
 #include "bench/dataset.h"
+#include "bench/prompt_words.h"
 #include "bench/scenario.h"
-#include "bench/words.h"
 
 #define REQUEST_IMAGES 8 /* pictures that are sent in turn */
 
@@ -21,7 +21,7 @@ struct request_source {
   bool own_length; /* the parameters say how long answers are */
   char *model;     /* a JSON string */
   char *params;    /* ,"name":value for every further parameter */
-  struct words words;
+  struct prompt_words words;
   const struct dataset *dataset; /* borrowed; NULL: made-up prompts */
   size_t next_row;
   uint32_t documents; /* a request, where the scenario does not say; 0: 1 */

@@ -2,6 +2,7 @@
 #include "cli/bench.h"
 
 #include "base/str.h"
+#include "cli/delivery.h"
 
 #include <stdlib.h>
 
@@ -12,6 +13,8 @@ static int measure(struct bench_options *o) {
   struct bench_printer *printer = NULL;
   int32_t rc = parameters_read(&o->outputs.parameters, &err);
 
+  if (rc == OME_OK && o->outputs.upload) /* rather than when hours are over */
+    rc = deliver_check(o->outputs.plugins, o->outputs.upload, &err);
   if (rc == OME_OK)
     rc = bench_input_read(&in, o, &err);
   if (rc == OME_OK)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void bench_input_fini(struct bench_input *in) {
   if (in->api_key)
@@ -98,6 +99,44 @@ static int32_t set_scenarios(struct bench_config *c, const struct cli_list *list
   return OME_OK;
 }
 
+/* new: GIVEN, or the one file in it: what `ome pull` brought. */
+static int32_t only_file(const char *given, char **out, struct ome_err *err) {
+  DIR *dir = opendir(given);
+  size_t n = 0;
+
+  *out = dir ? NULL : strdup(given);
+  for (struct dirent *e; dir && (e = readdir(dir));) {
+    if (*e->d_name == '.')
+      continue;
+    free(*out);
+    *out = path_join(given, e->d_name);
+    n++;
+  }
+  if (dir)
+    (void)closedir(dir);
+  if (dir && n != 1) {
+    free(TAKE_PTR(*out));
+    return fail(err, OME_E_INVALID, "bench: %s holds %zu files; name one of them", given, n);
+  }
+  return *out ? OME_OK : fail_memory(err);
+}
+
+/* When requests start, from a file of its own or the rows of the dataset. */
+static int32_t read_replay(struct bench_input *in, const struct bench_options *o, struct ome_err *err) {
+  _cleanup_free_ char *path = NULL;
+  _cleanup_free_ char *text = NULL;
+
+  if (!o->replay && !o->dataset)
+    return fail(err, OME_E_INVALID, "bench: --arrival: a replay needs --replay FILE, or a --dataset with timestamps");
+  int32_t rc = only_file(o->replay ? o->replay : o->dataset, &path, err);
+  if (rc == OME_OK)
+    rc = file_read(path, (size_t)64 << 20, &text, NULL, err);
+  if (rc == OME_OK)
+    rc = arrival_read(path, text, &in->replay, err);
+  in->cfg.replay = &in->replay;
+  return rc;
+}
+
 static int32_t set_arrival(struct bench_input *in, const struct bench_options *o, struct ome_err *err) {
   static const char *const names[] = {"closed", "constant", "poisson", "ramp", "replay"};
   struct bench_config *c = &in->cfg;
@@ -113,16 +152,7 @@ static int32_t set_arrival(struct bench_input *in, const struct bench_options *o
   c->arrival = (enum arrival_kind)i;
   if (rc == OME_OK && c->arrival == ARRIVAL_CLOSED && c->nrates)
     return fail(err, OME_E_INVALID, "bench: --rate: a closed loop has none");
-  if (rc != OME_OK || c->arrival != ARRIVAL_REPLAY)
-    return rc;
-  if (!o->replay)
-    return fail(err, OME_E_INVALID, "bench: --arrival: a replay needs --replay FILE");
-  _cleanup_free_ char *text = NULL;
-  rc = file_read(o->replay, (size_t)64 << 20, &text, NULL, err);
-  if (rc == OME_OK)
-    rc = arrival_read(o->replay, text, &in->replay, err);
-  c->replay = &in->replay;
-  return rc;
+  return rc == OME_OK && c->arrival == ARRIVAL_REPLAY ? read_replay(in, o, err) : rc;
 }
 
 /* "name=value" into O: JSON where VALUE is some, else a string; "name=" is null, which takes a default out. */
@@ -176,33 +206,11 @@ static int32_t set_params(struct bench_input *in, const struct bench_options *o,
   return rc;
 }
 
-/* new: DATASET, or the one file in it: what `ome pull` brought. */
-static int32_t dataset_file(const char *dataset, char **out, struct ome_err *err) {
-  DIR *dir = opendir(dataset);
-  size_t n = 0;
-
-  *out = dir ? NULL : strdup(dataset);
-  for (struct dirent *e; dir && (e = readdir(dir));) {
-    if (*e->d_name == '.')
-      continue;
-    free(*out);
-    *out = path_join(dataset, e->d_name);
-    n++;
-  }
-  if (dir)
-    (void)closedir(dir);
-  if (dir && n != 1) {
-    free(TAKE_PTR(*out));
-    return fail(err, OME_E_INVALID, "bench: --dataset: %s holds %zu files; name the one with the prompts", dataset, n);
-  }
-  return *out ? OME_OK : fail_memory(err);
-}
-
 static int32_t read_dataset(struct bench_input *in, const char *given, struct ome_err *err) {
   _cleanup_free_ char *path = NULL;
   _cleanup_free_ char *text = NULL;
   size_t len = 0;
-  int32_t rc = dataset_file(given, &path, err);
+  int32_t rc = only_file(given, &path, err);
 
   if (rc == OME_OK)
     rc = file_read(path, DATASET_MAX_BYTES, &text, &len, err);
@@ -218,7 +226,8 @@ static int32_t read_dataset(struct bench_input *in, const char *given, struct om
 
 static int32_t read_tokenizer(struct bench_input *in, const char *given, struct ome_err *err) {
   _cleanup_free_ char *below = path_join(given, "tokenizer.json");
-  const char *path = below && file_exists(below) ? below : given;
+  struct stat st;
+  const char *path = below && stat(given, &st) == 0 && S_ISDIR(st.st_mode) ? below : given;
   _cleanup_free_ char *text = NULL;
   size_t len = 0;
   int32_t rc = file_read(path, TOKENIZER_MAX_FILE, &text, &len, err);

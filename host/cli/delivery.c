@@ -228,6 +228,27 @@ static int32_t send(const struct delivery *p, struct plugin_instance *storage, s
   return rc;
 }
 
+/* The backend for URI. */
+static int32_t find_writer(struct backends *b, const char *plugins, const char *uri, struct plugin_instance **out,
+                           struct ome_err *err) {
+  int32_t rc = backends_open(b, plugins, err);
+
+  if (rc == OME_OK)
+    rc = plugins_storage_for(b->plugins, uri, out, err);
+  if (rc == OME_OK && !plugin_uploads(*out))
+    return fail(err, OME_E_UNSUPPORTED,
+                "push: %.300s: the storage plugin %s only reads; see `ome plugin list` for others", uri,
+                plugin_instance_name(*out));
+  return rc;
+}
+
+int32_t deliver_check(const char *plugins, const char *uri, struct ome_err *err) {
+  _cleanup_backends_ struct backends backends = {0};
+  struct plugin_instance *storage = NULL;
+
+  return find_writer(&backends, plugins, uri, &storage, err);
+}
+
 int32_t deliver(const struct delivery *p, struct transfer_event *end, struct ome_err *err) {
   _cleanup_backends_ struct backends backends = {0};
   struct plugin_instance *storage = NULL;
@@ -235,8 +256,6 @@ int32_t deliver(const struct delivery *p, struct transfer_event *end, struct ome
   int32_t rc = parameters_add(p->parameters, "digests", "sha256", err);
 
   if (rc == OME_OK)
-    rc = backends_open(&backends, p->plugins, err);
-  if (rc == OME_OK)
-    rc = plugins_storage_for(backends.plugins, p->uri, &storage, err);
+    rc = find_writer(&backends, p->plugins, p->uri, &storage, err);
   return rc == OME_OK ? send(p, storage, end, err) : rc;
 }

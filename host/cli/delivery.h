@@ -18,6 +18,10 @@ struct delivery {
   bool (*cancelled)(void *arg);   /* ends it early; NULL: nothing does [any-thread] */
 };
 
+/* Whether a backend for URI is there and writes, before anything is made that is to go there: OME_E_UNSUPPORTED.
+ * Whether it will take something is another question. */
+int32_t deliver_check(const char *plugins, const char *uri, struct ome_err *err);
+
 /* Sends what the backend does not have yet with the same digest, and asks it afterwards what it has.  END gets the
  * sizes.  Blocks. */
 int32_t deliver(const struct delivery *p, struct transfer_event *end, struct ome_err *err);

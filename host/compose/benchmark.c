@@ -147,13 +147,16 @@ static int32_t choose_places(struct benchmark_work *w, struct ome_err *err) {
 }
 
 static bool check_tokenizer(struct benchmark_work *w) {
-  _cleanup_free_ char *tokenizer = w->genai ? benchmark_tokenizer(w) : NULL;
+  bool wanted = w->genai || meta_annotation(w->job, TOKENIZER_ANNOTATION);
+  _cleanup_free_ char *tokenizer = wanted ? benchmark_tokenizer(w) : NULL;
 
-  if (w->genai && (!tokenizer || !*tokenizer))
-    return obstacle(w, false, "TokenizerUnknown",
-                    "genai-bench needs the model's tokenizer: give its name or path in the annotation "
-                    "ome.io/benchmark-tokenizer");
-  return true;
+  if (!wanted || (tokenizer && *tokenizer))
+    return true;
+  return obstacle(w, false, "TokenizerUnknown",
+                  w->genai ? "genai-bench needs the model's tokenizer: give its name or path in the annotation "
+                             "" TOKENIZER_ANNOTATION
+                           : TOKENIZER_ANNOTATION
+                      ": the model has no folder of its own (spec.storage.path); name a path");
 }
 
 /* ---- objects ----------------------------------------------------------------------------------------------------- */

@@ -83,6 +83,30 @@ static bool add_secrets(struct json_object *args, struct json_object *job) {
   return path && (!json_at(job, "spec.endpoint.apiKeySecret") || words_add(args, "--api-key-file", path, NULL));
 }
 
+/* What OME's API has no field for: annotations "ome.io/benchmark-NAME" are options of `ome bench`, which checks them.
+ */
+static bool add_annotated(const struct benchmark_work *w, struct json_object *args) {
+  static const char *const names[] = {"turns",  "rate",  "arrival", "warmup",        "cooldown", "repeat",
+                                      "stable", "batch", "timeout", "stall-timeout", "seed"};
+  bool ok = true;
+
+  for (size_t i = 0; ok && i < ARRAY_LEN(names); i++) {
+    _cleanup_free_ char *annotation = str_printf("ome.io/benchmark-%s", names[i]);
+    _cleanup_free_ char *option = str_printf("--%s", names[i]);
+    const char *value = annotation ? meta_annotation(w->job, annotation) : NULL;
+    ok = annotation && option && (!value || words_add(args, option, value, NULL));
+  }
+  return ok;
+}
+
+/* Only where it is asked for: the figures are the server's own otherwise. */
+static bool add_tokenizer(const struct benchmark_work *w, struct json_object *args) {
+  _cleanup_free_ char *tokenizer = benchmark_tokenizer(w);
+
+  return !meta_annotation(w->job, TOKENIZER_ANNOTATION) ||
+         (tokenizer && words_add(args, "--tokenizer", tokenizer, NULL));
+}
+
 struct json_object *benchmark_native_args(const struct benchmark_work *w) {
   struct json_object *args = json_object_new_array();
   const char *dataset = dataset_path(w);
@@ -93,7 +117,8 @@ struct json_object *benchmark_native_args(const struct benchmark_work *w) {
       add_concurrency(args, "--concurrency", w->job) && add_bounds(args, w->job) &&
       words_add(args, "--params-file", AT_JOB "/" FILE_PARAMS, "--metadata-file", AT_JOB "/" FILE_METADATA, NULL) &&
       (!dataset || words_add(args, "--dataset", dataset, NULL)) && add_secrets(args, w->job) &&
-      words_add(args, "--report", w->results, NULL) && add_destination(w, args);
+      add_annotated(w, args) && add_tokenizer(w, args) && words_add(args, "--report", w->results, NULL) &&
+      add_destination(w, args);
 
   return taken(args, ok);
 }

@@ -159,15 +159,27 @@ struct json_object *benchmark_params(const struct benchmark_work *w) {
   return o;
 }
 
+static bool is_told_model(const struct benchmark_work *w) {
+  const char *told = meta_annotation(w->job, TOKENIZER_ANNOTATION);
+
+  return told && streq(told, "model");
+}
+
+bool benchmark_reads_model(const struct benchmark_work *w) {
+  return w->genai || is_told_model(w);
+}
+
 char *benchmark_tokenizer(const struct benchmark_work *w) {
-  const char *told = meta_annotation(w->job, "ome.io/benchmark-tokenizer");
+  const char *told = meta_annotation(w->job, TOKENIZER_ANNOTATION);
   const char *path = json_str(w->facts->model, "spec.storage.path", "");
   const char *uri = json_str(w->facts->model, "spec.storage.storageUri", "");
 
-  if (told && *told)
+  if (told && *told && !is_told_model(w))
     return strdup(told);
   if (*path)
     return strdup(path);
+  if (!w->genai)
+    return NULL; /* nothing is fetched for it */
   if (has_prefix(uri, "hf://"))
     return str_copy(uri + 5, strcspn(uri + 5, "@"));
   return w->facts->service ? NULL : strdup(json_str(w->job, "spec.endpoint.endpoint.modelName", ""));

@@ -20,6 +20,8 @@
 #define FILE_OUTPUT "output.json"
 #define FILE_DATASET "dataset.json"
 
+#define TOKENIZER_ANNOTATION "ome.io/benchmark-tokenizer" /* a path, a name on the Hub, or "model": the model's own */
+
 #define DEFAULT_MINUTES 15
 #define DEFAULT_REQUESTS 100
 
@@ -64,8 +66,10 @@ struct json_object *benchmark_dataset_args(const struct benchmark_work *w);
 struct json_object *benchmark_metadata(const struct benchmark_work *w);
 /* new: spec.additionalRequestParams, each value as the JSON that it is. */
 struct json_object *benchmark_params(const struct benchmark_work *w);
-/* What genai-bench takes for its tokenizer; NULL: it cannot be told. */
+/* new: the tokenizer, as genai-bench has to have one; NULL: it cannot be told. */
 char *benchmark_tokenizer(const struct benchmark_work *w);
+/* Whether the pod reads files of the model. */
+bool benchmark_reads_model(const struct benchmark_work *w);
 
 /* new: the pod's spec. */
 int32_t benchmark_pod(const struct benchmark_work *w, struct json_object **out, struct ome_err *err);

@@ -66,7 +66,8 @@ static bool add_mounts(const struct benchmark_work *w, struct json_object *pod, 
       {"dataset-claim", AT_DATASET, data_claim, true, "persistentVolumeClaim", "claimName", w->dataset.claim},
       {"dataset-host", w->dataset.path, data_host, true, "hostPath", "path", w->dataset.path},
       {"dataset-credentials", AT_DATASET_CREDENTIALS, *dataset_key, true, "secret", "secretName", dataset_key},
-      {"model", model_path, w->genai && *model_path && !w->facts->embedded, true, "hostPath", "path", model_path},
+      {"model", model_path, benchmark_reads_model(w) && *model_path && !w->facts->embedded, true, "hostPath", "path",
+       model_path},
   };
   bool ok = config != NULL;
 
@@ -173,9 +174,9 @@ static bool place(const struct benchmark_work *w, struct json_object *pod) {
   struct json_object *toleration;
   const char *model = meta_name(w->facts->model);
 
-  if (!w->genai || w->facts->embedded || !*model)
+  if (!benchmark_reads_model(w) || w->facts->embedded || !*model)
     return true;
-  /* genai-bench reads the model's tokenizer where the model is. */
+  /* The model's tokenizer is read where the model is. */
   label = name_model_label(*meta_namespace(w->facts->model) ? meta_namespace(w->facts->model) : NULL, model);
   toleration = json_object_new_object();
   struct json_object *list = json_object_new_array();

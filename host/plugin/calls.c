@@ -114,6 +114,10 @@ static int32_t unsupported(const struct plugin_instance *i, const char *method, 
     return settle(i, #method, rc_, err);                                                                               \
   } while (0)
 
+bool plugin_uploads(const struct plugin_instance *i) {
+  return i->factory->ops.storage.upload != NULL;
+}
+
 int32_t plugin_storage_list(struct plugin_instance *i, const struct plugin_call *c, const struct ome_model_ref *ref,
                             struct ome_file_sink *out, struct ome_err *err) {
   struct call call = make_call(c);

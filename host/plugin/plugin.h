@@ -66,6 +66,8 @@ int32_t plugin_needs(struct plugin_instance *i, const struct ome_render_req *req
                      struct ome_err *err);
 int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, const struct ome_score_req *req,
                      struct ome_term_sink *out, struct ome_err *err);
+/* Whether a storage plugin writes. */
+bool plugin_uploads(const struct plugin_instance *i);
 /* OME_SCORER_*. */
 uint32_t plugin_scorer_caps(const struct plugin_instance *i);
 /* Whether a scorer has the methods. */

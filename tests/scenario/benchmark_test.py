@@ -144,6 +144,33 @@ def takes_what_is_asked_for(s):
     assert "s3same" not in json.dumps(batch)
 
 
+def takes_annotations(s):
+    """What OME's API has no field for: conversations, arrivals at their own times, repeats, the model's tokenizer."""
+    with open(s.folder + "/trace.jsonl", "w", encoding="utf-8") as out:
+        out.write("".join(f'{{"timestamp": {1000 + 0.05 * i}, "prompt": "prompt {i}", "max_tokens": 3}}\n' for i in range(6)))
+    for name, annotations, spec, said in (
+            ("talks", {"turns": "3", "warmup": "2", "cooldown": "4", "repeat": "3", "seed": "7"}, {},
+             {"turns": 3, "warmupRequests": 2, "cooldownRequests": 4, "repeats": 3, "seed": 7}),
+            ("comes", {"rate": "200", "arrival": "constant"}, {}, {"arrival": "constant", "rates": [200.0]}),
+            ("replays", {"arrival": "replay"}, {"dataset": {"storageUri": "local://" + s.folder + "/trace.jsonl"}, "trafficScenarios": ["dataset"]},
+             {"arrival": "replay"})):
+        document = job(name, {"inferenceService": {"name": "chat"}}, "local://" + s.folder + "/out", **{"numConcurrency": [4], **spec})
+        document["metadata"]["annotations"] = {"ome.io/benchmark-" + key: value for key, value in annotations.items()}
+        status = s.run(document)
+        with open(status["reportURI"].removeprefix("local://") + "/report.json", encoding="utf-8") as text:
+            report = json.load(text)
+        assert {key: report["config"][key] for key in said} == said, (name, report["config"])
+        run = report["runs"][0]
+        assert run["errors"] == {} and run["completed"] == {"talks": 60, "comes": 20, "replays": 6}[name], (name, run)
+        assert name != "replays" or run["seconds"] >= 0.25, run
+    document = job("odd", {"inferenceService": {"name": "chat"}}, "local://" + s.folder + "/out")
+    document["metadata"]["annotations"] = {"ome.io/benchmark-turns": "many"}
+    assert "many" in s.run(document, "Failed")["failureMessage"]
+    document = job("counted", {"inferenceService": {"name": "chat"}}, "local://" + s.folder + "/out")
+    document["metadata"]["annotations"] = {"ome.io/benchmark-tokenizer": "model"}
+    assert "tokenizer.json" in s.run(document, "Failed")["failureMessage"], "the tiny model has none, and the pod looked there"
+
+
 def drives_genai_bench(s):
     """Where the image asks for it; its results go the same way."""
     status = s.run(job("genai", {"inferenceService": {"name": "chat"}, "apiKeySecret": {"name": "key"}},
@@ -183,12 +210,13 @@ def fails_with_the_reason(s):
             ("refused", {"outputLocation": {"storageUri": "local://" + s.folder + "/file/below"}}, "could not be sent"),
             ("scenario", {"trafficScenarios": ["D(5"]}, "D(5"), ("zero", {"numConcurrency": [0]}, "0 is not 1 to"),
             ("nostore", {"outputLocation": {"storageUri": "gopher://there/it"}}, "gopher"),
+            ("readonly", {"outputLocation": {"storageUri": "hf://acme/results"}}, "the storage plugin hf only reads"),
             ("nodata", {"dataset": {"storageUri": "local:///nonexistent"}}, "nonexistent"),
             ("format", {"endpoint": {"endpoint": {"url": "http://127.0.0.1:1", "apiFormat": "cohere"}}}, "cohere")):
         status = s.run(job(name, where, "local://" + s.folder + "/out", **change), "Failed")
         assert word in status["failureMessage"], (name, status["failureMessage"])
         assert "reportURI" not in status, status
-        if name in ("refused", "nostore"):
+        if name == "refused":
             assert status["runs"][0]["completed"] == 20, "the figures are in the status all the same"
 
 
@@ -223,7 +251,7 @@ def sends_to_s3(s):
 def main():
     with scratch() as folder:
         s = Setting(folder)
-        for check in (waits_for_its_service, keeps_a_report, lists_and_compares, takes_what_is_asked_for, drives_genai_bench,
+        for check in (waits_for_its_service, keeps_a_report, lists_and_compares, takes_what_is_asked_for, takes_annotations, drives_genai_bench,
                       runs_anew, fails_with_the_reason, keeps_what_there_is, sends_to_s3):
             check(s)
             print("ok", check.__name__.replace("_", " "), flush=True)

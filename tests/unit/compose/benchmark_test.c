@@ -78,6 +78,23 @@ static void test_native(void **state) {
   json_unref(job);
 }
 
+/* Annotations are options of the native generator; of others nothing is known. */
+static void test_annotations(void **state) {
+  struct benchmark_plan p;
+  struct json_object *job =
+      plan(&p,
+           "kind: BenchmarkJob\nmetadata:\n  {name: n, namespace: t, uid: 12345678-a, generation: 1, annotations: "
+           "{ome.io/benchmark-turns: '4', ome.io/benchmark-arrival: poisson, ome.io/benchmark-rate: '1,2',\n"
+           "   ome.io/benchmark-tokenizer: /t, ome.io/benchmark-api-key: no}}\nspec:\n" BY_URL TO_S3,
+           NULL);
+  (void)state;
+  _cleanup_free_ char *args = line(&p, "containers");
+  assert_has(args, "\"--turns\",\"4\",\"--rate\",\"1,2\",\"--arrival\",\"poisson\",\"--tokenizer\",\"/t\"");
+  assert_null(strstr(args, "no"));
+  benchmark_plan_fini(&p);
+  json_unref(job);
+}
+
 /* Without anything but an endpoint and an output, as in OME's announcement. */
 static void test_defaults(void **state) {
   struct benchmark_plan p;
@@ -240,9 +257,9 @@ static void test_status_settles(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_native),         cmocka_unit_test(test_defaults), cmocka_unit_test(test_obstacles),
-      cmocka_unit_test(test_genai_bench),    cmocka_unit_test(test_places),   cmocka_unit_test(test_status),
-      cmocka_unit_test(test_status_settles),
+      cmocka_unit_test(test_native),    cmocka_unit_test(test_annotations),    cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_obstacles), cmocka_unit_test(test_genai_bench),    cmocka_unit_test(test_places),
+      cmocka_unit_test(test_status),    cmocka_unit_test(test_status_settles),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

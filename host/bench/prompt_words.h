@@ -1,7 +1,7 @@
 /* The words that prompts are made of: common English ones, a token each in the usual vocabularies.  With a tokenizer,
  * those that are one for it, alone and beside each other, so that N words are N tokens exactly. */
-#ifndef HOST_BENCH_WORDS_H
-#define HOST_BENCH_WORDS_H
+#ifndef HOST_BENCH_PROMPT_WORDS_H
+#define HOST_BENCH_PROMPT_WORDS_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -13,17 +13,17 @@
 #define WORDS 16384u /* at random, of which prompts are cut */
 
 struct tokenizer;
-struct words {
+struct prompt_words {
   char *text;        /* joined by spaces, one before each */
   uint32_t *offsets; /* of each word's space; one more at the end */
   bool exact;        /* a prompt begins with a word, not with its space */
 };
 
 /* T: NULL, or what counts.  OME_E_UNSUPPORTED: it has too few such words. */
-int32_t words_init(struct words *w, struct tokenizer *t, struct random *r, struct ome_err *err);
-void words_fini(struct words *w);
+int32_t prompt_words_init(struct prompt_words *w, struct tokenizer *t, struct random *r, struct ome_err *err);
+void prompt_words_fini(struct prompt_words *w);
 
 /* Appends COUNT words from word AT on, around the end.  FIRST: nothing is before them. */
-void words_add(const struct words *w, size_t at, size_t count, bool first, struct buf *out);
+void prompt_words_add(const struct prompt_words *w, size_t at, size_t count, bool first, struct buf *out);
 
 #endif

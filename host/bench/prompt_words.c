@@ -1,4 +1,4 @@
-#include "bench/words.h"
+#include "bench/prompt_words.h"
 
 #include "base/str.h"
 #include "tokens/tokenizer.h"
@@ -85,12 +85,12 @@ static void choose(struct choice *c) {
   }
 }
 
-int32_t words_init(struct words *w, struct tokenizer *t, struct random *r, struct ome_err *err) {
+int32_t prompt_words_init(struct prompt_words *w, struct tokenizer *t, struct random *r, struct ome_err *err) {
   _cleanup_buf_ struct buf text = BUF_INIT;
   struct choice c = {.t = t};
 
   _Static_assert(ARRAY_LEN(common) <= MOST, "room for all of them");
-  *w = (struct words){.offsets = calloc(WORDS + 1, sizeof(*w->offsets)), .exact = t != NULL};
+  *w = (struct prompt_words){.offsets = calloc(WORDS + 1, sizeof(*w->offsets)), .exact = t != NULL};
   choose(&c);
   if (c.n < LEAST)
     return fail(err, OME_E_UNSUPPORTED,
@@ -114,13 +114,13 @@ int32_t words_init(struct words *w, struct tokenizer *t, struct random *r, struc
   return w->text ? OME_OK : fail_memory(err);
 }
 
-void words_fini(struct words *w) {
+void prompt_words_fini(struct prompt_words *w) {
   free(w->text);
   free(w->offsets);
-  *w = (struct words){0};
+  *w = (struct prompt_words){0};
 }
 
-void words_add(const struct words *w, size_t at, size_t count, bool first, struct buf *out) {
+void prompt_words_add(const struct prompt_words *w, size_t at, size_t count, bool first, struct buf *out) {
   size_t skip = first && w->exact;
 
   while (count) {

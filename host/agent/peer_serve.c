@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define WAIT_MS 15000u       /* less than those who ask wait for the first byte */
-#define WAIT_LITTLE_MS 5000u /* for what is not on its way yet */
+#define WAIT_LITTLE_MS 5000u /* for what is not begun yet */
 #define TICK_MS 1000u
 #define CHUNK ((size_t)128 << 10)
 
@@ -92,35 +92,23 @@ static void send_range(struct http_exchange *x, int fd, uint64_t from, uint64_t 
 
 enum presence {
   ABSENT,
-  EXPECTED, /* the model is being brought, and this part is not on its way yet: it may be soon, or wait for something */
-  COMING,   /* from the origin, or next in line there */
+  EXPECTED, /* the model is being brought, and this file is not begun: it may be soon, or wait for something */
+  COMING,   /* it is begun: all of it will be here */
   PRESENT,
 };
 
-/* The least that is true of the pieces of a range. */
-static enum presence range_presence_locked(const struct peers *p, const struct peer_group *g,
-                                           const struct peer_content *c, uint64_t from, uint64_t upto) {
-  struct swarm_view view;
-  enum presence least = PRESENT;
-  _cleanup_free_ struct swarm_peer *room = calloc(p->nodes.len + 1, sizeof(*room));
-
-  if (!c->have || !room)
+static enum presence range_presence_locked(const struct peer_content *c, uint64_t from, uint64_t upto) {
+  if (!c->have)
     return EXPECTED;
-  peer_view(p, g, c, room, &view);
-  for (uint64_t i = from / c->piece; i * c->piece < upto; i++) {
-    if (swarm_bit(c->have, i))
-      continue;
-    bool next = c->from_origin && g->owners.len && swarm_owner(&view, i) == SWARM_SELF;
-    if (!swarm_bit(c->coming, i) && !next)
-      return EXPECTED;
-    least = COMING;
-  }
-  return least;
+  for (uint64_t i = from / c->piece; i * c->piece < upto; i++)
+    if (!swarm_bit(c->have, i))
+      return COMING;
+  return PRESENT;
 }
 
 /* The same for bytes of C; *FD when they are PRESENT. */
-static enum presence content_presence_locked(const struct peers *p, const struct peer_group *g,
-                                             const struct peer_content *c, uint64_t from, uint64_t upto, int *fd) {
+static enum presence content_presence_locked(const struct peers *p, const struct peer_content *c, uint64_t from,
+                                             uint64_t upto, int *fd) {
   enum presence there = PRESENT;
 
   if (from >= upto || upto > c->size)
@@ -128,7 +116,7 @@ static enum presence content_presence_locked(const struct peers *p, const struct
   if (*c->sha256) {
     *fd = model_store_open_content(p->cfg.store, c->sha256, c->size);
   } else {
-    there = range_presence_locked(p, g, c, from, upto);
+    there = range_presence_locked(c, from, upto);
     *fd = there == PRESENT ? dup(c->fd) : -1;
   }
   return there == PRESENT && *fd < 0 ? ABSENT : there;
@@ -147,7 +135,7 @@ static enum presence open_range(struct peers *p, const char *key, const char *id
   if (c) {
     *size = c->size;
     *upto = *upto == UINT64_MAX ? c->size : *upto;
-    there = content_presence_locked(p, g, c, from, *upto, fd);
+    there = content_presence_locked(p, c, from, *upto, fd);
   }
   if (there == EXPECTED && !(g && g->users && g->label))
     there = ABSENT;

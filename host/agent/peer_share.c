@@ -65,6 +65,7 @@ void peer_group_free(void *group) {
   VEC_FREE(&g->members);
   VEC_FREE(&g->owners);
   VEC_FREE(&g->asked_ms);
+  VEC_FREE(&g->idle_since_ms);
   for (size_t i = 0; i < g->maps.len; i++)
     json_unref(g->maps.items[i]);
   VEC_FREE(&g->maps);
@@ -157,13 +158,18 @@ void peer_note_absent(struct peer_content *c, uint32_t node, bool absent) {
   *since = !absent ? 0 : *since ? *since : mono_ms();
 }
 
-/* One that is only set aside keeps what is its own: a link that is full looks like that for a while. */
-static bool is_away(const struct peers *p, const struct peer_content *c, uint32_t node, uint64_t now) {
-  const struct peer_node *n = p->nodes.items[node];
-  uint64_t absent = node < c->absent_since_ms.len ? c->absent_since_ms.items[node] : 0;
+static bool is_long_ago(uint64_t since_ms, uint64_t now_ms) {
+  return since_ms && now_ms - since_ms > PEER_AWAY_MS;
+}
 
-  return n->liar || !n->address || (n->failing_since_ms && now - n->failing_since_ms > PEER_AWAY_MS) ||
-         (absent && now - absent > PEER_AWAY_MS);
+/* One that is only set aside keeps what is its own: a link that is full looks like that for a while. */
+static bool is_away(const struct peers *p, const struct peer_group *g, const struct peer_content *c, uint32_t node,
+                    uint64_t now) {
+  const struct peer_node *n = p->nodes.items[node];
+
+  return n->liar || !n->address || is_long_ago(n->failing_since_ms, now) ||
+         (node < g->idle_since_ms.len && is_long_ago(g->idle_since_ms.items[node], now)) ||
+         (node < c->absent_since_ms.len && is_long_ago(c->absent_since_ms.items[node], now));
 }
 
 static bool is_member(const struct peer_group *g, uint32_t node) {
@@ -188,7 +194,7 @@ void peer_view(const struct peers *p, const struct peer_group *g, const struct p
 
   for (uint32_t i = 0; i < p->nodes.len; i++)
     room[i] = (struct swarm_peer){.usable = !c->suspects && is_member(g, i) && peer_is_usable(p, i),
-                                  .away = c->suspects || !is_member(g, i) || is_away(p, c, i, now),
+                                  .away = c->suspects || !is_member(g, i) || is_away(p, g, c, i, now),
                                   .quiet = now < p->nodes.items[i]->quiet_until_ms,
                                   .nearness = p->nodes.items[i]->nearness,
                                   .flying = p->nodes.items[i]->flying,

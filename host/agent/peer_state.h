@@ -58,6 +58,7 @@ struct peer_group {
   VEC(uint32_t) members;          /* nodes that have or want it, as last seen */
   VEC(uint32_t) owners;           /* as long as a job goes on: nodes, or SWARM_SELF */
   VEC(uint64_t) asked_ms;         /* by node: when its map was last asked for */
+  VEC(uint64_t) idle_since_ms;    /* by node: since when it has said that it has not begun; 0: it has */
   VEC(struct json_object *) maps; /* by node: "contents" of its map; NULL: not known */
 };
 

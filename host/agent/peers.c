@@ -213,20 +213,36 @@ static char *next_due_locked(struct peers *p, struct peer_group *g, size_t *at, 
   return NULL;
 }
 
-/* What the owners are, where a job is under way elsewhere: the largest list that somebody goes by. */
+static const char *owner_name(const struct peers *p, uint32_t owner) {
+  return owner == SWARM_SELF ? p->node : p->nodes.items[owner]->name;
+}
+
+/* Of two lists all nodes take the same one: the longer, else the one whose names come first. */
+static bool is_better_list(const struct peers *p, const struct peer_group *g, struct json_object *owners) {
+  if (json_len(owners) != g->owners.len)
+    return json_len(owners) > g->owners.len;
+  for (size_t i = 0; i < g->owners.len; i++) {
+    struct json_object *o = json_index(owners, i);
+    int order =
+        strcmp(json_is(o, json_type_string) ? json_object_get_string(o) : "~", owner_name(p, g->owners.items[i]));
+    if (order != 0)
+      return order < 0;
+  }
+  return false;
+}
+
+/* Who owns what, where a job is under way elsewhere. */
 static void adopt_owners_locked(struct peers *p, struct peer_group *g, struct json_object *map) {
   struct json_object *owners = json_at(map, "owners");
   VEC(uint32_t) list = {0};
 
-  if (json_len(owners) < 1 || json_len(owners) <= g->owners.len || json_len(json_at(map, "contents")) == 0)
+  if (json_len(owners) < 1 || json_len(json_at(map, "contents")) == 0 || !is_better_list(p, g, owners))
     return;
   for (size_t i = 0; i < json_len(owners); i++) {
     struct json_object *o = json_index(owners, i);
     const char *name = json_is(o, json_type_string) ? json_object_get_string(o) : "";
-    uint32_t index;
-    if (streq(name, p->node))
-      index = SWARM_SELF;
-    else if (!*name || !find_node(p, name, &index))
+    uint32_t index = SWARM_SELF;
+    if (!streq(name, p->node) && (!is_dns_subdomain(name) || !find_node(p, name, &index)))
       continue;
     if (!VEC_PUSH(&list, index))
       break;
@@ -235,6 +251,14 @@ static void adopt_owners_locked(struct peers *p, struct peer_group *g, struct js
   g->owners.items = list.items;
   g->owners.len = list.len;
   g->owners.cap = list.cap;
+}
+
+static void note_begun(struct peer_group *g, uint32_t node, bool begun) {
+  while (g->idle_since_ms.len <= node)
+    if (!VEC_PUSH(&g->idle_since_ms, 0))
+      return;
+  uint64_t *since = &g->idle_since_ms.items[node];
+  *since = begun ? 0 : *since ? *since : mono_ms();
 }
 
 /* Asks the members of G, which the caller uses, what they have and who owns what. */
@@ -255,6 +279,7 @@ static void ask_members(struct peers *p, struct peer_group *g) {
     (void)pthread_mutex_lock(&p->lock);
     if (rc == OME_OK && peer_map_read(p, g, node, map)) {
       peer_answered(p, node);
+      note_begun(g, node, true);
       adopt_owners_locked(p, g, map);
     } else if (rc == OME_E_DENIED) { /* it has to look for us first */
       g->asked_ms.items[node] = mono_ms() + DENIED_MS - MAP_MS - MAP_EACH_MS * g->members.len;
@@ -262,6 +287,8 @@ static void ask_members(struct peers *p, struct peer_group *g) {
       _cleanup_json_ struct json_object *nothing = json_object_new_object();
       (void)json_set(nothing, "contents", json_object_new_object());
       (void)peer_map_read(p, g, node, nothing);
+      peer_answered(p, node);
+      note_begun(g, node, false);
     } else if (rc != OME_E_CANCELLED) {
       peer_set_aside(p, node);
     }

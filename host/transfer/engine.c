@@ -563,8 +563,11 @@ static int32_t prepare(struct engine *e, struct ome_err *err) {
 static void engine_free(struct engine *e) {
   for (uint32_t i = 0; i < e->nlanes; i++)
     http_client_free(e->lanes[i]);
-  for (size_t i = 0; i < e->nitems; i++)
+  for (size_t i = 0; i < e->nitems; i++) {
+    blocks_drop_locked(e, &e->items[i]);
     item_close(&e->items[i]);
+  }
+  blocks_free(e);
   closep(&e->dir);
   free(e->items);
   VEC_FREE(&e->unsynced);

@@ -53,10 +53,17 @@ static void throttle(struct engine *e, size_t len) {
   }
 }
 
-static void wake_hashers(struct engine *e) {
-  (void)pthread_mutex_lock(&e->lock);
-  (void)pthread_cond_signal(&e->work);
-  (void)pthread_mutex_unlock(&e->lock);
+/* Small files are written and hashed at once; the bytes of others are gathered first. */
+static bool put(struct flight *f, const void *data, size_t len, uint64_t at) {
+  struct item *it = f->item;
+
+  if (!it->inlined)
+    return block_add(f, data, len, at);
+  f->rc = write_at(it->fd, it->file->path, data, len, at, &f->err);
+  f->disk = f->rc != OME_OK;
+  if (!f->disk)
+    digests_add(it->digests, data, len);
+  return !f->disk;
 }
 
 static bool store(struct flight *f, const void *data, size_t len) {
@@ -75,16 +82,10 @@ static bool store(struct flight *f, const void *data, size_t len) {
     set_restart(f, "the server sends more than was asked for");
     return false;
   }
-  f->rc = write_at(it->fd, it->file->path, data, len, at, &f->err);
-  f->disk = f->rc != OME_OK;
-  if (f->disk)
+  if (!put(f, data, len, at))
     return false;
-  if (it->inlined)
-    digests_add(it->digests, data, len);
-  atomic_store_explicit(&f->at, at + len, memory_order_release);
+  atomic_store_explicit(&f->at, at + len, memory_order_relaxed);
   (void)atomic_fetch_add(&e->bytes, len);
-  if ((at ^ (at + len)) & HASH_STEP && atomic_load(&e->idle_hashers))
-    wake_hashers(e);
   throttle(e, len);
   return true;
 }
@@ -168,6 +169,7 @@ static void call_others_locked(struct engine *e, const struct flight *f) {
 static void landed(struct flight *f) {
   struct engine *e = f->engine;
 
+  (void)block_flush(f);
   (void)pthread_mutex_lock(&e->lock);
   f->fetch = NULL;
   if (f->rc == OME_OK && !atomic_load(&f->item->restart)) {
@@ -422,6 +424,7 @@ static void start_peer_locked(struct flight *f, const struct transfer_source *fr
   (void)snprintf(range, sizeof(range), "Range: bytes=%" PRIu64 "-%" PRIu64, at, f->end - 1);
   f->state = FLIGHT_RUNNING;
   f->began_at = at;
+  atomic_store(&f->written, at);
   f->direct = f->disk = false;
   f->status = 0;
   f->rc = OME_OK;
@@ -482,6 +485,7 @@ void flight_start_locked(struct flight *f) {
     (void)!ftruncate(f->item->fd, 0);
   }
   f->began_at = atomic_load(&f->at);
+  atomic_store(&f->written, f->began_at);
   f->status = 0;
   f->refreshed = f->item->refreshed;
   f->rc = OME_OK;

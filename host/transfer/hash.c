@@ -1,5 +1,6 @@
-/* Hashers follow the front of a file, the bytes without a gap from its beginning: what they read was written a moment
- * ago and is in memory still.  After a resume they read what is on disk from before, once. */
+/* Hashers follow the front of a file, the bytes without a gap from its beginning.  Where they keep up they get its
+ * blocks as they came; else they read what was written a moment ago and is in memory still.  After a resume they read
+ * what is on disk from before, once. */
 #include "base/buf.h"
 #include "transfer/internal.h"
 
@@ -14,7 +15,7 @@ bool hash_begin(struct item *it) {
   if (it->digests)
     digests_free(it->digests);
   it->digests = digests_new(it->file);
-  it->hashed = it->front = 0;
+  it->hashed = it->front = it->claimed = 0;
   return it->digests != NULL;
 }
 
@@ -35,26 +36,45 @@ static uint64_t front_locked(const struct engine *e, struct item *it) {
   for (uint32_t i = 0; it->state[it->front] == PIECE_FLYING && i < e->nflights; i++) {
     const struct flight *f = &e->flights[i];
     if (f->state != FLIGHT_FREE && f->item == it && f->index == it->front)
-      return atomic_load_explicit(&f->at, memory_order_acquire);
+      return atomic_load_explicit(&f->written, memory_order_acquire);
   }
   return at;
 }
 
-/* A file with something to hash, or a local one to copy; UPTO: how far it may go. */
-static struct item *next_locked(struct engine *e, uint64_t *upto) {
+/* What a hasher does before it asks again. */
+struct turn {
+  struct item *it;
+  struct block *block; /* hashed from memory; NULL: from the file, as far as UPTO */
+  uint64_t upto;
+  bool over; /* the file is hashed */
+  struct ome_err err;
+};
+
+/* A local file to copy, or one with something to hash. */
+static bool has_work_locked(const struct engine *e, struct item *it, uint64_t *upto) {
+  if (it->busy || it->checked || atomic_load(&it->restart))
+    return false;
+  if (it->local && it->ndone == 0)
+    return true;
+  if (it->inlined || !it->digests)
+    return false;
+  *upto = front_locked(e, it);
+  return it->blocks || *upto > it->hashed || *upto == it->file->size;
+}
+
+static bool next_locked(struct engine *e, struct turn *t) {
   for (size_t i = 0; i < e->nopen; i++) {
     struct item *it = e->open[i];
-    if (it->busy || it->checked || atomic_load(&it->restart))
+    if (!has_work_locked(e, it, &t->upto))
       continue;
-    if (it->local && it->ndone == 0)
-      return it;
-    if (it->inlined || !it->digests)
-      continue;
-    *upto = front_locked(e, it);
-    if (*upto >= it->hashed + HASH_STEP || *upto == it->file->size)
-      return it;
+    t->it = it;
+    if (it->blocks)
+      t->block = block_next_locked(e, it);
+    else if (it->digests && t->upto > it->hashed)
+      it->claimed = t->upto = t->upto - it->hashed > TURN ? it->hashed + TURN : t->upto;
+    return true;
   }
-  return NULL;
+  return false;
 }
 
 static int32_t hash_bytes(struct engine *e, struct item *it, uint8_t *buffer, uint64_t upto, struct ome_err *err) {
@@ -74,23 +94,44 @@ static int32_t hash_bytes(struct engine *e, struct item *it, uint8_t *buffer, ui
   return OME_OK;
 }
 
-/* One turn at IT, which is BUSY: without the lock. */
-static int32_t turn(struct engine *e, struct item *it, uint8_t *buffer, uint64_t upto, bool *over,
-                    struct ome_err *err) {
+/* T's item is BUSY: without the lock. */
+static int32_t take_turn(struct engine *e, struct turn *t, uint8_t *buffer) {
+  struct item *it = t->it;
   uint64_t from = it->hashed;
+  int32_t rc = OME_OK;
 
   if (it->local && it->ndone == 0)
-    return local_copy(e, it, err);
-  int32_t rc = hash_bytes(e, it, buffer, upto - from > TURN ? from + TURN : upto, err);
+    return local_copy(e, it, &t->err);
+  if (t->block) {
+    digests_add(it->digests, t->block->data, t->block->len);
+    it->hashed += t->block->len;
+  } else {
+    rc = hash_bytes(e, it, buffer, t->upto, &t->err);
+  }
   /* The disk may begin with it: the sync at the end is short then. */
   if (!e->in_memory && it->hashed > from)
     (void)sync_file_range(it->fd, (off_t)from, (off_t)(it->hashed - from), SYNC_FILE_RANGE_WRITE);
-  *over = rc == OME_OK && it->hashed == it->file->size && !atomic_load(&it->restart);
-  if (*over)
-    rc = hash_end(it, err);
-  if (*over && rc == OME_OK && !it->small && fdatasync(it->fd) != 0)
-    rc = fail_errno(err, "sync", it->file->path);
+  t->over = rc == OME_OK && it->hashed == it->file->size && !atomic_load(&it->restart);
+  if (t->over)
+    rc = hash_end(it, &t->err);
+  if (t->over && rc == OME_OK && !it->small && fdatasync(it->fd) != 0)
+    rc = fail_errno(&t->err, "sync", it->file->path);
   return rc;
+}
+
+static void end_turn_locked(struct engine *e, struct turn *t, int32_t rc) {
+  struct item *it = t->it;
+
+  it->busy = false;
+  if (t->block)
+    block_give_locked(e, t->block);
+  if (rc != OME_OK || t->over) {
+    it->verdict = rc;
+    it->err = t->err;
+    it->checked = true;
+  }
+  if (it->checked || atomic_load(&it->restart))
+    (void)pthread_cond_signal(&e->news);
 }
 
 void *hasher(void *arg) {
@@ -100,28 +141,18 @@ void *hasher(void *arg) {
   (void)pthread_setname_np(pthread_self(), "hasher");
   (void)pthread_mutex_lock(&e->lock);
   while (buffer && !atomic_load(&e->stop)) {
-    struct ome_err err = ERR_INIT;
-    uint64_t upto = 0;
-    bool over = false;
-    struct item *it = next_locked(e, &upto);
-    if (!it) {
+    struct turn t = {.err = ERR_INIT};
+    if (!next_locked(e, &t)) {
       (void)atomic_fetch_add(&e->idle_hashers, 1);
       (void)pthread_cond_wait(&e->work, &e->lock);
       (void)atomic_fetch_sub(&e->idle_hashers, 1);
       continue;
     }
-    it->busy = true;
+    t.it->busy = true;
     (void)pthread_mutex_unlock(&e->lock);
-    int32_t rc = turn(e, it, buffer, upto, &over, &err);
+    int32_t rc = take_turn(e, &t, buffer);
     (void)pthread_mutex_lock(&e->lock);
-    it->busy = false;
-    if (rc != OME_OK || over) {
-      it->verdict = rc;
-      it->err = err;
-      it->checked = true;
-    }
-    if (it->checked || atomic_load(&it->restart))
-      (void)pthread_cond_signal(&e->news);
+    end_turn_locked(e, &t, rc);
   }
   (void)pthread_mutex_unlock(&e->lock);
   free(buffer);

@@ -27,11 +27,20 @@
 #define LOOKAHEAD 128u                       /* pieces that are ready to be fetched */
 #define MAX_CORRUPT 2u                       /* fetched again this often when the digest is wrong */
 #define SMALL_FILE ((uint64_t)1 << 20)       /* hashed as it arrives, synced with others */
-#define HASH_STEP ((uint64_t)1 << 20)        /* hashers are woken for this much */
+#define BLOCK_BYTES ((size_t)256 << 10)      /* gathered before they are written; a connection's */
+#define MAX_BLOCKS 16u                       /* that wait for a hasher, of all files; 4 MiB */
 #define RECEIVE_BUFFER ((uint32_t)256 << 10) /* a connection's; with MAX_FLIGHTS of them 16 MiB */
 
 enum piece_state { PIECE_ABSENT = 0, PIECE_DONE = 1, PIECE_FLYING = 2 };
 enum phase { PHASE_NEW, PHASE_OPEN, PHASE_SYNC, PHASE_DONE };
+
+/* Bytes that came one after the other, on their way into their file and to a hasher. */
+struct block {
+  struct block *next;
+  uint64_t at; /* in the file */
+  size_t len;
+  uint8_t data[BLOCK_BYTES];
+};
 
 /* One file. */
 struct item {
@@ -60,9 +69,11 @@ struct item {
   char etag[256];        /* that all answers must agree on; "" unknown */
   /* hashing */
   struct digests *digests;
-  uint64_t hashed, front; /* bytes; pieces that are there without a gap */
-  bool busy;              /* a hasher is at it */
-  bool checked;           /* VERDICT is for the driver */
+  uint64_t hashed, front;            /* bytes; pieces that are there without a gap */
+  uint64_t claimed;                  /* bytes: hashed, being hashed, or in the blocks that wait */
+  struct block *blocks, *last_block; /* that wait for a hasher, in order; NULL: none */
+  bool busy;                         /* a hasher is at it */
+  bool checked;                      /* VERDICT is for the driver */
   int32_t verdict;
   struct ome_err err;
 };
@@ -76,9 +87,11 @@ struct flight {
   enum flight_state state;
   struct http_fetch *fetch; /* NULL once it is over */
   struct item *item;
-  uint64_t index;          /* of the piece */
-  atomic_uint_fast64_t at; /* next byte to write */
-  uint64_t end;            /* first byte beyond; UINT64_MAX: not known */
+  uint64_t index;               /* of the piece */
+  atomic_uint_fast64_t at;      /* next byte to come */
+  atomic_uint_fast64_t written; /* bytes before are in the file; AT once it has landed, but for failures of the disk */
+  struct block *block;          /* what is between the two; NULL: nothing */
+  uint64_t end;                 /* first byte beyond; UINT64_MAX: not known */
   uint64_t not_before_ms;
   char origin[256];   /* of the address that was asked */
   uint32_t attempts;  /* since the last byte of progress */
@@ -114,6 +127,8 @@ struct engine {
   atomic_uint_fast64_t bytes, requests, learnt; /* on disk; answered; of sizes not known before */
   atomic_uint_fast64_t fetched;                 /* see struct transfer_event */
   atomic_uint idle_hashers;
+  struct block *spare; /* blocks without use */
+  uint32_t nblocks;    /* that wait for a hasher */
   atomic_bool stop;
   pthread_mutex_t lock;
   pthread_cond_t news; /* for the driver */
@@ -160,6 +175,18 @@ void flight_pass_on_locked(struct flight *f);
 void flight_free_locked(struct flight *f, enum piece_state state);
 void *flight_reader(void *engine); /* a thread: runs QUEUED flights */
 int32_t write_at(int fd, const char *name, const void *data, size_t len, uint64_t at, struct ome_err *err);
+
+/* ---- block.c ---- */
+/* LEN bytes came for AT, which follow those before; false: F has failed. */
+bool block_add(struct flight *f, const void *data, size_t len, uint64_t at);
+/* Writes what is gathered; false: F has failed. */
+bool block_flush(struct flight *f);
+/* The first block that waits, of an item that has one. */
+struct block *block_next_locked(struct engine *e, struct item *it);
+void blocks_drop_locked(struct engine *e, struct item *it);
+/* Nobody needs it any more. */
+void block_give_locked(struct engine *e, struct block *b);
+void blocks_free(struct engine *e); /* all of them; nobody else is at it */
 
 /* ---- hash.c ---- */
 void *hasher(void *engine); /* a thread */

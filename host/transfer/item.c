@@ -206,7 +206,8 @@ int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err
   it->npieces = piece_count(it->file->size, it->piece);
   memset(it->state, PIECE_ABSENT, it->npieces);
   e->nabsent += it->npieces - absent;
-  it->ndone = it->next = it->front = it->hashed = 0;
+  it->ndone = it->next = 0;
+  blocks_drop_locked(e, it);
   it->etag[0] = '\0';
   it->checked = false;
   atomic_store(&it->restart, false);

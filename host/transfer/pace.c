@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MEASURE_MS 400u
+#define MEASURE_BUSY_MS 100u /* nothing to wait for: it is this machine that is measured */
 #define MAX_HINT_MS 300000u
 #define BOUND_BY_PROCESSORS 0.7 /* of them; the rest is the server's on one machine, or nobody's */
 #define BURST_NS 50000000u
@@ -98,12 +99,12 @@ static void adapt(struct pace_growth *g, double rate, double busy) {
 
 void pace_measure(struct pace_growth *g, const struct pace_sample *now) {
   uint64_t ms = now->now_ms - g->from.now_ms;
+  double busy = ms ? (double)(now->cpu_ms - g->from.cpu_ms) / (double)ms / g->processors : 0;
 
-  if (g->from.now_ms && ms < MEASURE_MS)
+  if (g->from.now_ms && ms < (busy > BOUND_BY_PROCESSORS ? MEASURE_BUSY_MS : MEASURE_MS))
     return;
   if (g->from.now_ms)
-    adapt(g, (double)(now->work - g->from.work) * 1000 / (double)ms,
-          (double)(now->cpu_ms - g->from.cpu_ms) / (double)ms / g->processors);
+    adapt(g, (double)(now->work - g->from.work) * 1000 / (double)ms, busy);
   g->from = *now;
 }
 

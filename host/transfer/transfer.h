@@ -1,10 +1,11 @@
 /* The transfer engine: a manifest of files into a folder, in parallel ranges, verified.
  *
- * Bytes go from the connection to their place in the file and are hashed behind the front of what was written, from the
- * page cache.  Memory is 256 KiB a connection and 128 KiB a hasher, at most 17 MiB, and a byte for each piece of the
- * files that are being fetched (at most 256), whatever the size of the model.  What was written is remembered in the
- * folder (ledger.h), so that a transfer that was interrupted, killed or refused goes on where it was.  No file counts
- * before its digest was seen to be right. */
+ * Bytes are gathered in blocks, written to their place in the file and hashed behind the front of what was written:
+ * from the block where the hashers keep up, else from the page cache.  Memory is 512 KiB a connection, 4 MiB of blocks
+ * that wait to be hashed, 128 KiB a hasher, and a byte for each piece of the files that are being fetched (at most
+ * 256), whatever the size of the model.  What was written is remembered in the folder (ledger.h), so that a transfer
+ * that was interrupted, killed or refused goes on where it was.  No file counts before its digest was seen to be right.
+ */
 #ifndef HOST_TRANSFER_TRANSFER_H
 #define HOST_TRANSFER_TRANSFER_H
 

@@ -81,6 +81,22 @@ static void test_shrinks_where_processors_are_the_bound(UNUSED void **state) {
   }
 }
 
+/* Where the processors are the bound a tenth of a second says enough; a line is looked at for longer. */
+static void test_soon_sees_that_processors_are_the_bound(UNUSED void **state) {
+  static const struct pace_sample start = {1000, 0, 0}, busy = {1100, 100000000, 190}, idle = {1100, 100000000, 20},
+                                  later = {1400, 400000000, 80};
+  struct pace_growth g = {.want = 4, .max = 64, .processors = 2}, other = g;
+
+  pace_measure(&g, &start);
+  pace_measure(&g, &busy);
+  assert_int_equal(g.want, 2);
+  pace_measure(&other, &start);
+  pace_measure(&other, &idle);
+  assert_int_equal(other.want, 4);
+  pace_measure(&other, &later);
+  assert_int_equal(other.want, 8);
+}
+
 static void test_bucket_holds_the_rate(UNUSED void **state) {
   struct pace_bucket b = PACE_BUCKET_INIT;
   uint64_t now = 10000000000u;
@@ -97,6 +113,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_refusal_slows_all),
       cmocka_unit_test(test_recovers_step_by_step),
+      cmocka_unit_test(test_soon_sees_that_processors_are_the_bound),
       cmocka_unit_test(test_shrinks_where_processors_are_the_bound),
       cmocka_unit_test(test_reads_hints),
       cmocka_unit_test(test_grows_while_it_pays),

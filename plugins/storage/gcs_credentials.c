@@ -2,6 +2,8 @@
 
 #include "../common/call.h"
 #include "../common/secret.h"
+#include "gcs_external.h"
+#include "gcs_federation.h"
 #include "gcs_key.h"
 
 #include <ome-sdk/error.h>
@@ -16,9 +18,8 @@
 #define TOKEN_MS 20000
 #define MODEL_TOKEN_S 3600 /* that a model brings as it is: nobody says how long it lasts */
 
-/* One request that is sent nowhere else; A is the caller's to end. */
-static int32_t ask(const struct gcs_session *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
-                   struct ome_err *err) {
+int32_t gcs_ask_identity(const struct gcs_session *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
+                         struct ome_err *err) {
   struct short_call call;
 
   call_shorten(&call, s->call, ms);
@@ -60,7 +61,7 @@ static int32_t fetch_with_key(void *arg, struct oauth_token *out, struct ome_err
     return ome_fail(err, OME_E_DENIED, "gcs: %s: its private_key is no RSA key of 2048 bits or more in PEM", w->where);
   const struct ome_http_req req = {
       .method = "POST", .url = w->endpoint, .headers = form, .nheaders = 1, .body = {body, strlen(body)}};
-  int32_t rc = ask(w->s, TOKEN_MS, req, &a, err);
+  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
   if (rc == OME_OK && a.status != 200)
     rc = token_refused(w, &a, err);
   else if (rc == OME_OK && oauth_token_read(a.body, a.len, now_s, out) != 0)
@@ -79,6 +80,10 @@ static int32_t with_json(const struct gcs_session *s, const char *text, int from
 
   if (!key)
     return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
+  if (!from_model && gcs_is_external(text, strlen(text))) {
+    free(key);
+    return gcs_federate(s, text, where, out, err);
+  }
   int32_t rc = gcs_key_read(text, strlen(text), from_model, where, key, err);
   struct with_key w = {s, key, endpoint ? endpoint : key->token_uri, where};
   if (rc == OME_OK && asprintf(&id, "%s\n%s", w.endpoint, text) < 0)
@@ -176,7 +181,7 @@ static int32_t fetch_from_metadata(void *arg, struct oauth_token *out, struct om
   (void)snprintf(url, sizeof(url), "http://%.250s/computeMetadata/v1/instance/service-accounts/default/token",
                  host ? host : "169.254.169.254");
   const struct ome_http_req req = {.method = "GET", .url = url, .headers = flavor, .nheaders = 1};
-  int32_t rc = ask(s, METADATA_MS, req, &a, err);
+  int32_t rc = gcs_ask_identity(s, METADATA_MS, req, &a, err);
   if (rc == OME_OK && a.status == 200 && (is_google = http_answer_header(&a, "metadata-flavor")) &&
       strcmp(is_google, "Google") == 0) {
     if (oauth_token_read(a.body, a.len, (int64_t)time(NULL), out) != 0)

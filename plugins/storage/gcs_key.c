@@ -52,6 +52,16 @@ static int32_t read_fields(struct json_object *o, const char *where, struct gcs_
   return OME_OK;
 }
 
+static int32_t fail_type(const char *type, int from_model, const char *where, struct ome_err *err) {
+  int32_t code = !*type ? OME_E_INVALID : from_model ? OME_E_DENIED : OME_E_UNSUPPORTED;
+
+  return ome_fail(
+      err, code,
+      "gcs: %s: credentials of type \"%.40s\" are not supported%s; use those of a service account, of a user "
+      "(authorized_user), or the metadata server",
+      where, type, from_model ? " of a model" : "");
+}
+
 int32_t gcs_key_read(const char *text, size_t len, int from_model, const char *where, struct gcs_key *out,
                      struct ome_err *err) {
   struct json_object *o = json_read(text, len);
@@ -64,10 +74,7 @@ int32_t gcs_key_read(const char *text, size_t len, int from_model, const char *w
   if (strcmp(type, "authorized_user") == 0)
     out->kind = GCS_KEY_USER;
   else if (strcmp(type, "service_account") != 0)
-    rc = ome_fail(err, *type ? OME_E_UNSUPPORTED : OME_E_INVALID,
-                  "gcs: %s: credentials of type \"%.40s\" are not supported; use those of a service account, of a user "
-                  "(authorized_user), or the metadata server",
-                  where, type);
+    rc = fail_type(type, from_model, where, err);
   if (rc == OME_OK)
     rc = read_fields(o, where, out, err);
   (void)snprintf(out->key_id, sizeof(out->key_id), "%.100s", json_text_at(o, "private_key_id"));

@@ -22,7 +22,8 @@ struct gcs_key { /* secret */
 
 /* The JSON that the console and gcloud write, of type service_account or authorized_user.  FROM_MODEL: it is a model's
  * own, and its token_uri has to be Google's: else any model could have this machine call any address.  WHERE is for
- * messages.  Other types are refused by name: external_account can run programs and call addresses of its choice. */
+ * messages.  Other types are refused by name; external_account, which calls
+ * addresses of its choice, is read by gcs_external.h where it is this machine's. */
 int32_t gcs_key_read(const char *text, size_t len, int from_model, const char *where, struct gcs_key *out,
                      struct ome_err *err);
 

@@ -1,6 +1,7 @@
 /* Cloud Storage's answers, Google's files of credentials, addresses; the first byte says which. */
 #include "../../plugins/common/oauth.h"
 #include "../../plugins/storage/gcs_answer.h"
+#include "../../plugins/storage/gcs_external.h"
 #include "../../plugins/storage/gcs_key.h"
 #include "../../plugins/storage/gcs_uri.h"
 
@@ -39,6 +40,18 @@ static void keys(const char *text, size_t len) {
     free(gcs_token_form(&key, 0));
 }
 
+static void externals(const char *text, size_t len) {
+  struct gcs_external *x = malloc(sizeof(*x));
+  struct ome_err err;
+
+  if (x && gcs_is_external(text, len) && gcs_external_read(text, len, "w", x, &err) == OME_OK) {
+    char *subject = gcs_subject_token(x, text, len);
+    free(gcs_exchange_form(x, subject ? subject : "s"));
+    free(subject);
+  }
+  free(x);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char out[256], *text = malloc(size + 1);
   struct gcs_uri uri;
@@ -55,6 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     break;
   case 'k':
     keys(text, size - 1);
+    break;
+  case 'x':
+    externals(text, size - 1);
     break;
   default:
     (void)gcs_uri_parse(text, &uri);

@@ -45,6 +45,17 @@ def user(**more):
             **more}
 
 
+AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/providers/cluster"
+SUBJECT, JWT = "eyJ.the-subject.token", "urn:ietf:params:oauth:token-type:jwt"
+
+
+def external(url, source, impersonate=False, **more):
+    """What `gcloud iam workload-identity-pools create-cred-config` writes, with the double in Google's place."""
+    theirs = {"service_account_impersonation_url": f"{url}/v1/projects/-/serviceAccounts/{EMAIL}:generateAccessToken"}
+    return {"type": "external_account", "audience": AUDIENCE, "subject_token_type": JWT, "token_url": url + "/v1/token",
+            "credential_source": source, **(theirs if impersonate else {}), **more}
+
+
 class Refusal(Exception):
     def __init__(self, status, reason, message):
         super().__init__(reason)
@@ -58,6 +69,7 @@ class Server:
         self.objects, self.old, self.uploads, self.sessions = {}, {}, {}, 0
         self.buckets, self.public, self.versioned, self.paid_by_caller = {"models"}, set(), set(), set()
         self.requests, self.ranges, self.faults = [], [], []
+        self.federated, self.may_impersonate = {}, True
         self.page, self.generation, self.slowness, self.keep = 1000, 1700000000000000, 0, None
         self.after_list = None
         outer = self
@@ -133,6 +145,13 @@ class Requests(http.server.BaseHTTPRequestHandler):
     def route(self):
         if self.target == "/token":
             return self.token()
+        if self.target == "/v1/token":
+            return self.exchange()
+        if self.target == f"/v1/projects/-/serviceAccounts/{EMAIL}:generateAccessToken":
+            return self.impersonate()
+        if self.target == "/subject":
+            good = self.headers.get("X-From") == "test"
+            return self.answer_json({"id_token": SUBJECT}) if good else self.answer(403)
         if self.target == "/computeMetadata/v1/instance/service-accounts/default/token":
             if self.headers.get("Metadata-Flavor") != "Google":
                 raise Refusal(403, "forbidden", "no flavor")
@@ -177,6 +196,31 @@ class Requests(http.server.BaseHTTPRequestHandler):
                 "devstorage" not in claims["scope"]:
             return refuse("Invalid JWT.")
         return self.answer_json(self.double.issue())
+
+    def exchange(self):
+        """Security Token Service: token exchange (RFC 8693)."""
+        form = dict(urllib.parse.parse_qsl(self.body.decode()))
+        if form.get("subject_token") != SUBJECT:
+            return self.answer_json({"error": "invalid_grant", "error_description": "The subject token is not ours."}, 400)
+        wanted = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": AUDIENCE, "subject_token_type": JWT,
+                  "requested_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+        if any(form.get(k) != v for k, v in wanted.items()) or "googleapis.com/auth/" not in form.get("scope", ""):
+            return self.answer_json({"error": "invalid_request", "error_description": str(form)}, 400)
+        token = self.double.issue()
+        if form["scope"].endswith(("auth/cloud-platform", "auth/iam")):  # good for impersonation, not for buckets
+            self.double.federated[token["access_token"]] = self.double.tokens.pop(token["access_token"])
+        return self.answer_json({**token, "issued_token_type": wanted["requested_token_type"]})
+
+    def impersonate(self):
+        """IAM credentials: generateAccessToken."""
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        asked = json.loads(self.body)
+        if self.double.federated.get(token, 0) <= time.time() or not self.double.may_impersonate:
+            raise Refusal(403, "forbidden", "Permission 'iam.serviceAccounts.getAccessToken' denied")
+        if not all("googleapis.com/auth/" in s for s in asked["scope"]) or not asked["lifetime"].endswith("s"):
+            raise Refusal(400, "badRequest", "no scope or lifetime")
+        end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + int(asked["lifetime"][:-1])))
+        return self.answer_json({"accessToken": self.double.issue()["access_token"], "expireTime": end})
 
     def authorize(self, bucket, writes):
         scheme, _, token = (self.headers.get("Authorization") or "").partition(" ")

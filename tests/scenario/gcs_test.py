@@ -16,10 +16,12 @@ if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirn
     python = peers.python("google/cloud/storage", "cryptography")
     os.execv(python, [python, "-B", *sys.argv])
 
-from cloudstorage import CLIENT_SECRET, REFRESH, Server, account, new_key, user  # noqa: E402
+from cloudstorage import CLIENT_SECRET, REFRESH, SUBJECT, Server, account, external, new_key, user  # noqa: E402
+from google.auth import identity_pool  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.auth.exceptions import InvalidOperation, RefreshError  # noqa: E402
 from google.cloud import storage  # noqa: E402: the client
+import google.auth.transport.requests  # noqa: E402
 from google.oauth2 import service_account  # noqa: E402
 
 MIB = 1 << 20
@@ -63,7 +65,7 @@ class Setting:
 
     def ome(self, *args, **more):
         done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))
-        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, "/session/"):
+        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, SUBJECT, "/session/"):
             assert secret not in done.stdout + done.stderr, f"{secret} was printed"
         return done.returncode, done.stderr
 
@@ -179,11 +181,34 @@ def credentials(s):
     s.server.public.clear()
 
 
+def federation(s):
+    """A token that a cluster gave, in a file or at an address, for one of Google's; Google's own client does the same."""
+    token = s.folder + "/subject.token"
+    with open(token, "w") as out:
+        out.write(SUBJECT)
+    there = {"url": s.server.url + "/subject", "headers": {"X-From": "test"},
+             "format": {"type": "json", "subject_token_field_name": "id_token"}}
+    for name, source, impersonate in (("file", {"file": token}, False), ("url", there, False), ("service", {"file": token}, True)):
+        document = external(s.server.url, source, impersonate)
+        theirs = identity_pool.Credentials.from_info(document, scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
+        theirs.refresh(google.auth.transport.requests.Request())
+        buckets = storage.Client(project="project", client_options={"api_endpoint": s.server.url}, credentials=theirs)
+        assert buckets.bucket("models").get_blob("llama/8b/empty") is not None
+        s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(f"external-{name}.json", document))
+    s.server.may_impersonate = False
+    s.refused("403", "Workload Identity User", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(
+        "denied.json", external(s.server.url, {"file": token}, True)))
+    s.server.may_impersonate = True
+    for source, words in (({"file": "/absent"}, ("/absent", "cannot be read")),
+                          ({"url": s.server.url + "/subject"}, ("/subject", "403", "credential_source")),
+                          ({"file": s.file}, ("The subject token is not ours", "pool")),
+                          ({"executable": {"command": "/bin/false"}}, ("executable", "not supported"))):
+        s.refused(*words, conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write("wrong.json", external(s.server.url, source)))
+
+
 def refusals(s):
     other = s.write("other.json", account(new_key(), s.server.url + "/token"))
     s.refused("invalid_grant", "Invalid JWT Signature", "clock", conf=s.plugins("other.conf", credentials_file=other))
-    outside = s.write("external.json", {"type": "external_account", "credential_source": {"executable": {}}})
-    s.refused("external_account", "not supported", conf=s.plugins("external.conf", credentials_file=outside))
     torn = s.write("torn.json", {**s.account, "private_key": "-----BEGIN PRIVATE KEY-----\nx"})
     s.refused("no RSA key", conf=s.plugins("torn.conf", credentials_file=torn))
     s.server.paid_by_caller.add("models")
@@ -255,10 +280,13 @@ def suite(s):
                for (_, name), o in s.server.objects.items() if name.startswith("many/")}
     storage_suite("storage-gcs", "gs://models/many", conf=s.conf, expect=digests, upload="gs://models/written",
                   wrong=["token=ya29.another-token"])
-    # A model's own key is not taken anywhere else than to Google.
+    # A model's own key is not taken anywhere else than to Google, nor may it say where a subject's token is.
     elsewhere = Server()
     theirs = json.dumps({**s.account, "token_uri": elsewhere.url + "/token"})
     storage_suite("storage-gcs", URI, conf=s.conf, expect=sums(MODEL), wrong=["credentials=" + theirs],
+                  skips=["upload", "stopped-upload"])
+    outside = json.dumps(external(elsewhere.url, {"file": "/etc/hostname"}))
+    storage_suite("storage-gcs", URI, conf=s.conf, expect=sums(MODEL), wrong=["credentials=" + outside],
                   skips=["upload", "stopped-upload"])
     assert not elsewhere.requests, elsewhere.requests
     elsewhere.stop()
@@ -267,7 +295,7 @@ def suite(s):
 def main():
     with scratch() as folder:
         s = Setting(folder + "/double")
-        for part in (satisfies_the_client, addresses, changes, credentials, refusals, renews, resumes, pushes, suite):
+        for part in (satisfies_the_client, addresses, changes, credentials, federation, refusals, renews, resumes, pushes, suite):
             began = time.monotonic()
             part(s)
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)

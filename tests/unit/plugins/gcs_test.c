@@ -6,6 +6,7 @@
 #include "../../../plugins/common/oauth.h"
 #include "../../../plugins/common/rsa.h"
 #include "../../../plugins/storage/gcs_answer.h"
+#include "../../../plugins/storage/gcs_external.h"
 #include "../../../plugins/storage/gcs_key.h"
 #include "../../../plugins/storage/gcs_uri.h"
 
@@ -178,6 +179,8 @@ static void other_types(void **state) {
   (void)state;
   assert_int_equal(gcs_key_read(outside, strlen(outside), 0, "w", &key, &err), OME_E_UNSUPPORTED);
   assert_non_null(strstr(err.msg, "external_account"));
+  assert_int_equal(gcs_key_read(outside, strlen(outside), 1, "w", &key, &err), OME_E_DENIED);
+  assert_non_null(strstr(err.msg, "of a model"));
   assert_int_equal(gcs_key_read("nothing", 7, 0, "w", &key, &err), OME_E_INVALID);
   assert_int_equal(gcs_key_read(elsewhere, strlen(elsewhere), 0, "w", &key, &err), OME_OK);
   assert_int_equal(gcs_key_read(elsewhere, strlen(elsewhere), 1, "w", &key, &err), OME_E_DENIED);
@@ -187,6 +190,79 @@ static void other_types(void **state) {
   assert_false(gcs_is_googles("https://evil.com/.googleapis.com"));
   assert_false(gcs_is_googles("https://evil.com#.googleapis.com"));
   assert_false(gcs_is_googles("https://me@evil.com:1.googleapis.com"));
+}
+
+/* ---- workload identity federation -------------------------------------------------------------------------------- */
+
+#define EXTERNAL(source)                                                                                               \
+  "{\"type\":\"external_account\",\"audience\":\"//iam/x y\",\"subject_token_type\":\"urn:jwt\","                      \
+  "\"token_url\":\"https://sts.googleapis.com/v1/token\",\"credential_source\":" source "}"
+
+static int32_t read_external(const char *text, struct gcs_external *out, struct ome_err *err) {
+  assert_true(gcs_is_external(text, strlen(text)));
+  return gcs_external_read(text, strlen(text), "w", out, err);
+}
+
+static void federation(void **state) {
+  static const char json[] = EXTERNAL("{\"url\":\"http://h/t\",\"headers\":{\"A\":\"b\"},\"format\":{\"type\":\"json\","
+                                      "\"subject_token_field_name\":\"id\"}},\"workforce_pool_user_project\":\"p\"");
+  static const char answer[] = "{\"id\":\" a.b&c \"}", theirs[] = "{\"accessToken\":\"ya29.x\",\"expireTime\":\"...\"}";
+  struct gcs_external x;
+  struct oauth_token token;
+  struct ome_err err;
+  char body[300];
+
+  (void)state;
+  assert_int_equal(read_external(json, &x, &err), OME_OK);
+  assert_string_equal(x.headers[0].name, "A");
+  char *subject = gcs_subject_token(&x, answer, strlen(answer)), *form = gcs_exchange_form(&x, subject);
+  assert_string_equal(subject, "a.b&c");
+  assert_string_equal(form,
+                      "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&audience=//iam/x%20y"
+                      "&scope=https%3A//www.googleapis.com/auth/devstorage.read_write"
+                      "&requested_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token"
+                      "&subject_token_type=urn%3Ajwt&subject_token=a.b%26c&options=%7B%22userProject%22%3A%22p%22%7D");
+  free(subject);
+  free(form);
+  assert_null(gcs_subject_token(&x, "{}", 2));
+  gcs_impersonation_body(&x, body, sizeof(body));
+  assert_string_equal(body, "{\"delegates\":null,\"scope\":[\"" GCS_SCOPE "\"],\"lifetime\":\"3600s\"}");
+  assert_int_equal(gcs_impersonation_read(&x, theirs, strlen(theirs), 1000, &token), 0);
+  assert_string_equal(token.text, "ya29.x");
+  assert_int_equal(token.expires_s, 4600);
+  assert_int_equal(gcs_impersonation_read(&x, "{}", 2, 1000, &token), -1);
+  assert_int_equal(read_external(EXTERNAL("{\"file\":\"/f\"}"), &x, &err), OME_OK);
+  subject = gcs_subject_token(&x, "\n a.b \n", 7);
+  assert_string_equal(subject, "a.b");
+  free(subject);
+  assert_null(gcs_subject_token(&x, " \n", 2));
+}
+
+static void federation_that_is_none(void **state) {
+  static const struct {
+    const char *json, *word;
+    int32_t code;
+  } rows[] = {
+      {EXTERNAL("{\"executable\":{\"command\":\"x\"}}"), "executable", OME_E_UNSUPPORTED},
+      {EXTERNAL("{\"environment_id\":\"aws1\"}"), "environment_id", OME_E_UNSUPPORTED},
+      {EXTERNAL("{}"), "no file and no URL", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\",\"url\":\"http://h\"}"), "or both", OME_E_INVALID},
+      {EXTERNAL("{\"url\":\"ftp://h\"}"), "no http address", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\",\"format\":{\"type\":\"json\"}}"), "subject_token_field_name", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\",\"format\":{\"type\":\"xml\"}}"), "xml", OME_E_INVALID},
+      {EXTERNAL("{\"url\":\"http://h\",\"headers\":{\"A\":\"b\\r\\nC: d\"}}"), "header A", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\"},\"service_account_impersonation\":{\"token_lifetime_seconds\":5}"), "lifetime",
+       OME_E_INVALID},
+      {"{\"type\":\"external_account\",\"token_url\":\"https://h\"}", "audience", OME_E_INVALID},
+  };
+  struct gcs_external x;
+  struct ome_err err;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    assert_int_equal(read_external(rows[i].json, &x, &err), rows[i].code);
+    assert_non_null(strstr(err.msg, rows[i].word));
+  }
 }
 
 /* The JSON of a service account whose key is RSA; the caller's to free. */
@@ -304,11 +380,19 @@ static void kept_tokens(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uris),          cmocka_unit_test(endpoints),   cmocka_unit_test(object_addresses),
-      cmocka_unit_test(pages),         cmocka_unit_test(refusals),    cmocka_unit_test(uploads),
-      cmocka_unit_test(users),         cmocka_unit_test(other_types), cmocka_unit_test(assertions),
-      cmocka_unit_test(token_answers), cmocka_unit_test(kept_tokens)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(uris),
+                                     cmocka_unit_test(endpoints),
+                                     cmocka_unit_test(object_addresses),
+                                     cmocka_unit_test(pages),
+                                     cmocka_unit_test(refusals),
+                                     cmocka_unit_test(uploads),
+                                     cmocka_unit_test(users),
+                                     cmocka_unit_test(other_types),
+                                     cmocka_unit_test(federation),
+                                     cmocka_unit_test(federation_that_is_none),
+                                     cmocka_unit_test(assertions),
+                                     cmocka_unit_test(token_answers),
+                                     cmocka_unit_test(kept_tokens)};
 
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

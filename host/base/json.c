@@ -272,12 +272,11 @@ static int compare_keys(const void *a, const void *b) {
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A copy of O whose objects hold their keys in byte order. */
-static struct json_object *sorted(struct json_object *o) {
+struct json_object *json_sorted(struct json_object *o) {
   if (json_is(o, json_type_array)) {
     struct json_object *out = json_object_new_array();
     for (size_t i = 0; out && i < json_len(o); i++)
-      (void)json_object_array_add(out, sorted(json_index(o, i)));
+      (void)json_object_array_add(out, json_sorted(json_index(o, i)));
     return out;
   }
   if (!json_is(o, json_type_object))
@@ -294,12 +293,12 @@ static struct json_object *sorted(struct json_object *o) {
   }
   qsort(keys, n, sizeof(*keys), compare_keys);
   for (size_t i = 0; i < n; i++)
-    (void)json_object_object_add(out, keys[i], sorted(json_get(o, keys[i])));
+    (void)json_object_object_add(out, keys[i], json_sorted(json_get(o, keys[i])));
   return out;
 }
 
 char *json_canonical(struct json_object *o) {
-  _cleanup_json_ struct json_object *copy = sorted(o);
+  _cleanup_json_ struct json_object *copy = json_sorted(o);
 
   return json_text(copy);
 }

@@ -52,6 +52,10 @@ struct json_object *json_ensure(struct json_object *o, const char *path);
 struct json_object *json_copy(struct json_object *o);          /* new, deep */
 bool json_equal(struct json_object *a, struct json_object *b); /* semantic: 1 equals 1.0, key order is nothing */
 
+/* new: O with keys in byte order at every level, so that equal documents go the same way; what is neither object nor
+ * array is shared with O. */
+struct json_object *json_sorted(struct json_object *o);
+
 /* Compact text, '/' unescaped, keys in their order; new. */
 char *json_text(struct json_object *o);
 /* The same with keys sorted at every level: equal documents give equal bytes; new. */

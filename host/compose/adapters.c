@@ -238,11 +238,9 @@ static bool add_volume(const struct adapter *a, struct json_object *group) {
 
 /* spec.storage.parameters in the order of their names: pods must not change by the order of a map. */
 static bool add_parameters(const struct adapter *a, struct json_object *args) {
-  _cleanup_free_ char *text = json_canonical(json_at(a->weight, "spec.storage.parameters"));
-  _cleanup_json_ struct json_object *sorted = NULL;
-  struct ome_err err = ERR_INIT;
+  _cleanup_json_ struct json_object *sorted = json_sorted(json_at(a->weight, "spec.storage.parameters"));
 
-  if (!text || json_parse(text, strlen(text), 0, &sorted, &err) != OME_OK || !json_is(sorted, json_type_object))
+  if (!json_is(sorted, json_type_object))
     return true;
   json_object_object_foreach (sorted, key, value) {
     _cleanup_free_ char *word = str_printf("%s=%s", key, value ? json_object_get_string(value) : "");

@@ -368,9 +368,7 @@ static void render_all(const struct plan_world *world, struct plan *p) {
 /* ---- finishing --------------------------------------------------------------------------------------------------- */
 
 /* Sorted keys make equal documents equal bytes, whatever order the input's maps came in. */
-static struct json_object *finished(struct plan *p, struct json_object *o, struct ome_err *err) {
-  struct json_object *out = NULL;
-
+static struct json_object *finished(struct plan *p, struct json_object *o) {
   if (!*json_str(o, "metadata.namespace", "") && !json_set_str(o, "metadata.namespace", service_ns(p)))
     return NULL;
   if (!meta_label(o, LABEL_SERVICE)) {
@@ -381,8 +379,7 @@ static struct json_object *finished(struct plan *p, struct json_object *o, struc
   }
   if (*meta_uid(p->service))
     meta_set_owner(o, p->service);
-  _cleanup_free_ char *text = json_canonical(o);
-  return text && json_parse(text, strlen(text), 0, &out, err) == OME_OK ? out : NULL;
+  return json_sorted(o);
 }
 
 static bool same_object(struct json_object *a, struct json_object *b) {
@@ -408,7 +405,7 @@ static int32_t gather_warnings(struct plan *p, struct ome_err *err) {
 
 static int32_t finish(struct plan *p, struct ome_err *err) {
   for (size_t i = 0; i < json_len(p->objects); i++) {
-    struct json_object *o = finished(p, json_index(p->objects, i), err);
+    struct json_object *o = finished(p, json_index(p->objects, i));
     if (!o || json_object_array_put_idx(p->objects, i, o) != 0)
       return fail_memory(err);
     for (size_t j = 0; j < i; j++)

@@ -35,20 +35,12 @@ static const struct {
      "\"RX_QUEUE_LEN\": \"8192\", \"UCX_NET_DEVICES\": \"eth0\", \"UCX_TLS\": \"tcp\", \"coll_hcoll_enable\": \"0\"}}"},
 };
 
-/* The site's with their keys in order, so that equal ones give equal pods; new, NULL: there are none. */
-static int32_t sorted(struct json_object *profiles, struct json_object **out, struct ome_err *err) {
-  if (!json_is(profiles, json_type_object))
-    return OME_OK;
-  _cleanup_free_ char *text = json_canonical(profiles);
-  return text ? json_parse(text, strlen(text), SIZE_MAX, out, err) : fail_memory(err);
-}
-
 static int32_t fail_unknown(const char *name, struct json_object *profiles, struct ome_err *err) {
   _cleanup_buf_ struct buf known = BUF_INIT;
 
   for (size_t i = 0; i < ARRAY_LEN(built_in); i++)
     buf_addf(&known, "%s%s", i ? ", " : "", built_in[i].name);
-  if (profiles) {
+  if (json_is(profiles, json_type_object)) {
     json_object_object_foreach (profiles, key, v) {
       (void)v;
       buf_addf(&known, ", %s", key);
@@ -120,11 +112,7 @@ static int32_t check(const char *name, struct json_object *profile, struct ome_e
 
 /* *OUT is new. */
 static int32_t find_profile(const char *name, struct json_object *all, struct json_object **out, struct ome_err *err) {
-  _cleanup_json_ struct json_object *profiles = NULL;
-  int32_t rc = sorted(all, &profiles, err);
-
-  if (rc != OME_OK)
-    return rc;
+  _cleanup_json_ struct json_object *profiles = json_sorted(all); /* equal ones give equal pods */
   struct json_object *own = json_get(profiles, name);
   if (own) {
     *out = json_object_get(own);

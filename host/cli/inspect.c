@@ -49,6 +49,23 @@ static void print_parts(struct json_object *doc) {
                  or_dash(json_str(adapter, "targetModules", "")));
 }
 
+static void print_dimensions(struct json_object *d) {
+  int64_t experts = json_i64(d, "experts", 0), window = json_i64(d, "slidingWindow", 0);
+
+  if (json_i64(d, "layers", 0) == 0)
+    return;
+  (void)printf("%-15s %" PRId64 " layers of %" PRId64 ", %" PRId64 " heads of %" PRId64 ", %" PRId64
+               " for keys and values; %" PRId64 " words\n",
+               "dimensions", json_i64(d, "layers", 0), json_i64(d, "hiddenSize", 0), json_i64(d, "attentionHeads", 0),
+               json_i64(d, "headSize", 0), json_i64(d, "kvHeads", 0), json_i64(d, "vocabularySize", 0));
+  if (experts)
+    (void)printf("%-15s %" PRId64 " experts, %" PRId64 " for a token\n", "", experts,
+                 json_i64(d, "expertsPerToken", 0));
+  if (window)
+    (void)printf("%-15s a window of %" PRId64 " tokens in %" PRId64 " layers\n", "", window,
+                 json_i64(d, "slidingLayers", 0));
+}
+
 static void print_facts(struct json_object *doc) {
   char bytes[32], cache[32];
 
@@ -56,12 +73,14 @@ static void print_facts(struct json_object *doc) {
   format_bytes((uint64_t)json_i64(doc, "kvBytesPerToken", 0), cache);
   print_row("type", or_dash(json_str(doc, "modelType", "")));
   print_row("architecture", or_dash(json_str(doc, "modelArchitecture", "")));
+  print_row("family", or_dash(json_str(doc, "family", "")));
   print_named(doc, "format", "modelFormat");
   print_named(doc, "framework", "modelFramework");
   (void)printf("%-15s %" PRId64 " (%s), from %s\n", "parameters", json_i64(doc, "parameterCount", 0),
                json_str(doc, "modelParameterSize", ""), json_str(doc, "parameterCountSource", ""));
   if (json_i64(doc, "activeParameterCount", 0) != json_i64(doc, "parameterCount", 0))
     (void)printf("%-15s %" PRId64 " a token\n", "active", json_i64(doc, "activeParameterCount", 0));
+  print_dimensions(json_get(doc, "dimensions"));
   (void)printf("%-15s %" PRId64 " tokens\n", "context", json_i64(doc, "contextLength", 0));
   print_row("dtype", or_dash(json_str(doc, "dtype", "")));
   print_row("quantization", or_dash(json_str(doc, "quantization", "")));
@@ -70,6 +89,7 @@ static void print_facts(struct json_object *doc) {
   print_row("licence", or_dash(json_str(doc, "license", "")));
   print_parts(doc);
   print_list(json_get(doc, "modelCapabilities"), "capabilities");
+  print_list(json_get(doc, "apiCapabilities"), "interfaces");
   print_list(json_get(doc, "warnings"), "warnings");
   if (json_get(doc, "memory"))
     inspect_memory_print(json_get(doc, "memory"));

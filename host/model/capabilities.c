@@ -58,6 +58,30 @@ static const char *of_pipeline(const char *class_name) {
   return "TEXT_TO_IMAGE";
 }
 
+/* What of OpenAI's interface can be asked of a model: by what it can do, and whether it knows how a talk is written. */
+static void name_apis(struct model_facts *f) {
+  static const struct {
+    const char *can, *apis[2];
+    bool talks; /* nothing without a chat template */
+  } table[] = {
+      {"TEXT_TO_TEXT", {"OPENAI_V1_CHAT_COMPLETIONS", "OPENAI_V1_RESPONSES"}, true},
+      {"IMAGE_TEXT_TO_TEXT", {"OPENAI_V1_CHAT_COMPLETIONS", "OPENAI_V1_RESPONSES"}, true},
+      {"EMBEDDING", {"OPENAI_V1_EMBEDDINGS"}, false},
+      {"TEXT_TO_IMAGE", {"OPENAI_V1_IMAGES_GENERATIONS"}, false},
+      {"IMAGE_TEXT_TO_IMAGE", {"OPENAI_V1_IMAGES_EDITS"}, false},
+      {"TEXT_TO_AUDIO", {"OPENAI_V1_AUDIO_SPEECH"}, false},
+      {"AUDIO_TO_TEXT", {"OPENAI_V1_AUDIO_TRANSCRIPTIONS", "OPENAI_V1_AUDIO_TRANSLATIONS"}, false},
+      {"AUDIO_TO_AUDIO", {"OPENAI_V1_REALTIME"}, false},
+  };
+
+  f->napis = 0;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++)
+    for (size_t k = 0; k < f->ncapabilities; k++)
+      for (size_t n = 0; streq(f->capabilities[k], table[i].can) && n < ARRAY_LEN(table[i].apis); n++)
+        if (table[i].apis[n] && (f->chat_template || !table[i].talks) && f->napis < ARRAY_LEN(f->apis))
+          f->apis[f->napis++] = table[i].apis[n];
+}
+
 /* The first rule that applies. */
 void facts_capabilities(struct model_facts *f) {
   static const char *const all[] = {"IMAGE_TEXT_TO_TEXT", "TEXT_TO_TEXT", "AUDIO_TO_TEXT"};
@@ -85,4 +109,5 @@ void facts_capabilities(struct model_facts *f) {
   for (size_t i = 0; i < n; i++)
     f->capabilities[i] = list[i];
   f->ncapabilities = n;
+  name_apis(f);
 }

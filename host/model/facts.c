@@ -1,3 +1,4 @@
+#include "model/families.h"
 #include "model/internal.h"
 #include "model/tensors.h"
 
@@ -188,6 +189,9 @@ int32_t model_facts_read(const struct model_source *src, struct model_facts *out
   }
   if (f.active_parameters == 0)
     f.active_parameters = f.parameters;
+  if (f.family[0] == '\0')
+    (void)snprintf(f.family, sizeof(f.family), "%s",
+                   says.kind == SUBJECT_PIPELINE ? "diffusers" : family_of(f.type)->name);
   facts_capabilities(&f);
   *out = f;
   return OME_OK;

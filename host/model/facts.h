@@ -54,7 +54,7 @@ struct model_default {
 
 /* Text is "" and numbers are 0 where a thing is not known. */
 struct model_facts {
-  char family[32];        /* row of the families' table: "llama"; "unknown" where config.json is of none */
+  char family[32];        /* row of the families' table: "llama"; "diffusers"; "unknown" where it is of none */
   char type[64];          /* config.json model_type: "llama" */
   char architecture[128]; /* "LlamaForCausalLM" */
   char format[32];        /* "safetensors", "gguf" */
@@ -96,6 +96,8 @@ struct model_facts {
 
   const char *capabilities[8];
   size_t ncapabilities;
+  const char *apis[8]; /* of OpenAI that it can be served under: "OPENAI_V1_EMBEDDINGS" */
+  size_t napis;
   VEC(char *) warnings;
 };
 void model_facts_fini(struct model_facts *f);

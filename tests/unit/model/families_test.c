@@ -284,6 +284,72 @@ static void test_capabilities(void **state) {
   }
 }
 
+static void test_interfaces(void **state) {
+  static const char chat[] = "{\"chat_template\":\"x\"}";
+  static const struct {
+    const char *path, *config;
+    bool talks;
+    const char *family, *apis;
+  } table[] = {
+      {"config.json", "{\"model_type\":\"llama\"}", true, "llama", "OPENAI_V1_CHAT_COMPLETIONS,OPENAI_V1_RESPONSES"},
+      {"config.json", "{\"model_type\":\"llama\"}", false, "llama", ""},
+      {"config.json", "{\"model_type\":\"qwen2_vl\",\"vision_config\":{}}", true, "qwen2_vl",
+       "OPENAI_V1_CHAT_COMPLETIONS,OPENAI_V1_RESPONSES"},
+      {"config.json", "{\"model_type\":\"bert\"}", true, "bert", "OPENAI_V1_EMBEDDINGS"},
+      {"config.json", "{\"model_type\":\"roberta\",\"architectures\":[\"RobertaForSequenceClassification\"]}", false,
+       "roberta", ""},
+      {"config.json", "{\"model_type\":\"whisper\"}", false, "whisper",
+       "OPENAI_V1_AUDIO_TRANSCRIPTIONS,OPENAI_V1_AUDIO_TRANSLATIONS"},
+      {"config.json", "{\"model_type\":\"zeppelin\"}", true, "unknown",
+       "OPENAI_V1_CHAT_COMPLETIONS,OPENAI_V1_RESPONSES"},
+      {"model_index.json", "{\"_class_name\":\"FluxPipeline\"}", false, "diffusers", "OPENAI_V1_IMAGES_GENERATIONS"},
+      {"model_index.json", "{\"_class_name\":\"FluxKontextPipeline\"}", false, "diffusers", "OPENAI_V1_IMAGES_EDITS"},
+      {"model_index.json", "{\"_class_name\":\"StableAudioPipeline\"}", false, "diffusers", "OPENAI_V1_AUDIO_SPEECH"},
+      {"model_index.json", "{\"_class_name\":\"WanPipeline\"}", false, "diffusers", ""},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    const struct memory_file files[] = {{table[i].path, table[i].config, strlen(table[i].config)},
+                                        {"tokenizer_config.json", chat, sizeof(chat) - 1}};
+    _cleanup_model_facts_ struct model_facts f = {0};
+    _cleanup_buf_ struct buf said = BUF_INIT;
+    struct ome_err err = ERR_INIT;
+    if (look(files, table[i].talks ? 2 : 1, &f, &err) != OME_OK)
+      fail_msg("%s: %s", table[i].config, err.msg);
+    _cleanup_json_ struct json_object *doc = model_facts_json(&f);
+    struct json_object *apis = json_get(doc, "apiCapabilities");
+    for (size_t k = 0; k < json_len(apis); k++)
+      buf_addf(&said, "%s%s", k ? "," : "", json_object_get_string(json_index(apis, k)));
+    assert_string_equal(buf_str(&said), table[i].apis);
+    assert_string_equal(json_str(doc, "family", ""), table[i].family);
+    _cleanup_json_ struct json_object *config = model_facts_config(&f);
+    assert_int_equal(json_len(json_get(config, "apiCapabilities")), json_len(apis));
+  }
+}
+
+static void test_dimensions_are_printed(void **state) {
+  static const char config[] =
+      "{\"model_type\":\"mixtral\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+      "\"num_key_value_heads\":2,\"intermediate_size\":128,\"vocab_size\":100,\"num_local_experts\":8,"
+      "\"num_experts_per_tok\":2,\"max_position_embeddings\":512,\"sliding_window\":128}";
+  static const struct {
+    const char *key;
+    int64_t n;
+  } table[] = {{"layers", 2},          {"hiddenSize", 64},      {"attentionHeads", 4}, {"kvHeads", 2},
+               {"headSize", 16},       {"vocabularySize", 100}, {"experts", 8},        {"expertsPerToken", 2},
+               {"slidingWindow", 128}, {"slidingLayers", 2},    {"kvLatentSize", -1}};
+  const struct memory_file file = {"config.json", config, sizeof(config) - 1};
+  _cleanup_model_facts_ struct model_facts f = {0};
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  assert_int_equal(look(&file, 1, &f, &err), OME_OK);
+  _cleanup_json_ struct json_object *doc = model_facts_json(&f);
+  for (size_t i = 0; i < ARRAY_LEN(table); i++)
+    assert_int_equal(json_i64(json_get(doc, "dimensions"), table[i].key, -1), table[i].n);
+}
+
 static void test_unknown_family(void **state) {
   static const char config[] = "{\"model_type\":\"zeppelin\",\"hidden_size\":64,\"num_hidden_layers\":2,"
                                "\"num_attention_heads\":4,\"intermediate_size\":128,\"vocab_size\":100,"
@@ -311,6 +377,12 @@ static void test_absurd_numbers(void **state) {
       "\"intermediate_size\":262144,\"num_attention_heads\":1,\"num_local_experts\":16384,\"num_experts_per_tok\":2}",
       "{\"model_type\":\"llama\",\"hidden_size\":-1,\"num_hidden_layers\":true,\"vocab_size\":\"many\"}",
       "{\"model_type\":\"qwen2_vl\",\"vision_config\":{\"depth\":1e9},\"hidden_size\":[]}",
+      "{\"model_type\":\"qwen3_omni_moe\",\"talker_config\":{\"text_config\":{\"hidden_size\":65535,\"num_experts\":16383,"
+      "\"num_hidden_layers\":4096,\"num_attention_heads\":1,\"moe_intermediate_size\":65535}},"
+      "\"code2wav_config\":{\"upsample_rates\":[1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7,8],\"hidden_size\":1}}",
+      "{\"model_type\":\"qwen2_5_omni\",\"talker_config\":{\"hidden_size\":1},\"token2wav_config\":{\"dit_config\":"
+      "{\"enc_channels\":[-1,\"x\"],\"ff_mult\":2147483647},\"bigvgan_config\":{\"resblock_kernel_sizes\":[]}}}",
+      "{\"model_type\":\"minicpmo\",\"tts_config\":{\"num_attention_heads\":2147483647,\"num_vq\":2147483647}}",
       "{\"model_type\":7,\"architectures\":{},\"rope_scaling\":[],\"quantization_config\":\"fp8\"}",
   };
 
@@ -380,6 +452,7 @@ int main(void) {
       cmocka_unit_test(test_absurd_numbers),       cmocka_unit_test(test_quantization),
       cmocka_unit_test(test_memory_of_a_sequence), cmocka_unit_test(test_observed_by_ome),
       cmocka_unit_test(test_types_that_ome_knows), cmocka_unit_test(test_capabilities),
+      cmocka_unit_test(test_interfaces),           cmocka_unit_test(test_dimensions_are_printed),
       cmocka_unit_test(test_stretched_contexts),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

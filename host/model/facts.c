@@ -80,7 +80,10 @@ static int32_t read_config(const struct model_source *src, const struct model_fi
   if (source_json(src, path, MAX_CONFIG, &sentence, err) == OME_OK && sentence)
     f->embedding = *json_str(sentence, "similarity_fn_name", "") != '\0';
   err_clear(err);
-  int32_t rc = source_json(src, config->path, MAX_CONFIG, &doc, err);
+  bool twice = false;
+  int32_t rc = source_json_twice(src, config->path, MAX_CONFIG, &doc, &twice, err);
+  if (twice)
+    facts_warn(f, "%.200s has a key twice in one object; the last of them counts", config->path);
   if (rc == OME_OK)
     rc = read_modelopt(src, config, folder, doc, err);
   if (rc == OME_OK)

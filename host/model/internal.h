@@ -28,6 +28,18 @@ int32_t source_prepare(const struct model_source *src, const struct model_range 
 int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
                     struct ome_err *err);
 
+/* As source_json(); *TWICE, unless NULL, becomes true where an object in it has equal keys, of which the last counts.
+ */
+int32_t source_json_twice(const struct model_source *src, const char *path, size_t max, struct json_object **out,
+                          bool *twice, struct ome_err *err);
+
+/* Of a JSON text that the parser took: keys of objects down to DEPTH, 1 being the outermost.  Equal ones count each. */
+size_t json_text_keys(const char *text, size_t len, int depth);
+/* Whether the outermost object has equal keys: the first such, as it is written, and where it stands again. */
+bool json_text_twice(const char *text, size_t len, char name[128], size_t *at);
+/* Keys of all objects in O, which is no deeper than the parser lets through. */
+size_t json_keys(struct json_object *o);
+
 void facts_warn(struct model_facts *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Fills capabilities and apis from the rest. */

@@ -61,6 +61,11 @@ static int32_t parse(const char *text, size_t len, size_t max, struct json_objec
 
 int32_t source_json(const struct model_source *src, const char *path, size_t max, struct json_object **out,
                     struct ome_err *err) {
+  return source_json_twice(src, path, max, out, NULL, err);
+}
+
+int32_t source_json_twice(const struct model_source *src, const char *path, size_t max, struct json_object **out,
+                          bool *twice, struct ome_err *err) {
   const struct model_file *f = source_find(src, path);
 
   *out = NULL;
@@ -74,6 +79,8 @@ int32_t source_json(const struct model_source *src, const char *path, size_t max
   int32_t rc = src->read(src->arg, path, 0, text, (size_t)f->size, err);
   if (rc == OME_OK)
     rc = parse(text, (size_t)f->size, max, out, err);
+  if (twice && rc == OME_OK)
+    *twice = json_text_keys(text, (size_t)f->size, JSON_MAX_DEPTH) != json_keys(*out);
   return rc == OME_OK ? OME_OK : fail_prefix(err, "model: %s", path);
 }
 

@@ -102,40 +102,31 @@ static int32_t check_overlaps(const char *path, struct spans *spans, struct ome_
   return OME_OK;
 }
 
-/* JSON objects keep the last of equal keys: how many keys the text has, outside of what is nested in tensors. */
-static size_t count_keys(const char *text, size_t len, int depth_max) {
-  size_t keys = 0;
-  int depth = 0;
-  bool in_string = false;
+/* Where the entry of tensor NAME begins in the file, as far as a search of its text finds it. */
+static size_t entry_at(const char *text, size_t len, const char *name) {
+  _cleanup_free_ char *quoted = str_printf("\"%s\"", name);
+  const char *at = quoted ? memmem(text, len, quoted, strlen(quoted)) : NULL;
 
-  for (size_t i = 0; i < len; i++) {
-    char c = text[i];
-    if (in_string && c == '\\')
-      i++;
-    else if (c == '"')
-      in_string = !in_string;
-    else if (!in_string && (c == '{' || c == '['))
-      depth++;
-    else if (!in_string && (c == '}' || c == ']'))
-      depth--;
-    else if (!in_string && c == ':' && depth <= depth_max)
-      keys++;
-  }
-  return keys;
+  return sizeof(uint64_t) + (at ? (size_t)(at - text) : 0);
 }
 
 static int32_t check_keys(const char *path, const char *text, size_t len, struct json_object *header,
                           struct ome_err *err) {
   size_t keys = (size_t)json_object_object_length(header), below = 0;
+  char twice[128];
+  size_t at = 0;
 
-  if (count_keys(text, len, 1) != keys)
-    return fail(err, OME_E_CORRUPT, "model: %s: its header names a tensor twice", path);
+  if (json_text_keys(text, len, 1) != keys)
+    return json_text_twice(text, len, twice, &at)
+               ? fail(err, OME_E_CORRUPT, "model: %s: its header names tensor %.100s twice, again at byte %zu", path,
+                      twice, sizeof(uint64_t) + at)
+               : fail(err, OME_E_CORRUPT, "model: %s: its header at byte 8 names a tensor twice", path);
   json_object_object_foreach (header, name, value) {
     (void)name;
     below += json_is(value, json_type_object) ? (size_t)json_object_object_length(value) : 0;
   }
-  if (count_keys(text, len, 2) != keys + below)
-    return fail(err, OME_E_CORRUPT, "model: %s: its header says a property of a tensor twice", path);
+  if (json_text_keys(text, len, 2) != keys + below)
+    return fail(err, OME_E_CORRUPT, "model: %s: its header at byte 8 says a property of a tensor twice", path);
   return OME_OK;
 }
 
@@ -187,6 +178,10 @@ static int32_t read_file(const struct model_source *src, const char *path, struc
     if (streq(name, "__metadata__"))
       continue;
     rc = read_tensor(path, name, tensor, data, t, &spans, err);
+    if (rc == OME_E_CORRUPT) {
+      const struct ome_err said = *err;
+      return fail(err, said.code, "%s; its entry is at byte %zu", said.msg, entry_at(text, len, name));
+    }
     if (rc != OME_OK)
       return rc;
   }
@@ -233,7 +228,8 @@ static int32_t shards_of_index(const char *folder, const char *file_name, struct
     const char *name = json_is(file, json_type_string) ? json_object_get_string(file) : "";
     char path[1600];
     if (*name == '\0' || strlen(name) > 512 || strchr(name, '/') || s->list.len == MAX_SHARDS)
-      return fail(err, OME_E_CORRUPT, "model: %s: the file of tensor %.100s cannot be used", file_name, tensor);
+      return fail(err, OME_E_CORRUPT, "model: %s: the file of tensor %.100s, \"%.100s\", %s", file_name, tensor, name,
+                  s->list.len == MAX_SHARDS ? "is one too many" : "is no name of a file beside it");
     (void)snprintf(path, sizeof(path), "%s%s", folder, name);
     int32_t rc = add_shard(s, path, strlen(tensor) + ENTRY_GUESS, err);
     if (rc != OME_OK)

@@ -138,9 +138,43 @@ def memory(folder):
     assert "go together" in inspect(model, "--memory", code=2)
 
 
+def strangers_weights():
+    """What strangers write into weight files: name -> (file, bytes, what the answer says, whether there are facts)."""
+    def tensor(shape, begin, end, kind="F16"):
+        return {"dtype": kind, "shape": shape, "data_offsets": [begin, end]}
+
+    def file_of(entries, data=0):
+        text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+        return struct.pack("<Q", len(text)) + text + bytes(data)
+
+    def gguf(tensors, pairs, rest=b""):
+        return b"GGUF" + struct.pack("<IQQ", 3, tensors, pairs) + rest
+
+    one, a = json.dumps(tensor([4], 0, 8)).encode(), struct.pack("<Q", 1) + b"a"
+    many = {f"layers.{i}.w": tensor([2], 4 * i, 4 * i + 4) for i in range(100000)}
+    safetensors = {
+        "longer": (struct.pack("<Q", 1 << 40) + b"{}", "at byte 8 is longer than the file", False),
+        "overlap": (file_of({"a": tensor([4], 0, 8), "b": tensor([4], 4, 12)}, 12), "overlap at byte 4", False),
+        "offsets": (file_of({"a": tensor([4], 0, (1 << 63) - 1)}, 8), "its entry is at byte 9", False),
+        "type": (file_of({"a": tensor([4], 0, 8, "F3_ODD")}, 8), "F3_ODD", True),
+        "dimensions": (file_of({"a": tensor([1 << 63, 2], 0, 8)}, 8), "its entry is at byte 9", False),
+        "many": (file_of(many, 400000), "", True),
+        "twice": (file_of(b'{"a":' + one + b',"a":' + one + b"}", 8), "tensor a twice, again at byte", False),
+        "garbage": (file_of(b'{"\xff\xfe":' + one + b"}", 8), "invalid utf-8", False)}
+    ggufs = {
+        "tensors": (gguf(1 << 40, 0), "more than a model has", False),
+        "array": (gguf(0, 1, a + struct.pack("<IIQ", 9, 4, 1 << 40)), "at byte 49", False),
+        "text": (gguf(0, 1, struct.pack("<Q", 1 << 60)), "at byte 32", False),
+        "tensor": (gguf(1, 0, a + struct.pack("<IQQIQ", 2, 1 << 40, 1 << 40, 0, 0)), "at byte 53", False)}
+    pickle = b"cos\nsystem\n(S'touch %s'\ntR."
+    return ([(n, "model.safetensors", *case) for n, case in safetensors.items()] +
+            [(n + "-gguf", "model.gguf", *case) for n, case in ggufs.items()] +
+            [("pickle", "pytorch_model.bin", pickle, "cannot be told without running it", True)])
+
+
 def strangers(folder):
     for name, content, says in [("array", b"[]", "config.json"), ("garbage", b'{"model_type":"\xff\xfe"}', "config.json"),
-                                ("empty", b"", "config.json")]:
+                                ("empty", b"", "config.json"), ("deep", b'{"a":' * 100000, "at offset")]:
         place = os.path.join(folder, name)
         scenario.write_files(place, {"config.json": content})
         assert says in inspect(place, code=1), name
@@ -153,6 +187,15 @@ def strangers(folder):
     os.symlink("/etc/shadow", place + "/config.json")
     said = inspect(place, code=1)
     assert "leads out" in said and "root:" not in said, said
+    ran = os.path.join(folder, "ran")
+    for name, path, content, says, is_read in strangers_weights():
+        place = os.path.join(folder, "weights", name)
+        scenario.write_files(place, {"config.json": json.dumps(CONFIG).encode(),
+                                     path: content % ran.encode() if path.endswith(".bin") else content})
+        said = inspect(place, "-o", "json", code=0 if is_read else 1)
+        said = said if isinstance(said, str) else " ".join(said["warnings"])
+        assert says in said and (is_read or path in said), (name, said)
+    assert not os.path.exists(ran)
 
 
 def main():

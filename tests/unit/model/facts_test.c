@@ -145,6 +145,32 @@ static void test_numbers_that_are_none(void **state) {
   }
 }
 
+/* The last of equal keys counts, and it is said; keys in different objects, and texts that look like keys, are none. */
+static void test_keys_that_are_there_twice(void **state) {
+  static const struct {
+    const char *config;
+    bool twice;
+  } table[] = {
+      {"{\"model_type\":\"bert\",\"model_type\":\"llama\"}", true},
+      {"{\"model_type\":\"llama\",\"a\":[{\"b\":1,\"b\":{\"b\":2}}]}", true},
+      {"{\"model_type\":\"llama\",\"a\":{\"model_type\":1},\"b\":[{\"c\":1},{\"c\":2}]}", false},
+      {"{\"model_type\":\"llama\",\"a\":\"{\\\"a\\\":1,\\\"a\\\":2}\",\"b\":\"a\"}", false},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+    _cleanup_model_facts_ struct model_facts f = {0};
+    struct ome_err err = ERR_INIT;
+    const struct memory_file file = {"config.json", table[i].config, strlen(table[i].config)};
+    bool said = false;
+    assert_int_equal(look(&file, 1, &f, &err), OME_OK);
+    assert_string_equal(f.type, "llama");
+    for (size_t k = 0; k < f.warnings.len; k++)
+      said = said || strstr(f.warnings.items[k], "config.json has a key twice");
+    assert_int_equal(said, table[i].twice);
+  }
+}
+
 static void test_broken_headers(void **state) {
   static const char *const headers[] = {
       "{\"a\":{\"dtype\":\"F16\",\"shape\":[-4],\"data_offsets\":[0,8]}}",
@@ -206,9 +232,13 @@ static void test_size_texts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_safetensors),  cmocka_unit_test(test_index_names_the_shards),
-      cmocka_unit_test(test_config_alone), cmocka_unit_test(test_broken_headers),
-      cmocka_unit_test(test_size_texts),   cmocka_unit_test(test_numbers_that_are_none),
+      cmocka_unit_test(test_safetensors),
+      cmocka_unit_test(test_index_names_the_shards),
+      cmocka_unit_test(test_config_alone),
+      cmocka_unit_test(test_broken_headers),
+      cmocka_unit_test(test_size_texts),
+      cmocka_unit_test(test_numbers_that_are_none),
+      cmocka_unit_test(test_keys_that_are_there_twice),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

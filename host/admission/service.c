@@ -224,9 +224,41 @@ static int32_t list_both(struct review *r, const struct kube_resource *namespace
   return OME_OK;
 }
 
+/* *OUT is a new array of what the service is pinned to, if it is there. */
+static int32_t find_revision(struct review *r, struct json_object **out, struct ome_err *err) {
+  const char *name = revision_wanted(r->object);
+  struct json_object *revision = NULL;
+  int32_t rc =
+      *name ? r->lookup->get(r->lookup->arg, &KUBE_CONTROLLERREVISIONS, r->lookup->ome_namespace, name, &revision, err)
+            : OME_OK;
+
+  if (rc == OME_E_NOT_FOUND) {
+    err_clear(err);
+    rc = OME_OK;
+  }
+  if (rc != OME_OK || !revision)
+    return rc;
+  *out = json_object_new_array();
+  if (*out && json_object_array_add(*out, revision) == 0)
+    return OME_OK;
+  json_unref(revision);
+  return fail_memory(err);
+}
+
+/* What a service was pinned to and is there no more is no reason to refuse what else is changed. */
+static void judge_named(struct review *r, const struct selection *s) {
+  bool lost = s->pin.mode == PIN_MANAGED && s->code == OME_E_CONFLICT;
+
+  if (!s->chosen && !lost)
+    verdict_deny(r, "%s", s->reason);
+  else if (lost || *s->warning)
+    verdict_warn(r, "%s", lost ? s->reason : s->warning);
+}
+
 static int32_t check_selection(struct review *r, struct json_object *model, struct ome_err *err) {
   _cleanup_json_ struct json_object *runtimes = NULL;
   _cleanup_json_ struct json_object *classes = NULL;
+  _cleanup_json_ struct json_object *revisions = NULL;
   _cleanup_(selection_freep) struct selection *selection = NULL;
   struct select_scorer scorers[MAX_SCORERS];
   size_t n = select_scorers_of(r->lookup->plugins, scorers, MAX_SCORERS);
@@ -234,11 +266,14 @@ static int32_t check_selection(struct review *r, struct json_object *model, stru
 
   if (rc == OME_OK)
     rc = list_both(r, NULL, &KUBE_ACCELERATORCLASSES, &classes, err);
+  if (rc == OME_OK)
+    rc = find_revision(r, &revisions, err);
   const struct select_request request = {.service = r->object,
                                          .ns = r->ns,
                                          .model = model,
                                          .runtimes = runtimes,
                                          .accelerators = classes,
+                                         .revisions = revisions,
                                          .scorers = scorers,
                                          .nscorers = n};
   if (rc == OME_OK)
@@ -246,12 +281,9 @@ static int32_t check_selection(struct review *r, struct json_object *model, stru
   if (rc != OME_OK)
     return rc;
   const char *name = meta_name(model);
-  if (selection->named) {
-    if (!selection->chosen)
-      verdict_deny(r, "%s", selection->reason);
-    else if (*selection->warning)
-      verdict_warn(r, "%s", selection->warning);
-  } else if (!selection->chosen)
+  if (selection->named)
+    judge_named(r, selection);
+  else if (!selection->chosen)
     verdict_deny(r,
                  "no supporting runtime found for model %s and engine does not have complete runner configuration: %s",
                  name, selection->reason);

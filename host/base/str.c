@@ -80,6 +80,25 @@ bool str_to_i64(const char *s, int64_t *out) {
   return true;
 }
 
+bool str_to_ms(const char *text, int64_t *out) {
+  static const struct {
+    const char *suffix;
+    int64_t ms;
+  } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+  size_t digits = strspn(text, "0123456789");
+  _cleanup_free_ char *number = str_copy(text, digits);
+  int64_t n;
+
+  if (!number || !str_to_i64(number, &n) || n > INT64_MAX / 3600000)
+    return false;
+  for (size_t i = 0; i < ARRAY_LEN(units); i++)
+    if (streq(text + digits, units[i].suffix)) {
+      *out = n * units[i].ms;
+      return true;
+    }
+  return false;
+}
+
 bool str_to_u64(const char *s, uint64_t *out) {
   char *end;
 

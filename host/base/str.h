@@ -23,6 +23,7 @@ char **str_split(const char *s, char sep);
 
 /* Whole-string decimal; false when S is not exactly one number in range. */
 bool str_to_i64(const char *s, int64_t *out);
+bool str_to_ms(const char *text, int64_t *out); /* "150ms", "10s", "5m", "2h" in milliseconds */
 bool str_to_u64(const char *s, uint64_t *out);
 
 /* RFC 1123 as Kubernetes reads it: label up to 63, subdomain up to 253, lower case. */

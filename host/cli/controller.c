@@ -22,6 +22,9 @@ struct options {
   uint64_t webhook_port;
   uint64_t health_port;
   uint64_t qps, burst;
+  uint64_t retention;
+  const char *grace;
+  int64_t grace_ms; /* GRACE */
   bool leader_elect;
 };
 
@@ -98,7 +101,12 @@ static int32_t start_webhooks(struct parts *p, struct ome_err *err) {
 
 static int32_t start_controller(struct parts *p, struct ome_err *err) {
   const struct controller_config cfg = {
-      .client = p->client, .plugins = p->plugins, .ome_namespace = ome_namespace(p->opt)};
+      .client = p->client,
+      .plugins = p->plugins,
+      .ome_namespace = ome_namespace(p->opt),
+      .revision_retention = p->opt->retention,
+      .revision_grace_ms = (uint64_t)p->opt->grace_ms,
+  };
 
   return controller_start(&cfg, &p->controller, err);
 }
@@ -186,6 +194,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "kube-api-qps", "N",
        "requests to the API server a second at most, deletions and leases aside; 2000, 0 for any", CLI_UINT, &opt.qps},
       {0, "kube-api-burst", "N", "so many at once before that; 4000", CLI_UINT, &opt.burst},
+      {0, "runtime-revision-retention", "N", "revisions of a runtime that are kept for pinned services; 10", CLI_UINT,
+       &opt.retention},
+      {0, "runtime-revision-grace-period", "TIME", "how long older ones stay when no service uses them; 24h",
+       CLI_STRING, &opt.grace},
       {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered; 0.0.0.0", CLI_STRING,
        &opt.health_address},
       {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
@@ -208,6 +220,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt.health_port);
   if (opt.webhook_port > UINT16_MAX)
     return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt.webhook_port);
+  if (opt.grace && !str_to_ms(opt.grace, &opt.grace_ms))
+    return cli_usage(self, "--runtime-revision-grace-period %s is no time; write 24h, 30m or 10s", opt.grace);
   cli_share_heaps();
   cli_signals_block();
   int32_t rc = opt.health_port ? health_serve(opt.health_address, (uint16_t)opt.health_port, &health, &err) : OME_OK;

@@ -17,6 +17,7 @@ struct options {
   const char *kubeconfig;
   const char *context;
   const char *ns;
+  const char *ome_namespace;
   const char *model;
   const char *service;
   bool matrix;
@@ -217,6 +218,20 @@ static int32_t fetch_kind(struct kube_client *client, const struct kube_resource
   return OME_OK;
 }
 
+/* What the service is pinned to; selection says it when that is gone. */
+static int32_t fetch_revision(const struct options *opt, struct kube_client *client, struct json_object *service,
+                              struct json_object *docs, struct ome_err *err) {
+  const char *name = revision_wanted(service);
+  struct json_object *found = NULL;
+  int32_t rc = *name ? kube_get(client, &KUBE_CONTROLLERREVISIONS, opt->ome_namespace, name, &found, err) : OME_OK;
+
+  if (rc == OME_E_NOT_FOUND) {
+    err_clear(err);
+    return OME_OK;
+  }
+  return rc != OME_OK || !found || json_object_array_add(docs, found) == 0 ? rc : fail_memory(err);
+}
+
 static int32_t fetch_world(const struct options *opt, struct json_object *docs, struct ome_err *err) {
   static const struct kube_resource *const kinds[] = {&KUBE_BASEMODELS, &KUBE_CLUSTERBASEMODELS, &KUBE_SERVINGRUNTIMES,
                                                       &KUBE_CLUSTERSERVINGRUNTIMES, &KUBE_ACCELERATORCLASSES};
@@ -231,6 +246,8 @@ static int32_t fetch_world(const struct options *opt, struct json_object *docs, 
     rc = kube_get(client, &KUBE_INFERENCESERVICES, ns, opt->service, &found, err);
   if (rc == OME_OK && found && json_object_array_add(docs, found) != 0)
     rc = fail_memory(err);
+  if (rc == OME_OK && found)
+    rc = fetch_revision(opt, client, found, docs, err);
   for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(kinds); i++)
     rc = fetch_kind(client, kinds[i], ns, docs, err);
   return rc;
@@ -281,7 +298,7 @@ static int work(const struct options *opt) {
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options opt = {.output = "table"};
+  struct options opt = {.output = "table", .ome_namespace = "ome"};
   const struct cli_option options[] = {
       {'f', "filename", "PATH", "file, folder (and what is below) or - with services, models, runtimes; repeatable",
        CLI_LIST, &opt.files},
@@ -290,6 +307,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "isvc", "NAME", "a service in the cluster", CLI_STRING, &opt.service},
       {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},
       {'n', "namespace", "NAME", "namespace of the service or model", CLI_STRING, &opt.ns},
+      {0, "ome-namespace", "NAME", "where revisions of runtimes are; ome", CLI_STRING, &opt.ome_namespace},
       {0, "kubeconfig", "FILE", "how to reach the API server", CLI_STRING, &opt.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},

@@ -74,6 +74,8 @@ static int32_t sort_in(struct offline *o, struct json_object *docs, struct json_
     struct json_object *array = has_prefix(json_str(doc, "apiVersion", ""), "ome.io/") ? array_for(o, kind) : NULL;
     if (array && (!check(o, doc) || !put(array, doc)))
       return fail_memory(err);
+    if (streq(kind, "ControllerRevision") && !put(o->world.revisions, doc))
+      return fail_memory(err);
     if (streq(kind, "ConfigMap") && streq(json_str(doc, "metadata.name", ""), "inferenceservice-config"))
       *config = doc;
   }
@@ -92,12 +94,13 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   o->world.weights = json_object_new_array();
   o->world.runtimes = json_object_new_array();
   o->world.accelerators = json_object_new_array();
+  o->world.revisions = json_object_new_array();
   o->world.plugins = plugins;
   o->world.field = &o->field;
   o->world.nscorers = select_scorers_of(plugins, o->world.scorers, PLAN_SCORERS);
   int32_t rc = OME_OK;
   if (!o->services || !o->problems || !o->world.models || !o->world.weights || !o->world.runtimes ||
-      !o->world.accelerators)
+      !o->world.accelerators || !o->world.revisions)
     rc = fail_memory(err);
   if (rc == OME_OK)
     rc = sort_in(o, docs, &config, err);
@@ -118,6 +121,7 @@ void offline_fini(struct offline *o) {
   json_unref(o->world.weights);
   json_unref(o->world.runtimes);
   json_unref(o->world.accelerators);
+  json_unref(o->world.revisions);
   json_unref(o->world.cluster);
   memset(o, 0, sizeof(*o));
 }

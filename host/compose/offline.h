@@ -12,7 +12,8 @@ struct offline {
 };
 
 /* Sorts DOCS (array; borrowed and, where the API has defaults, filled in) by kind; of two documents with one name the
- * later counts, as with kubectl apply.  Other kinds than OME's and ConfigMap inferenceservice-config are skipped.
+ * later counts, as with kubectl apply.  Other kinds than OME's, ControllerRevisions and ConfigMap
+ * inferenceservice-config are skipped.
  * EMBEDDED plans for `ome up` instead of a cluster. */
 int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded, struct plugins *plugins,
                      struct ome_err *err);

@@ -127,6 +127,8 @@ static const char *selection_reason(const struct selection *s) {
     return "RuntimeDisabled";
   if (s->code == OME_E_CORRUPT)
     return "RuntimeInheritanceError";
+  if (s->code == OME_E_CONFLICT)
+    return "RuntimePinError";
   return s->named ? "RuntimeNotFound" : "NoSupportingRuntime";
 }
 
@@ -149,6 +151,7 @@ static int32_t select_for(const struct plan_world *world, struct plan *p, struct
       .runtimes = world->runtimes,
       .field = world->field,
       .accelerators = world->accelerators,
+      .revisions = world->revisions,
       .scorers = world->scorers,
       .nscorers = world->nscorers,
   };

@@ -19,6 +19,7 @@ struct plan_world {
   struct json_object *runtimes;     /* array of ServingRuntimes and ClusterServingRuntimes */
   struct select_field *field;       /* the same, read; NULL: read them for each service */
   struct json_object *accelerators; /* array of AcceleratorClasses */
+  struct json_object *revisions;    /* array of ControllerRevisions of runtimes; may be NULL */
   struct json_object *cluster;      /* "ome.io/cluster/1" */
   struct plugins *plugins;
   struct select_scorer scorers[PLAN_SCORERS];

@@ -87,9 +87,19 @@ static void set_model_condition(struct work *w) {
 
 /* ---- the runtime ------------------------------------------------------------------------------------------------- */
 
+/* Told where there is drift, and gone when it is over. */
+static void set_drift(struct work *w, const struct select_pin *pin) {
+  if (pin && pin->drift)
+    set_condition(w, "RuntimeDrifted", "True", pin->drift, pin->message);
+  else
+    meta_drop_condition(w->holder, "RuntimeDrifted");
+}
+
 /* What was chosen, in the words of `ome explain`; a problem of the runtime takes its place. */
 static void set_runtime_condition(struct work *w) {
   const struct selection *s = w->in->plan->selection;
+
+  set_drift(w, s ? &s->pin : NULL);
 
   if (s && s->chosen)
     set_condition(w, "RuntimeReady", "True", "", *s->warning ? s->warning : s->reason);
@@ -353,7 +363,8 @@ static int by_type(const void *a, const void *b) {
 
 /* Conditions that Ready does not follow are for information. */
 static void sort_conditions(struct work *w) {
-  static const char *const informative[] = {"AutoscalerReady", "ModelReady", "OverlaysReady", "RuntimeReady"};
+  static const char *const informative[] = {"AutoscalerReady", "ModelReady", "OverlaysReady", "RuntimeDrifted",
+                                            "RuntimeReady"};
   struct json_object *list = json_get(w->status, "conditions");
 
   if (list)
@@ -367,6 +378,24 @@ static void sort_conditions(struct work *w) {
 
 /* ---- selection --------------------------------------------------------------------------------------------------- */
 
+/* What a service is pinned to, and which wish to advance was granted.  A pin that failed changes nothing. */
+static bool set_pin(struct work *w) {
+  const struct selection *s = w->in->plan->selection;
+  const struct select_pin *pin = s && s->pin.mode != PIN_NONE ? &s->pin : NULL;
+  struct json_object *token = json_get(json_at(w->in->service, "metadata.annotations"), "ome.io/runtime-sync");
+
+  if (!pin) {
+    json_del(w->status, "pinnedRevisionName");
+    json_del(w->status, "lastRuntimeSyncToken");
+    return true;
+  }
+  if (!s->chosen)
+    return true;
+  return json_set_str(w->status, "pinnedRevisionName", pin->revision) &&
+         (pin->mode != PIN_MANAGED || !json_is(token, json_type_string) ||
+          json_set_str(w->status, "lastRuntimeSyncToken", json_object_get_string(token)));
+}
+
 /* The decision record, bounded: what was chosen, why, and the best rejected ones with a reason each. */
 static bool set_selection(struct work *w) {
   struct json_object *record = plan_record(w->in->plan, 1 + REJECTED_IN_STATUS);
@@ -375,14 +404,15 @@ static bool set_selection(struct work *w) {
     return false;
   json_del(record, "namespace");
   json_del(record, "name");
-  return json_set(w->status, "selection", record);
+  return json_set(w->status, "selection", record) && set_pin(w);
 }
 
 /* ---- virtual ----------------------------------------------------------------------------------------------------- */
 
 /* All there is to say of a service that is served elsewhere, behind a Service of its name. */
 static bool set_virtual(struct work *w) {
-  static const char *const gone[] = {"selection", "modelStatus", "components", "addresses", "mountedOverlays"};
+  static const char *const gone[] = {"selection",       "modelStatus",        "components",          "addresses",
+                                     "mountedOverlays", "pinnedRevisionName", "lastRuntimeSyncToken"};
   struct json_object *list = json_get(w->status, "conditions");
   struct json_object *service = w->in->plan->service;
   _cleanup_free_ char *url = str_printf("http://%s.%s.svc.%s", meta_name(service), meta_namespace(service),

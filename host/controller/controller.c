@@ -12,6 +12,8 @@
 
 #define CACHE_WAIT_MS 30000u
 #define BOUND_PODS "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
+#define REVISIONS_KEPT 10u
+#define REVISION_GRACE_MS (24u * 3600u * 1000u)
 #define RANK_DELETED (-1) /* before all others */
 
 /* ---- events become keys ------------------------------------------------------------------------------------------ */
@@ -325,6 +327,8 @@ static void workers_fini(struct controller *c) {
     world_fini(&c->workers[i]);
     if (c->workers[i].applied)
       strmap_free(c->workers[i].applied);
+    if (c->workers[i].revisions)
+      strmap_free(c->workers[i].revisions);
   }
 }
 
@@ -367,6 +371,8 @@ static bool keep_config(struct controller *c, const struct controller_config *cf
 static int32_t start(struct controller *c, const struct controller_config *cfg, struct ome_err *err) {
   c->client = cfg->client;
   c->plugins = cfg->plugins;
+  c->revision_retention = cfg->revision_retention ? cfg->revision_retention : REVISIONS_KEPT;
+  c->revision_grace_ms = cfg->revision_grace_ms ? cfg->revision_grace_ms : REVISION_GRACE_MS;
   c->secrets_next = strmap_new(free);
   if (!c->secrets_next || !keep_config(c, cfg))
     return fail_memory(err);

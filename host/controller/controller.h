@@ -15,6 +15,8 @@ struct controller_config {
   const char *gateway_url;
   const char *program;      /* how a container starts ome; NULL: "ome" */
   const char *plugins_conf; /* that containers of `ome up` load too; NULL: the plugins beside ome */
+  /* Revisions of a runtime that are kept, and how long one beyond them that no service uses stays; 0: 10, a day. */
+  uint64_t revision_retention, revision_grace_ms;
 };
 
 int32_t controller_start(const struct controller_config *cfg, struct controller **out, struct ome_err *err);

@@ -121,6 +121,9 @@ static void record_events(struct controller *c, struct json_object *service, con
     record_problem(c, service, &plan->problems[i]);
   if (plan->selection)
     record_selection(c, service, plan->selection);
+  const char *drift = json_str(condition_in(status, "RuntimeDrifted"), "message", "");
+  if (*drift && !streq(drift, json_str(condition_in(old, "RuntimeDrifted"), "message", "")))
+    kube_record(c->recorder, service, false, "RuntimeDrifted", "%s", drift);
 }
 
 /* Its event would bring us here again; those who look at a service's status are told at once. */
@@ -182,8 +185,10 @@ static void note_failure(struct plan *plan, const char *condition, const struct 
 static int32_t realize(struct service_worker *w, struct json_object *service, struct plan *plan, struct observation *o,
                        struct ome_err *err) {
   bool ready[COMPONENT_KINDS] = {false};
-  int32_t rc = scalers_yield(w, plan, o->rivals, err);
+  int32_t rc = pins_keep(w, plan, err);
 
+  if (rc == OME_OK)
+    rc = scalers_yield(w, plan, o->rivals, err);
   if (rc == OME_OK)
     rc = children_sync(w, service, plan, &o->children, err);
   if (rc == OME_OK)
@@ -204,8 +209,9 @@ static int32_t look_further(struct service_worker *w, struct json_object *servic
   w->world.claims = NULL;
   if (!*models)
     return fail_memory(err);
-  if (!world_uses_claims(&w->world, service, *models))
-    return OME_OK;
+  int32_t rc = pins_load(w, service, requeue_ms, err);
+  if (rc != OME_OK || !world_uses_claims(&w->world, service, *models))
+    return rc;
   further_note(w->c, ns, meta_name(service), true);
   *claims = world_claims(w->c, ns);
   w->world.claims = *claims;

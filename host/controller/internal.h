@@ -75,7 +75,8 @@ struct service_worker {
   uint64_t world_seen, classes_seen;
   struct json_object *foreign; /* array: the scalers of others */
   uint64_t foreign_seen;
-  struct strmap *applied; /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
+  struct strmap *revisions; /* name -> text of revisions of runtimes, which never change; NULL: none was read */
+  struct strmap *applied;   /* "kind/ns/name" -> text: resourceVersion and digest of our last apply */
 };
 
 struct controller {
@@ -84,6 +85,7 @@ struct controller {
   char *ome_namespace;
   char *gateway_url;            /* NULL: none */
   char *program, *plugins_conf; /* as configured */
+  uint64_t revision_retention, revision_grace_ms;
   struct kube_recorder *recorder;
   struct kube_cache *watches[WATCH_COUNT];
   struct child_kind children[CHILD_KINDS];
@@ -176,6 +178,13 @@ int32_t children_prune(struct controller *c, struct json_object *service, const 
                        struct ome_err *err);
 /* Whether PLAN has an object of kind K named like O. */
 bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o);
+
+/* ---- pins.c ------------------------------------------------------------------------------------------------------ */
+
+/* w->world.revisions becomes what SERVICE may be pinned to.  What is not there is to be looked for again. */
+int32_t pins_load(struct service_worker *w, struct json_object *service, uint64_t *requeue_ms, struct ome_err *err);
+/* What the runtime of a pinned service says now is kept, before anything says that it was seen. */
+int32_t pins_keep(struct service_worker *w, const struct plan *plan, struct ome_err *err);
 
 /* ---- scalers.c --------------------------------------------------------------------------------------------------- */
 

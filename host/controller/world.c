@@ -27,6 +27,8 @@ static void drop_lists(struct service_worker *w) {
 
 void world_fini(struct service_worker *w) {
   drop_lists(w);
+  json_unref(w->world.revisions);
+  w->world.revisions = NULL;
   json_unref(w->world.accelerators);
   w->world.accelerators = NULL;
   json_unref(w->world.cluster);

@@ -24,6 +24,7 @@ struct kube_resource {
   X(PVCS, "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true)                                           \
   X(DEPLOYMENTS, "apps", "v1", "deployments", "Deployment", true)                                                      \
   X(REPLICASETS, "apps", "v1", "replicasets", "ReplicaSet", true)                                                      \
+  X(CONTROLLERREVISIONS, "apps", "v1", "controllerrevisions", "ControllerRevision", true)                              \
   X(JOBS, "batch", "v1", "jobs", "Job", true)                                                                          \
   X(LEASES, "coordination.k8s.io", "v1", "leases", "Lease", true)                                                      \
   X(ENDPOINTSLICES, "discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true)                                 \

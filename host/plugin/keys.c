@@ -15,26 +15,6 @@ const char *key_type_name(uint32_t type) {
   return type < ARRAY_LEN(type_names) ? type_names[type] : "unknown";
 }
 
-/* "150ms", "10s", "5m", "2h" in milliseconds. */
-static bool parse_duration(const char *text, int64_t *out) {
-  static const struct {
-    const char *suffix;
-    int64_t ms;
-  } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
-  size_t digits = strspn(text, "0123456789");
-  _cleanup_free_ char *number = str_copy(text, digits);
-  int64_t n;
-
-  if (!number || !str_to_i64(number, &n) || n > INT64_MAX / 3600000)
-    return false;
-  for (size_t i = 0; i < ARRAY_LEN(units); i++)
-    if (streq(text + digits, units[i].suffix)) {
-      *out = n * units[i].ms;
-      return true;
-    }
-  return false;
-}
-
 /* TEXT as the type wants it handed over; new, NULL: it is none. */
 static char *convert(uint32_t type, const char *text) {
   int64_t n;
@@ -47,7 +27,7 @@ static char *convert(uint32_t type, const char *text) {
   case OME_KEY_SIZE:
     return quantity_value(text, &n) && n >= 0 ? str_printf("%lld", (long long)n) : NULL;
   case OME_KEY_DURATION:
-    return parse_duration(text, &n) ? str_printf("%lld", (long long)n) : NULL;
+    return str_to_ms(text, &n) ? str_printf("%lld", (long long)n) : NULL;
   default:
     return strdup(text);
   }

@@ -24,7 +24,8 @@ static struct json_object *selected_record(const struct selection *s, const char
   if (!o || !json_set_str(o, "runtime", c->runtime->facts.name) ||
       !json_set_str(o, "scope", select_scope(c->runtime)) ||
       !put_or_null(o, "accelerator", json_str(s->engine.class, "metadata.name", "")) || !put_or_null(o, "mode", mode) ||
-      !json_set_i64(o, "score", c->score.points))
+      !json_set_i64(o, "score", c->score.points) ||
+      (s->pin.mode != PIN_NONE && !json_set_str(o, "revision", s->pin.revision)))
     return NULL;
   return TAKE_PTR(o);
 }

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "select/gates.h"
 #include "select/incumbent.h"
+#include "select/named.h"
 #include "select/score.h"
 #include "select/wish.h"
 
@@ -221,29 +222,6 @@ static int32_t choose(struct selection *s, const struct select_request *req, str
   return OME_OK;
 }
 
-/* ---- a named runtime --------------------------------------------------------------------------------------------- */
-
-/* spec.runtime.kind is honoured: ServingRuntime looks in the namespace only, ClusterServingRuntime (the default) at
- * cluster scope first. */
-static const struct select_runtime *find_named(const struct selection *s, struct json_object *service, const char *name,
-                                               bool *clash) {
-  bool namespaced_only = streq(json_str(service, "spec.runtime.kind", ""), "ServingRuntime");
-  const struct select_runtime *found = NULL;
-
-  *clash = false;
-  for (size_t i = 0; i < s->nruntimes; i++) {
-    const struct select_runtime *r = s->candidates[i].runtime;
-    if (!streq(r->facts.name, name))
-      continue;
-    *clash |= found != NULL;
-    if (namespaced_only && !r->ns)
-      *clash = false;
-    else if (!found || !r->ns)
-      found = r;
-  }
-  return found;
-}
-
 void selection_warn(struct selection *s, const char *fmt, ...) {
   size_t used = strlen(s->warning);
   va_list ap;
@@ -255,76 +233,6 @@ void selection_warn(struct selection *s, const char *fmt, ...) {
   va_start(ap, fmt);
   (void)vsnprintf(s->warning + used, sizeof(s->warning) - used, fmt, ap);
   va_end(ap);
-}
-
-/* What is known to live elsewhere is worth a hint. */
-static int32_t named_is_missing(struct selection *s, const struct select_request *req, const char *name) {
-  const struct select_field *f = req->field ? req->field : &s->own;
-  const char *elsewhere = NULL;
-
-  for (size_t i = 0; i < f->n && !elsewhere; i++)
-    if (streq(f->runtimes[i].facts.name, name))
-      elsewhere = f->runtimes[i].ns ? f->runtimes[i].ns : "";
-  int n =
-      snprintf(s->reason, sizeof(s->reason), "runtime %s not found in namespace %s%s", name, req->ns,
-               streq(json_str(req->service, "spec.runtime.kind", ""), "ServingRuntime") ? "" : " or at cluster scope");
-  if (elsewhere && *elsewhere)
-    n += snprintf(s->reason + n, sizeof(s->reason) - (size_t)n, " (namespace %s has one of that name)", elsewhere);
-  else if (elsewhere)
-    n += snprintf(s->reason + n, sizeof(s->reason) - (size_t)n, " (a ClusterServingRuntime has that name)");
-  (void)snprintf(s->reason + n, sizeof(s->reason) - (size_t)n,
-                 "; apply it, or leave spec.runtime out to have one selected");
-  s->code = OME_E_NOT_FOUND;
-  return OME_OK;
-}
-
-/* What a person should know of C, which is used because it is named. */
-static void advise(struct selection *s, const struct select_candidate *c, bool clash) {
-  const char *name = c->runtime->facts.name;
-
-  if (*s->model.problem)
-    selection_warn(s, "runtime %s was not checked against model %s: %s", name, s->model.facts.name, s->model.problem);
-  else if (s->model.doc && !c->score.entry)
-    selection_warn(
-        s,
-        "runtime \"%s\" does not declare support for model \"%s\" (%.400s); proceeding because the runtime was named "
-        "explicitly",
-        name, s->model.facts.name, c->rejected);
-  if (clash)
-    selection_warn(
-        s,
-        "both a ServingRuntime of the namespace and a ClusterServingRuntime are named %s; the cluster's is used, set "
-        "spec.runtime.kind to ServingRuntime for the other",
-        name);
-}
-
-/* Without a model there is nothing that the runtime could not suit. */
-static int32_t use_named(struct selection *s, const struct score_context *ctx, const char *name, struct ome_err *err) {
-  bool clash = false;
-  const struct select_runtime *r = find_named(s, ctx->req->service, name, &clash);
-  struct select_candidate *c = &s->candidates[0];
-
-  s->named = true;
-  if (!r)
-    return named_is_missing(s, ctx->req, name);
-  *c = (struct select_candidate){.runtime = r};
-  int32_t rc = s->model.doc ? score_runtime(ctx, r, c, err) : OME_OK;
-  s->ncandidates = 1;
-  if (rc != OME_OK)
-    return rc;
-  s->naccepted = c->score.entry != NULL;
-  if (r->facts.flags & OME_RUNTIME_DISABLED) {
-    (void)snprintf(s->reason, sizeof(s->reason), "%s runtime %s is disabled",
-                   r->ns ? "namespace-scoped" : "cluster-scoped", name);
-    s->code = OME_E_DENIED;
-    return OME_OK;
-  }
-  if (*r->problem)
-    return none(s, OME_E_CORRUPT, r->problem);
-  s->chosen = c;
-  (void)snprintf(s->reason, sizeof(s->reason), "the service names it%s", s->model.doc ? "" : ", and no model");
-  advise(s, c, clash);
-  return OME_OK;
 }
 
 /* ---- entry ------------------------------------------------------------------------------------------------------- */
@@ -366,7 +274,7 @@ static int32_t run(struct selection *s, const struct select_request *req, struct
       .automatic = !*named,
   };
   if (*named)
-    rc = use_named(s, &ctx, named, err);
+    rc = named_use(s, &ctx, named, err);
   else if (*s->model.problem)
     return none(s, s->model.unread ? OME_E_UNAVAILABLE : OME_E_INVALID, s->model.problem);
   else if ((rc = score_all(s, &ctx, err)) == OME_OK)
@@ -395,6 +303,8 @@ void selection_free(struct selection *s) {
     return;
   for (size_t i = 0; i < s->ncandidates; i++)
     json_unref(s->candidates[i].terms);
+  select_runtime_fini(&s->pinned);
+  json_unref(s->pinned_doc);
   select_field_fini(&s->own);
   free(s->candidates);
   select_model_fini(&s->model);

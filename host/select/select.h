@@ -22,6 +22,7 @@
 #include "select/accelerator.h"
 #include "select/facts.h"
 #include "select/field.h"
+#include "select/revision.h"
 
 /* One scorer instance, or anything that scores like one. */
 struct select_scorer {
@@ -41,6 +42,7 @@ struct select_request {
   struct json_object *runtimes; /* array of ServingRuntimes and ClusterServingRuntimes; other namespaces are skipped */
   struct select_field *field;   /* instead of runtimes; outlives the selection; NULL: read runtimes */
   struct json_object *accelerators; /* array of AcceleratorClasses; may be NULL */
+  struct json_object *revisions;    /* array of ControllerRevisions: revision_wanted()'s; may be NULL */
   const struct select_scorer *scorers;
   size_t nscorers;
   /* For asking about many models: only candidates that suit, without terms, unless none does.  The field is sorted. */
@@ -73,10 +75,13 @@ struct selection {
   const struct select_candidate *chosen; /* NULL: none */
   struct accelerator_choice engine;      /* on the chosen runtime */
   struct accelerator_choice decoder;
-  bool named;         /* the service named the runtime */
-  int32_t code;       /* OME_OK, or why nothing is chosen */
-  char reason[1024];  /* why this one, or why none; for people */
-  char warning[1152]; /* what is done although it looks wrong; "" */
+  bool named;                     /* the service named the runtime */
+  struct select_pin pin;          /* of a named one */
+  struct select_runtime pinned;   /* what PIN's revision says, where that is not what the runtime says now */
+  struct json_object *pinned_doc; /* its document; owned */
+  int32_t code;                   /* OME_OK, or why nothing is chosen */
+  char reason[1024];              /* why this one, or why none; for people */
+  char warning[1152];             /* what is done although it looks wrong; "" */
 };
 
 /* Fails only when memory runs out or a scorer breaks; that nothing suits is an answer: chosen is NULL and reason says

@@ -269,12 +269,35 @@ def condition(server, path, kind):
     return next((c for c in found if c["type"] == kind), None)
 
 
+def pinned(server):
+    """A service cannot be pinned to a revision that is not there, then is to the runtime, which is edited until a revision goes."""
+    engine = scenario.runtime("engine")
+    service = scenario.service("pinned", "tiny")
+    service["spec"]["runtime"] = {"name": "engine", "autoSync": False, "revision": "cr-engine-00000000"}
+    try:
+        server.apply(service)
+        raise AssertionError("a revision that is not there was taken")
+    except scenario.Refused as refused:
+        assert "pinned cr-engine-00000000, which is not there" in str(refused), refused
+    del service["spec"]["runtime"]["revision"]
+    server.apply(service)
+    numbers = lambda: {r["revision"] for r in
+                       server.api("GET", "/apis/apps/v1/namespaces/ome/controllerrevisions")["items"]}
+    for i in (1, 2, 3, 4):
+        wait_for(f"revision {i}", lambda n=i: n in numbers())
+        engine["spec"]["engineConfig"]["runner"]["image"] = f"engine:{i}"
+        server.apply(engine)
+    wait_for("the second to go", lambda: 2 not in numbers())
+    server.api("DELETE", ISVC + "pinned")
+
+
 def controller(server, log):
-    """A model, a runtime, a class, a job and a service come and go."""
+    """A model, a runtime, a class, a job and services come and go."""
     begin = os.path.getsize(log)
     port = free_port()
     process = start(server, "controller", "--leader-elect", "--health-port", "0", "--webhook-address", "127.0.0.1",
-                    "--webhook-port", str(port), "--webhook-url", f"https://127.0.0.1:{port}")
+                    "--webhook-port", str(port), "--webhook-url", f"https://127.0.0.1:{port}",
+                    "--runtime-revision-retention", "1", "--runtime-revision-grace-period", "1ms")
     hooks = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/inferenceservice.ome.io"
     wait_for("the webhooks", lambda: server.find(hooks))
     model = scenario.model("tiny", "hf://example/tiny")
@@ -303,6 +326,7 @@ def controller(server, log):
     wait_for("the service's conditions", lambda: condition(server, ISVC + "chat", "Ready"))
     wait_for("the job's status", lambda: server.find(jobs + "/job").get("status", {}).get("state"))
     wait_for("the class's status", lambda: server.find(CLASSES + "/cpu").get("status", {}).get("lastUpdated"))
+    pinned(server)
     server.api("DELETE", ISVC + "chat")
     wait_for("the service to go", lambda: server.find(ISVC + "chat") is None)
     server.api("DELETE", MODEL + "tiny")

@@ -13,6 +13,7 @@ import sys
 import scenario
 from scenario import OME
 
+FIXTURES = os.path.join(scenario.HOME, "tests", "unit", "model", "families.json")
 DOC = os.path.join(scenario.HOME, "docs", "model-facts.md")
 HEADING = "## Families\n\n"
 
@@ -87,6 +88,23 @@ def families_are_understood(folder):
     assert len(inspect("--families", "-o", "table").splitlines()) == len(listed) + 1
 
 
+def fixtures_are_counted(folder):
+    """Each configuration with a published count, as a folder with nothing else in it."""
+    with open(FIXTURES, encoding="utf-8") as file:
+        models = json.load(file)
+    for number, model in enumerate(models):
+        scenario.write_files(os.path.join(folder, "fixtures", f"{number:04}"), {
+            "config.json": json.dumps(model["config"]).encode()})
+    found = json.loads(inspect("--each", os.path.join(folder, "fixtures"), "-o", "json"))
+    assert len(found) == len(models) > 230
+    for model, facts in zip(models, found):
+        expect = model["expect"]
+        assert facts["parameterCountSource"] == "config" and facts["family"], (model["name"], facts)
+        assert facts["parameterCount"] == expect.get("parameters", facts["parameterCount"]), (model["name"], facts)
+        assert facts["contextLength"] == expect.get("context", facts["contextLength"]), (model["name"], facts)
+    print(f"{len(models)} configurations with {sum('parameters' in m['expect'] for m in models)} published counts")
+
+
 def table():
     """The families as docs/model-facts.md has them."""
     lines = ["| family | `model_type` | architecture where none is named | count | notes |", "|---|---|---|---|---|"]
@@ -113,7 +131,7 @@ def main():
     if sys.argv[1:] == ["--write"]:
         return write()
     with scenario.scratch() as folder:
-        for part in each, each_for_people, each_wrongly, families_are_understood, families_are_documented:
+        for part in each, each_for_people, each_wrongly, families_are_understood, fixtures_are_counted, families_are_documented:
             part(folder)
             print(f"{part.__name__}: ok", flush=True)
 

@@ -1,10 +1,9 @@
 #include "aws_credentials.h"
 
 #include "../common/call.h"
-#include "../common/http.h"
-#include "../common/json.h"
 #include "../common/secret.h"
 #include "../common/xml.h"
+#include "aws_internal.h"
 #include "aws_profile.h"
 
 #include <ome-sdk/error.h>
@@ -19,7 +18,6 @@
 #define MAX_TOKEN ((size_t)20000) /* what STS takes */
 #define MAX_PROFILES 4            /* that name each other */
 #define METADATA_MS 1000          /* where there is no such service, packets may just vanish */
-#define SERVICE_MS 10000
 
 static int32_t keep(char *out, size_t size, const char *text, const char *what, struct ome_err *err) {
   if (strlen(text) >= size)
@@ -28,8 +26,8 @@ static int32_t keep(char *out, size_t size, const char *text, const char *what, 
   return OME_OK;
 }
 
-static int32_t set(struct aws_credentials *out, const char *access, const char *secret, const char *session,
-                   struct ome_err *err) {
+int32_t aws_credentials_set(struct aws_credentials *out, const char *access, const char *secret, const char *session,
+                            struct ome_err *err) {
   int32_t rc = keep(out->access_key, sizeof(out->access_key), access, "the access key", err);
 
   if (rc == OME_OK)
@@ -49,10 +47,6 @@ static char *read_named(const char *path, const char *env, const char *below_hom
     (void)snprintf(fallback, sizeof(fallback), "%s/%s", home, below_home);
   return secret_read_file(named ? named : fallback, MAX_FILE, NULL);
 }
-
-struct profile_files {
-  char *credentials, *config; /* "" where there is none; secret */
-};
 
 static void files_close(struct profile_files *f) {
   if (f->credentials)
@@ -77,7 +71,7 @@ static void config_section(const char *profile, char *out, size_t size) {
   (void)snprintf(out, size, "%s%s", strcmp(profile, "default") == 0 ? "" : "profile ", profile);
 }
 
-static int setting_of(const struct profile_files *f, const char *profile, const char *key, char *out, size_t size) {
+int aws_setting_of(const struct profile_files *f, const char *profile, const char *key, char *out, size_t size) {
   char section[256];
 
   config_section(profile, section, sizeof(section));
@@ -96,7 +90,7 @@ static int has_profile(const struct profile_files *f, const char *profile) {
 
 int aws_profile_setting(const struct aws_sources *sources, const char *key, char *out, size_t size) {
   struct profile_files files = files_open(sources);
-  int found = setting_of(&files, profile_name(sources), key, out, size);
+  int found = aws_setting_of(&files, profile_name(sources), key, out, size);
 
   files_close(&files);
   return found ? 0 : -1;
@@ -104,9 +98,8 @@ int aws_profile_setting(const struct aws_sources *sources, const char *key, char
 
 /* ---- services ---------------------------------------------------------------------------------------------------- */
 
-/* One request to a service of the platform; it is never sent elsewhere.  A is the caller's to end. */
-static int32_t ask(const struct aws_sources *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
-                   struct ome_err *err) {
+int32_t aws_ask(const struct aws_sources *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
+                struct ome_err *err) {
   struct short_call call;
 
   call_shorten(&call, s->call, ms);
@@ -116,16 +109,23 @@ static int32_t ask(const struct aws_sources *s, uint32_t ms, struct ome_http_req
   return http_perform(s->host, &call.call, &req, a, err);
 }
 
-/* {"AccessKeyId", "SecretAccessKey", "Token", "Expiration"}, as the services of containers and instances answer. */
-static int32_t read_document(const struct http_answer *a, const char *what, struct aws_credentials *out,
-                             struct ome_err *err) {
-  struct json_object *o = a->body ? json_read(a->body, a->len) : NULL;
+int32_t aws_document_read(struct json_object *o, const char *session, const char *what, struct aws_credentials *out,
+                          struct ome_err *err) {
   const char *access = json_text_at(o, "AccessKeyId"), *secret = json_text_at(o, "SecretAccessKey");
-  int32_t rc = *access && *secret ? set(out, access, secret, json_text_at(o, "Token"), err)
+  int32_t rc = *access && *secret ? aws_credentials_set(out, access, secret, json_text_at(o, session), err)
                                   : ome_fail(err, OME_E_UNAVAILABLE, "aws: %s: its answer has no credentials", what);
 
   if (rc == OME_OK)
     out->expires_s = aws_time(json_text_at(o, "Expiration"));
+  return rc;
+}
+
+/* As the services of containers and instances answer. */
+static int32_t read_document(const struct http_answer *a, const char *what, struct aws_credentials *out,
+                             struct ome_err *err) {
+  struct json_object *o = a->body ? json_read(a->body, a->len) : NULL;
+  int32_t rc = aws_document_read(o, "Token", what, out, err);
+
   (void)json_object_put(o);
   return rc;
 }
@@ -218,7 +218,7 @@ static int32_t assume(const struct aws_sources *s, const struct role *role, stru
   const struct ome_http_req req = {
       .method = "POST", .url = url, .headers = headers, .nheaders = nheaders, .body = {body, form.len}};
   int32_t rc = form.full ? ome_fail(err, OME_E_INVALID, "aws: the identity token for %.200s is too long", role->arn)
-                         : ask(s, SERVICE_MS, req, &a, err);
+                         : aws_ask(s, AWS_SERVICE_MS, req, &a, err);
   if (rc == OME_OK)
     rc = a.status == 200 ? read_role(&a, role, out, err) : sts_refused(&a, role, err);
   explicit_bzero(body, form.len);
@@ -253,7 +253,7 @@ static int32_t find_given(const struct aws_sources *s, struct aws_credentials *o
     return ome_fail(err, OME_E_DENIED, "aws: %s is given without %s; give both",
                     s->access_key ? "aws_access_key_id" : "aws_secret_access_key",
                     s->access_key ? "aws_secret_access_key" : "aws_access_key_id");
-  return set(out, s->access_key, s->secret_key, s->session_token, err);
+  return aws_credentials_set(out, s->access_key, s->secret_key, s->session_token, err);
 }
 
 static int32_t find_environment(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
@@ -262,7 +262,7 @@ static int32_t find_environment(const struct aws_sources *s, struct aws_credenti
   /* A profile that was asked for goes before the environment's keys, as in the AWS tools. */
   if (!access || !secret || s->profile)
     return OME_OK;
-  return set(out, access, secret, env_text("AWS_SESSION_TOKEN"), err);
+  return aws_credentials_set(out, access, secret, env_text("AWS_SESSION_TOKEN"), err);
 }
 
 /* https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html; EKS Pod Identity does the same. */
@@ -286,7 +286,7 @@ static int32_t find_container(const struct aws_sources *s, struct aws_credential
   }
   const struct ome_kv headers[] = {{"authorization", token}};
   const struct ome_http_req req = {.url = url, .headers = headers, .nheaders = token ? 1 : 0};
-  int32_t rc = ask(s, SERVICE_MS, req, &a, err);
+  int32_t rc = aws_ask(s, AWS_SERVICE_MS, req, &a, err);
   if (rc == OME_OK)
     rc = a.status == 200 ? read_document(&a, "the container's credentials service", out, err)
                          : http_refused(&a, "aws: the container's credentials service", NULL, NULL, err);
@@ -306,8 +306,8 @@ static int32_t ask_instance(const struct aws_sources *s, const char *method, con
   while (len && base[len - 1] == '/')
     len--;
   (void)snprintf(url, sizeof(url), "%.*s%s", (int)len, base, path);
-  return ask(s, METADATA_MS, (struct ome_http_req){.method = method, .url = url, .headers = header, .nheaders = 1}, a,
-             err);
+  return aws_ask(s, METADATA_MS, (struct ome_http_req){.method = method, .url = url, .headers = header, .nheaders = 1},
+                 a, err);
 }
 
 /* Whether the instance has a role; the path of its credentials and the TOKEN to ask for them then.  That there is no
@@ -374,13 +374,13 @@ static int32_t find_signer(const struct aws_sources *s, const struct profile_fil
   char source[200];
 
   plain.profile = NULL;
-  if (setting_of(f, name, "source_profile", source, sizeof(source))) {
+  if (aws_setting_of(f, name, "source_profile", source, sizeof(source))) {
     if (depth + 1 == MAX_PROFILES)
       return ome_fail(err, OME_E_INVALID, "aws: profile %.100s: its source profiles go in circles", name);
     /* A profile may name itself: its own keys, then. */
     return find_in_profile(s, f, source, strcmp(source, name) == 0 ? MAX_PROFILES : depth + 1, out, err);
   }
-  if (setting_of(f, name, "credential_source", source, sizeof(source)))
+  if (aws_setting_of(f, name, "credential_source", source, sizeof(source)))
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
       if (strcmp(source, others[i].name) == 0)
         return others[i].find(&plain, out, err);
@@ -396,11 +396,11 @@ static int32_t find_role(const struct aws_sources *s, const struct profile_files
 
   if (!signer)
     return ome_fail(err, OME_E_NO_MEMORY, "aws: out of memory");
-  (void)setting_of(f, name, "external_id", external_id, sizeof(external_id));
-  if (!setting_of(f, name, "role_session_name", session, sizeof(session)))
+  (void)aws_setting_of(f, name, "external_id", external_id, sizeof(external_id));
+  if (!aws_setting_of(f, name, "role_session_name", session, sizeof(session)))
     (void)snprintf(session, sizeof(session), "ome");
   int32_t rc = OME_OK;
-  if (setting_of(f, name, "web_identity_token_file", file, sizeof(file)))
+  if (aws_setting_of(f, name, "web_identity_token_file", file, sizeof(file)))
     rc = assume_with_token(s, arn, file, out, err);
   else if ((rc = find_signer(s, f, name, depth, signer, err)) == OME_OK)
     rc = *signer->access_key
@@ -416,13 +416,17 @@ static int32_t find_in_profile(const struct aws_sources *s, const struct profile
                                struct aws_credentials *out, struct ome_err *err) {
   char access[sizeof(out->access_key)], secret[sizeof(out->secret_key)], session[sizeof(out->session_token)], arn[256];
 
-  if (depth < MAX_PROFILES && setting_of(f, name, "role_arn", arn, sizeof(arn)))
+  if (depth < MAX_PROFILES && aws_setting_of(f, name, "role_arn", arn, sizeof(arn)))
     return find_role(s, f, name, arn, depth, out, err);
-  int32_t rc = OME_OK;
-  if (setting_of(f, name, "aws_access_key_id", access, sizeof(access)) &&
-      setting_of(f, name, "aws_secret_access_key", secret, sizeof(secret))) {
-    (void)setting_of(f, name, "aws_session_token", session, sizeof(session));
-    rc = set(out, access, secret, session, err);
+  int32_t rc = aws_find_sso(s, f, name, out, err);
+  if (rc != OME_OK || *out->access_key)
+    return rc;
+  if (aws_setting_of(f, name, "aws_access_key_id", access, sizeof(access)) &&
+      aws_setting_of(f, name, "aws_secret_access_key", secret, sizeof(secret))) {
+    (void)aws_setting_of(f, name, "aws_session_token", session, sizeof(session));
+    rc = aws_credentials_set(out, access, secret, session, err);
+  } else {
+    rc = aws_find_process(s, f, name, out, err);
   }
   explicit_bzero(secret, sizeof(secret));
   explicit_bzero(session, sizeof(session));

@@ -105,5 +105,5 @@ int64_t aws_time(const char *text) {
   struct tm tm = {0};
   const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
 
-  return rest && (*rest == 'Z' || *rest == '.' || *rest == '+') ? (int64_t)timegm(&tm) : 0;
+  return rest && (*rest == 'Z' || *rest == '.' || *rest == '+' || *rest == 'U') ? (int64_t)timegm(&tm) : 0;
 }

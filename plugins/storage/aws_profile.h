@@ -12,7 +12,7 @@ int aws_profile_get(const char *text, const char *section, const char *key, char
 /* Whether TEXT has [SECTION]. */
 int aws_profile_has(const char *text, const char *section);
 
-/* "2026-01-02T03:04:05Z" and with fractions, in seconds since 1970; 0: none. */
+/* "2026-01-02T03:04:05Z", with fractions, or with "UTC" at its end, in seconds since 1970; 0: none. */
 int64_t aws_time(const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* S3's answers, the AWS tools' files and addresses; the first byte says which. */
 #include "../../plugins/common/xml.h"
+#include "../../plugins/storage/aws_process.h"
 #include "../../plugins/storage/aws_profile.h"
 #include "../../plugins/storage/s3_answer.h"
 #include "../../plugins/storage/s3_uri.h"
@@ -10,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char out[256], *text = malloc(size + 1);
+  char *words[8], out[256], *text = malloc(size + 1);
   struct s3_listing l = {0};
   struct s3_uri uri;
   struct s3_digest digest;
@@ -33,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)aws_profile_get(text, "default", "region", out, sizeof(out));
     (void)aws_profile_has(text, "default");
     (void)aws_time(text);
+    (void)aws_words(text, words, sizeof(words) / sizeof(*words));
     break;
   case 'h':
     for (size_t i = 0; i < 3; i++)

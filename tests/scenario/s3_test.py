@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 import peers
 from scenario import DEADLINE, OME, check_files, plugins_conf, scratch, storage_suite, write_files
@@ -27,6 +28,7 @@ MIB = 1 << 20
 MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?=*'(1).bin": os.urandom(1000), "empty": b"",
          "model.safetensors": os.urandom(9 * MIB + 5)}
 URI = "s3://models/llama/8b"
+SIGNED_IN = "the-token-of-single-sign-on"
 
 
 def sums(contents):
@@ -58,7 +60,8 @@ class Setting:
         done = subprocess.run([*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"],
                               capture_output=True, text=True, timeout=DEADLINE,
                               env={**clean, "HOME": "/nonexistent", **environment})
-        assert SECRET_KEY not in done.stdout + done.stderr, "the secret key was printed"
+        for secret in (SECRET_KEY, SIGNED_IN, "hidden-word"):
+            assert secret not in done.stdout + done.stderr, f"{secret} was printed"
         return done.returncode, done.stderr
 
     def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
@@ -147,6 +150,8 @@ class Metadata(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/container":
             allowed = self.headers["authorization"] == "container-token"
+        elif self.path.startswith("/federation/credentials?"):
+            return self.sign_on(dict(urllib.parse.parse_qsl(self.path.partition("?")[2])))
         else:
             allowed = self.headers["x-aws-ec2-metadata-token"] == "the-token"
         if not allowed:
@@ -155,6 +160,13 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             self.answer("a-role")
         else:
             self.answer(json.dumps(self.document()))
+
+    def sign_on(self, query):
+        """GetRoleCredentials of single sign-on."""
+        if self.headers["x-amz-sso_bearer_token"] != SIGNED_IN or query != {"account_id": "123", "role_name": "read er"}:
+            return self.answer('{"message": "Session token not found or invalid"}', 401)
+        return self.answer(json.dumps({"roleCredentials": {"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY,
+                                                           "sessionToken": "", "expiration": int(time.time() + 3600) * 1000}}))
 
     def do_POST(self):
         form = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -168,6 +180,59 @@ class Metadata(http.server.BaseHTTPRequestHandler):
                     f"<AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>"
                     f"<SessionToken></SessionToken><Expiration>{d['Expiration']}</Expiration>"
                     f"</Credentials></{action}Result></{action}Response>")
+
+
+def keys_of_boto3(profile, **environment):
+    """What the AWS tools make of a profile."""
+    code = f"import boto3; print(boto3.Session(profile_name={profile!r}).get_credentials().get_frozen_credentials().access_key)"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**clean, **environment}, timeout=DEADLINE)
+    return done.stdout.strip() or done.stderr
+
+
+def logins(s, url):
+    """Profiles that lead to keys: a program that prints them, and what single sign-on has left."""
+    def keys(**more):
+        return json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, **more})
+
+    def session(name, ends):
+        with open(f"{home}/.aws/sso/cache/{hashlib.sha1(name.encode()).hexdigest()}.json", "w") as out:
+            json.dump({"startUrl": "https://x", "region": "eu-west-1", "accessToken": SIGNED_IN,
+                       "expiresAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ends))}, out)
+
+    home = s.folder + "/home"
+    os.makedirs(home + "/.aws/sso/cache")
+    for name, text in (("good", keys()), ("old", keys(Expiration="2020-01-01T00:00:00Z")), ("other", keys(Version=2))):
+        with open(f"{home}/{name} keys", "w") as out:
+            out.write(text)
+    with open(s.folder + "/logins", "w") as out:
+        for name in ("good", "old", "other"):
+            out.write(f"[profile {name}]\ncredential_process = cat '{home}/{name} keys'\n")
+        out.write("[profile failing]\ncredential_process = sh -c 'exit 3' hidden-word\n"
+                  "[profile absent]\ncredential_process = /absent/helper hidden-word\n"
+                  "[profile taken]\nrole_arn = arn:aws:iam::1:role/r\nsource_profile = good\n"
+                  "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://x\n"
+                  "[profile login]\nsso_session = corp\nsso_account_id = 123\nsso_role_name = read er\n"
+                  "[profile wrong]\nsso_session = corp\nsso_account_id = 9\nsso_role_name = read er\n"
+                  "[profile legacy]\nsso_region = eu-west-1\nsso_start_url = https://y\nsso_account_id = 123\n"
+                  "sso_role_name = read er\n")
+    conf = s.without_keys(sts_endpoint=url)
+    here = {"AWS_CONFIG_FILE": s.folder + "/logins", "AWS_SHARED_CREDENTIALS_FILE": "/absent", "HOME": home,
+            "OME_STORE": s.folder + "/logins-store", "AWS_ENDPOINT_URL_SSO": url}
+    session("corp", 3600)
+    session("https://y", 3600)
+    for profile in ("good", "login", "legacy"):
+        assert keys_of_boto3(profile, **here) == ACCESS_KEY, profile
+        s.pull(conf=conf, AWS_PROFILE=profile, **here)
+    s.pull(conf=conf, AWS_PROFILE="taken", **here)
+    for profile, words in (("old", ("credential_process", "expired")), ("other", ("credential_process", "Version")),
+                           ("failing", ("sh ended with status 3",)), ("absent", ("/absent/helper cannot be run",)),
+                           ("wrong", ("session is not taken", "aws sso login --profile wrong"))):
+        s.refused(profile, *words, conf=conf, AWS_PROFILE=profile, **here)
+    session("corp", -5)
+    s.refused("the session has ended", "aws sso login --profile login", conf=conf, AWS_PROFILE="login", **here)
+    os.unlink(f"{home}/.aws/sso/cache/{hashlib.sha1(b'corp').hexdigest()}.json")
+    s.refused("nobody has signed in", conf=conf, AWS_PROFILE="login", **here)
 
 
 def credentials(s):
@@ -191,6 +256,7 @@ def credentials(s):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     s.pull(conf=s.without_keys(endpoint=None, sts_endpoint=url), AWS_PROFILE="ready", **files)
+    logins(s, url)
     bare = s.without_keys(sts_endpoint=url, metadata=True)
     with open(s.folder + "/token", "w") as out:
         out.write("the.web.token\n")

@@ -2,9 +2,12 @@
 #include "../unit.h"
 
 #include "../../../plugins/common/xml.h"
+#include "../../../plugins/storage/aws_process.h"
 #include "../../../plugins/storage/aws_profile.h"
 #include "../../../plugins/storage/s3_answer.h"
 #include "../../../plugins/storage/s3_uri.h"
+
+#include <stdlib.h>
 
 static void uris(void **state) {
   static const char *const wrong[] = {"",          "s3://",       "s3://ab/x",    "s3:///x",     "s3://-ab/x",
@@ -141,13 +144,75 @@ static void profiles(void **state) {
   assert_false(aws_profile_has(text, "team"));
   assert_int_equal(aws_time("1970-01-01T00:01:00Z"), 60);
   assert_int_equal(aws_time("1970-01-01T00:01:00.5Z"), 60);
+  assert_int_equal(aws_time("1970-01-01T00:01:00UTC"), 60);
   assert_int_equal(aws_time("soon"), 0);
+}
+
+/* ---- programs that print credentials ----------------------------------------------------------------------------- */
+
+static void words(void **state) {
+  static const struct {
+    const char *text;
+    int n;
+    const char *words[4];
+  } rows[] = {
+      {"/bin/helper --account 1", 3, {"/bin/helper", "--account", "1"}},
+      {"  a\t'b c'\"d e\"f  ", 2, {"a", "b cd ef"}},
+      {"a\\ b \"c\\\"d\" 'e\\f'", 3, {"a b", "c\"d", "e\\f"}},
+      {"\"\" x", 2, {"", "x"}},
+      {"", 0, {NULL}},
+      {"a 'b", -1, {NULL}},
+      {"a b c d e", -1, {NULL}},
+  };
+  char text[64], *out[5];
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    (void)strcpy(text, rows[i].text);
+    assert_int_equal(aws_words(text, out, 5), rows[i].n);
+    for (int k = 0; k < rows[i].n; k++)
+      assert_string_equal(out[k], rows[i].words[k]);
+  }
+}
+
+static int times_asked;
+
+static int32_t is_over(const struct ome_call *call) {
+  (void)call;
+  return ++times_asked > 2;
+}
+
+static void programs(void **state) {
+  static const struct {
+    const char *command, *word;
+    int32_t code;
+  } rows[] = {
+      {"/absent/helper --secret", "/absent/helper cannot be run", OME_E_DENIED},
+      {"sh -c 'exit 7'", "status 7", OME_E_DENIED},
+      {"head -c 100000 /dev/zero", "more than credentials", OME_E_DENIED},
+      {"sh 'x", "quote", OME_E_INVALID},
+  };
+  struct ome_err err;
+  char *out;
+
+  (void)state;
+  assert_int_equal(aws_process_run(NULL, "w", "printf '%s' \"a b\"", &out, &err), OME_OK);
+  assert_string_equal(out, "a b");
+  free(out);
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    assert_int_equal(aws_process_run(NULL, "w", rows[i].command, &out, &err), rows[i].code);
+    assert_non_null(strstr(err.msg, rows[i].word));
+    assert_null(strstr(err.msg, "--secret"));
+    assert_null(out);
+  }
+  const struct ome_call call = {.struct_size = sizeof(call), .cancelled = is_over};
+  assert_int_equal(aws_process_run(&call, "w", "sh -c 'sleep 1000'", &out, &err), OME_E_CANCELLED);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(uris), cmocka_unit_test(addresses), cmocka_unit_test(listings),
-      cmocka_unit_test(xml),  cmocka_unit_test(digests),   cmocka_unit_test(profiles),
+      cmocka_unit_test(uris),    cmocka_unit_test(addresses), cmocka_unit_test(listings), cmocka_unit_test(xml),
+      cmocka_unit_test(digests), cmocka_unit_test(profiles),  cmocka_unit_test(words),    cmocka_unit_test(programs),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,7 @@ int32_t run_load(struct http_client *http, const struct run_target *target, stru
   if (drive_init(&d, err) != OME_OK)
     return err->code;
   drive(&d);
+  out->timeline_seconds = out->seconds;
   out->unsent += count_unsent(&d);
   drive_fini(&d);
   return OME_OK;

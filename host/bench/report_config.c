@@ -52,8 +52,8 @@ struct json_object *report_config(const struct bench_config *c) {
   (void)json_set_i64(o, "turns", c->turns ? c->turns : 1);
   (void)json_set_i64(o, "warmupRequests", (int64_t)c->warmup);
   (void)json_set_i64(o, "cooldownRequests", (int64_t)c->cooldown);
-  (void)json_set_i64(o, "timeoutMs", (int64_t)c->timeout_ms);
-  (void)json_set_i64(o, "stallTimeoutMs", (int64_t)c->stall_ms);
+  (void)json_set_i64(o, "timeoutMs", (int64_t)(c->timeout_ms ? c->timeout_ms : BENCH_TIMEOUT_MS));
+  (void)json_set_i64(o, "stallTimeoutMs", (int64_t)(c->stall_ms ? c->stall_ms : BENCH_STALL_MS));
   (void)json_set_i64(o, "repeats", c->repeats ? c->repeats : 1);
   (void)json_set_i64(o, "seed", (int64_t)c->seed);
   (void)json_set(o, "params", c->params ? json_copy(c->params) : NULL);

@@ -22,7 +22,7 @@ static const char style[] =
     "vertical-align:bottom;line-height:1.25}"
     "th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--bg)}"
     "th:first-child{background:var(--card)}.bad{color:var(--c1);font-weight:600}"
-    ".grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr))}"
+    ".grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr))}"
     "figure{margin:0;padding:12px;border:1px solid var(--line);border-radius:8px;background:var(--card);min-width:0}"
     "figcaption{font-weight:600;margin-bottom:4px}svg{display:block;width:100%;height:auto}"
     "svg text{fill:var(--dim);font:13px system-ui,sans-serif}.axis{stroke:var(--line);stroke-width:1}"
@@ -43,6 +43,7 @@ static void add_table(struct buf *out, struct json_object *runs) {
     report_load(run, text);
     buf_adds(out, "<tr><td>");
     html_text(out, json_str(run, "scenario", ""));
+    buf_adds(out, json_flag(run, "partial", false) ? " <span class=bad>partial</span>" : "");
     buf_addf(out, "<td>%s<td%s>%lld", text, failed ? " class=bad" : "", failed);
     for (size_t c = 0; c < REPORT_COLUMNS; c++) {
       report_cell(run, &report_columns[c], text);
@@ -120,7 +121,10 @@ static void add_timeline(struct buf *out, struct json_object *run) {
   chart_line(&c, 0, false, "%s", tokens ? "output tokens a second" : "requests a second");
   for (size_t i = 0; i < json_len(slots); i++) {
     struct json_object *s = json_index(slots, i);
-    chart_point(&c, report_number(s, "seconds"), report_number(s, tokens ? "outputTokens" : "completed") / width, "");
+    double at = report_number(s, "seconds"), left = report_number(run, "timelineSeconds") - at;
+    double seconds = left > 0 && left < width ? left : width; /* the last is as long as there was something in it */
+    if (seconds >= width / 4)
+      chart_point(&c, at, report_number(s, tokens ? "outputTokens" : "completed") / seconds, "");
   }
   chart_write(&c, out);
 }
@@ -160,6 +164,33 @@ static void add_failures(struct buf *out, struct json_object *runs) {
   buf_adds(out, any ? "</ul>" : "");
 }
 
+/* A value for people: lists by commas, objects as "name: value". */
+static void add_value(struct buf *out, struct json_object *v) {
+  const char *comma = "";
+
+  if (json_empty(v)) {
+    buf_adds(out, "–");
+  } else if (json_is(v, json_type_array)) {
+    for (size_t i = 0; i < json_len(v); i++, comma = ", ") {
+      buf_adds(out, comma);
+      add_value(out, json_index(v, i));
+    }
+  } else if (json_is(v, json_type_object)) {
+    json_object_object_foreach (v, name, member) {
+      buf_adds(out, comma);
+      html_text(out, name);
+      buf_adds(out, json_is(member, json_type_object) ? ": {" : ": ");
+      add_value(out, member);
+      buf_adds(out, json_is(member, json_type_object) ? "}" : "");
+      comma = ", ";
+    }
+  } else if (json_is(v, json_type_double)) {
+    buf_addf(out, "%.10g", json_object_get_double(v));
+  } else {
+    html_text(out, json_object_get_string(v));
+  }
+}
+
 static void add_facts(struct buf *out, struct json_object *facts) {
   if (!facts)
     return;
@@ -168,7 +199,7 @@ static void add_facts(struct buf *out, struct json_object *facts) {
     buf_adds(out, "<dt>");
     html_text(out, name);
     buf_adds(out, "<dd>");
-    html_text(out, value ? json_object_get_string(value) : "–");
+    add_value(out, value);
   }
   buf_adds(out, "</dl>");
 }
@@ -197,6 +228,9 @@ void report_html(struct json_object *report, struct buf *out) {
   }
   add_failures(out, runs);
   buf_adds(out, "<h2>How it was measured</h2>");
-  add_facts(out, json_get(report, "config"));
+  struct json_object *config = json_copy(json_get(report, "config"));
+  json_del(config, "metadata"); /* is above */
+  add_facts(out, config);
+  json_unref(config);
   buf_adds(out, "</main></html>\n");
 }

@@ -116,6 +116,7 @@ struct json_object *report_run(const struct run *r) {
   (void)set_number(o, "outputTokensPerSecond", (double)r->output_tokens / seconds);
   (void)set_number(o, "totalTokensPerSecond", (double)(r->input_tokens + r->output_tokens) / seconds);
   (void)set_number(o, "requestsPerSecond", (double)r->completed / seconds);
+  (void)set_number(o, "timelineSeconds", r->timeline_seconds);
   (void)json_set(o, "timeline", timeline(r));
   return o;
 }

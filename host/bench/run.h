@@ -99,6 +99,7 @@ struct run {
   VEC(struct run_record) records;
   struct run_slot slots[RUN_MAX_SLOTS];
   double slot_seconds;
+  double timeline_seconds; /* to the last answer; SECONDS of one run, of several the first's */
   uint32_t nslots;
   bool partial;
 };

@@ -153,8 +153,8 @@ static int32_t prepare(struct sweep *s, struct ome_err *err) {
                                   .task = c->task,
                                   .stream = c->stream && task_facts(c->task)->generates,
                                   .tokenizer = c->tokenizer,
-                                  .timeout_ms = c->timeout_ms ? c->timeout_ms : 600000,
-                                  .stall_ms = c->stall_ms ? c->stall_ms : 60000,
+                                  .timeout_ms = c->timeout_ms ? c->timeout_ms : BENCH_TIMEOUT_MS,
+                                  .stall_ms = c->stall_ms ? c->stall_ms : BENCH_STALL_MS,
                                   .go_on = on_tick,
                                   .arg = s};
   return rc;

@@ -7,6 +7,8 @@
 
 #define BENCH_MAX_POINTS 64u /* scenarios; concurrencies; rates */
 #define BENCH_MAX_REPEATS 100u
+#define BENCH_TIMEOUT_MS 600000u
+#define BENCH_STALL_MS 60000u
 
 struct bench_progress {
   const char *scenario;
@@ -32,15 +34,15 @@ struct bench_config {
   double rates[BENCH_MAX_POINTS]; /* of an open loop; a ramp goes from the first to the second */
   size_t nrates;
   const struct arrival_offsets *replay;
-  uint64_t requests;    /* a run; 0: see duration */
-  uint64_t duration_ns; /* a run */
-  uint32_t turns;       /* of a conversation; 0: 1 */
-  uint64_t warmup;      /* requests that count for nothing, before each run */
-  uint64_t cooldown;    /* the same, while the last that count end */
-  uint64_t timeout_ms, stall_ms;
-  uint32_t repeats;      /* of each run; 0: 1 */
-  double stable_percent; /* stop repeating when the throughput is known this well; 0: never */
-  uint32_t documents;    /* a request */
+  uint64_t requests;             /* a run; 0: see duration */
+  uint64_t duration_ns;          /* a run */
+  uint32_t turns;                /* of a conversation; 0: 1 */
+  uint64_t warmup;               /* requests that count for nothing, before each run */
+  uint64_t cooldown;             /* the same, while the last that count end */
+  uint64_t timeout_ms, stall_ms; /* 0: BENCH_TIMEOUT_MS, BENCH_STALL_MS */
+  uint32_t repeats;              /* of each run; 0: 1 */
+  double stable_percent;         /* stop repeating when the throughput is known this well; 0: never */
+  uint32_t documents;            /* a request */
   uint64_t seed;
   const char *api_key;        /* secret; NULL: none */
   const char *const *headers; /* further ones, NULL-terminated; may be NULL */

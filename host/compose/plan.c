@@ -92,9 +92,11 @@ static void find_model(const struct plan_world *world, struct plan *p) {
   }
   p->model = plan_find_model(world->models, service_ns(p), name);
   if (!p->model)
-    plan_refuse(p, "ModelReady", "ModelNotFound",
-                "neither ClusterBaseModel nor BaseModel found with name %s; apply one, the service follows by itself",
-                name);
+    plan_refuse(
+        p, "ModelReady", "ModelNotFound",
+        "spec.model.name: neither ClusterBaseModel nor BaseModel found with name %s; apply one, or a BaseModel into the "
+        "service's own namespace, the service follows by itself",
+        name);
   else if (json_flag(p->model, "spec.disabled", false))
     plan_refuse(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
   check_claim(world, p);

@@ -95,7 +95,7 @@ static struct json_object *http_route(const struct request_docs *d, struct json_
   char timeout[32];
   int knative = is_knative(entry);
 
-  internal_host(d, doc_str(entry, knative ? "name" : "app", ""), host, sizeof(host));
+  internal_host(d, doc_str(entry, "app", ""), host, sizeof(host));
   doc_set_str(to, "destination.host",
               knative ? site_text(d, "knativeLocalGatewayService", LOCAL_GATEWAY_SERVICE) : host);
   doc_set_int(to, "destination.port.number", knative ? 80 : doc_first_port(entry));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `ome render` prints is what `ome controller` writes, for a sample of each deployment mode; the CRDs of other
+"""What `ome render` prints is what `ome controller` writes, for a sample of each deployment mode and OME's own; the CRDs of other
 projects take all of it, strictly; one that comes late is noticed without a restart; a change of mode interrupts nothing.
 
 OME_SHARED_DIR (or ../shared beside the checkout) holds the CRDs in crds/; without it this is skipped.
@@ -214,6 +214,24 @@ def check_clash(server):
     assert server.find("/api/v1/namespaces/default/services/router-engine")["spec"] == before["spec"]
 
 
+def check_shared(server):
+    """OME's own samples, too, are written as rendered."""
+    sources = [arg for part in ("models", "runtimes", "services") for arg in
+               ("-f", os.path.join(SHARED, "samples/ome", part))]
+    done = subprocess.run([OME, "render", *sources, "-o", "json"], capture_output=True, text=True, timeout=DEADLINE,
+                          check=False)
+    items = json.loads(done.stdout)["items"]
+    assert len(items) > 40, done.stderr
+    for ns in {r["namespace"] for r in json.loads(run("explain", *sources, "-o", "json"))}:
+        server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ns}})
+    run("apply", "--kubeconfig", server.kubeconfig, *sources)
+    check_strict(server, items)
+    for o in items:
+        live = wait_for(f"{o['kind']} {o['metadata']['name']}", lambda o=o: server.find(path_of(o)))
+        assert not differences(o, live), (o["kind"], o["metadata"]["name"], differences(o, live))
+    return len(items)
+
+
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
@@ -245,6 +263,7 @@ def main():
         check_change(server)
         check_prune(server)
         check_clash(server)
+        count += check_shared(server)
         print(f"{count} objects: taken strictly, written as rendered")
         server.stop()
 

@@ -1,12 +1,14 @@
 """`ome render` and `ome explain` against golden files, and against the announcement's and OME's own manifests.
 
 Each folder beside this file is a case: input.yaml goes in; render.yaml, explain.json and problems.txt are what comes out.
-The samples of each deployment mode are in manifests/samples, what comes out of them in samples/.
+The samples of each deployment mode are in manifests/samples, what comes out of them in samples/. Of OME's own samples
+there are digests, in shared.txt: see with `ome render` on either side of a change what has become of an object.
 `golden_test.py --update` writes them anew: read the difference before you commit it.
 
 OME_SHARED_DIR (or ../shared beside the checkout) may hold samples/seed and samples/ome; without it that part is skipped.
 """
 
+import hashlib
 import json
 import os
 import subprocess
@@ -58,6 +60,12 @@ def check_modes(folder):
         print("mode", name)
 
 
+def digests(items):
+    """A line for each object: its own words are their authors', so that here is only whether they are the same."""
+    return "".join(f"{i['kind']} {i['metadata']['namespace']}/{i['metadata']['name']} "
+                   f"{hashlib.sha256(json.dumps(i, sort_keys=True).encode()).hexdigest()[:16]}\n" for i in items)
+
+
 def check_seed(folder):
     """The manifests of the announcement: the service gets the runtime that its author had in mind."""
     code, out, complaints = ome("explain", "-f", folder, "-o", "json")
@@ -85,6 +93,7 @@ def check_samples(folder):
         assert item["metadata"]["labels"]["ome.io/inferenceservice"], item
     for line in complaints.splitlines():
         assert line.startswith("ome: render: InferenceService "), line
+    compare(os.path.join(HERE, "shared.txt"), digests(items))
     code, out, complaints = ome("explain", "--matrix", *source, "-o", "json")
     assert code == 0, complaints
     for row in json.loads(out):

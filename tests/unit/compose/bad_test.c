@@ -33,7 +33,7 @@ static void says_each_with_its_field(UNUSED void **state) {
       {"{model: {name: m}, engine: {runner: {ports: [{name: http, containerPort: 1}, {name: http, containerPort: 2}]}}}",
        "EngineReady", "InvalidSpec", "spec.engine.runner.ports[1].name: \"http\" is the name of"},
       {"{model: {name: elsewhere}, engine: {}}", "ModelReady", "ModelNotFound",
-       "neither ClusterBaseModel nor BaseModel found with name elsewhere"},
+       "spec.model.name: neither ClusterBaseModel nor BaseModel found with name elsewhere"},
       {"{model: {name: m}, decoder: {}}", "EngineReady", "DeploymentModeError", "add spec.engine"},
       {"{model: {name: m, fineTunedWeights: [nobody]}, engine: {}}", "ModelReady", "FineTunedWeightsNotFound",
        "spec.model.fineTunedWeights[0]: No FineTunedWeight with the name: nobody"},
@@ -158,14 +158,14 @@ static void keeps_braces(UNUSED void **state) {
   json_unref(docs);
 }
 
-static void takes_the_longest_name(UNUSED void **state) {
+static void check_longest_name(const char *spec) {
   char name[64];
   struct json_object *docs = NULL;
   struct edges e;
 
   memset(name, 'x', 63);
   name[63] = '\0';
-  plan_of(&e, &docs, name, "{model: {name: m}, engine: {}, decoder: {}, router: {}}");
+  plan_of(&e, &docs, name, spec);
   if (e.plan->nproblems)
     fail_msg("%s", e.plan->problems[0].message);
   for (size_t i = 0; i < json_len(e.plan->objects); i++) {
@@ -182,6 +182,18 @@ static void takes_the_longest_name(UNUSED void **state) {
   }
   edges_fini(&e);
   json_unref(docs);
+}
+
+static void takes_the_longest_name(UNUSED void **state) {
+  static const char *const specs[] = {
+      "{model: {name: m}, engine: {}, decoder: {}, router: {}}",
+      "{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: Serverless}}}",
+      "{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: MultiNode}}}",
+      "{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: MultiNodeRayVLLM}}}",
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(specs); i++)
+    check_longest_name(specs[i]);
 }
 
 int main(void) {

@@ -110,3 +110,45 @@ bool peer_map_read(struct peers *p, struct peer_group *g, uint32_t node, struct 
     apply(p, it.value, node, contents);
   return true;
 }
+
+/* ---- who owns what ------------------------------------------------------------------------------------------------
+ */
+
+static const char *owner_name(const struct peers *p, uint32_t owner) {
+  return owner == SWARM_SELF ? p->node : p->nodes.items[owner]->name;
+}
+
+/* Of two lists all nodes take the same one: the longer, else the one whose names come first. */
+static bool is_better_list(const struct peers *p, const struct peer_group *g, struct json_object *owners) {
+  if (json_len(owners) != g->owners.len)
+    return json_len(owners) > g->owners.len;
+  for (size_t i = 0; i < g->owners.len; i++) {
+    struct json_object *o = json_index(owners, i);
+    int order =
+        strcmp(json_is(o, json_type_string) ? json_object_get_string(o) : "~", owner_name(p, g->owners.items[i]));
+    if (order != 0)
+      return order < 0;
+  }
+  return false;
+}
+
+void peer_map_adopt(struct peers *p, struct peer_group *g, struct json_object *map) {
+  struct json_object *owners = json_at(map, "owners");
+  VEC(uint32_t) list = {0};
+
+  if (json_len(owners) < 1 || json_empty(json_at(map, "contents")) || !is_better_list(p, g, owners))
+    return;
+  for (size_t i = 0; i < json_len(owners); i++) {
+    struct json_object *o = json_index(owners, i);
+    const char *name = json_is(o, json_type_string) ? json_object_get_string(o) : "";
+    uint32_t index = SWARM_SELF;
+    if (!streq(name, p->node) && (!is_dns_subdomain(name) || !peer_node_find(p, name, &index)))
+      continue;
+    if (!VEC_PUSH(&list, index))
+      break;
+  }
+  VEC_FREE(&g->owners);
+  g->owners.items = list.items;
+  g->owners.len = list.len;
+  g->owners.cap = list.cap;
+}

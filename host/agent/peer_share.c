@@ -119,6 +119,22 @@ void peer_group_load(struct peers *p, struct peer_group *g) {
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
+struct peer_node *peer_node_find(struct peers *p, const char *name, uint32_t *index) {
+  for (*index = 0; *index < p->nodes.len; ++*index)
+    if (streq(p->nodes.items[*index]->name, name))
+      return p->nodes.items[*index];
+  if (p->nodes.len >= PEER_NODES_MAX)
+    return NULL;
+  struct peer_node *n = calloc(1, sizeof(*n));
+  if (!n)
+    return NULL;
+  n->name = strdup(name);
+  if (n->name && VEC_PUSH(&p->nodes, n))
+    return n;
+  peer_node_free(n);
+  return NULL;
+}
+
 void peer_node_free(struct peer_node *n) {
   free(n->name);
   free(n->address);

@@ -105,6 +105,8 @@ void peer_group_free(void *group);
 struct peer_content *peer_content_open(struct peer_group *g, const char *id, uint64_t size, uint64_t piece);
 /* What the store has of G's model. */
 void peer_group_load(struct peers *p, struct peer_group *g);
+/* The one of NAME and its place, made when absent; NULL: out of memory, or there are too many. */
+struct peer_node *peer_node_find(struct peers *p, const char *name, uint32_t *index);
 void peer_node_free(struct peer_node *n);
 bool peer_is_usable(const struct peers *p, uint32_t node);
 /* G as swarm_pick() wants it for C, with room for one peer a node. */
@@ -122,6 +124,9 @@ void peer_note_absent(struct peer_content *c, uint32_t node, bool absent);
 struct json_object *peer_map_write(const struct peers *p, const struct peer_group *g); /* [locked]; new */
 /* NODE's map of G; false: it makes no sense.  [locked] */
 bool peer_map_read(struct peers *p, struct peer_group *g, uint32_t node, struct json_object *map);
+/* Takes over the owners that MAP names, where a job is under way, if that list is better than G's: of any two lists all
+ * nodes take the same one.  [locked] */
+void peer_map_adopt(struct peers *p, struct peer_group *g, struct json_object *map);
 /* What maps that are known already say of C, a content of G.  [locked] */
 void peer_map_apply(const struct peers *p, struct peer_group *g, struct peer_content *c);
 

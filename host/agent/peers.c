@@ -93,22 +93,6 @@ static bool take_over(struct peers *p, char **old, const char *value) {
   return true;
 }
 
-static struct peer_node *find_node(struct peers *p, const char *name, uint32_t *index) {
-  for (*index = 0; *index < p->nodes.len; ++*index)
-    if (streq(p->nodes.items[*index]->name, name))
-      return p->nodes.items[*index];
-  if (p->nodes.len >= PEER_NODES_MAX)
-    return NULL;
-  struct peer_node *n = calloc(1, sizeof(*n));
-  if (!n)
-    return NULL;
-  n->name = strdup(name);
-  if (n->name && VEC_PUSH(&p->nodes, n))
-    return n;
-  peer_node_free(n);
-  return NULL;
-}
-
 /* NODE says where its agent is and by what it is known; false: it says nothing of use. */
 static bool learn_node_locked(struct peers *p, struct json_object *node, uint32_t *index) {
   const char *text = meta_annotation(node, PEER_ANNOTATION);
@@ -123,7 +107,7 @@ static bool learn_node_locked(struct peers *p, struct json_object *node, uint32_
   if (!*address || strlen(address) > 79 || address[strspn(address, "0123456789abcdef.:[]")] ||
       !tls_fingerprint(certificate, fingerprint))
     return false;
-  struct peer_node *n = find_node(p, meta_name(node), index);
+  struct peer_node *n = peer_node_find(p, meta_name(node), index);
   if (!n)
     return false;
   free(n->metadata);
@@ -213,46 +197,6 @@ static char *next_due_locked(struct peers *p, struct peer_group *g, size_t *at, 
   return NULL;
 }
 
-static const char *owner_name(const struct peers *p, uint32_t owner) {
-  return owner == SWARM_SELF ? p->node : p->nodes.items[owner]->name;
-}
-
-/* Of two lists all nodes take the same one: the longer, else the one whose names come first. */
-static bool is_better_list(const struct peers *p, const struct peer_group *g, struct json_object *owners) {
-  if (json_len(owners) != g->owners.len)
-    return json_len(owners) > g->owners.len;
-  for (size_t i = 0; i < g->owners.len; i++) {
-    struct json_object *o = json_index(owners, i);
-    int order =
-        strcmp(json_is(o, json_type_string) ? json_object_get_string(o) : "~", owner_name(p, g->owners.items[i]));
-    if (order != 0)
-      return order < 0;
-  }
-  return false;
-}
-
-/* Who owns what, where a job is under way elsewhere. */
-static void adopt_owners_locked(struct peers *p, struct peer_group *g, struct json_object *map) {
-  struct json_object *owners = json_at(map, "owners");
-  VEC(uint32_t) list = {0};
-
-  if (json_len(owners) < 1 || json_len(json_at(map, "contents")) == 0 || !is_better_list(p, g, owners))
-    return;
-  for (size_t i = 0; i < json_len(owners); i++) {
-    struct json_object *o = json_index(owners, i);
-    const char *name = json_is(o, json_type_string) ? json_object_get_string(o) : "";
-    uint32_t index = SWARM_SELF;
-    if (!streq(name, p->node) && (!is_dns_subdomain(name) || !find_node(p, name, &index)))
-      continue;
-    if (!VEC_PUSH(&list, index))
-      break;
-  }
-  VEC_FREE(&g->owners);
-  g->owners.items = list.items;
-  g->owners.len = list.len;
-  g->owners.cap = list.cap;
-}
-
 static void note_begun(struct peer_group *g, uint32_t node, bool begun) {
   while (g->idle_since_ms.len <= node)
     if (!VEC_PUSH(&g->idle_since_ms, 0))
@@ -280,7 +224,7 @@ static void ask_members(struct peers *p, struct peer_group *g) {
     if (rc == OME_OK && peer_map_read(p, g, node, map)) {
       peer_answered(p, node);
       note_begun(g, node, true);
-      adopt_owners_locked(p, g, map);
+      peer_map_adopt(p, g, map);
     } else if (rc == OME_E_DENIED) { /* it has to look for us first */
       g->asked_ms.items[node] = mono_ms() + DENIED_MS - MAP_MS - MAP_EACH_MS * g->members.len;
     } else if (rc == OME_E_NOT_FOUND) { /* it has begun no more than to say that it wants it */

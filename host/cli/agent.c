@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "net/health.h"
+#include "os/confine.h"
+#include "os/file.h"
 #include "transfer/http_service.h"
 #include "transfer/transfer.h"
 
@@ -13,12 +15,32 @@ struct options {
   const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity, *level;
   uint64_t peer_port, port, high, low, store_bytes, qps, burst;
   uint64_t peer_bytes_per_second, bytes_per_second;
-  struct cli_list without_effect;
+  struct cli_list without_effect, writable;
+  bool confine;
 };
 
 /* Flags of OME's agent that say how it works inside: its manifests stay as they are. */
 #define OF_OME(option)                                                                                                 \
   { 0, option, "VALUE", NULL, CLI_LIST, &o.without_effect }
+
+#define WRITABLE_MAX 32u
+
+/* Models lie in the store and, where their spec names a path, there. */
+static int32_t confine(const struct options *o, struct ome_err *err) {
+  const char *folders[WRITABLE_MAX + 2] = {o->store};
+  char said[CONFINE_SAID];
+
+  if (o->writable.len > WRITABLE_MAX)
+    return fail(err, OME_E_INVALID, "--writable: at most %u folders", WRITABLE_MAX);
+  for (size_t i = 0; i < o->writable.len; i++)
+    folders[i + 1] = o->writable.items[i];
+  int32_t rc = dir_make(o->store, 0755, err);
+  if (rc == OME_OK)
+    rc = confine_process(folders, said, err);
+  if (rc == OME_OK)
+    log_info("agent", "confined by %s", said);
+  return rc;
+}
 
 static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -26,8 +48,10 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;
   _cleanup_(health_freep) struct health *health = NULL;
   _cleanup_(agent_stopp) struct agent *agent = NULL;
-  int32_t rc = kube_client_new(o->kubeconfig, o->context, &client, err);
+  int32_t rc = o->confine ? confine(o, err) : OME_OK; /* before there is another thread */
 
+  if (rc == OME_OK)
+    rc = kube_client_new(o->kubeconfig, o->context, &client, err);
   if (rc == OME_OK)
     rc = kube_client_call(client, "agent", err);
   if (rc == OME_OK) {
@@ -121,6 +145,9 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted; 90", CLI_UINT,
        &o.high},
       {0, "store-low", "PERCENT", "of the capacity, down to which they are; 80", CLI_UINT, &o.low},
+      {0, "confine", NULL, "write only there, and start no program, as far as the kernel can see to it", CLI_FLAG,
+       &o.confine},
+      {0, "writable", "DIR", "with --confine, another folder that models are put into", CLI_LIST, &o.writable},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
       {0, "address", "IP", "where /metrics, /healthz, /livez and /readyz are answered; 0.0.0.0", CLI_STRING,
        &o.address},
@@ -129,9 +156,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_STRING, &o.level},
       {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
       {0, "peer-address", "IP",
-       "where other nodes reach this one, to give models to each other; without it $POD_IP, "
-       "then none do",
-       CLI_STRING, &o.peer_address},
+       "where other nodes reach this one, to give models to each other; without it $POD_IP, then none do", CLI_STRING,
+       &o.peer_address},
       {0, "peer-port", "N", "port of that, 0 for any; 8473", CLI_UINT, &o.peer_port},
       {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
       {0, "namespace", "NAME", NULL, CLI_STRING, &o.ome_namespace}, /* OME's word for it */

@@ -5,10 +5,13 @@
 #include "os/file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define COPY_PIECE ((size_t)1 << 20)
 
@@ -27,20 +30,50 @@ static int open_part(int dir, const char *part, size_t len, bool make) {
   return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* The folder of the first LEN bytes of PATH, part by part. */
+static int walk_to(int root, const char *path, size_t len, bool make) {
+  int dir = fcntl(root, F_DUPFD_CLOEXEC, 0);
+
+  for (const char *part = path; dir >= 0 && part < path + len;) {
+    size_t n = strcspn(part, "/");
+    int next = open_part(dir, part, n, make);
+    closep(&dir);
+    dir = next;
+    part += n + 1;
+  }
+  return dir;
+}
+
+/* The same by openat2(2), where the kernel itself sees that no part of it is a link, also of those that somebody
+ * changes meanwhile; -1 and errno. */
+static int jump_to(int root, const char *path, size_t len) {
+  const struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                               .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  char folder[PATH_MAX];
+
+  if (len >= sizeof(folder)) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(folder, path, len);
+  folder[len] = '\0';
+  return (int)syscall(SYS_openat2, root, folder, &how, sizeof(how));
+}
+
+static int open_folder(int root, const char *path, size_t len, bool make) {
+  int dir = len ? jump_to(root, path, len) : fcntl(root, F_DUPFD_CLOEXEC, 0);
+
+  if (dir >= 0 || errno == ELOOP || errno == ENOTDIR || (errno == ENOENT && !make))
+    return dir;
+  return walk_to(root, path, len, make); /* there is something to make, or no openat2: Linux before 5.6, a sandbox */
+}
+
 int32_t beneath_parent(int root, const char *path, bool make, int *out, const char **name, struct ome_err *err) {
   const char *last = strrchr(path, '/');
-  int dir;
 
   if (!path_is_safe(path))
     return fail(err, OME_E_INVALID, "open: %.200s: the path does not stay in its folder", path);
-  dir = fcntl(root, F_DUPFD_CLOEXEC, 0);
-  for (const char *part = path; dir >= 0 && last && part < last;) {
-    size_t len = strcspn(part, "/");
-    int next = open_part(dir, part, len, make);
-    closep(&dir);
-    dir = next;
-    part += len + 1;
-  }
+  int dir = open_folder(root, path, last ? (size_t)(last - path) : 0, make);
   if (dir < 0 && (errno == ELOOP || errno == ENOTDIR))
     return fail(err, OME_E_EXISTS, "open: %.200s: a link or a file is where a folder should be; remove it", path);
   if (dir < 0)

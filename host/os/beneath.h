@@ -1,4 +1,5 @@
-/* Files below a folder, reached one part of their path at a time and never through a link, so that no name leads out.
+/* Files below a folder, never reached through a link, so that no name leads out: by openat2(2) with RESOLVE_BENEATH, or
+ * one part of their path at a time where the kernel does not have that.
  * Paths are relative and path_is_safe().  [any-thread] */
 #ifndef HOST_OS_BENEATH_H
 #define HOST_OS_BENEATH_H

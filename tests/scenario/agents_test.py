@@ -57,7 +57,17 @@ def once_for_all(server, hub, line, nodes):
     assert fetched <= 1.05 * size + 4096 * 100, f"{fetched} bytes left the origin for {size}"
     peers = sum(a.fetched("peer") for a in nodes)
     assert peers >= (len(nodes) - 1.3) * size, f"{peers} bytes came from peers"
+    for a in nodes:
+        check_confined(a)
     return fetched / size
+
+
+def check_confined(agent):
+    """It took what the kernel has, and works as before: everything else here is its proof."""
+    status = open(f"/proc/{agent.process.pid}/status").read()
+    said = next(line for line in agent.said().splitlines() if "confined by" in line)
+    assert "NoNewPrivs:\t1" in status, status
+    assert ("Seccomp:\t2" in status) == ("no seccomp" not in said), (said, status)
 
 
 def latecomer(server, folder, hub, line, nodes):

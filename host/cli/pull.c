@@ -198,6 +198,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--max-rate is a number of bytes a second, as 500k, 20M or 1Gi");
   p.uri = argv[1];
   p.dir = argv[2];
+  if (!streq(p.format, "json") && !streq(p.format, "table"))
+    return cli_usage(self, "--output is json, or left out");
   report.json = streq(p.format, "json");
   cli_signals_block();
   int32_t rc = parameters_read(&p.parameters, &err);

@@ -34,6 +34,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "--connections is 1 to %u", UPLOAD_CONNECTIONS_MAX);
   p.from = argv[1];
   p.uri = argv[2];
+  if (!streq(format, "json") && !streq(format, "table"))
+    return cli_usage(self, "--output is json, or left out");
   report.json = streq(format, "json");
   cli_signals_block();
   int32_t rc = parameters_read(&parameters, &err);

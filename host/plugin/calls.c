@@ -80,6 +80,14 @@ static void observe_time(const struct plugin_instance *i, const char *method, ui
   metric_observe(METRIC(&call_seconds, plugin_instance_name(i), method), (double)(mono_ns() - began_ns) / 1e9);
 }
 
+/* Many plugins begin with their own name, which is said once. */
+static void drop_name(struct ome_err *err, const char *name) {
+  size_t n = strlen(name);
+
+  if (strncmp(err->msg, name, n) == 0 && err->msg[n] == ':' && err->msg[n + 1] == ' ')
+    memmove(err->msg, err->msg + n + 2, strlen(err->msg + n + 2) + 1);
+}
+
 /* A plugin that fails without a word, or with a message that does not end, still gives a sentence. */
 static int32_t settle(const struct plugin_instance *i, const char *method, int32_t rc, struct ome_err *err) {
   if (rc == OME_OK)
@@ -91,6 +99,7 @@ static int32_t settle(const struct plugin_instance *i, const char *method, int32
   err->code = rc;
   if (!err->msg[0])
     (void)fail(err, rc, "%s failed: %s", method, err_name(rc));
+  drop_name(err, plugin_instance_name(i));
   return fail_prefix(err, "plugin %s", plugin_instance_name(i));
 }
 
@@ -233,9 +242,15 @@ int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_in
       best = i;
     }
   }
+  const char *known = names.len ? buf_str(&names) : "none";
+  if (!best && !strstr(uri, "://"))
+    return fail(err, OME_E_INVALID,
+                "\"%.200s\" is no address of a model: it begins with none of %s; a path of this machine is "
+                "local://PATH",
+                uri, known);
   if (!best)
     return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; known are: %s", (int)strcspn(uri, ":"), uri,
-                names.len ? buf_str(&names) : "none");
+                known);
   *out = best;
   return OME_OK;
 }

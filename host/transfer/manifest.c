@@ -7,6 +7,7 @@
 
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 void manifest_file_fini(struct manifest_file *f) {
@@ -228,6 +229,15 @@ static int32_t check_revision(const struct manifest *m, const struct ome_model_r
               ref->uri, ref->revision);
 }
 
+/* What to do about a failure of whose cause the plugin says nothing more: the way there. */
+static int32_t advise(int32_t rc, struct ome_err *err) {
+  size_t used = strlen(err->msg);
+
+  if ((rc == OME_E_UNAVAILABLE || rc == OME_E_DEADLINE) && !strstr(err->msg, "; "))
+    (void)snprintf(err->msg + used, sizeof(err->msg) - used, "; check the address and the network, or try again later");
+  return rc;
+}
+
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err) {
   _cleanup_manifest_ struct manifest m = {0};
@@ -246,7 +256,7 @@ int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call,
     rc = manifest_finish(&m, err);
   }
   if (rc != OME_OK)
-    return rc;
+    return advise(rc, err);
   *out = m;
   m = (struct manifest){0};
   return OME_OK;

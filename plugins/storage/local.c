@@ -158,11 +158,14 @@ static int32_t match(void *self, const char *uri) {
 /* What the address leads to: *IS_FOLDER. */
 static int32_t look_at(const struct local_place *p, int base, int *is_folder, struct ome_err *err) {
   int fd = local_open(p, base, p->path, O_PATH);
+  char shown[2 * LOCAL_MAX_PATH];
   struct stat st;
   int32_t rc = OME_OK;
 
+  (void)snprintf(shown, sizeof(shown), "%s%s%s", strcmp(p->base, ".") == 0 ? "" : p->base,
+                 strcmp(p->base, "/") == 0 || strcmp(p->base, ".") == 0 ? "" : "/", p->path);
   if (fd < 0 || fstat(fd, &st) != 0)
-    rc = local_fail(err, "open", p->path);
+    rc = local_fail(err, "open", shown);
   else if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
     rc = ome_fail(err, OME_E_INVALID, "local: %.300s: is neither a file nor a folder", p->path);
   else

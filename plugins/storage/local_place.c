@@ -17,7 +17,7 @@ int32_t local_fail(struct ome_err *err, const char *what, const char *path) {
     int32_t code;
     const char *advice;
   } known[] = {
-      {ENOENT, OME_E_NOT_FOUND, ""},
+      {ENOENT, OME_E_NOT_FOUND, "; check the path"},
       {ENOTDIR, OME_E_NOT_FOUND, ""},
       {ELOOP, OME_E_INVALID, "; a link leads in circles or out of the folder"},
       {EXDEV, OME_E_INVALID, "; a link leads out of the folder"},

@@ -135,6 +135,25 @@ def unknown(folder):
     assert not os.path.exists(folder + "/unknown")
 
 
+def mistaken(folder):
+    """What a person gets wrong: one line that names it and says what to do, nothing written."""
+    empty = {"HF_ENDPOINT": "http://127.0.0.1:1", "HOME": "/nonexistent"}
+    rows = ((["models/llama"], 1, ('"models/llama" is no address', "local://PATH", "hf://")),
+            (["hf://test/model", "-o", "yaml"], 2, ("--output is json",)),
+            (["hf://test/model", "--max-rate", "fast"], 2, ("--max-rate", "20M")),
+            (["hf://test/model", "--connections", "65"], 2, ("--connections is 1 to 64",)),
+            (["file:///absent/model"], 1, ("open /absent/model", "check the path")),
+            (["file:///etc/hostname", "--include", "nothing"], 1, ("check --include",)),
+            (["hf://test/model"], 1, ("plugin hf: GET http://127.0.0.1:1/", "check the address and the network")),
+            (["s3://x"], 1, ('plugin s3: "s3://x" is not s3://BUCKET',)))
+    for (uri, *options), code, words in rows:
+        done = subprocess.run([OME, "pull", uri, folder + "/mistaken", *options], capture_output=True, text=True, timeout=DEADLINE,
+                              env={**os.environ, **empty})
+        lines = done.stderr.splitlines()
+        assert done.returncode == code and len(lines) == 1 and all(w in lines[0] for w in words), (uri, options, done)
+        assert not os.path.exists(folder + "/mistaken"), uri
+
+
 def killed(folder, digests):
     """kill -9 as soon as something is there, again and again; every round goes on where the one before was."""
     hub = start_hub(folder)
@@ -162,6 +181,7 @@ def main():
         cut(folder, digests)
         refused(folder)
         unknown(folder)
+        mistaken(folder)
         drawn(folder, digests)
         bounded(folder, digests)
         revised(folder, digests)

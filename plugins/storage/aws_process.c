@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define BLANK " \t\r\n"
 #define MAX_WORDS 64
 #define MAX_OUTPUT ((size_t)64 << 10)
 #define LOOK_MS 100 /* at whether the call is over */
@@ -22,28 +23,33 @@
 
 extern char **environ;
 
+/* One word from *FROM to *TO, both of which go on behind it; 0: a quote is open. */
+static int take_word(char **from, char **to) {
+  char quote = '\0', *p = *from, *out = *to;
+
+  for (; *p && (quote || !strchr(BLANK, *p)); p++) {
+    if (quote ? *p == quote : *p == '\'' || *p == '"')
+      quote = quote ? '\0' : *p;
+    else if (*p == '\\' && quote != '\'' && p[1])
+      *out++ = *++p;
+    else
+      *out++ = *p;
+  }
+  *from = p + (*p != '\0');
+  *out++ = '\0';
+  *to = out;
+  return quote == '\0';
+}
+
 int aws_words(char *text, char **out, size_t size) {
-  char *from = text, *to = text;
+  char *from = text + strspn(text, BLANK), *to = text;
   size_t n = 0;
 
-  for (;;) {
-    from += strspn(from, " \t\r\n");
-    if (!*from || n + 1 >= size)
-      break;
+  while (*from && n + 1 < size) {
     out[n++] = to;
-    char quote = '\0';
-    for (; *from && (quote || !strchr(" \t\r\n", *from)); from++) {
-      if (quote ? *from == quote : *from == '\'' || *from == '"')
-        quote = quote ? '\0' : *from;
-      else if (*from == '\\' && quote != '\'' && from[1])
-        *to++ = *++from;
-      else
-        *to++ = *from;
-    }
-    if (quote)
+    if (!take_word(&from, &to))
       return -1;
-    from += *from != '\0';
-    *to++ = '\0';
+    from += strspn(from, BLANK);
   }
   out[n] = NULL;
   return *from ? -1 : (int)n;

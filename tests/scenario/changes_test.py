@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""What changes under a service that runs: CRDs of its ingress and autoscaler that come late, another autoscaler class, somebody
+else's autoscaler, edits that cannot be. Each is said in a condition, and what runs is left alone.
+
+OME_SHARED_DIR (or ../shared beside the checkout) holds the CRDs of other projects in crds/; without it this is skipped.
+"""
+
+import json
+import os
+import subprocess
+
+import scenario
+from scenario import DEADLINE, HOME, ISVC, OME, ApiServer, Controller, wait_for
+
+SHARED = os.environ.get("OME_SHARED_DIR", os.path.join(os.path.dirname(HOME), "shared"))
+SAMPLE = os.path.join(HOME, "manifests/samples/raw.yaml")
+DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/raw-engine"
+ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/raw"
+HPAS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+SCALED = "/apis/keda.sh/v1alpha1/namespaces/default/scaledobjects/scaledobject-raw-engine"
+TRIGGER = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "2"}}
+# An edit, and what the condition says of it.
+IMPOSSIBLE = (
+    ({"engine": {"minReplicas": 9, "maxReplicas": 2}}, "spec.engine: minReplicas 9 must not exceed maxReplicas 2"),
+    ({"engine": {"minReplicas": 0, "autoscaler": {"class": "HPA"}}}, "spec.engine.minReplicas: 0 needs autoscaler.class KEDA"),
+    ({"engine": {"leader": {"runner": {"name": "l", "image": "i"}}}}, "spec.engine.worker: a leader needs workers"),
+    ({"model": {"name": "elsewhere"}}, "spec.model.name: neither ClusterBaseModel nor BaseModel found with name elsewhere"),
+    ({"engine": None, "decoder": {}}, "a decoder needs an engine beside it: add spec.engine"),
+)
+
+
+def apply(server, path):
+    done = subprocess.run([OME, "apply", "--kubeconfig", server.kubeconfig, "-f", path], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def crds(server, project):
+    apply(server, os.path.join(SHARED, "crds", project))
+
+
+def edit(server, spec):
+    return server.api("PATCH", ISVC + "raw", {"spec": spec}, "application/merge-patch+json")
+
+
+def messages(server):
+    conditions = server.find(ISVC + "raw").get("status", {}).get("conditions", [])
+    return " ".join(f"{c['type']}={c['status']} {c.get('reason', '')} {c.get('message', '')};" for c in conditions)
+
+
+def says(server, text):
+    wait_for(f"the service to say {text!r}", lambda: text in messages(server))
+
+
+def is_gone(server, path):
+    wait_for(f"the end of {path}", lambda: not server.find(path))
+
+
+def is_there(server, path):
+    return wait_for(path, lambda: server.find(path))
+
+
+def check_late_ingress(server):
+    says(server, "IngressReady=False APIMissing gateway renders HTTPRoute (gateway.networking.k8s.io/v1)")
+    assert not server.find(DEPLOYMENT), "half applied"
+    crds(server, "gateway-api")
+    is_there(server, DEPLOYMENT)
+    is_there(server, ROUTE)
+
+
+def check_classes(server):
+    """From one autoscaler to the other and back, each in one step; the API of the other comes late."""
+    is_there(server, HPAS + "/raw-engine")
+    edit(server, {"engine": {"autoscaler": {"class": "KEDA", "keda": {"triggers": [TRIGGER]}}}})
+    says(server, "keda.sh/v1alpha1 ScaledObject")
+    crds(server, "keda")
+    is_there(server, SCALED)
+    is_gone(server, HPAS + "/raw-engine")
+    edit(server, {"engine": {"autoscaler": {"class": "HPA", "keda": None}}})
+    is_there(server, HPAS + "/raw-engine")
+    is_gone(server, SCALED)
+
+
+def check_rival(server):
+    """One owner of a replica count: while somebody else's autoscaler is there, ours is not."""
+    server.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                  "metadata": {"name": "mine", "namespace": "default"},
+                  "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment",
+                                                                "name": "raw-engine"}}})
+    says(server, "ReplicasOwnedElsewhere engine: HorizontalPodAutoscaler mine scales Deployment raw-engine")
+    is_gone(server, HPAS + "/raw-engine")
+    server.api("DELETE", HPAS + "/mine")
+    is_there(server, HPAS + "/raw-engine")
+
+
+def check_impossible(server):
+    spec = server.api("GET", ISVC + "raw")["spec"]
+    before = server.find(DEPLOYMENT)
+    for bad, says_so in IMPOSSIBLE:
+        edit(server, bad)
+        says(server, says_so)
+        ready = next(c for c in server.find(ISVC + "raw")["status"]["conditions"] if c["type"] == "Ready")
+        assert ready["status"] == "False", (bad, ready)
+        assert server.find(DEPLOYMENT)["metadata"]["generation"] == before["metadata"]["generation"], bad
+        server.api("PUT", ISVC + "raw", {**server.api("GET", ISVC + "raw"), "spec": spec})
+        wait_for("the way back", lambda says_so=says_so: says_so not in messages(server))
+    assert server.find(DEPLOYMENT)["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def main():
+    if not os.path.isdir(os.path.join(SHARED, "crds")):
+        scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
+    with scenario.scratch() as folder:
+        server = ApiServer(folder).start()
+        scenario.install(server)
+        ingress = {"disableIngressCreation": False, "enableGatewayAPI": True, "omeIngressGateway": "infra/public"}
+        server.apply({"apiVersion": "v1", "kind": "ConfigMap",
+                      "metadata": {"name": "inferenceservice-config", "namespace": "ome"},
+                      "data": {"ingress": json.dumps(ingress)}})
+        controller = Controller(server)
+        wait_for("the controller", controller.ready)
+        apply(server, SAMPLE)
+        for check in (check_late_ingress, check_classes, check_rival, check_impossible):
+            check(server)
+            print("ok", check.__name__.removeprefix("check_").replace("_", " "), flush=True)
+        controller.stop()
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()

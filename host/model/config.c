@@ -193,8 +193,8 @@ static uint64_t count_parameters(struct json_object *config, const struct family
   struct json_object *thinker = json_get(config, "thinker_config"), *senses = thinker ? thinker : config;
   uint64_t seen = f->vision ? vision_count(senses, whole, s->hidden) : 0;
   uint64_t heard = f->audio ? audio_count(senses, whole, s->hidden) : 0;
-  bool speaks =
-      (whole->traits & SPEAKS) && json_flag(config, "enable_audio_output", true) && json_flag(config, "init_tts", true);
+  bool speaks = (whole->traits & SPEAKS) && json_flag(config, "enable_audio_output", true) &&
+                json_flag(config, "init_tts", true) && !has_suffix(f->type, "_thinker");
   uint64_t spoken = speaks ? voice_count(config, whole, s->hidden, &s->idle) : 0;
 
   if (all) {

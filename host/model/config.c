@@ -109,8 +109,8 @@ static const struct {
   const char *family;
   uint64_t period;
 } windowed[] = {
-    {"gemma2", 2},  {"gpt_oss", 2}, {"gemma3", 6}, {"gemma3_text", 6},
-    {"gemma3n", 5}, {"cohere2", 4}, {"olmo3", 4},  {"exaone4", 4},
+    {"gemma2", 2},  {"gpt_oss", 2}, {"gemma3", 6},  {"gemma3_text", 6}, {"gemma3n", 5},
+    {"cohere2", 4}, {"olmo3", 4},   {"exaone4", 4}, {"exaone_moe", 4},
 };
 
 static uint64_t windowed_layers(struct json_object *text, const struct family *family, uint64_t layers) {

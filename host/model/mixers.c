@@ -207,6 +207,11 @@ static void indexer(struct json_object *o, struct shape *s) {
     s->extra += s->layers % 4096 * (s->q_latent * heads * size + s->hidden * (size + heads) + 2 * size);
 }
 
+/* xIELU: two learned numbers for each layer, and two that are stored with them. */
+static void activation(UNUSED struct json_object *o, struct shape *s) {
+  s->extra += 4 * s->layers;
+}
+
 /* Layers of different widths, found by a search: attention or MLP can be a matrix, or be gone. */
 static void searched(struct json_object *o, struct shape *s) {
   struct json_object *blocks = json_get(o, "block_configs");
@@ -243,7 +248,8 @@ void mixers_read(struct json_object *text, struct shape *s) {
       {"kimi_linear", kimi_delta},   {"minimax_m1", lightning},   {"jamba", mamba},
       {"granitemoehybrid", granite}, {"falcon_h1", falcon},       {"nemotron_h", nemotron},
       {"lfm2", short_convolution},   {"mllama", cross_attention}, {"molmo", added_tokens},
-      {"gemma3n", streams},          {"deepseek_v32", indexer},   {"nemotron_nas", searched},
+      {"gemma3n", streams},          {"deepseek_v32", indexer},   {"glm_moe_dsa", indexer},
+      {"apertus", activation},       {"nemotron_nas", searched},
   };
 
   for (size_t i = 0; i < ARRAY_LEN(rules) && s->hidden < MAX_WIDTH && s->layers <= 4096; i++)

@@ -93,7 +93,10 @@ bool shape_is_moe(struct json_object *o, const struct shape *s, uint64_t i) {
                                 "moe_layer_freq", NULL);
   struct json_object *without = json_get(o, "mlp_only_layers");
   uint64_t period = config_number(o, "expert_layer_period", NULL);
+  struct json_object *kind = json_index(json_get(o, "mlp_layer_types"), (size_t)i);
 
+  if (json_is(kind, json_type_string))
+    return s->experts > 0 && streq(json_object_get_string(kind), "sparse");
   for (size_t k = 0; k < json_len(without) && k < MAX_LISTED; k++)
     if (json_object_get_int64(json_index(without, k)) == (int64_t)i)
       return false;

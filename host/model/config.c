@@ -186,6 +186,12 @@ static void copy_shape(const struct shape *s, struct model_facts *f) {
   f->tied = s->tied;
 }
 
+/* Models for speech are there without it too: as it says, or as the thinker alone. */
+static bool has_voice(struct json_object *config, const struct family *family, const char *type) {
+  return (family->traits & SPEAKS) && json_flag(config, "enable_audio_output", true) &&
+         json_flag(config, "init_tts", true) && !has_suffix(type, "_thinker");
+}
+
 /* Returns those of the parts that see, hear and speak. */
 static uint64_t count_parameters(struct json_object *config, const struct family *whole, struct shape *s,
                                  struct model_facts *f) {
@@ -193,8 +199,7 @@ static uint64_t count_parameters(struct json_object *config, const struct family
   struct json_object *thinker = json_get(config, "thinker_config"), *senses = thinker ? thinker : config;
   uint64_t seen = f->vision ? vision_count(senses, whole, s->hidden) : 0;
   uint64_t heard = f->audio ? audio_count(senses, whole, s->hidden) : 0;
-  bool speaks = (whole->traits & SPEAKS) && json_flag(config, "enable_audio_output", true) &&
-                json_flag(config, "init_tts", true) && !has_suffix(f->type, "_thinker");
+  bool speaks = has_voice(config, whole, f->type);
   uint64_t spoken = speaks ? voice_count(config, whole, s->hidden, &s->idle) : 0;
 
   if (all) {

@@ -140,16 +140,21 @@ ROUTERS = {
 }
 
 
+def router_env():
+    def of(name, path):
+        return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+    return [of("NAMESPACE", "metadata.namespace"),
+            of("INFERENCESERVICE_NAME", "metadata.labels['ome.io/inferenceservice']")]
+
+
 def router(kind, policy, selectors):
-    field = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
-    name = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['ome.io/inferenceservice']"}}}
     image, start = ROUTERS[kind]
     command = [*start, "--host", "0.0.0.0", "--port", "8080", *policy,
                "--service-discovery", "--service-discovery-namespace", "$(NAMESPACE)", "--service-discovery-port",
                "8080", *selectors]
     run = {"name": "router", "image": IMAGES[image],
            "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}], "command": command,
-           "env": [{"name": "NAMESPACE", **field}, {"name": "INFERENCESERVICE_NAME", **name}],
+           "env": router_env(),
            "resources": resources(0, 2, "4Gi"), **probes("/readiness", 5)}
     return {"runner": run}
 
@@ -205,6 +210,37 @@ def trtllm(gpus, _nodes, more=()):
     command = ["trtllm-serve", "$(MODEL_PATH)", "--host", "0.0.0.0", "--port", "8080", "--backend", "pytorch",
                "--tp_size", str(gpus), "--trust_remote_code", *more]
     return engine(pod(runner(IMAGES["trtllm"], command, gpus)))
+
+
+# TensorRT-LLM's processes on several nodes are one world of MPI's, which mpirun starts over SSH: workers run its server,
+# and the key is in Secret trtllm-ssh (kubernetes.io/ssh-auth) of the service's namespace.
+SSH_PORT = 2222
+SSH_SETUP = "; ".join([
+    "set -e", "command -v sshd >/dev/null || { apt-get update -qq && apt-get install -qq -y openssh-server; }",
+    "mkdir -p -m 700 ~/.ssh /run/sshd", "install -m 600 /etc/trtllm-ssh/ssh-privatekey ~/.ssh/key",
+    "ssh-keygen -y -f ~/.ssh/key >~/.ssh/authorized_keys"])
+SSH = f"-i ~/.ssh/key -p {SSH_PORT} -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+
+
+def trtllm_group(gpus, nodes):
+    """Tensor parallel on a node, pipeline parallel over them; the leader waits for its workers' SSH."""
+    serve = ("trtllm-llmapi-launch trtllm-serve \"$MODEL_PATH\" --host 0.0.0.0 --port 8080 --backend pytorch "
+             f"--tp_size {gpus} --pp_size {nodes} --trust_remote_code")
+    lead = "; ".join([
+        SSH_SETUP, f"hosts=$LWS_LEADER_ADDRESS:{gpus}",
+        "for i in $(seq $((LWS_GROUP_SIZE - 1))); do host=${LWS_LEADER_ADDRESS%%.*}-$i.${LWS_LEADER_ADDRESS#*.}; "
+        f"until ssh {SSH} \"$host\" true; do sleep 2; done; hosts=$hosts,$host:{gpus}; done",
+        f"exec \"$(command -v mpirun)\" --allow-run-as-root -np {gpus * nodes} -H \"$hosts\" --mca plm_rsh_args \"{SSH}\" -x PATH "
+        f"-x LD_LIBRARY_PATH -x MODEL_PATH {serve}"])
+    work = f"{SSH_SETUP}; exec \"$(command -v sshd)\" -D -e -p {SSH_PORT}"
+
+    def with_key(run):
+        run["volumeMounts"].append({"mountPath": "/etc/trtllm-ssh", "name": "ssh", "readOnly": True})
+        out = pod(run)
+        out["volumes"].append({"name": "ssh", "secret": {"secretName": "trtllm-ssh", "defaultMode": 0o400}})
+        return out
+    return engine(with_key(runner(IMAGES["trtllm"], ["bash", "-c", lead], gpus, start_minutes=90)),
+                  with_key(runner(IMAGES["trtllm"], ["bash", "-c", work], gpus, port=False)), nodes)
 
 
 def llamacpp(gpus):
@@ -271,7 +307,7 @@ def runtime(name, formats, config, sizes=None, classes=(), capabilities=GENERATE
     if decoder:
         spec["decoderConfig"] = decoder
     if route:
-        spec["routerConfig"] = router(*route)
+        spec["routerConfig"] = route if isinstance(route, dict) else router(*route)
     return name, {"apiVersion": "ome.io/v1beta1", "kind": "ClusterServingRuntime",
                   "metadata": {"name": name, "annotations": {"ome.io/model-capabilities": capabilities}}, "spec": spec}
 
@@ -323,6 +359,32 @@ def vllm_pd(gpus):
     return make
 
 
+def trtllm_pd(gpus):
+    """Context and generation servers; what the first one says of a request tells the second where its cache is."""
+    def make(half, port):
+        options = json.dumps({**half, "cache_transceiver_config": {"backend": "UCX", "max_tokens_in_buffer": 32768}})
+        command = ["bash", "-c", f"echo '{options}' >/tmp/options.yaml && exec trtllm-serve \"$MODEL_PATH\" --host 0.0.0.0 "
+                   f"--port 8080 --backend pytorch --tp_size {gpus} --trust_remote_code "
+                   "--extra_llm_api_options /tmp/options.yaml"]
+        return runner(IMAGES["trtllm"], command, gpus, env=[{"name": "TRTLLM_USE_UCX_KVCACHE", "value": "1"}], rdma=True,
+                      port=port, start_minutes=90)
+    return make
+
+
+def trtllm_pd_router():
+    """`trtllm-serve disaggregated` wants addresses: those of the components' Services."""
+    def servers(component):
+        return {"num_instances": 1, "urls": [f"$INFERENCESERVICE_NAME-{component}.$NAMESPACE:8080"]}
+    config = json.dumps({"hostname": "0.0.0.0", "port": 8080, "backend": "pytorch",
+                         "context_servers": servers("engine"), "generation_servers": servers("decoder")})
+    script = (f"printf '%s' {json.dumps(config)} >/tmp/config.yaml && "
+              "exec trtllm-serve disaggregated -c /tmp/config.yaml -t 5400 -r 5400")
+    return {"runner": {"name": "router", "image": IMAGES["trtllm"],
+                       "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}],
+                       "command": ["bash", "-c", script], "env": router_env(), "resources": resources(0, 4, "16Gi"),
+                       **probes("/health", 90)}}
+
+
 def prefill_decode():
     prefill, decode = ["--disaggregation-mode", "prefill"], ["--disaggregation-mode", "decode"]
     config, decoder = pd_pair(sglang_pd(8, "mlx5_0", "8", []), 1, prefill, decode)
@@ -353,6 +415,19 @@ def prefill_decode():
                           automatic=False), config, ("30B", "250B"), LARGE, decoder=decoder, route=pd_router(1, "vllm"))
 
 
+    config, decoder = pd_pair(trtllm_pd(8), 1, {"disable_overlap_scheduler": True}, {})
+    yield runtime("trtllm-pd-8gpu",
+                  entries(["LlamaForCausalLM", "Qwen3ForCausalLM", "MixtralForCausalLM", "Qwen3MoeForCausalLM"], [""], 1,
+                          automatic=False), config, ("30B", "250B"), LARGE, decoder=decoder, route=trtllm_pd_router())
+
+
+def by_name(known):
+    """TensorRT-LLM on two nodes needs a Secret, so that nobody gets it without asking."""
+    gpus, nodes, low, high, quantizations, classes = SHAPES["2x8gpu"]
+    yield runtime("trtllm-2x8gpu", entries(known["trtllm"], quantizations, 1, automatic=False),
+                  trtllm_group(gpus, nodes), (low, high), classes)
+
+
 def others(known):
     pooling = vllm(1, 1, ["--runner", "pooling"])
     yield runtime("tei", entries(known["tei"], [""], 5), tei(), ("1M", "2B"), SMALL + LARGE,
@@ -374,7 +449,7 @@ def others(known):
 
 def wanted():
     known = architectures()
-    made = [*by_shape(known), *adaptive(known), *prefill_decode(), *others(known)]
+    made = [*by_shape(known), *adaptive(known), *prefill_decode(), *by_name(known), *others(known)]
     return {f"runtimes/{name}.yaml": yaml(doc) + "\n" for name, doc in made}
 
 

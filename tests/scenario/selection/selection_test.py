@@ -65,7 +65,7 @@ def disaggregated(folder):
     """The prefill-decode runtimes are taken by name and give objects for engine, decoder and router."""
     for runtime, model in (("sglang-llama-4-maverick-fp8-pd", "llama-4-maverick-17b-128e-instruct-fp8"),
                            ("sglang-deepseek-ep-pd-rdma", "deepseek-v3"), ("sglang-pd-8gpu", "llama-3-3-70b-instruct"),
-                           ("vllm-pd-8gpu", "llama-3-3-70b-instruct")):
+                           ("vllm-pd-8gpu", "llama-3-3-70b-instruct"), ("trtllm-pd-8gpu", "llama-3-3-70b-instruct")):
         path = os.path.join(folder, runtime + ".json")
         with open(path, "w", encoding="utf-8") as out:
             json.dump({"apiVersion": "ome.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "pd"},

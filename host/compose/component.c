@@ -13,6 +13,7 @@
 #include "compose/router.h"
 #include "compose/scaling.h"
 #include "compose/shape.h"
+#include "compose/topology.h"
 
 #include <stdio.h>
 
@@ -184,30 +185,6 @@ static bool is_grouped(const struct mode *m) {
   return streq(m->plugin, "multinode") || streq(m->plugin, "ray");
 }
 
-/* topologySpread: replicas, each by its leader where it is a group, go evenly over the values of a node label. */
-static bool spread(const struct component_request *req, struct json_object *merged, struct json_object *pod) {
-  const char *how = json_str(merged, "topologySpread", "");
-  const char *key = json_str(merged, "topologySpreadKey", json_str(merged, "topologyKey", ""));
-  struct json_object *constraints = json_get(pod, "topologySpreadConstraints");
-  _cleanup_free_ char *name = component_name(json_str(req->service, "metadata.name", ""), req->kind);
-  _cleanup_free_ char *app = name ? name_truncate(name, NAME_MAX_LABEL) : NULL;
-
-  if (!*how || !*key || json_find(constraints, "topologyKey", key))
-    return true;
-  struct json_object *c = json_object_new_object();
-  if (!constraints) {
-    constraints = json_object_new_array();
-    if (!constraints || !json_set(pod, "topologySpreadConstraints", constraints)) {
-      json_unref(c);
-      return false;
-    }
-  }
-  return c && json_object_array_add(constraints, c) == 0 && app && json_set_i64(c, "maxSkew", 1) &&
-         json_set_str(c, "topologyKey", key) &&
-         json_set_str(c, "whenUnsatisfiable", streq(how, "Required") ? "DoNotSchedule" : "ScheduleAnyway") &&
-         json_set_str(c, "labelSelector.matchLabels.app", app);
-}
-
 /* The site's time to end, for pods that do not say: `deploy.terminationGracePeriodSeconds`. */
 static bool default_grace(const struct component_request *req, struct json_object *pod) {
   int64_t seconds = json_i64(req->cluster, "config.deploy.terminationGracePeriodSeconds", -1);
@@ -219,10 +196,15 @@ static bool default_grace(const struct component_request *req, struct json_objec
 /* What a component says of its pods beside their specs, and what the site says. */
 static int32_t finish_pods(const struct component_request *req, const struct mode *m, struct json_object *merged,
                            struct pod_result *pods, struct ome_err *err) {
-  bool spreads = streq(m->plugin, "raw") || streq(m->plugin, "multinode");
-  bool ok = default_grace(req, pods->main) && default_grace(req, pods->worker) &&
-            (!spreads || spread(req, merged, pods->main));
+  _cleanup_free_ char *name = component_name(json_str(req->service, "metadata.name", ""), req->kind);
+  _cleanup_free_ char *app = name ? name_truncate(name, NAME_MAX_LABEL) : NULL;
+  bool groups = streq(m->plugin, "multinode");
+  bool ok = app && default_grace(req, pods->main) && default_grace(req, pods->worker);
 
+  if (ok && (groups || streq(m->plugin, "raw")))
+    ok = topology_spread(merged, app, pods->main);
+  if (ok && groups && pods->worker)
+    ok = topology_gather(merged, pods->worker);
   return ok ? OME_OK : fail_memory(err);
 }
 

@@ -99,6 +99,12 @@ static void find_model(const struct plan_world *world, struct plan *p) {
         name);
   else if (json_flag(p->model, "spec.disabled", false))
     plan_refuse(p, "ModelReady", "ModelReconcileError", "specified base model %s is disabled", name);
+  else if (streq(json_str(p->model, "spec.distribution", ""), "Sharded"))
+    plan_refuse(
+        p, "ModelReady", "ModelReconcileError",
+        "spec.model.name: the distribution of model %s is Sharded, which no runtime serves; leave it out, or write "
+        "PerNode",
+        name);
   check_claim(world, p);
 }
 
@@ -392,19 +398,32 @@ static bool same_object(struct json_object *a, struct json_object *b) {
          streq(json_str(a, "kind", ""), json_str(b, "kind", "")) && streq(meta_name(a), meta_name(b));
 }
 
+/* Without memory for a warning there is none. */
+__attribute__((format(printf, 2, 3))) static void warn(struct plan *p, const char *fmt, ...) {
+  char text[2048];
+  va_list ap;
+
+  va_start(ap, fmt);
+  (void)vsnprintf(text, sizeof(text), fmt, ap);
+  va_end(ap);
+  if (p->warnings)
+    (void)json_object_array_add(p->warnings, json_object_new_string(text));
+}
+
 /* What scaling has to say of each component, of fields without effect and models that are not there. */
 static int32_t gather_warnings(struct plan *p, struct ome_err *err) {
   p->warnings = inert_fields(p->service);
   for (size_t i = 0; p->warnings && i < p->nparts; i++) {
     struct json_object *doc = p->parts[i].doc;
     const char *warning = json_str(doc, "scaling.warning", "");
-    _cleanup_free_ char *text = str_printf("%s: %s", json_str(doc, "scaling.field", ""), warning);
-    if (*warning && (!text || json_object_array_add(p->warnings, json_object_new_string(text)) != 0))
-      return fail_memory(err);
+    if (*warning)
+      warn(p, "%s: %s", json_str(doc, "scaling.field", ""), warning);
+    if (json_get(json_get(json_get(p->service, "spec"), p->parts[i].kind), "deploymentStrategy") &&
+        !streq(p->parts[i].mode->plugin, "raw"))
+      warn(p, "spec.%s.deploymentStrategy has no effect in mode %s", p->parts[i].kind, p->parts[i].mode->name);
   }
-  if (p->warnings && p->overlays_skipped &&
-      json_object_array_add(p->warnings, json_object_new_string(p->overlays_skipped)) != 0)
-    return fail_memory(err);
+  if (p->overlays_skipped)
+    warn(p, "%s", p->overlays_skipped);
   return p->warnings ? OME_OK : fail_memory(err);
 }
 

@@ -34,6 +34,8 @@ static void says_each_with_its_field(UNUSED void **state) {
        "EngineReady", "InvalidSpec", "spec.engine.runner.ports[1].name: \"http\" is the name of"},
       {"{model: {name: elsewhere}, engine: {}}", "ModelReady", "ModelNotFound",
        "spec.model.name: neither ClusterBaseModel nor BaseModel found with name elsewhere"},
+      {"{model: {name: spread}, engine: {}}", "ModelReady", "ModelReconcileError",
+       "spec.model.name: the distribution of model spread is Sharded"},
       {"{model: {name: m}, decoder: {}}", "EngineReady", "DeploymentModeError", "add spec.engine"},
       {"{model: {name: m, fineTunedWeights: [nobody]}, engine: {}}", "ModelReady", "FineTunedWeightsNotFound",
        "spec.model.fineTunedWeights[0]: No FineTunedWeight with the name: nobody"},
@@ -81,6 +83,8 @@ static void warns(UNUSED void **state) {
       {"{model: {name: m}, engine: {lifecycle: {restartPolicy: None}}}", "spec.engine.lifecycle has no effect"},
       {"{model: {name: m}, engine: {minReplicas: 0, annotations: {ome.io/deploymentMode: RawDeployment}}}",
        "spec.engine: minReplicas 0 is taken as 1"},
+      {"{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: MultiNode}, deploymentStrategy: {type: Recreate}}}",
+       "spec.engine.deploymentStrategy has no effect in mode MultiNode"},
       {"{model: {name: m}, engine: {annotations: {ome.io/deploymentMode: Serverless}, autoscaler: {class: HPA}}}",
        "spec.engine.autoscaler: autoscaler is ignored, as Knative scales"},
   };

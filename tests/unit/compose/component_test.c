@@ -383,6 +383,12 @@ static void spreads_replicas(void **state) {
   assert_string_equal(json_str(one, "topologyKey", ""), "rack");
   assert_string_equal(json_str(one, "whenUnsatisfiable", ""), "ScheduleAnyway");
   assert_null(json_at(c, "worker.podSpec.topologySpreadConstraints"));
+  /* Workers go where their own leader is. */
+  one = item(c, "worker.podSpec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution", 0);
+  assert_string_equal(json_object_to_json_string_ext(one, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+                      "{\"labelSelector\":{\"matchLabels\":{\"leaderworkerset.sigs.k8s.io/worker-index\":\"0\"}},"
+                      "\"matchLabelKeys\":[\"leaderworkerset.sigs.k8s.io/group-key\"],\"topologyKey\":\"rack\"}");
+  assert_null(json_at(c, "podSpec.affinity"));
   json_unref(c);
 }
 

@@ -255,7 +255,7 @@ int32_t score_field(const struct score_context *ctx, score_fn *fn, void *arg, st
 
 /* ---- one runtime, with all reasons ------------------------------------------------------------------------------- */
 
-/* Rejections of entries, joined, each once. */
+/* Rejections of the entries that come nearest, joined, each once. */
 struct rejections {
   char text[512];
 };
@@ -268,8 +268,10 @@ static int32_t score_entry(struct inquiry *q, const struct select_runtime *runti
   int32_t rc = judge_entry(q, runtime, entry, OF_KIND | OF_PAIR, &v, err);
 
   if (rc == OME_OK && v.rejected) {
+    if (v.misses < out->misses)
+      *rejected->text = '\0';
     out->misses = v.misses < out->misses ? v.misses : out->misses;
-    if (!strstr(rejected->text, v.why))
+    if (v.misses == out->misses && !strstr(rejected->text, v.why))
       add_reason(rejected->text, sizeof(rejected->text), "; ", v.why);
   } else if (rc == OME_OK) {
     struct score s = score_of(q->ctx, entry, &v);

@@ -19,15 +19,21 @@ cp -R "$work/ome/share/ome-sdk/template" "$work/template"
   "$cmake" --build "$work/build" >>"$work/log" 2>&1 || { cat "$work/log"; fail "the template does not build"; }
 plugin=$work/build/storage-filelist.so
 
+scorer=$work/build/scorer-prefer.so
+
 # With pkg-config alone.
 export PKG_CONFIG_PATH="$work/ome/lib/pkgconfig:$(echo "$work"/ome/lib/*/pkgconfig)"
 pc() { pkg-config --define-variable=prefix="$work/ome" "$@" ome-sdk; }
-# shellcheck disable=SC2046
-"$cc" -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -shared -fPIC -fvisibility=hidden $(pc --cflags) \
-  "$work/template/filelist.c" -o "$work/by-hand.so" -DPLUGIN_VERSION='"0.1"' -Wl,-z,defs,-z,now \
-  -Wl,--version-script="$(pc --variable=exports_map)" || fail "the template does not build with pkg-config"
+by_hand() { # SOURCE OUT
+  # shellcheck disable=SC2046
+  "$cc" -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -shared -fPIC -fvisibility=hidden $(pc --cflags) \
+    "$work/template/$1" -o "$work/$2" -DPLUGIN_VERSION='"0.1"' -Wl,-z,defs,-z,now \
+    -Wl,--version-script="$(pc --variable=exports_map)" || fail "$1 does not build with pkg-config"
+}
+by_hand filelist.c by-hand.so
+by_hand prefer.c scorer-by-hand.so
 
-for so in "$plugin" "$work/by-hand.so"; do
+for so in "$plugin" "$work/by-hand.so" "$scorer" "$work/scorer-by-hand.so"; do
   "$ome" plugin check "$so" || fail "$so does not pass"
 done
 
@@ -40,6 +46,26 @@ grep -q '"kind": *"ome.storage/1"' "$work/list" || fail "no factory: $(cat "$wor
 conf '{}'
 if "$ome" plugin list -p "$work/plugins.conf" >/dev/null 2>"$work/err"; then fail "base_url is required"; fi
 grep -q 'base_url' "$work/err" || fail "the error does not name base_url: $(cat "$work/err")"
+
+# The scorer changes a choice where plugins.conf names it, and nowhere else.
+manifests=$(dirname "$0")/../../manifests
+choice() { # [OPTIONS]
+  "$ome" explain -f "$manifests/models" -f "$manifests/runtimes" --model llama-3-1-8b-instruct -o json "$@" >"$work/choice" ||
+    fail "explain"
+  sed -n 's/^ *"runtime": *"\([^"]*\)".*/\1/p' "$work/choice" | head -n 1
+}
+prefer() {
+  printf 'path: [ ome/lib/ome/plugins ]\nplugins: [{ file: "%s", required: true, settings: { prefer: %s } }]\n' \
+    build/scorer-prefer.so "$1" >"$work/plugins.conf"
+}
+[ "$(choice)" = sglang-small ] || fail "without it the choice is $(choice)"
+prefer '{ prefix: "vllm-" }'
+[ "$(choice --plugins "$work/plugins.conf")" = vllm-small ] || fail "with it the choice is $(choice --plugins "$work/plugins.conf")"
+grep -q '"reason": *"the site prefers this engine"' "$work/choice" || fail "its reason is not told: $(cat "$work/choice")"
+grep -q '"points": *1000' "$work/choice" || fail "its points are not told"
+prefer '{ prefix: "vllm-", points: 1 }'
+[ "$(choice --plugins "$work/plugins.conf")" = sglang-small ] || fail "one point is not enough"
+[ "$(choice)" = sglang-small ] || fail "without it the choice is another than before"
 
 # The installed ome finds its own plugins without any plugins.conf.
 "$ome" plugin list -o json | grep -q '"state": *"loaded"' || fail "the installed plugins are not found"

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""What is chosen for the whole catalogue and for manifests of every age, and that only plugins.conf changes it.
+"""What is chosen for the whole catalogue and for manifests of every age, and what docs/selection.md shows of it.
 
 OME_SAMPLES may name a folder of other manifests (models, runtimes, services below it), which must be taken as they are.
 """
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ import scenario
 from scenario import HOME, OME
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+SHOWN, WIDTH = 3, 190  # rows of a table in docs/selection.md, characters of a line
 MANIFESTS = [os.path.join(HOME, "manifests", folder) for folder in ("models", "runtimes", "accelerators")]
 
 
@@ -76,27 +78,30 @@ def disaggregated(folder):
         assert record["selected"]["accelerator"] in ("h200-141g", "gb200-186g"), record["selected"]
 
 
-def vendor(folder):
-    """A scorer built elsewhere changes the choice, and only where plugins.conf names it."""
-    plugin = os.path.join(folder, "scorer-vendor.so")
-    exports = os.path.join(HOME, "sdk/cmake/plugin.map")
-    subprocess.run(["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden",
-                    "-I", os.path.join(HOME, "include"), os.path.join(HERE, "vendor.c"), "-o", plugin, "-Wl,-z,defs,-z,now",
-                    f"-Wl,--version-script={exports}"], check=True)
-    own = os.path.realpath(os.path.join(os.path.dirname(OME), "../lib/ome/plugins"))
-    conf = os.path.join(folder, "plugins.conf")
+def shortened(line):
+    return line if len(line) <= WIDTH else line[:WIDTH].rsplit(" ", 1)[0] + " ..."
 
-    def chosen(settings):
-        with open(conf, "w", encoding="utf-8") as out:
-            out.write(f"path: [ {own} ]\nplugins: {settings}\n")
-        [record] = explain(MANIFESTS, "--model", "llama-3-1-8b-instruct", "--plugins", conf)
-        return record
 
-    assert chosen("[]")["selected"]["runtime"] == "sglang-small"
-    with_vendor = chosen('[{ file: scorer-vendor.so, required: true, settings: { vendor: { prefix: "vllm-" } } }]')
-    assert with_vendor["selected"]["runtime"] == "vllm-small", with_vendor["selected"]
-    terms = with_vendor["candidates"][0]["terms"]
-    assert {"scorer": "vendor", "points": 1000, "reason": "the site prefers this engine"} in terms, terms
+def documented():
+    """docs/selection.md shows what `ome explain` says of five services; --write brings it up to date."""
+    text = ome("explain", *[w for p in [*MANIFESTS, os.path.join(HERE, "services.yaml")] for w in ("-f", p)])
+    path = os.path.join(HOME, "docs/selection.md")
+    page = open(path, encoding="utf-8").read()
+    now = page
+    for block in text.rstrip("\n").split("\n\n"):
+        lines = block.split("\n")
+        name = lines[0].split(",")[0]  # "InferenceService demo/chat"
+        head = next(i for i, line in enumerate(lines) if line.startswith("  RUNTIME"))
+        shown = [shortened(line.rstrip()) for line in lines[:head + 1 + SHOWN]]
+        if len(lines) > head + 1 + SHOWN:
+            shown.append(f"  ... and {len(lines) - head - 1 - SHOWN} more")
+        block = "```\n" + "\n".join(shown) + "\n```"
+        now, times = re.subn(r"```\n" + re.escape(name) + r",.*?\n```", lambda _, b=block: b, now, flags=re.S)
+        assert times == 1, f"{path} does not show {name}"
+    if "--write" in sys.argv:
+        open(path, "w", encoding="utf-8").write(now)
+    else:
+        assert now == page, f"{path} is not what ome explain says now: {sys.argv[0]} --write"
 
 
 def samples(root):
@@ -112,10 +117,10 @@ def main():
     models, served = catalogue()
     announcement()
     bad_input()
+    documented()
     with scenario.scratch() as folder:
         os.chmod(folder, 0o755)
         disaggregated(folder)
-        vendor(folder)
     print(f"{served} of {models} models have a runtime")
     if os.environ.get("OME_SAMPLES"):
         print(f"{samples(os.environ['OME_SAMPLES'])} services of the samples have an answer")

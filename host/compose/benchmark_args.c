@@ -204,8 +204,10 @@ struct json_object *benchmark_genai_args(const struct benchmark_work *w) {
   _cleanup_free_ char *parent = str_copy(w->results, (size_t)(base - w->results));
   const char *dataset = dataset_path(w);
   bool ok = tokenizer && parent &&
-            words_add(args, "benchmark", "--api-backend", w->format, "--api-base", w->url, "--api-model-name", model,
-                      "--task", genai_task(w->job), "--model-tokenizer", tokenizer, NULL) &&
+            /* It insists on a key as an argument, and prefers the one in its environment. */
+            words_add(args, "benchmark", "--api-backend", w->format, "--api-base", w->url, "--api-key",
+                      "MODEL_API_KEY-has-it", "--api-model-name", model, "--task", genai_task(w->job),
+                      "--model-tokenizer", tokenizer, NULL) &&
             add_number(args, "--max-time-per-run", minutes, "") &&
             add_number(args, "--max-requests-per-run", requests, "") &&
             add_each(args, "--traffic-scenario", json_at(w->job, "spec.trafficScenarios")) &&

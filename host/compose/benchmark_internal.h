@@ -40,6 +40,7 @@ struct benchmark_work {
   struct json_object *job;
   bool genai; /* the tool */
   const char *url;
+  char *path_url;     /* new: URL, for who cannot resolve its name */
   const char *model;  /* as requests name it; NULL: the server is asked */
   const char *format; /* of the API: "openai" */
   const char *image;  /* of the tool */

@@ -16,7 +16,7 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[0] = os.path.join(HOME, "tests/scenario")  # not this folder: its inspect.py is not the library's
 
 from gguf import GGUFReader  # noqa: E402
-from scenario import ISVC, Hub, Platform, is_ready, scratch, wait_for  # noqa: E402
+from scenario import ISVC, Hub, Platform, is_ready, scratch, wait_for, with_one_thread  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
 
 JOBS = "/apis/ome.io/v1beta1/namespaces/default/benchmarkjobs/"
@@ -86,6 +86,7 @@ def main():
     assert shutil.which("llama-server") and shutil.which("genai-bench"), "./dev up brings the engine, ./dev bench genai the other"
     with scratch() as folder:
         os.symlink(MODEL_FILES, folder + "/hub")
+        with_one_thread(folder + "/bin")
         tokenizer = make_tokenizer(folder + "/tokenizer")
         up = Platform(folder + "/up", Hub(folder + "/hub"), ["-f", os.path.join(HOME, "manifests/quickstart")]).start()
         wait_for("the quickstart's service", lambda: is_ready(up.find(ISVC + "smollm2")))

@@ -4,11 +4,10 @@ server, figures that agree with each other and with what was asked for."""
 
 import json
 import os
-import shutil
 import sys
 
 import peers
-from scenario import HOME, ISVC, Hub, Platform, is_ready, need_engine, scratch, wait_for
+from scenario import HOME, ISVC, Hub, Platform, is_ready, need_engine, scratch, wait_for, with_one_thread
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("boto3")
@@ -19,15 +18,6 @@ from benchmarkjobs import FILES, Bucket, Jobs, job  # noqa: E402
 MODEL_FILES = os.path.join(HOME, ".ome/hub")  # ./dev puts them there
 REQUESTS, INPUT, OUTPUT = 2, 20, 10
 TEMPLATE = 60  # tokens at most that the chat template and its system prompt add to a prompt
-
-
-def with_one_thread(folder):
-    """The engine of the PATH with one thread: two that wait for each other on a busy machine are ten times as slow."""
-    os.makedirs(folder)
-    with open(folder + "/llama-server", "w", encoding="utf-8") as out:
-        out.write(f'#!/bin/sh\nexec "{shutil.which("llama-server")}" "$@" --threads 1\n')
-    os.chmod(folder + "/llama-server", 0o755)
-    os.environ["PATH"] = folder + ":" + os.environ["PATH"]
 
 
 def check_run(run, concurrency):

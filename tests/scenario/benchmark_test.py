@@ -23,6 +23,7 @@ BATCH = "/apis/batch/v1/namespaces/default/jobs/"
 # What genai-bench leaves behind, in its place.
 GENAI = """#!/bin/sh
 test "$MODEL_API_KEY" = s3same || exit 3
+case " $* " in *.localhost*) echo "Name or service not known" >&2; exit 2;; *" --api-key "*" --api-base http://127.0.0.1:"*/default/chat*|*" --api-base http://127.0.0.1:"*/default/chat*" --api-key "*) ;; *) echo "API key is required for openai backend" >&2; exit 2;; esac
 while [ $# -gt 0 ]; do case $1 in --experiment-base-dir) base=$2;; --experiment-folder-name) name=$2;; esac; shift; done
 mkdir -p "$base/$name"
 echo '{"aggregated_metrics": {"scenario": "D(10,5)", "num_concurrency": 2, "num_requests": 8, "num_completed_requests": 8,

@@ -577,6 +577,15 @@ def need_engine():
         raise AssertionError("no llama-server on the PATH; ./dev test puts one there")
 
 
+def with_one_thread(folder):
+    """The engine of the PATH with one thread: two that wait for each other on a busy machine are ten times as slow."""
+    os.makedirs(folder)
+    with open(folder + "/llama-server", "w", encoding="utf-8") as out:
+        out.write(f'#!/bin/sh\nexec "{shutil.which("llama-server")}" "$@" --threads 1\n')
+    os.chmod(folder + "/llama-server", 0o755)
+    os.environ["PATH"] = folder + ":" + os.environ["PATH"]
+
+
 def make_tiny(folder, repository, sentence):
     """A model of FOLDER/REPOSITORY that says SENTENCE."""
     import tiny_model

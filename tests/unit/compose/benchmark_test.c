@@ -153,6 +153,7 @@ static void test_genai_bench(void **state) {
     _cleanup_free_ char *args = line(&p, "initContainers");
     _cleanup_free_ char *after = line(&p, "containers");
     assert_has(args, "\"--api-model-name\",\"m\"");
+    assert_has(args, "\"--api-key\",\"MODEL_API_KEY-has-it\"");
     assert_has(args, "\"--experiment-folder-name\",\"night-12345678\"");
     assert_has(after, "[\"bench\",\"upload\",\"/run/ome-benchmark/results/night-12345678\"");
     struct json_object *first = json_index(json_at(p.job, "spec.template.spec.initContainers"), 0);

@@ -28,6 +28,8 @@ struct report_column {
 #define REPORT_COLUMNS 9
 extern const struct report_column report_columns[REPORT_COLUMNS];
 void report_cell(struct json_object *run, const struct report_column *c, char out[32]);
+/* How well repeats agree, "114.2 ± 1.3 tokens/s, ..."; false: there are none. */
+bool report_confidence(struct json_object *run, char out[200]);
 void report_load(struct json_object *run, char out[32]);         /* "16", or "2.5/s" */
 double report_number(struct json_object *run, const char *path); /* 0: absent */
 

@@ -47,6 +47,7 @@ struct json_object *report_config(const struct bench_config *c) {
   (void)json_set(o, "concurrency", levels);
   (void)json_set_str(o, "arrival", arrivals[c->arrival]);
   (void)json_set(o, "rates", rates);
+  (void)json_set_str(o, "latenciesFrom", c->arrival == ARRIVAL_CLOSED ? "sending" : "intended start");
   (void)json_set_i64(o, "requests", (int64_t)c->requests);
   (void)json_set(o, "durationSeconds", json_object_new_double((double)c->duration_ns / 1e9));
   (void)json_set_i64(o, "turns", c->turns ? c->turns : 1);

@@ -53,6 +53,24 @@ static void add_table(struct buf *out, struct json_object *runs) {
   buf_adds(out, "</table></div>");
 }
 
+static void add_confidence(struct buf *out, struct json_object *runs) {
+  char load[32], text[200];
+  bool any = false;
+
+  for (size_t i = 0; i < json_len(runs); i++) {
+    struct json_object *run = json_index(runs, i);
+    if (!report_confidence(run, text))
+      continue;
+    report_load(run, load);
+    buf_adds(out, any ? "" : "<h2>95 % confidence</h2><ul>");
+    any = true;
+    buf_adds(out, "<li>");
+    html_text(out, json_str(run, "scenario", ""));
+    buf_addf(out, " at %s, %zu repeats: %s", load, json_len(json_get(run, "repeats")), text);
+  }
+  buf_adds(out, any ? "</ul>" : "");
+}
+
 /* ---- plots ------------------------------------------------------------------------------------------------------- */
 
 static bool same_scenario(struct json_object *run, const char *scenario) {
@@ -222,6 +240,7 @@ void report_html(struct json_object *report, struct buf *out) {
     buf_adds(out, "<p class=warn>Ended early: the figures are of what was done until then.</p>");
   add_facts(out, json_at(report, "config.metadata"));
   add_table(out, runs);
+  add_confidence(out, runs);
   if (json_len(runs)) {
     add_plots(out, runs);
     add_timelines(out, runs);

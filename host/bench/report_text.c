@@ -37,6 +37,27 @@ void report_cell(struct json_object *run, const struct report_column *c, char ou
     (void)snprintf(out, 32, "–");
 }
 
+bool report_confidence(struct json_object *run, char out[200]) {
+  static const struct {
+    const char *figure, *before, *after;
+  } all[] = {{"outputTokensPerSecond", "", " tokens/s"},
+             {"requestsPerSecond", "", " requests/s"},
+             {"ttftMs", "TTFT ", " ms"},
+             {"tpotMs", "TPOT ", " ms"},
+             {"e2eMs", "E2E ", " ms"}};
+  struct json_object *o = json_get(run, "confidence");
+  size_t len = 0;
+
+  *out = '\0';
+  for (size_t i = 0; i < ARRAY_LEN(all) && len < 200; i++) {
+    struct json_object *f = json_get(o, all[i].figure);
+    if (report_number(f, "mean") > 0)
+      len += (size_t)snprintf(out + len, 200 - len, "%s%s%.4g ± %.2g%s", len ? ", " : "", all[i].before,
+                              report_number(f, "mean"), report_number(f, "margin"), all[i].after);
+  }
+  return len > 0;
+}
+
 /* What would end a cell or begin markup is set apart. */
 static void add_text(struct buf *out, const char *text) {
   for (; *text; text++) {
@@ -89,6 +110,22 @@ static void add_failures(struct buf *out, struct json_object *runs) {
   }
 }
 
+static void add_confidence(struct buf *out, struct json_object *runs) {
+  char load[32], text[200];
+  bool any = false;
+
+  for (size_t i = 0; i < json_len(runs); i++) {
+    struct json_object *run = json_index(runs, i);
+    if (!report_confidence(run, text))
+      continue;
+    report_load(run, load);
+    buf_adds(out, any ? "" : "\n95 % confidence:\n\n");
+    any = true;
+    buf_addf(out, "* %s at %s, %zu repeats: %s\n", json_str(run, "scenario", ""), load,
+             json_len(json_get(run, "repeats")), text);
+  }
+}
+
 void report_markdown(struct json_object *report, struct buf *out) {
   struct json_object *metadata = json_at(report, "config.metadata");
 
@@ -112,5 +149,6 @@ void report_markdown(struct json_object *report, struct buf *out) {
     }
   }
   add_rows(out, json_get(report, "runs"));
+  add_confidence(out, json_get(report, "runs"));
   add_failures(out, json_get(report, "runs"));
 }

@@ -1,6 +1,9 @@
 #include "bench/stability.h"
 
+#include "base/cleanup.h"
+
 #include <math.h>
+#include <string.h>
 
 struct sample_facts sample_of(const double *values, size_t n) {
   struct sample_facts s = {.n = (double)n};
@@ -108,17 +111,47 @@ bool stability_is_known(const struct stability *s, double percent) {
   return s->n >= 3 && facts.mean > 0 && sample_margin(&facts) <= facts.mean * percent / 100;
 }
 
+/* The figures of a repeat; which of its doubles is meant. */
+static const struct {
+  const char *name;
+  size_t at;
+} figures[] = {{"requestsPerSecond", offsetof(struct stability_run, requests_per_second)},
+               {"outputTokensPerSecond", offsetof(struct stability_run, tokens_per_second)},
+               {"ttftMs", offsetof(struct stability_run, ttft_ms)},
+               {"tpotMs", offsetof(struct stability_run, tpot_ms)},
+               {"e2eMs", offsetof(struct stability_run, e2e_ms)}};
+
+static double figure_of(const struct stability_run *r, size_t figure) {
+  double v;
+
+  memcpy(&v, (const char *)r + figures[figure].at, sizeof(v));
+  return v;
+}
+
 struct json_object *stability_report(const struct stability *s) {
   struct json_object *all = json_object_new_array();
 
   for (size_t i = 0; all && i < s->n; i++) {
     struct json_object *o = json_object_new_object();
-    (void)json_set(o, "requestsPerSecond", json_object_new_double(s->runs[i].requests_per_second));
-    (void)json_set(o, "outputTokensPerSecond", json_object_new_double(s->runs[i].tokens_per_second));
-    (void)json_set(o, "ttftMs", json_object_new_double(s->runs[i].ttft_ms));
-    (void)json_set(o, "tpotMs", json_object_new_double(s->runs[i].tpot_ms));
-    (void)json_set(o, "e2eMs", json_object_new_double(s->runs[i].e2e_ms));
+    for (size_t f = 0; f < ARRAY_LEN(figures); f++)
+      (void)json_set(o, figures[f].name, json_object_new_double(figure_of(&s->runs[i], f)));
     (void)json_object_array_add(all, o);
+  }
+  return all;
+}
+
+struct json_object *stability_confidence(const struct stability *s) {
+  struct json_object *all = json_object_new_object();
+  double values[STABILITY_MAX];
+
+  for (size_t f = 0; all && s->n > 1 && f < ARRAY_LEN(figures); f++) {
+    for (size_t i = 0; i < s->n; i++)
+      values[i] = figure_of(&s->runs[i], f);
+    struct sample_facts facts = sample_of(values, s->n);
+    struct json_object *o = json_object_new_object();
+    (void)json_set(o, "mean", json_object_new_double(facts.mean));
+    (void)json_set(o, "margin", json_object_new_double(sample_margin(&facts)));
+    (void)json_set(all, figures[f].name, o);
   }
   return all;
 }

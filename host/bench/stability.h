@@ -9,7 +9,7 @@ enum { STABILITY_MAX = 100 };
 
 struct stability {
   size_t n;
-  struct {
+  struct stability_run {
     double requests_per_second, tokens_per_second, ttft_ms, tpot_ms, e2e_ms; /* the latter are means; 0: none */
   } runs[STABILITY_MAX];
 };
@@ -17,7 +17,9 @@ struct stability {
 void stability_add(struct stability *s, const struct run *r);
 /* Whether the 95 % confidence interval of the throughput, of three runs or more, is within PERCENT of it either way. */
 bool stability_is_known(const struct stability *s, double percent);
-struct json_object *stability_report(const struct stability *s); /* new */
+struct json_object *stability_report(const struct stability *s); /* new: of each run */
+/* new: {figure: {mean, margin}}: the mean of the runs, and half the width of its 95 % confidence interval. */
+struct json_object *stability_confidence(const struct stability *s);
 
 /* Mean and spread of N values, however they were gathered. */
 struct sample_facts {

@@ -231,7 +231,8 @@ static int32_t run_point(struct sweep *s, const struct run_load *load, struct js
   if (rc == OME_OK && *run.scenario) {
     struct json_object *figures = report_run(&run);
     if (figures && known.n > 1)
-      (void)json_set(figures, "repeats", stability_report(&known));
+      (void)(json_set(figures, "repeats", stability_report(&known)) &&
+             json_set(figures, "confidence", stability_confidence(&known)));
     if (!figures || json_object_array_add(runs, figures) != 0)
       rc = fail_memory(err);
     else if (s->cfg->point)

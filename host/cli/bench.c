@@ -1,6 +1,7 @@
 /* ome bench: load on an OpenAI-compatible server, and what it makes of it. */
 #include "cli/bench.h"
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "cli/delivery.h"
 
@@ -45,6 +46,8 @@ static int load(const struct cli_command *self, struct bench_options *o, const c
     return cli_usage(self, "--upload sends what --report writes; give both");
   if (o->stable && !o->repeat)
     o->repeat = 10;
+  if (!o->seed)
+    o->seed = 1 + (wall_ms() ^ mono_ns()) % 1000000000;
   o->url = url;
   return measure(o);
 }
@@ -63,7 +66,7 @@ static int dispatch(const struct cli_command *self, struct bench_options *o, int
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct bench_options o = {.seed = 1};
+  struct bench_options o = {0};
   const struct cli_option options[] = {
       {'m', "model", "NAME", "what requests name as their model; the server's first", CLI_STRING, &o.model},
       {0, "task", "TASK", "chat (default), completions, embeddings, rerank, image, image-embeddings", CLI_STRING,
@@ -96,7 +99,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        CLI_STRING, &o.tokenizer},
       {0, "metadata", "NAME=VALUE", "a fact about the service, kept in the report", CLI_LIST, &o.metadata},
       {0, "metadata-file", "FILE", "the same from a JSON or YAML file", CLI_STRING, &o.metadata_file},
-      {0, "seed", "N", "of everything random, 1", CLI_UINT, &o.seed},
+      {0, "seed", "N", "of everything random; another each time, so that no server knows the prompts", CLI_UINT,
+       &o.seed},
       {0, "threshold", "PERCENT", "compare: a smaller change is none, 3", CLI_STRING, &o.threshold},
       {'o', "output", "FORMAT", "table (default), json, yaml, or events: a line of JSON as things happen", CLI_STRING,
        &o.outputs.format},

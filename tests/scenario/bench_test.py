@@ -154,7 +154,17 @@ def sweeps(folder):
         assert all(r["completed"] == 12 for r in runs)
         assert engine.stats()["requests"] == 6 * (12 + 3)
         report, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "-c", "2", "-n", "10", "--repeat", "3")
-        assert len(report["runs"][0]["repeats"]) == 3 and report["runs"][0]["completed"] == 30
+        run = report["runs"][0]
+        assert len(run["repeats"]) == 3 and run["completed"] == 30
+        near(run["confidence"]["ttftMs"]["mean"], run["ttftMs"]["mean"], 0.001 * run["ttftMs"]["mean"])
+        assert run["confidence"]["outputTokensPerSecond"]["margin"] > 0 and report["config"]["latenciesFrom"] == "sending", run
+        again, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "-n", "1")
+        assert again["config"]["seed"] != report["config"]["seed"], "other prompts, which no server has cached"
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "-c", "2", "-n", "10", "--repeat", "50", "--stable", "100")
+        assert 3 <= len(report["runs"][0]["repeats"]) < 50, "stops when it is known well enough"
+        report, _ = bench(engine.url, "-m", "m", "-s", "D(10,4)", "--arrival", "ramp", "--rate", "10,100", "-d", "1s")
+        run = report["runs"][0]
+        assert 40 <= run["completed"] <= 60 and run["unsent"] == 0 and report["config"]["latenciesFrom"] == "intended start", run
 
 
 def has_every_task(folder):

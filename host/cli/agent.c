@@ -83,7 +83,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   if (rc != OME_OK)
     return rc;
   log_info("agent", "keeping models in %s, as %s says", o->store, kube_client_server(client));
-  (void)cli_signal_wait();
+  cli_serve();
   return OME_OK;
 }
 
@@ -174,6 +174,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   int code = settle(self, &o);
   if (code)
     return code;
+  cli_share_heaps();
   cli_signals_block();
   return serve(&o, &err) == OME_OK ? 0 : cli_fail(&err);
 }

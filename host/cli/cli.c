@@ -4,6 +4,7 @@
 #include "base/quantity.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "os/memory.h"
 
 #include <getopt.h>
 #include <malloc.h>
@@ -15,9 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_OPTIONS 48
+#define LOOK_MS 5000u /* between looks at how busy we are */
+#define BUSY_MS 250   /* of a processor in that time */
 
 static size_t count_options(const struct cli_option *options) {
   size_t n = 0;
@@ -264,8 +268,15 @@ void cli_share_heaps(void) {
 #endif
 }
 
-void cli_trim_heaps(void) {
-#ifdef __GLIBC__
-  (void)malloc_trim(0);
-#endif
+void cli_serve(void) {
+  bool busy = true; /* the start was */
+
+  for (clock_t before = clock(); !cli_signal_within(LOOK_MS);) {
+    clock_t now = clock();
+    bool was_busy = busy;
+    busy = now - before > CLOCKS_PER_SEC * BUSY_MS / 1000;
+    if (was_busy && !busy)
+      memory_trim();
+    before = now;
+  }
 }

@@ -53,8 +53,9 @@ void cli_table(const char *const *const *rows, size_t nrows);
 
 /* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Before they start. */
 void cli_share_heaps(void);
-/* Gives back to the system what is free. */
-void cli_trim_heaps(void);
+/* Waits until told to stop. What a burst of work left free, a start among them, goes back to the system when it is
+ * over. */
+void cli_serve(void);
 
 /* Blocks SIGINT and SIGTERM in this and all later threads.  For commands that run until told to stop. */
 void cli_signals_block(void);

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 struct options {
   const char *kubeconfig;
@@ -31,8 +30,6 @@ struct options {
 /* The name that OME's manager uses, so that the two never lead at once. */
 #define LEASE_NAME "ome-controller-manager-leader-lock"
 
-#define LOOK_MS 2000u /* between looks at how busy we are */
-#define BUSY_MS 100   /* of a processor in that time */
 #define START_AGAIN_MIN_MS 250u
 #define START_AGAIN_MAX_MS 15000u
 
@@ -137,20 +134,6 @@ static int32_t start_part(struct parts *p, const char *check, int32_t (*start)(s
   return rc;
 }
 
-/* What a burst of work left free goes back to the system when it is over. */
-static void serve_until_told(void) {
-  bool busy = true; /* the start was */
-
-  for (clock_t before = clock(); !cli_signal_within(LOOK_MS);) {
-    clock_t now = clock();
-    bool was_busy = busy;
-    busy = now - before > CLOCKS_PER_SEC * BUSY_MS / 1000;
-    if (was_busy && !busy)
-      cli_trim_heaps();
-    before = now;
-  }
-}
-
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
   _cleanup_(parts_fini) struct parts p = {.opt = opt, .health = health};
   int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &p.client, err);
@@ -174,7 +157,7 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   if (rc != OME_OK)
     return rc == OME_E_CANCELLED ? OME_OK : rc;
   log_info("controller", "reconciling against %s", kube_client_server(p.client));
-  serve_until_told();
+  cli_serve();
   health_report(health, HEALTH_READY, "controller", "it has been told to stop");
   return atomic_load(&lost) ? fail(err, OME_E_CANCELLED, "controller: the lease was lost; start again to wait for it")
                             : OME_OK;

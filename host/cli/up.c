@@ -14,6 +14,7 @@
 #include "kube/meta.h"
 #include "local/local.h"
 #include "os/file.h"
+#include "os/memory.h"
 #include "plugin/plugin.h"
 #include "transfer/http_service.h"
 
@@ -193,7 +194,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
   if (rc == OME_OK) {
     fprintf(report, "ome is up after %u ms: API %s, gateway http://127.0.0.1:%u\n", (unsigned)(mono_ms() - began),
             kube_client_server(p.client), gateway_port(p.gateway));
-    cli_trim_heaps(); /* the CRDs as trees, the answers to the first lists */
+    memory_trim(); /* the CRDs as trees, the answers to the first lists */
     rc = apply_objects(p.client, docs, NULL, NULL, &err);
   }
   if (rc == OME_OK && json_len(docs))

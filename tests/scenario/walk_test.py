@@ -100,6 +100,7 @@ class Node:
             out.write(open(walk.server.kubeconfig).read().replace(f":{walk.server.port}", f":{self.cable.port}"))
         os.chmod(config, 0o600)
         self.agent.command[self.agent.command.index("--kubeconfig") + 1] = config
+        self.agent.command[self.agent.command.index("--port") + 1] = "0"  # a number could be somebody's when it starts again
         self.is_there, self.ballast = False, os.path.join(self.agent.store, "ballast")
 
     def is_running(self):

@@ -423,10 +423,11 @@ static bool has_news_locked(const struct engine *e) {
   return e->failure.code != OME_OK;
 }
 
-/* Small files count by the request. */
+/* What comes and what is hashed, as the one may be ahead of the other for a while; small files count by the request. */
 static void measure_locked(struct engine *e) {
   const struct pace_sample now = {.now_ms = mono_ms(),
-                                  .work = atomic_load(&e->bytes) + 65536 * atomic_load(&e->requests),
+                                  .work = atomic_load(&e->bytes) + atomic_load(&e->hashed) +
+                                          65536 * atomic_load(&e->requests),
                                   .cpu_ms = cpu_ns() / 1000000};
 
   if (!e->job->swarm) /* peers have their own measure: many requests wait there for what is on its way */

@@ -111,6 +111,7 @@ static int32_t take_turn(struct engine *e, struct turn *t, uint8_t *buffer) {
   /* The disk may begin with it: the sync at the end is short then. */
   if (!e->in_memory && it->hashed > from)
     (void)sync_file_range(it->fd, (off_t)from, (off_t)(it->hashed - from), SYNC_FILE_RANGE_WRITE);
+  (void)atomic_fetch_add(&e->hashed, it->hashed - from);
   t->over = rc == OME_OK && it->hashed == it->file->size && !atomic_load(&it->restart);
   if (t->over)
     rc = hash_end(it, &t->err);

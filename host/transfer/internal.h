@@ -126,6 +126,7 @@ struct engine {
   bool in_memory;                               /* DIR is on tmpfs */
   atomic_uint_fast64_t bytes, requests, learnt; /* on disk; answered; of sizes not known before */
   atomic_uint_fast64_t fetched;                 /* see struct transfer_event */
+  atomic_uint_fast64_t hashed;                  /* bytes; those of small files are not counted */
   atomic_uint idle_hashers;
   struct block *spare; /* blocks without use */
   uint32_t nblocks;    /* that wait for a hasher */

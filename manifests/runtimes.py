@@ -39,6 +39,7 @@ GENERATES = "TEXT_TO_TEXT,TEXT_GENERATION,CHAT,TEXT_SUMMARIZATION,VISION,IMAGE_T
 IMAGES = {
     "sglang": "docker.io/lmsysorg/sglang:v0.5.5.post3-cu129-amd64",
     "sglang-diffusion": "docker.io/lmsysorg/sglang:v0.5.5.post3-cu129-amd64",
+    "sglang-diffusers": "docker.io/lmsysorg/sglang:v0.5.9-cu129-amd64",  # knows --backend diffusers
     "vllm": "docker.io/vllm/vllm-openai:v0.11.0",
     "vllm-nixl": "docker.io/vllm/vllm-openai:v0.14.0",  # has the libraries that carry caches
     "vllm-router": "docker.io/vllm/vllm-router:nightly-20260710-b93cbcb",
@@ -255,9 +256,9 @@ def tei():
     return engine(pod(runner(IMAGES["tei"], command, 1, shm=False)))
 
 
-def diffusion():
-    command = ["sglang", "serve", "--host", "0.0.0.0", "--port", "8080", "--model-path", "$(MODEL_PATH)"]
-    return engine(pod(runner(IMAGES["sglang-diffusion"], command, 1)))
+def diffusion(image="sglang-diffusion", more=()):
+    command = ["sglang", "serve", "--host", "0.0.0.0", "--port", "8080", "--model-path", "$(MODEL_PATH)", *more]
+    return engine(pod(runner(IMAGES[image], command, 1)))
 
 
 def pd_pair(make, nodes, prefill, decode):
@@ -441,6 +442,10 @@ def others(known):
                   capabilities="RERANK,TEXT_RERANK")
     yield runtime("sglang-diffusion", entries(known["sglang-diffusion"], [""], 4, form="diffusers"), diffusion(),
                   classes=LARGE, capabilities="TEXT_TO_IMAGE,IMAGE_TEXT_TO_IMAGE,TEXT_TO_VIDEO")
+    # Pipelines that SGLang has no implementation of run as Diffusers has them.
+    yield runtime("sglang-diffusers", entries(known["sglang-diffusers"], [""], 1, form="diffusers"),
+                  diffusion("sglang-diffusers", ["--backend", "diffusers"]), classes=LARGE,
+                  capabilities="TEXT_TO_IMAGE,IMAGE_TEXT_TO_IMAGE")
     gguf = {"modelFormat": {"name": "gguf"}}
     for name, gpus, priority, sizes in (("llamacpp-cuda", 1, 2, ("1M", "130B")), ("llamacpp-cpu", 0, 1, ("1M", "15B"))):
         formats = [{**gguf, "modelArchitecture": a, "autoSelect": True, "priority": priority} for a in known["llamacpp"]]

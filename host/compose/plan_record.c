@@ -4,7 +4,7 @@
 #include "kube/meta.h"
 
 /* The version of one document that was decided by; those of files have none. */
-static bool add_input(struct json_object *inputs, struct json_object *doc, bool full) {
+static bool add_input(struct json_object *inputs, struct json_object *doc) {
   const char *version = json_str(doc, "metadata.resourceVersion", "");
   int64_t generation = json_i64(doc, "metadata.generation", 0);
   _cleanup_json_ struct json_object *o = NULL;
@@ -13,24 +13,22 @@ static bool add_input(struct json_object *inputs, struct json_object *doc, bool 
     return true;
   o = json_object_new_object();
   if (!o || !json_set_str(o, "kind", json_str(doc, "kind", "")) || !json_set_str(o, "name", meta_name(doc)) ||
-      !json_set_i64(o, "generation", generation) || (full && !json_set_str(o, "resourceVersion", version)) ||
+      !json_set_i64(o, "generation", generation) || !json_set_str(o, "resourceVersion", version) ||
       json_object_array_add(inputs, o) != 0)
     return false;
   (void)TAKE_PTR(o);
   return true;
 }
 
-/* What the decision stands on, so that one can tell whether it is still true.  Resource versions only in the FULL
- * record: in a status they would have it written anew whenever the status of a model or a class is, for nothing. */
-static bool put_inputs(const struct plan *p, struct json_object *record, bool full) {
+/* What the decision stands on, so that one can tell whether it is still true. */
+static bool put_inputs(const struct plan *p, struct json_object *record) {
   _cleanup_json_ struct json_object *inputs = json_object_new_array();
   const struct selection *s = p->selection;
   int64_t generation = json_i64(p->service, "metadata.generation", 0);
 
-  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) ||
-      !add_input(inputs, p->model, full) || (s->chosen && !add_input(inputs, s->chosen->runtime->doc, full)) ||
-      !add_input(inputs, s->engine.class, full) ||
-      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class, full)))
+  if (!inputs || (generation && !json_set_i64(record, "generation", generation)) || !add_input(inputs, p->model) ||
+      (s->chosen && !add_input(inputs, s->chosen->runtime->doc)) || !add_input(inputs, s->engine.class) ||
+      (s->decoder.class != s->engine.class && !add_input(inputs, s->decoder.class)))
     return false;
   return json_len(inputs) == 0 || json_set(record, "inputs", TAKE_PTR(inputs));
 }
@@ -62,7 +60,7 @@ struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
     return record_without_selection(p);
   o = select_record(p->selection, p->service, json_str(p->service, "metadata.namespace", "default"),
                     p->nparts ? p->parts[0].mode->name : NULL, max_candidates);
-  if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) || !put_inputs(p, o, full) ||
+  if (!o || (json_len(p->tuning) && !json_set(o, "tuning", json_object_get(p->tuning))) || !put_inputs(p, o) ||
       !put_warnings(p, o, full))
     return NULL;
   return TAKE_PTR(o);

@@ -396,6 +396,24 @@ static bool set_pin(struct work *w) {
           json_set_str(w->status, "lastRuntimeSyncToken", json_object_get_string(token)));
 }
 
+/* RECORD without the resource versions that it was made of; new, NULL: out of memory. */
+static struct json_object *decision_of(struct json_object *record) {
+  struct json_object *o = json_copy(record);
+
+  for (size_t i = 0; i < json_len(json_get(o, "inputs")); i++)
+    json_del(json_index(json_get(o, "inputs"), i), "resourceVersion");
+  return o;
+}
+
+/* Whether the status says it already, of earlier resource versions: the status of a model or a class is written often,
+ * and to follow it would be to write for nothing. */
+static bool is_told(struct json_object *told, struct json_object *record) {
+  _cleanup_json_ struct json_object *a = told ? decision_of(told) : NULL;
+  _cleanup_json_ struct json_object *b = a ? decision_of(record) : NULL;
+
+  return a && b && json_equal(a, b);
+}
+
 /* The decision record, bounded: what was chosen, why, and the best rejected ones with a reason each. */
 static bool set_selection(struct work *w) {
   struct json_object *record = plan_record(w->in->plan, 1 + REJECTED_IN_STATUS);
@@ -404,7 +422,11 @@ static bool set_selection(struct work *w) {
     return false;
   json_del(record, "namespace");
   json_del(record, "name");
-  return json_set(w->status, "selection", record) && set_pin(w);
+  if (is_told(json_get(w->status, "selection"), record))
+    json_unref(record);
+  else if (!json_set(w->status, "selection", record))
+    return false;
+  return set_pin(w);
 }
 
 /* ---- virtual ----------------------------------------------------------------------------------------------------- */

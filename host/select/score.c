@@ -12,7 +12,7 @@ struct verdict {
   bool reasons;              /* asked for; otherwise only points count, and the first rejection ends it */
   struct json_object *terms; /* owned; NULL: none yet.  A rejected entry's are not told, nor gathered */
   bool rejected;
-  unsigned misses; /* how often */
+  unsigned misses; /* how far from suiting: the sum over its rejections */
   char why[320];   /* reasons joined by ", " */
   bool failed;     /* memory ran out */
 };
@@ -26,9 +26,12 @@ static void add_reason(char *to, size_t cap, const char *separator, const char *
   (void)snprintf(to + used, cap - used, "%s", reason);
 }
 
-static void add_rejection(struct verdict *v, const char *reason) {
+/* What serves when it is named is nearer than what does not at all. */
+enum { FAR = 2, NEAR = 1 };
+
+static void add_rejection(struct verdict *v, unsigned misses, const char *reason) {
   v->rejected = true;
-  v->misses++;
+  v->misses += misses;
   if (v->reasons)
     add_reason(v->why, sizeof(v->why), ", ", reason);
 }
@@ -54,7 +57,7 @@ static int32_t on_points(struct ome_term_sink *s, int64_t points, const char *re
 static int32_t on_reject(struct ome_term_sink *s, const char *reason) {
   struct verdict *v = s->ctx;
 
-  add_rejection(v, reason && *reason ? reason : "rejected without a reason");
+  add_rejection(v, FAR, reason && *reason ? reason : "rejected without a reason");
   return v->reasons ? OME_OK : OME_E_CANCELLED;
 }
 
@@ -134,18 +137,19 @@ static int32_t ask_scorers(struct inquiry *q, const struct select_entry *entry, 
 /* It suits the model; may it be picked without being named? */
 static void check_automatic(const struct select_runtime *runtime, const struct select_entry *entry, struct verdict *v) {
   if (!runtime->any_auto)
-    add_rejection(v, "supports the model but has no supportedModelFormats[].autoSelect=true entry, so automatic "
-                     "selection skips it (name it in spec.runtime.name instead)");
+    add_rejection(v, NEAR,
+                  "supports the model but has no supportedModelFormats[].autoSelect=true entry, so automatic "
+                  "selection skips it (name it in spec.runtime.name instead)");
   else if (entry->auto_select == ENTRY_AUTO_FALSE)
-    add_rejection(v, "the format entry that matches the model has autoSelect=false");
+    add_rejection(v, NEAR, "the format entry that matches the model has autoSelect=false");
   else if (v->points <= 0)
-    add_rejection(v, "its score is not above 0");
+    add_rejection(v, NEAR, "its score is not above 0");
 }
 
 static int32_t judge_entry(struct inquiry *q, const struct select_runtime *runtime, const struct select_entry *entry,
                            unsigned scopes, struct verdict *v, struct ome_err *err) {
   if (*entry->problem) {
-    add_rejection(v, entry->problem);
+    add_rejection(v, FAR, entry->problem);
     return OME_OK;
   }
   int32_t rc = ask_scorers(q, entry, scopes, v, err);

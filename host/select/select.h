@@ -61,7 +61,7 @@ struct select_candidate {
   const struct select_runtime *runtime;
   struct score score;        /* of the best entry */
   struct json_object *terms; /* array of {scorer, points, reason}; of the best entry */
-  uint32_t misses;           /* of a rejected one: reasons against its nearest entry */
+  uint32_t misses;           /* of a rejected one: how far its nearest entry is from suiting */
   char rejected[512];        /* "" or why, one sentence */
 };
 

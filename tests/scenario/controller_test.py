@@ -46,7 +46,7 @@ def check_explain(server):
     versions = {i["kind"]: i["generation"] for i in stored["inputs"]}
     assert versions == {i["kind"]: i["generation"] for i in record["inputs"]}, (stored, record)
     assert versions.keys() == {"ClusterBaseModel", "ClusterServingRuntime"} and stored["generation"] >= 1, stored
-    assert all(i["resourceVersion"] for i in record["inputs"]), record
+    assert all(i["resourceVersion"] for i in record["inputs"] + stored["inputs"]), (stored, record)
     for words in (["--isvc", "chat"], ["--model", record["model"]]):
         done = subprocess.run([OME, "runtime", "explain", *words, "--kubeconfig", server.kubeconfig, "-o", "json"],
                               capture_output=True, text=True, check=False)

@@ -88,6 +88,15 @@ static bool same_capabilities(struct json_object *given, struct json_object *fou
   return true;
 }
 
+/* Which interfaces a model is offered under is a choice; none of those that suit it is a mistake. */
+static bool have_one_in_common(struct json_object *given, struct json_object *found) {
+  for (size_t i = 0; i < json_len(found); i++)
+    for (size_t k = 0; k < json_len(given); k++)
+      if (json_equal(json_index(given, k), json_index(found, i)))
+        return true;
+  return false;
+}
+
 /* "7.62B" and how many digits it has behind the point; false: no such text. */
 static bool read_size(const char *text, double *value, double *step) {
   static const char units[] = "KMBT";
@@ -122,6 +131,8 @@ static bool same_size(const char *given, const char *found) {
 static bool agrees(const char *path, struct json_object *given, struct json_object *found) {
   if (streq(path, "modelCapabilities"))
     return same_capabilities(given, found);
+  if (streq(path, "apiCapabilities"))
+    return have_one_in_common(given, found);
   if (streq(path, "modelParameterSize"))
     return same_size(json_object_get_string(given), json_object_get_string(found));
   return json_equal(given, found);
@@ -129,8 +140,8 @@ static bool agrees(const char *path, struct json_object *given, struct json_obje
 
 bool model_disagreement(struct json_object *model, struct json_object *config, struct buf *out) {
   static const char *const paths[] = {
-      "modelType",         "modelArchitecture", "modelParameterSize",  "quantization",           "maxTokens",
-      "modelCapabilities", "modelFormat.name",  "modelFramework.name", "modelFramework.version",
+      "modelType",         "modelArchitecture", "modelParameterSize", "quantization",        "maxTokens",
+      "modelCapabilities", "apiCapabilities",   "modelFormat.name",   "modelFramework.name", "modelFramework.version",
   };
   struct json_object *spec = json_get(model, "spec");
   size_t before = out->len;

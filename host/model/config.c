@@ -136,18 +136,31 @@ static void read_windows(struct json_object *text, const struct family *family, 
   f->sliding_window = window;
 }
 
+/* Layers of TEXT's layer_types that keep keys and values: every kind of attention but the linear one.  SIZE_MAX where
+ * there is no such list. */
+static size_t attending_layers(struct json_object *text) {
+  struct json_object *list = json_get(text, "layer_types");
+  size_t n = 0;
+
+  if (!json_is(list, json_type_array))
+    return SIZE_MAX;
+  for (size_t i = 0; i < json_len(list); i++) {
+    struct json_object *v = json_index(list, i);
+    const char *kind = json_is(v, json_type_string) ? json_object_get_string(v) : "";
+    n += has_suffix(kind, "attention") && !streq(kind, "linear_attention");
+  }
+  return n;
+}
+
 /* Layers that keep keys and values, of a model in which not all do. */
 static uint64_t cached_layers(struct json_object *text, const struct shape *s) {
-  size_t full = config_layers_of_type(text, "full_attention");
+  size_t full = attending_layers(text);
   uint64_t shared = config_number(text, "num_kv_shared_layers", NULL);
 
   if (s->family->traits & ENCODER)
     return 0;
   if (s->mixers || s->attentions < s->layers)
     return s->attentions;
-  if (full != SIZE_MAX)
-    full += config_layers_of_type(text, "sliding_attention") + config_layers_of_type(text, "attention") +
-            config_layers_of_type(text, "chunked_attention");
   uint64_t n = full < s->layers ? full : s->layers, less = shared + json_len(json_get(text, "cross_attention_layers"));
   return less < n ? n - less : 0;
 }
@@ -180,6 +193,7 @@ static void copy_shape(const struct shape *s, struct model_facts *f) {
                           : 0;
   f->q_latent = s->q_latent;
   f->kv_latent = s->kv_latent;
+  f->index_size = s->index_size;
   f->rope_head_size = s->rope_head_size;
   f->nope_head_size = s->nope_head_size;
   f->value_size = s->kv_latent ? s->value_size : 0;

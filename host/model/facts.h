@@ -79,6 +79,7 @@ struct model_facts {
   /* the decoder, or the encoder where there is just that */
   uint64_t hidden, intermediate, layers, heads, kv_heads, head_size, vocabulary;
   uint64_t experts, experts_per_token, shared_experts, expert_intermediate;
+  uint64_t index_size;                                 /* sparse attention: numbers of the key that picks tokens */
   uint64_t q_latent, kv_latent;                        /* MLA: ranks of the compressed queries, keys and values */
   uint64_t rope_head_size, nope_head_size, value_size; /* MLA: parts of a head */
   uint64_t sliding_window, sliding_layers;             /* tokens; layers that keep no more than so many */

@@ -58,6 +58,7 @@ struct shape {
   uint64_t vocabulary, hidden, layers, heads, kv_heads, head_size, intermediate, positions, token_types;
   uint64_t experts, experts_per_token, expert_intermediate, shared_intermediate, moe_layers;
   uint64_t q_latent, kv_latent, rope_head_size, nope_head_size, value_size; /* MLA */
+  uint64_t index_size;                 /* of the key by which sparse attention picks tokens */
   uint64_t attentions, mlps;           /* layers with attention, with a dense MLP */
   uint64_t mixers, mixer, mixer_state; /* layers with another mixer; its parameters, bytes it keeps of a sequence */
   uint64_t kv_heads_sum;               /* over all layers, where they differ; else 0 */

@@ -3,8 +3,8 @@
 
 /* Numbers that one layer caches for one token. */
 static uint64_t cached_numbers(const struct model_facts *f) {
-  if (f->kv_latent)
-    return f->kv_latent + f->rope_head_size; /* MLA: the latent and the rotated part, shared by all heads */
+  if (f->kv_latent) /* MLA: the latent and the rotated part, shared by all heads; sparse attention has a key beside */
+    return f->kv_latent + f->rope_head_size + f->index_size;
   uint64_t value = f->value_size ? f->value_size : f->head_size, n = 0;
   return __builtin_mul_overflow(f->kv_heads, f->head_size + value, &n) ? 0 : n;
 }

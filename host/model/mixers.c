@@ -199,12 +199,14 @@ static void streams(struct json_object *o, struct shape *s) {
               s->layers * (shortcut + streams + 2 * each * h + h);
 }
 
-/* Sparse attention: what picks the tokens that a query attends to. */
+/* Sparse attention: what picks the tokens that a query attends to, by a key of its own. */
 static void indexer(struct json_object *o, struct shape *s) {
   uint64_t heads = width(o, "index_n_heads", 64), size = width(o, "index_head_dim", 128);
 
-  if (s->q_latent < MAX_WIDTH && s->hidden < MAX_WIDTH && heads * size < MAX_WIDTH)
-    s->extra += s->layers % 4096 * (s->q_latent * heads * size + s->hidden * (size + heads) + 2 * size);
+  if (s->q_latent >= MAX_WIDTH || s->hidden >= MAX_WIDTH || heads * size >= MAX_WIDTH)
+    return;
+  s->index_size = size;
+  s->extra += s->layers % 4096 * (s->q_latent * heads * size + s->hidden * (size + heads) + 2 * size);
 }
 
 /* xIELU: two learned numbers for each layer, and two that are stored with them. */

@@ -102,6 +102,7 @@ static struct json_object *dimensions(const struct model_facts *f) {
       {"expertIntermediateSize", f->expert_intermediate},
       {"queryLatentSize", f->q_latent},
       {"kvLatentSize", f->kv_latent},
+      {"indexSize", f->index_size},
       {"ropeHeadSize", f->rope_head_size},
       {"nopeHeadSize", f->nope_head_size},
       {"valueHeadSize", f->value_size},

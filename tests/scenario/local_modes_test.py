@@ -16,8 +16,8 @@ import sys
 import scenario
 from scenario import DEADLINE, HOME, ISVC, OME, Hub, Platform, processes_with, wait_for
 
-SAMPLES = ("multinode", "pd", "pd-multinode", "serverless")
-ANSWERS = {"multinode": "whole by 2 of 2", "pd": "prefill by 1 of 1 then decode by 1 of 1",
+SAMPLES = ("raw", "multinode", "pd", "pd-multinode", "serverless")
+ANSWERS = {"raw": "whole by 1 of 1", "multinode": "whole by 2 of 2", "pd": "prefill by 1 of 1 then decode by 1 of 1",
            "pd-multinode": "prefill by 2 of 2 then decode by 4 of 4", "serverless": "whole by 1 of 1"}
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -75,6 +75,16 @@ def check_answers(platform):
         assert text == ANSWERS[name], (name, text)
     listed = ome(platform, "get", "lws")
     assert len(listed.splitlines()) == 4, listed
+
+
+def check_elsewhere(platform):
+    """What is served elsewhere is nothing to run; Ray's clusters nobody here runs, which is said."""
+    ome(platform, "apply", "-f", "-", stdin=fitted("virtual", platform) + "\n---\n" + fitted("ray", platform))
+    ready = lambda name: next((c for c in (platform.find(ISVC + name) or {}).get("status", {}).get("conditions", [])
+                               if c["type"] == "Ready"), {})
+    wait_for("the virtual service", lambda: ready("virtual").get("status") == "True")
+    wait_for("the lack of Ray to be said", lambda: "RayCluster (ray.io/v1)" in ready("ray").get("message", ""))
+    assert ready("ray")["reason"] == "APIMissing" and not pods(platform, "ome.io/inferenceservice=ray")
 
 
 def check_group_restart(platform):
@@ -139,6 +149,7 @@ def main():
         for name in SAMPLES:
             ome(platform, "apply", "-f", "-", stdin=fitted(name, platform))
         check_answers(platform)
+        check_elsewhere(platform)
         check_group_restart(platform)
         check_zero(platform)
         platform.stop()

@@ -158,7 +158,8 @@ int32_t children_prune(struct controller *c, struct json_object *service, const 
     _cleanup_json_ struct json_object *owned = cache ? kube_cache_owned(cache, meta_uid(service)) : NULL;
     for (size_t j = 0; j < json_len(owned); j++) {
       struct json_object *o = json_index(owned, j);
-      if (meta_deleting(o) || child_is_wanted(plan, k, o) || holds_the_fort(plan, k, o, ready))
+      if (meta_deleting(o) || child_is_wanted(plan, k, o) || holds_the_fort(plan, k, o, ready) ||
+          (k->scaler && scalers_stays(c, plan, o)))
         continue;
       int32_t rc =
           kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, err);

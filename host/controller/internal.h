@@ -195,6 +195,9 @@ int32_t scalers_yield(struct service_worker *w, struct plan *plan, char **rivals
  * a workload that a HorizontalPodAutoscaler scales.  While a deleted one is still there, the plan's are withheld: their
  * entries become NULL, and its end is an event. */
 int32_t scalers_clear(struct controller *c, struct json_object *service, struct plan *plan, struct ome_err *err);
+/* Whether SCALER, which PLAN no longer has, stays: what is to take its place is of a kind that the cluster lacks, and
+ * until it comes the count has the owner that it had. */
+bool scalers_stays(struct controller *c, const struct plan *plan, struct json_object *scaler);
 /* Before WANT, which no longer says spec.replicas, is applied over LIVE, where the number is ours: leaves it to another
  * field manager.  Without that the number would fall to the default, 1, until the new owner raises it again. */
 int32_t scalers_hand_over(struct controller *c, const struct child_kind *k, struct json_object *want,

@@ -1,5 +1,6 @@
 /* One owner of a replica count at a time. */
 #include "base/str.h"
+#include "compose/names.h"
 #include "compose/scaling.h"
 #include "controller/internal.h"
 #include "kube/meta.h"
@@ -88,6 +89,20 @@ static int32_t delete_scaler(struct controller *c, struct child_kind *k, struct 
   return fail_prefix(err, "delete %s %s/%s", k->resource->kind, meta_namespace(o), meta_name(o));
 }
 
+bool scalers_stays(struct controller *c, const struct plan *plan, struct json_object *scaler) {
+  const char *component = meta_label(scaler, LABEL_COMPONENT);
+
+  for (size_t i = 0; component && i < plan->nparts; i++) {
+    const struct plan_part *part = &plan->parts[i].autoscaler;
+    for (size_t n = 0; streq(plan->parts[i].kind, component) && n < part->count; n++) {
+      struct json_object *o = json_index(plan->objects, part->first + n);
+      if (o && !child_kind_of(c, o))
+        return true;
+    }
+  }
+  return false;
+}
+
 int32_t scalers_clear(struct controller *c, struct json_object *service, struct plan *plan, struct ome_err *err) {
   bool waiting = false;
 
@@ -99,7 +114,7 @@ int32_t scalers_clear(struct controller *c, struct json_object *service, struct 
     _cleanup_json_ struct json_object *owned = kube_cache_owned(cache, meta_uid(service));
     for (size_t j = 0; j < json_len(owned); j++) {
       bool gone = true;
-      if (child_is_wanted(plan, k, json_index(owned, j)))
+      if (child_is_wanted(plan, k, json_index(owned, j)) || scalers_stays(c, plan, json_index(owned, j)))
         continue;
       int32_t rc = delete_scaler(c, k, json_index(owned, j), &gone, err);
       if (rc != OME_OK)

@@ -73,6 +73,7 @@ def check_classes(server):
     is_there(server, HPAS + "/raw-engine")
     edit(server, {"engine": {"autoscaler": {"class": "KEDA", "keda": {"triggers": [TRIGGER]}}}})
     says(server, "keda.sh/v1alpha1 ScaledObject")
+    assert server.find(HPAS + "/raw-engine"), "nobody is left to scale it"
     crds(server, "keda")
     is_there(server, SCALED)
     is_gone(server, HPAS + "/raw-engine")

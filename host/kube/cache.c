@@ -1,6 +1,7 @@
 #include "kube/cache.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/str.h"
@@ -405,12 +406,11 @@ static int32_t watch(struct kube_cache *c, struct ome_err *err) {
 /* Waits MS, or until the end; whether to go on. */
 static bool rest(struct kube_cache *c, uint64_t ms) {
   uint64_t due = mono_ms() + ms;
-  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
   bool go_on;
 
   (void)pthread_mutex_lock(&c->shared.lock);
-  while (!c->shared.stop && mono_ms() < due)
-    (void)pthread_cond_timedwait(&c->shared.changed, &c->shared.lock, &until);
+  while (!c->shared.stop && cond_wait_until(&c->shared.changed, &c->shared.lock, due))
+    continue;
   go_on = !c->shared.stop;
   (void)pthread_mutex_unlock(&c->shared.lock);
   return go_on;
@@ -488,7 +488,6 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
                        struct kube_cache **out, struct ome_err *err) {
   static const struct kube_cache_opts none;
   struct kube_cache *c = calloc(1, sizeof(*c));
-  pthread_condattr_t attr;
 
   if (!c)
     return fail_memory(err);
@@ -505,10 +504,7 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   kube_api_version(r, c->api_version);
   buf_init(&c->line, LINE_MAX);
   (void)pthread_mutex_init(&c->shared.lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&c->shared.changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&c->shared.changed);
   c->shared.entries = strmap_new(free);
   c->shared.by_owner = strmap_new(entry_bucket_free);
   c->shared.by_value = strmap_new(entry_bucket_free);
@@ -538,12 +534,11 @@ void kube_cache_free(struct kube_cache *c) {
 
 bool kube_cache_wait(struct kube_cache *c, uint64_t timeout_ms) {
   uint64_t due = mono_ms() + timeout_ms;
-  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
   bool synced;
 
   (void)pthread_mutex_lock(&c->shared.lock);
-  while (!c->shared.synced && mono_ms() < due)
-    (void)pthread_cond_timedwait(&c->shared.changed, &c->shared.lock, &until);
+  while (!c->shared.synced && cond_wait_until(&c->shared.changed, &c->shared.lock, due))
+    continue;
   synced = c->shared.synced;
   (void)pthread_mutex_unlock(&c->shared.lock);
   return synced;

@@ -1,6 +1,7 @@
 #include "kube/lease.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "os/file.h"
@@ -107,12 +108,10 @@ static int32_t try_once(struct kube_lease *l, struct ome_err *err) {
 /* Waits MS; true: release() was called. */
 static bool pause_renewal(struct kube_lease *l, uint32_t ms) {
   uint64_t due = mono_ms() + ms;
-  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
-  int rc = 0;
 
   (void)pthread_mutex_lock(&l->shared.lock);
-  while (!l->shared.stop && rc == 0)
-    rc = pthread_cond_timedwait(&l->shared.changed, &l->shared.lock, &until);
+  while (!l->shared.stop && cond_wait_until(&l->shared.changed, &l->shared.lock, due))
+    continue;
   bool stop = l->shared.stop;
   (void)pthread_mutex_unlock(&l->shared.lock);
   return stop;
@@ -167,7 +166,6 @@ static int32_t wait_for_it(struct kube_lease *l, struct ome_err *err) {
 
 int32_t kube_lease_acquire(const struct kube_lease_config *cfg, struct kube_lease **out, struct ome_err *err) {
   _cleanup_(kube_lease_releasep) struct kube_lease *l = calloc(1, sizeof(*l));
-  pthread_condattr_t attr;
 
   if (!l)
     return fail_memory(err);
@@ -176,10 +174,7 @@ int32_t kube_lease_acquire(const struct kube_lease_config *cfg, struct kube_leas
   l->cfg.renew_deadline_ms = cfg->renew_deadline_ms ? cfg->renew_deadline_ms : 10000;
   l->cfg.retry_ms = cfg->retry_ms ? cfg->retry_ms : 2000;
   (void)pthread_mutex_init(&l->shared.lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&l->shared.changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&l->shared.changed);
   l->ns = strdup(cfg->ns);
   l->name = strdup(cfg->name);
   l->identity = cfg->identity ? strdup(cfg->identity) : make_identity();

@@ -1,16 +1,12 @@
 #include "kube/lists.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 void lists_init(struct lists *l) {
-  pthread_condattr_t attr;
-
   *l = (struct lists){.running = 0};
   (void)pthread_mutex_init(&l->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&l->changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&l->changed);
 }
 
 void lists_fini(struct lists *l) {
@@ -37,10 +33,9 @@ void lists_leave(struct lists *l) {
 
 void lists_await_end(struct lists *l, uint64_t ms) {
   uint64_t due = mono_ms() + ms;
-  struct timespec until = {(time_t)(due / 1000), (long)(due % 1000) * 1000000};
 
   (void)pthread_mutex_lock(&l->lock);
-  while ((l->running || l->waiting) && mono_ms() < due)
-    (void)pthread_cond_timedwait(&l->changed, &l->lock, &until);
+  while ((l->running || l->waiting) && cond_wait_until(&l->changed, &l->lock, due))
+    continue;
   (void)pthread_mutex_unlock(&l->lock);
 }

@@ -1,6 +1,7 @@
 #include "kube/queue.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/str.h"
@@ -273,8 +274,7 @@ static struct item *next_locked(struct kube_queue *q) {
       (void)pthread_cond_wait(&q->shared.changed, &q->shared.lock);
       continue;
     }
-    struct timespec until = {(time_t)(i->due_ms / 1000), (long)(i->due_ms % 1000) * 1000000};
-    (void)pthread_cond_timedwait(&q->shared.changed, &q->shared.lock, &until);
+    (void)cond_wait_until(&q->shared.changed, &q->shared.lock, i->due_ms);
   }
   return NULL;
 }
@@ -347,15 +347,6 @@ static void *work(void *arg) {
   return NULL;
 }
 
-static void init_condition(pthread_cond_t *cond) {
-  pthread_condattr_t attr;
-
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(cond, &attr);
-  (void)pthread_condattr_destroy(&attr);
-}
-
 int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **out, struct ome_err *err) {
   uint32_t workers = cfg->workers ? cfg->workers : 1;
   struct kube_queue *q = calloc(1, sizeof(*q));
@@ -364,7 +355,7 @@ int32_t kube_queue_new(const struct kube_queue_config *cfg, struct kube_queue **
     return fail_memory(err);
   q->cfg = *cfg;
   (void)pthread_mutex_init(&q->shared.lock, NULL);
-  init_condition(&q->shared.changed);
+  cond_init(&q->shared.changed);
   q->name = strdup(cfg->name);
   q->depth = METRIC(&depth, cfg->name);
   q->waited = METRIC(&waited_seconds, cfg->name);

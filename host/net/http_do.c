@@ -2,12 +2,15 @@
 #include "net/http_client.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
+
+#define ASK_MS 100u
 
 /* ---- the blocking form ---------------------------------------------------------------------------------------- */
 
@@ -52,7 +55,7 @@ static void wait_done(void *arg, int32_t rc, const struct ome_err *err) {
 
 static const struct http_fetch_ops wait_ops = {.on_head = wait_head, .on_body = wait_body, .on_done = wait_done};
 
-/* Until done; asks CANCELLED every 100 ms where there is one. */
+/* Until done; asks CANCELLED now and then where there is one. */
 static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*cancelled)(void *), void *arg) {
   bool asked = false;
 
@@ -62,12 +65,7 @@ static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*canc
       (void)pthread_cond_wait(&w->changed, &w->lock);
       continue;
     }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 100 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void)pthread_cond_timedwait(&w->changed, &w->lock, &until);
+    (void)cond_wait_until(&w->changed, &w->lock, mono_ms() + ASK_MS);
     if (!w->done && cancelled(arg)) {
       http_fetch_cancel(f);
       asked = true;
@@ -78,15 +76,18 @@ static void wait_until_done(struct waiting *w, struct http_fetch *f, bool (*canc
 
 int32_t http_do(struct http_client *c, const struct http_request *req, bool (*cancelled)(void *), void *arg,
                 struct http_response *out, struct ome_err *err) {
-  struct waiting w = {.out = out, .err = err, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+  struct waiting w = {.out = out, .err = err, .lock = PTHREAD_MUTEX_INITIALIZER};
 
+  cond_init(&w.changed);
   memset(out, 0, sizeof(*out));
   buf_init(&out->headers, 256 * 1024);
   buf_init(&out->body, req->max_body);
   struct http_fetch *f = http_fetch_start(c, req, &wait_ops, &w);
+  if (f)
+    wait_until_done(&w, f, cancelled, arg);
+  (void)pthread_cond_destroy(&w.changed);
   if (!f)
     return fail_memory(err);
-  wait_until_done(&w, f, cancelled, arg);
   int shown = (int)strcspn(req->url, "?"); /* signatures are secrets */
   if (w.too_long)
     w.rc = fail(err, OME_E_INVALID, "%s %.*s: the answer is longer than the %zu bytes allowed",

@@ -1,8 +1,9 @@
 #include "net/http_stream.h"
 
-#include <pthread.h>
+#include "base/clock.h"
+#include "base/cond.h"
+
 #include <string.h>
-#include <time.h>
 
 #define WAITING_MAX ((size_t)256 << 10)
 #define ASK_MS 100
@@ -99,17 +100,12 @@ static void end_locked(struct caller *c) {
 /* Waits for something to do, and ends the request when the caller is asked to stop. */
 static void wait_locked(struct caller *c) {
   struct stream *s = c->stream;
-  struct timespec until;
 
   if (!c->cancelled || c->over) {
     (void)pthread_cond_wait(&s->changed, &s->lock);
     return;
   }
-  (void)clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_nsec += ASK_MS * 1000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
-  (void)pthread_cond_timedwait(&s->changed, &s->lock, &until);
+  (void)cond_wait_until(&s->changed, &s->lock, mono_ms() + ASK_MS);
   if (c->cancelled(c->cancelled_arg))
     end_locked(c);
 }
@@ -149,12 +145,11 @@ static bool hand_over_locked(struct caller *c) {
 
 int32_t http_stream(struct http_client *c, const struct http_request *req, bool (*cancelled)(void *),
                     void *cancelled_arg, const struct http_stream_ops *ops, void *arg, struct ome_err *err) {
-  struct stream s = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                     .changed = PTHREAD_COND_INITIALIZER,
-                     .max = req->max_body ? req->max_body : BUF_DEFAULT_MAX,
-                     .err = err};
+  struct stream s = {
+      .lock = PTHREAD_MUTEX_INITIALIZER, .max = req->max_body ? req->max_body : BUF_DEFAULT_MAX, .err = err};
   struct caller call = {.stream = &s, .ops = ops, .arg = arg, .cancelled = cancelled, .cancelled_arg = cancelled_arg};
 
+  cond_init(&s.changed);
   buf_init(&s.headers, 256 * 1024);
   (void)pthread_mutex_lock(&s.lock);
   call.fetch = http_fetch_start(c, req, &ops_of_fetch, &s);
@@ -173,6 +168,7 @@ int32_t http_stream(struct http_client *c, const struct http_request *req, bool 
     s.rc = call.rc;
     *err = call.err;
   }
+  (void)pthread_cond_destroy(&s.changed);
   buf_fini(&s.headers);
   buf_fini(&s.waiting);
   buf_fini(&call.taken);

@@ -4,7 +4,7 @@ cut short or slow, another controller at its side, a lease that is stolen, clock
 without a past and shows an expired certificate. After each of these the objects are those of `ome render`, field by
 field: none doubled, none left over, no finalizer lost, nobody's fields overwritten.
 
-usage: hostile_test.py [KILLS [WATCH_DROPS [SECONDS_OF_ERRORS [LEASES_STOLEN]]]]
+usage: hostile_test.py PRELOAD [KILLS [WATCH_DROPS [SECONDS_OF_ERRORS [LEASES_STOLEN]]]]
 """
 
 import contextlib
@@ -18,18 +18,18 @@ import subprocess
 import sys
 import time
 
+import rendered
 import scenario
+from rendered import CHILDREN
 from scenario import ISVC, MODEL, OME, ApiServer, install, wait_for
 
 SERVICES = [f"chat-{i}" for i in range(6)]
 KEPT = SERVICES[:3]  # never deleted: what others wrote to them and their objects has to stay
 MODELS = ["tiny", "small"]
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
-CHILDREN = {"ConfigMap": "/api/v1/{}configmaps", "Service": "/api/v1/{}services", "Deployment": "/apis/apps/v1/{}deployments",
-            "HorizontalPodAutoscaler": "/apis/autoscaling/v2/{}horizontalpodautoscalers",
-            "PodDisruptionBudget": "/apis/policy/v1/{}poddisruptionbudgets"}
 NS = "namespaces/default/"
 FINALIZER = "example.com/keep"
+PRELOAD = sys.argv[1]  # fault_preload, for clocks that jump
 
 
 def quiet(call, *arguments):
@@ -105,51 +105,14 @@ class Cluster:
     def items(self, path):
         return self.server.api("GET", path)["items"]
 
-    def rendered(self):
-        """{(kind, name): object} that should be there."""
-        folder = self.folder + "/inputs"
-        os.makedirs(folder, exist_ok=True)
-        for kind, path in (("InferenceService", ISVC[:-1]), ("ClusterBaseModel", MODEL[:-1]),
-                           ("ClusterServingRuntime", "/apis/ome.io/v1beta1/clusterservingruntimes")):
-            documents = [dict(o, kind=kind, apiVersion="ome.io/v1beta1") for o in self.items(path)]
-            for o in documents:
-                o["metadata"] = {k: v for k, v in o["metadata"].items() if k in ("name", "namespace", "labels", "annotations")}
-                o.pop("status", None)
-            with open(f"{folder}/{kind}.json", "w") as out:
-                json.dump({"apiVersion": "v1", "kind": "List", "items": documents}, out)
-        done = subprocess.run([OME, "render", "-f", folder, "-o", "json"], capture_output=True, text=True, check=True)
-        return {(o["kind"], o["metadata"]["name"]): o for o in json.loads(done.stdout)["items"]}
-
     def children(self):
-        """{(kind, name): object} of what belongs to services, present or gone."""
-        return {(kind, o["metadata"]["name"]): o for kind, path in CHILDREN.items() for o in self.items(path.format(NS))
-                if o["metadata"].get("ownerReferences") or "ome.io/inferenceservice" in o["metadata"].get("labels", {})}
-
-    def difference(self):
-        """What keeps the objects from being those of `ome render`; None: nothing."""
-        wanted, found = self.rendered(), self.children()
-        owners = [o["metadata"]["uid"] for o in self.items(ISVC[:-1])]
-        for key, o in found.items():
-            references = o["metadata"].get("ownerReferences", [])
-            if [r["uid"] in owners for r in references] != [True]:
-                return f"{key} is owned by {references}"
-        if set(found) != set(wanted):
-            return f"left over {set(found) - set(wanted)}, missing {set(wanted) - set(found)}"
-        for (kind, name), o in found.items():
-            # Applied once more by our manager, what was rendered changes nothing: no field is missing, wrong, or too many.
-            want = dict(wanted[kind, name])
-            want["metadata"] = dict(want["metadata"], ownerReferences=o["metadata"]["ownerReferences"])
-            again = self.server.api("PATCH", f"{CHILDREN[kind].format(NS)}/{name}?fieldManager=ome-controller&force=true&dryRun=All",
-                                    want, "application/apply-patch+yaml")
-            if stable(again) != stable(dict(o, kind=kind, apiVersion=again["apiVersion"])):
-                return f"{kind} {name}: stored is {json.dumps(stable(o))}, rendered gives {json.dumps(stable(again))}"
-        return None
+        return rendered.children(self.server)
 
     def check(self, phase):
         last = [None]
 
         def equal():
-            last[0] = self.difference()
+            last[0] = rendered.difference(self.server, self.folder)
             return last[0] is None
         try:
             wait_for("the objects to be those of `ome render`", equal)
@@ -160,14 +123,6 @@ class Cluster:
             if self.visited:
                 o = self.server.find(f"{CHILDREN['Service'].format(NS)}/{name}-engine")["metadata"]
                 assert o["annotations"].get("example.com/visited") == name and o["labels"].get("visitor") == name, (phase, o)
-
-
-def stable(o):
-    """O without what differs between two writes of the same."""
-    metadata = {k: v for k, v in o["metadata"].items() if k not in ("resourceVersion", "generation")}
-    metadata["managedFields"] = sorted((m["manager"], m["operation"], json.dumps(m["fieldsV1"], sort_keys=True))
-                                       for m in metadata["managedFields"])
-    return dict(o, metadata=metadata)
 
 
 class Controller:
@@ -197,7 +152,8 @@ class Controller:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(scenario.DEADLINE) in (0, 1)
+        code = self.process.wait(scenario.DEADLINE)
+        assert code in (0, 1), f"it ended with {code}"
 
 
 def kills(cluster, times):
@@ -288,18 +244,24 @@ def leases(cluster, times):
     return f"{times} leases stolen, {restarts} restarts; {times} changes with two leaders"
 
 
+def sanitizers():
+    """The libraries of sanitizers that the binary wants to find loaded first."""
+    linked = subprocess.run(["ldd", OME], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"(/\S+/lib[at]san\.so\S*)", linked)
+
+
 def clocks(cluster, times):
     """The server's clock and ours jump by hours, each its own way."""
-    library = next((p for p in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-                                "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1") if os.path.exists(p)), None)
-    assert library, "libfaketime is not installed; ./dev peers installs it"
     shift = cluster.folder + "/shift"
-    set_shift = lambda hours: open(shift, "w").write(f"{hours:+d}h\n")
+
+    def set_shift(seconds):
+        with open(shift + ".new", "w") as out:
+            out.write(str(seconds))
+        os.rename(shift + ".new", shift)
     set_shift(0)
-    controller = Controller(cluster, "--leader-elect", LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=shift,
-                            FAKETIME_NO_CACHE="1", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    controller = Controller(cluster, "--leader-elect", LD_PRELOAD=":".join([*sanitizers(), PRELOAD]), FAULT_CLOCK_FILE=shift)
     for _ in range(times):
-        set_shift(cluster.chance.randint(-48, 48))
+        set_shift(cluster.chance.randint(-48, 48) * 3600)
         cluster.faults(clockSkewSeconds=cluster.chance.randint(-100000, 100000))
         for _ in range(3):
             cluster.mutate()
@@ -355,7 +317,7 @@ def deletions(cluster):
 
 
 def main():
-    numbers = [int(n) for n in sys.argv[1:]] + [20, 60, 10, 4][len(sys.argv) - 1:]
+    numbers = [int(n) for n in sys.argv[2:]] + [20, 60, 10, 4][len(sys.argv) - 2:]
     seed = int(os.environ.get("OME_SEED", time.time()))
     print(f"seed {seed}", flush=True)
     with scenario.scratch() as folder:

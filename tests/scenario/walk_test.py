@@ -71,9 +71,9 @@ class Cable:
 
     def cut(self):
         def now():
-            self.is_cut = True
             for end in list(self.ends):
                 end.transport.abort()
+        self.is_cut = True
         self.cables.loop.call_soon_threadsafe(now)
 
     def mend(self):

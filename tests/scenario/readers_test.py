@@ -65,6 +65,36 @@ for dtype in dtypes:
         out.write(file_of(dtype, [16, 24], size * 48))
     deserialize(open(path + "/model.safetensors", "rb").read())
     found["type-" + dtype] = 16 * 24, size * 48
+# Packed weights, which only those readers count unpacked that ask the configuration: a matrix of 64 by 32, and a norm.
+BITS = {"I32": 32, "I64": 64, "U8": 8, "F16": 16, "BF16": 16, "F32": 32, "F8_E4M3": 8}
+def packed(name, config, tensors):
+    path, at, header = folder("packed-" + name), 0, {}
+    for key, (dtype, shape) in {**tensors, "model.norm.weight": ("F16", [64])}.items():
+        size = math.prod(shape) * BITS[dtype] // 8
+        header[key] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    with open(path + "/model.safetensors", "wb") as out:
+        out.write(struct.pack("<Q", len(text)) + text + bytes(at))
+    json.dump({"model_type": "llama", "quantization_config": config}, open(path + "/config.json", "w"))
+one = "model.layers.0.mlp.up_proj."
+for bits in 4, 8:
+    packed(f"gptq-{bits}", {"quant_method": "gptq", "bits": bits, "group_size": 16}, {
+        one + "qweight": ("I32", [64 * bits // 32, 32]), one + "qzeros": ("I32", [4, 32 * bits // 32]),
+        one + "scales": ("F16", [4, 32]), one + "g_idx": ("I32", [64])})
+packed("awq", {"quant_method": "awq", "bits": 4, "group_size": 16}, {
+    one + "qweight": ("I32", [64, 4]), one + "qzeros": ("I32", [4, 4]), one + "scales": ("F16", [4, 32])})
+packed("bitsandbytes", {"quant_method": "bitsandbytes", "load_in_4bit": True}, {
+    one + "weight": ("U8", [1024, 1]), one + "weight.absmax": ("F32", [32]), one + "weight.quant_map": ("F32", [16]),
+    one + "weight.quant_state.bitsandbytes__nf4": ("U8", [100])})
+packed("mxfp4", {"quant_method": "mxfp4"}, {
+    "model.layers.0.mlp.experts.up_proj_blocks": ("U8", [2, 32, 2, 16]),
+    "model.layers.0.mlp.experts.up_proj_scales": ("U8", [2, 32, 2])})
+packed("fp8", {"quant_method": "fp8", "weight_block_size": [16, 16]}, {
+    one + "weight": ("F8_E4M3", [32, 64]), one + "weight_scale_inv": ("F32", [2, 4])})
+packed("compressed", {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {"group_0": {
+    "targets": ["Linear"], "weights": {"num_bits": 4, "type": "int", "group_size": 16, "symmetric": True}}}}, {
+    one + "weight_packed": ("I32", [32, 8]), one + "weight_scale": ("BF16", [32, 4]), one + "weight_shape": ("I64", [2])})
 path = folder("scalar")  # the JavaScript readers count these as nothing
 save_file({"a.weight": np.zeros((7, 5), "float16"), "logit_scale": np.zeros((), "float32")}, path + "/model.safetensors")
 found["scalar"] = count(path)
@@ -203,6 +233,7 @@ def main():
         hub = Hub(root)
         names = [n for n in expected if n.startswith(("one-", "type-", "shards", "real-"))] + real
         names.remove("type-F8_E8M0")  # scales to them
+        names += [n for n in os.listdir(os.path.join(root, "test")) if n.startswith("packed-")]
         names += [os.path.join(root, "test", n, "model.gguf") for n in expected if n.startswith("gguf-")]
         found = run(["node", script, hub.url, root, *names], env=environment)
         hub.stop()

@@ -511,7 +511,12 @@ static void handle_api(struct hub *h, struct http_exchange *x, const char *path)
   const char *rest = "";
   _cleanup_free_ char *name = take_name(path, &rest);
 
-  if (name)
+  /* Further pages of a list are of what its first one was of; reading all of it for each would take pages x files. */
+  bool goes_on = has_prefix(rest, "tree/") && http_query(x, "cursor");
+  const struct repository *r = name && goes_on ? strmap_get(h->repositories, name) : NULL;
+  if (r)
+    answer_api(h, x, r, rest);
+  else if (name)
     with_repository(h, x, name, rest, answer_api);
   else
     answer_error(x, 404, "NotFound", "Not found");

@@ -47,7 +47,7 @@ static int load(const struct cli_command *self, struct bench_options *o, const c
   if (o->stable && !o->repeat)
     o->repeat = 10;
   if (!o->seed)
-    o->seed = 1 + (wall_ms() ^ mono_ns()) % 1000000000;
+    o->seed = 1 + ((uint64_t)wall_ms() ^ mono_ns()) % 1000000000;
   o->url = url;
   return measure(o);
 }

@@ -146,11 +146,13 @@ static void set_component_condition(struct work *w, size_t kind, const struct om
   struct pods_summary pods;
   char message[1024];
 
-  if (s->phase == OME_PHASE_READY) {
-    set_condition(w, ready_conditions[kind], "True", s->reason, s->message);
+  pods_summarize(w->in->pods, component_kinds[kind], &pods);
+  if (s->phase == OME_PHASE_READY) { /* others may be in trouble all the same: after a new image, or too few nodes */
+    (void)snprintf(message, sizeof(message), "%.380s%s%s", s->message, *s->message && *pods.reason ? "; " : "",
+                   *pods.reason ? pods.message : "");
+    set_condition(w, ready_conditions[kind], "True", s->reason, message);
     return;
   }
-  pods_summarize(w->in->pods, component_kinds[kind], &pods);
   bool failed = s->phase == OME_PHASE_FAILED || pods.failed;
   bool lifted = *pods.reason;
   const char *reason = lifted ? pods.reason : *s->reason ? s->reason : "Initializing";

@@ -83,6 +83,17 @@ static int32_t render(const struct request_docs *d, struct ome_object_sink *out,
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
+/* What serves serves; that its successor does not come is said beside it. */
+static void tell_rollout(struct json_object *live, struct json_object *progressing, struct ome_status *out) {
+  uint32_t all = live_count(live, "status.replicas", 0), fresh = live_count(live, "status.updatedReplicas", 0);
+  int stuck = strcmp(doc_str(progressing, "reason", ""), "ProgressDeadlineExceeded") == 0;
+  size_t n = strlen(out->message);
+
+  if (fresh < all)
+    doc_text(out->message + n, sizeof(out->message) - n, "%srollout: %u of %u pods are new%s%s", n ? "; " : "", fresh,
+             all, stuck ? ": " : "", stuck ? doc_str(progressing, "message", "") : "");
+}
+
 static void judge(struct json_object *live, struct ome_status *out) {
   struct json_object *available = doc_condition(live, "Available");
   struct json_object *progressing = doc_condition(live, "Progressing");
@@ -99,9 +110,10 @@ static void judge(struct json_object *live, struct ome_status *out) {
   else if (strcmp(doc_str(progressing, "reason", ""), "ProgressDeadlineExceeded") == 0)
     c = progressing, out->phase = OME_PHASE_FAILED;
   doc_text(out->reason, sizeof(out->reason), "%s", doc_str(c, "reason", "Initializing"));
-  if (out->phase == OME_PHASE_READY)
+  if (out->phase == OME_PHASE_READY) {
     doc_text(out->message, sizeof(out->message), "%s", doc_str(c, "message", ""));
-  else
+    tell_rollout(live, progressing, out);
+  } else
     doc_text(out->message, sizeof(out->message), "%u of %u replicas are ready%s%s", out->ready, out->desired,
              c ? ": " : "", doc_str(c, "message", ""));
 }

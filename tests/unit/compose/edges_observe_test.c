@@ -166,8 +166,43 @@ static void observes_ingress(void **state) {
   }
 }
 
+#define OLD_SERVES "{type: Available, status: 'True', reason: MinimumReplicasAvailable, message: enough}"
+#define STUCK "{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: timed out}"
+
+static const struct observation deployments[] = {
+    {"[null]", OME_PHASE_PENDING, "Initializing", "does not exist yet"},
+    {"[{spec: {replicas: 2}, status: {replicas: 2, updatedReplicas: 2, readyReplicas: 2, conditions: [" OLD_SERVES
+     "]}}]",
+     OME_PHASE_READY, "MinimumReplicasAvailable", "enough"},
+    /* Available says so, and nobody is ready. */
+    {"[{spec: {replicas: 2}, status: {replicas: 2, updatedReplicas: 2, conditions: [" OLD_SERVES "]}}]",
+     OME_PHASE_PROGRESSING, "MinimumReplicasAvailable", "0 of 2 replicas are ready"},
+    {"[{spec: {replicas: 2}, status: {replicas: 3, updatedReplicas: 1, readyReplicas: 2, conditions: [" OLD_SERVES
+     "]}}]",
+     OME_PHASE_READY, "MinimumReplicasAvailable", "enough; rollout: 1 of 3 pods are new"},
+    {"[{spec: {replicas: 2}, status: {replicas: 3, updatedReplicas: 1, readyReplicas: 2, conditions: [" OLD_SERVES
+     ", " STUCK "]}}]",
+     OME_PHASE_READY, "MinimumReplicasAvailable", "enough; rollout: 1 of 3 pods are new: timed out"},
+    {"[{spec: {replicas: 2}, status: {replicas: 2, updatedReplicas: 2, conditions: [" STUCK "]}}]", OME_PHASE_FAILED,
+     "ProgressDeadlineExceeded", "0 of 2 replicas are ready: timed out"},
+};
+
+static void observes_deployments(void **state) {
+  struct json_object *docs = documents("{class: None}", "{}");
+  struct edges e;
+
+  (void)state;
+  edges_plan(&e, docs);
+  for (size_t i = 0; i < ARRAY_LEN(deployments); i++)
+    check(&deployments[i], &e, &e.plan->parts[0].deployment, e.plan->parts[0].doc,
+          "http://chat-engine.team.svc.cluster.local");
+  edges_fini(&e);
+  json_unref(docs);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(observes_scalers), cmocka_unit_test(observes_ingress)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(observes_scalers), cmocka_unit_test(observes_ingress),
+                                     cmocka_unit_test(observes_deployments)};
 
   return cmocka_run_group_tests(tests, edges_load, edges_unload);
 }

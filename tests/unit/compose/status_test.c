@@ -212,6 +212,34 @@ static void keeps_what_runs(void **state) {
   bench_fini(&b);
 }
 
+/* What serves is Ready, and says what its successor lacks. */
+static void tells_of_pods_beside_those_that_serve(void **state) {
+  struct bench b;
+  struct plan_component *engine;
+  static struct selection nothing;
+
+  (void)state;
+  bench_init(&b);
+  b.plan.selection = &nothing;
+  json_unref(b.pods);
+  b.pods = yaml("[{metadata: {name: old, labels: {component: engine}}, status: {conditions: [{type: Ready, status: "
+                "'True'}]}}, {metadata: {name: new, labels: {component: engine}}, status: {containerStatuses: [{name: "
+                "ome-container, state: {waiting: {reason: ImagePullBackOff, message: no such image}}}]}}]");
+  b.plan.nparts = 1;
+  engine = &b.plan.parts[0];
+  engine->kind = "engine";
+  engine->mode = mode_find("RawDeployment");
+  engine->doc = yaml("{name: s-engine}");
+  b.components[0].phase = b.ingress.phase = OME_PHASE_READY;
+  (void)snprintf(b.components[0].message, sizeof(b.components[0].message), "enough");
+  struct json_object *status = write_at(&b, 1000);
+  assert_string_equal(condition(status, "Ready", "status"), "True");
+  assert_string_equal(condition(status, "EngineReady", "message"),
+                      "enough; pod new: ImagePullBackOff: container ome-container: no such image");
+  json_unref(engine->doc);
+  bench_fini(&b);
+}
+
 /* The same facts give the same status, so that nothing is written. */
 static void is_stable(void **state) {
   struct bench b;
@@ -233,6 +261,7 @@ int main(void) {
       cmocka_unit_test(says_what_stands_in_the_way),
       cmocka_unit_test(waits_for_the_model),
       cmocka_unit_test(keeps_what_runs),
+      cmocka_unit_test(tells_of_pods_beside_those_that_serve),
       cmocka_unit_test(is_stable),
       cmocka_unit_test(does_not_wait_for_what_is_wrong),
       cmocka_unit_test(needs_no_model),

@@ -80,6 +80,21 @@ def check_seed(folder):
     assert complaints.count("no containers found") == 2, complaints
 
 
+def choices(source):
+    """The decision table: what every model gets, and what every service does."""
+    lines = []
+    for words in (["--matrix"], []):
+        code, out, complaints = ome("explain", *words, *source, "-o", "json")
+        assert code == 0, complaints
+        for row in json.loads(out):
+            assert row["reason"], row
+            chosen = row if words else row["selected"] or {}
+            name = row["model"] if words else f"{row['namespace']}/{row['name']}"
+            lines.append("\t".join(str(v) for v in ("model" if words else "service", name, chosen.get("runtime") or "-",
+                                                    chosen.get("score", 0), chosen.get("mode") or "-")))
+    return "\n".join(lines) + "\n"
+
+
 def check_samples(folder):
     """OME's own manifests: every object has a name, an owner label, and its one place; two runs give the same bytes."""
     source = [arg for part in ("models", "runtimes", "services") for arg in ("-f", os.path.join(folder, part))]
@@ -94,10 +109,7 @@ def check_samples(folder):
     for line in complaints.splitlines():
         assert line.startswith("ome: render: InferenceService "), line
     compare(os.path.join(HERE, "shared.txt"), digests(items))
-    code, out, complaints = ome("explain", "--matrix", *source, "-o", "json")
-    assert code == 0, complaints
-    for row in json.loads(out):
-        assert row["reason"], row
+    compare(os.path.join(HERE, "shared-choices.tsv"), choices(source))
 
 
 def main():

@@ -22,11 +22,11 @@ static struct json_object *rule_of(const struct webhook_entry *e) {
 
   if (e->on_update)
     (void)json_object_array_add(operations, json_object_new_string("UPDATE"));
-  if (e->of_agent)
+  if (e->on_delete || e->of_agent)
     (void)json_object_array_add(operations, json_object_new_string("DELETE"));
   (void)json_set(rule, "operations", operations);
   (void)json_set(rule, "apiGroups", strings(e->group));
-  (void)json_set(rule, "apiVersions", strings(*e->group ? "v1beta1" : "v1"));
+  (void)json_set(rule, "apiVersions", strings(streq(e->group, "ome.io") ? "v1beta1" : "v1"));
   (void)json_set(rule, "resources", strings(e->resource));
   (void)json_set_str(rule, "scope", "*");
   return rule;
@@ -58,9 +58,10 @@ static void set_scope(struct json_object *hook, const struct webhook_entry *e, c
 
   (void)json_set_str(condition, "name", e->of_agent ? "by-an-agent" : "not-being-deleted");
   (void)json_set_str(condition, "expression",
-                     !e->of_agent ? "!has(object.metadata.deletionTimestamp)"
-                     : is_agent   ? is_agent
-                                  : "false");
+                     e->on_delete   ? "object == null || !has(object.metadata.deletionTimestamp)"
+                     : !e->of_agent ? "!has(object.metadata.deletionTimestamp)"
+                     : is_agent     ? is_agent
+                                    : "false");
   (void)json_object_array_add(conditions, condition);
   (void)json_set(hook, "matchConditions", conditions);
   if (!e->label)

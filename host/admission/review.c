@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "kube/meta.h"
+#include "select/revision.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -62,6 +63,15 @@ static const struct webhook_entry entries[] = {
      .on_update = true,
      .needed = true,
      .review = validate_benchmark},
+    {.path = "/validate-runtime-revision",
+     .configuration = "runtimerevision.ome.io",
+     .name = "runtimerevision.ome-webhook-server.validator",
+     .group = "apps",
+     .resource = "controllerrevisions",
+     .label = REVISION_LABEL,
+     .on_update = true,
+     .on_delete = true,
+     .review = validate_revision},
     /* An outage that opened these two would be worth causing. */
     {.path = "/validate-agent-node",
      .configuration = AGENTS,
@@ -175,8 +185,9 @@ static struct json_object *response_of(struct verdict *v, struct json_object *ob
 static bool is_beyond_review(const struct webhook_entry *entry, struct json_object *request) {
   if (entry->of_agent)
     return false;
-  return !json_is(json_get(request, "object"), json_type_object) || meta_deleting(json_get(request, "object")) ||
-         *json_str(request, "subResource", "");
+  if (!json_is(json_get(request, "object"), json_type_object))
+    return !entry->on_delete;
+  return meta_deleting(json_get(request, "object")) || *json_str(request, "subResource", "");
 }
 
 int32_t review_answer(const struct webhook_entry *entry, const struct admission_lookup *lookup, const char *text,

@@ -31,9 +31,10 @@ struct verdict {
 struct review {
   const struct admission_lookup *lookup;
   const char *ns, *name;
-  struct json_object *user;   /* who asks: UserInfo of authentication.k8s.io/v1; borrowed */
-  struct json_object *object; /* borrowed; NULL only of a deletion, which only entries with of_agent are asked about */
-  struct json_object *old;    /* NULL on create */
+  struct json_object *user; /* who asks: UserInfo of authentication.k8s.io/v1; borrowed */
+  struct json_object
+      *object; /* borrowed; NULL only of a deletion, which entries with on_delete or of_agent are asked about */
+  struct json_object *old; /* NULL on create */
   struct verdict *verdict;
 };
 
@@ -48,6 +49,7 @@ review_fn validate_service;   /* names, references, autoscaling, a runtime that 
 review_fn validate_runtime;   /* ServingRuntime and ClusterServingRuntime: structure, classes, priorities */
 review_fn validate_benchmark; /* endpoint, traffic scenarios, parameters, output */
 review_fn mutate_pod;         /* RDMA profile, metrics annotations */
+review_fn validate_revision;  /* what a runtime said stays as it is, and while a service is pinned to it */
 review_fn validate_agent;     /* an agent writes what is its own of its Node, and its record */
 
 /* What the API server calls the ServiceAccount that all agents have: new. */
@@ -58,9 +60,10 @@ struct webhook_entry {
   const char *path;
   const char *configuration; /* metadata.name of the Validating- or MutatingWebhookConfiguration */
   const char *name;
-  const char *group, *resource; /* of its rule; version v1 for the core group, else v1beta1 */
+  const char *group, *resource; /* of its rule; version v1beta1 of ome.io, else v1 */
   bool mutating;
   bool on_update;    /* also asked about updates */
+  bool on_delete;    /* also asked about deletions */
   bool needed;       /* failurePolicy Fail: what it guards against is worse than waiting */
   bool of_agent;     /* asked about whatever the agents' ServiceAccount writes, deletions too, and nobody else */
   const char *label; /* only objects that have it; NULL: all */

@@ -74,12 +74,9 @@ static int newest_first(const void *a, const void *b) {
 }
 
 static bool is_used(struct json_object *services, const char *name) {
-  for (size_t i = 0; i < json_len(services); i++) {
-    struct json_object *s = json_index(services, i);
-    if (streq(json_str(s, "spec.runtime.revision", ""), name) ||
-        streq(json_str(s, "status.pinnedRevisionName", ""), name))
+  for (size_t i = 0; i < json_len(services); i++)
+    if (revision_is_used(json_index(services, i), name))
       return true;
-  }
   return false;
 }
 

@@ -47,7 +47,7 @@ static bool put(struct json_object *map, const char *key, const char *value) {
 static struct json_object *labels_of(const struct select_runtime *r, const char *name) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
 
-  return o && put(o, "ome.io/runtime-of", r->facts.name) &&
+  return o && put(o, REVISION_LABEL, r->facts.name) &&
                  put(o, "ome.io/runtime-of-kind", r->ns ? "ServingRuntime" : "ClusterServingRuntime") &&
                  (!r->ns || put(o, "ome.io/runtime-of-namespace", r->ns)) &&
                  put(o, "ome.io/revision-hash", name + strlen(name) - HASH_DIGITS)
@@ -85,7 +85,7 @@ struct json_object *revision_runtime(struct json_object *revision) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
 
   if (!o || !spec || !*kind || !json_set_str(o, "apiVersion", "ome.io/v1beta1") || !json_set_str(o, "kind", kind) ||
-      !json_set_str(o, "metadata.name", label_of(revision, "ome.io/runtime-of")) ||
+      !json_set_str(o, "metadata.name", label_of(revision, REVISION_LABEL)) ||
       (*ns && !json_set_str(o, "metadata.namespace", ns)) || !json_set(o, "spec", json_object_get(spec)))
     return NULL;
   return TAKE_PTR(o);
@@ -105,6 +105,11 @@ const char *revision_wanted(struct json_object *service) {
   if (json_flag(service, "spec.runtime.autoSync", true))
     return "";
   return json_str(service, "spec.runtime.revision", json_str(service, "status.pinnedRevisionName", ""));
+}
+
+bool revision_is_used(struct json_object *service, const char *name) {
+  return streq(json_str(service, "spec.runtime.revision", ""), name) ||
+         streq(json_str(service, "status.pinnedRevisionName", ""), name);
 }
 
 /* Whether NAME is that of a revision of SERVICE's runtime, which is R now; where that is gone, it may have been of

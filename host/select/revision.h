@@ -9,7 +9,8 @@
 
 #include "select/facts.h"
 
-#define REVISION_NAME_MAX 600 /* two names and what is between them, with its end */
+#define REVISION_LABEL "ome.io/runtime-of" /* on each, with its runtime's name */
+#define REVISION_NAME_MAX 600              /* two names and what is between them, with its end */
 
 /* How a service is tied to its runtime. */
 struct select_pin {
@@ -30,6 +31,9 @@ struct json_object *revision_document(const struct select_runtime *r, const char
 /* The one that SERVICE may need besides what its runtime says now: spec.runtime.revision, else the one that its status
  * names; "": none. */
 const char *revision_wanted(struct json_object *service);
+
+/* Whether SERVICE is pinned to the one called NAME, or says so. */
+bool revision_is_used(struct json_object *service, const char *name);
 
 /* The runtime that REVISION, a ControllerRevision, keeps: a document of the kind that it was taken of; new.  NULL: it
  * is of none. */

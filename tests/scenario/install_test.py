@@ -364,6 +364,7 @@ def uninstall(server):
     """As docs/install.md says: nothing of ours is left, and nothing stands in the way of others."""
     kubectl(server, "delete", "validatingwebhookconfigurations,mutatingwebhookconfigurations", "inferenceservice.ome.io",
             "servingruntime.ome.io", "clusterservingruntime.ome.io", "benchmarkjob.ome.io", "modelagent.ome.io",
+            "runtimerevision.ome.io",
             "--ignore-not-found")
     kubectl(server, "delete", "-k", BASE, "--ignore-not-found", "--wait=false")
     wait_for("the namespace to go", lambda: server.find("/api/v1/namespaces/ome") is None)

@@ -90,6 +90,28 @@ def agents(server, port):
     assert not allowed("validate-agent-node", "", "n1")
 
 
+def revisions(server):
+    """What a pinned service needs cannot be changed, nor deleted while it is."""
+    server.apply(scenario.runtime("engine"))
+    pinned = service("pinned", model={"name": "tiny"}, engine={}, runtime={"name": "engine", "autoSync": False})
+    server.apply(pinned)
+    name = wait_for("the pin", lambda: (server.find(ISVC + "pinned") or {}).get("status", {}).get("pinnedRevisionName"))
+    path = f"/apis/apps/v1/namespaces/ome/controllerrevisions/{name}"
+
+    def refused(method, body=None):
+        try:
+            server.api(method, path, body, "application/merge-patch+json")
+        except Refused as refusal_:
+            return json.loads(refusal_.body)["message"]
+        raise AssertionError(f"{method} {body} was not refused")
+    assert "which does not change" in refused("PATCH", {"data": {"spec": {"disabled": True}}})
+    assert "InferenceService default/pinned is pinned to it" in refused("DELETE")
+    server.api("PATCH", path, {"metadata": {"annotations": {"looked-at": "yes"}}}, "application/merge-patch+json")
+    server.api("DELETE", ISVC + "pinned")
+    wait_for("the service to go", lambda: server.find(ISVC + "pinned") is None)
+    server.api("DELETE", path)
+
+
 def outage(server):
     """With nobody at the webhooks, services cannot be made, but pods start and what is there can go."""
     status, message = refusal(server, ISVC, service("late", model={"name": "tiny"}))
@@ -140,6 +162,7 @@ def main():
         reviews(server)
         pods(server)
         agents(server, port)
+        revisions(server)
         controller.stop()
         outage(server)
         renewal(server, port)

@@ -2,6 +2,7 @@
 """Our counts, of parameters and of bytes, against independent readers of the same files: Python's safetensors and gguf,
 Hugging Face's JavaScript, and for the types of GGUF ggml itself, as it is in llama.cpp."""
 
+import functools
 import glob
 import json
 import os
@@ -202,6 +203,7 @@ def as_ggml_says(folder):
     print(f"{len(found)} types of GGUF with the bytes that ggml itself has for them")
 
 
+@functools.cache
 def ours(path):
     done = subprocess.run([OME, "inspect", path, "-o", "json"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, (path, done.stderr)

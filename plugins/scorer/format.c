@@ -20,8 +20,8 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
   if (!*e->format_version && *m->format_version && *e->framework)
     return reject(req, out, "model has format version %.60s but runtime has no version requirement", m->format_version);
   if (*e->format_version && !version_match(e->format_version, e->format_operator, m->format_version))
-    return reject(req, out, "format version mismatch (model=%.60s, runtime=%.60s, operator=%.30s)", m->format_version,
-                  e->format_version, e->format_operator);
+    return reject(req, out, "format version mismatch (model=%.60s, runtime=%.60s, operator=%.30s%s)", m->format_version,
+                  e->format_version, e->format_operator, version_operator_note(e->format_operator));
   return points(req, out, format_points(e), "format %.60s matches", e->format);
 }
 

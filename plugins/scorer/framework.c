@@ -22,8 +22,9 @@ static int32_t score(void *self, const struct ome_call *call, const struct ome_s
     return reject(req, out, "model has framework version %.60s but runtime has no version requirement",
                   m->framework_version);
   if (*e->framework_version && !version_match(e->framework_version, e->framework_operator, m->framework_version))
-    return reject(req, out, "framework version mismatch (model=%.60s, runtime=%.60s, operator=%.30s)",
-                  m->framework_version, e->framework_version, e->framework_operator);
+    return reject(req, out, "framework version mismatch (model=%.60s, runtime=%.60s, operator=%.30s%s)",
+                  m->framework_version, e->framework_version, e->framework_operator,
+                  version_operator_note(e->framework_operator));
   return points(req, out, framework_points(e), "framework %.60s matches", e->framework);
 }
 

@@ -132,3 +132,12 @@ int version_match(const char *runtime, const char *op, const char *model) {
     return c >= 0;
   return c == 0;
 }
+
+const char *version_operator_note(const char *op) {
+  static const char *const known[] = {"Equal", "GreaterThan", "GreaterThanOrEqual"};
+
+  for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+    if (strcmp(op, known[i]) == 0)
+      return "";
+  return ", which is none and taken for Equal";
+}

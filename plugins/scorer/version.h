@@ -8,4 +8,7 @@
  * not parse matches nothing; an unknown operator is Equal. */
 int version_match(const char *runtime, const char *op, const char *model);
 
+/* What a reason says behind the name of OP: that it is none, and what it is taken for; "" of a known one. */
+const char *version_operator_note(const char *op);
+
 #endif

@@ -1,9 +1,9 @@
 /* ome bench: load on an OpenAI-compatible server, and what it makes of it. */
 #include "cli/bench.h"
 
-#include "base/clock.h"
 #include "base/str.h"
 #include "cli/delivery.h"
+#include "os/file.h"
 
 #include <stdlib.h>
 
@@ -46,8 +46,10 @@ static int load(const struct cli_command *self, struct bench_options *o, const c
     return cli_usage(self, "--upload sends what --report writes; give both");
   if (o->stable && !o->repeat)
     o->repeat = 10;
-  if (!o->seed)
-    o->seed = 1 + ((uint64_t)wall_ms() ^ mono_ns()) % 1000000000;
+  if (!o->seed) {
+    random_bytes(&o->seed, sizeof(o->seed));
+    o->seed = 1 + o->seed % 1000000000; /* a number that people can type */
+  }
   o->url = url;
   return measure(o);
 }

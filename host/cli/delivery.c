@@ -255,6 +255,8 @@ int32_t deliver(const struct delivery *p, struct transfer_event *end, struct ome
   /* Backends that keep none compute digests when they are asked to. */
   int32_t rc = parameters_add(p->parameters, "digests", "sha256", err);
 
+  if (rc == OME_OK) /* and those that know files by their place in something larger, by that below the address */
+    rc = parameters_add(p->parameters, "paths", "relative", err);
   if (rc == OME_OK)
     rc = find_writer(&backends, p->plugins, p->uri, &storage, err);
   return rc == OME_OK ? send(p, storage, end, err) : rc;

@@ -5,6 +5,7 @@
  * Xet storage comes from there (xet.h). */
 #include "../common/http.h"
 #include "../common/storage.h"
+#include "hf_upload.h"
 #include "hf_uri.h"
 #include "xet.h"
 #include "xet_plan.h"
@@ -239,13 +240,22 @@ static void use_xet(struct ome_model_file *f, const char *hash, char etag[XET_HA
   f->range_bytes = XET_PIECE;
 }
 
+/* A part of a repository keeps its place in it when it is pulled; who pushes wants to know what is below the address.
+ */
+static const char *told_path(const struct listing *l, const char *path) {
+  const char *wanted = kv_text(l->ref->params, l->ref->nparams, "paths");
+  size_t root = strlen(l->uri.path);
+
+  return wanted && strcmp(wanted, "relative") == 0 && root && path[root] == '/' ? path + root + 1 : path;
+}
+
 static int32_t push_file(const struct listing *l, struct json_object *entry, struct ome_err *err) {
   char url[MAX_URL], path_text[1600], etag[XET_HASH + 2];
   struct json_object *size = NULL, *lfs = NULL;
   const char *path = text_at(entry, "path");
   const char *sha256 = json_object_object_get_ex(entry, "lfs", &lfs) ? text_at(lfs, "oid") : "";
   const char *oid = text_at(entry, "oid");
-  struct ome_model_file f = {.struct_size = sizeof(f), .path = path, .url = url};
+  struct ome_model_file f = {.struct_size = sizeof(f), .path = told_path(l, path), .url = url};
 
   if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_is_below(path, l->uri.path))
     return OME_OK;
@@ -360,11 +370,28 @@ static int32_t read_xet(void *self, const struct ome_call *call, const struct om
   return xet_read(h->xet, call, &f, offset, len, out, err);
 }
 
+static int32_t upload(void *self, const struct ome_call *call, const struct ome_model_ref *ref,
+                      const struct ome_upload_file *file, struct ome_uploader *to, struct ome_err *err) {
+  struct listing l = {0};
+  int32_t rc = open_ref(self, ref, &l, err);
+
+  (void)call;
+  if (rc != OME_OK)
+    return rc;
+  const struct hf_target target = {l.h->endpoint, l.uri.repo, l.uri.revision, l.uri.path, l.token, refused};
+  return hf_upload(&target, file, to, err);
+}
+
 /* ---- descriptor -------------------------------------------------------------------------------------------------- */
 
 STORAGE_SCHEMES("hf://");
 
-static const struct ome_storage_ops ops = {
-    .struct_size = sizeof(ops), .match = match, .list = list, .headers = headers, .read = read_xet, .schemes = schemes};
+static const struct ome_storage_ops ops = {.struct_size = sizeof(ops),
+                                           .match = match,
+                                           .list = list,
+                                           .headers = headers,
+                                           .read = read_xet,
+                                           .upload = upload,
+                                           .schemes = schemes};
 
 STORAGE_PLUGIN("hf", "Models on the Hugging Face Hub (hf://)", keys, create, destroy);

@@ -138,7 +138,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ome-bench-") as folder:
         good = accuracy(folder, args)
         ceiling(folder, args)
-        return 0 if good and (not args.genai or beside_genai(folder, args)) else 1
+        good = (not args.genai or beside_genai(folder, args)) and good
+        return 0 if good else 1
 
 
 sys.exit(main())

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""BenchmarkJobs whose results go to each kind of store: OCI Object Storage, Google Cloud Storage, Azure, a registry (S3, folders and
+"""BenchmarkJobs whose results go to each kind of store: OCI Object Storage, Google Cloud Storage, Azure, a registry, a repository of the Hub (S3, folders and
 claims are in benchmark_test.py). Keys come from Secrets as files and are seen nowhere; a store that only reads is refused first."""
 
 import base64
@@ -21,6 +21,7 @@ import objectstorage  # noqa: E402
 from azurite import ACCOUNT, KEY, Azurite  # noqa: E402
 from benchmarkjobs import FILES, Jobs, job  # noqa: E402
 from registry import PASSWORD, USER, Registry  # noqa: E402
+from writable_hub import TOKEN, WritableHub  # noqa: E402
 
 STUB = sys.argv[1]
 
@@ -84,6 +85,18 @@ class ContainerRegistry:
                 for layer in json.loads(text)["layers"]}
 
 
+class HuggingFace:
+    uri, secret, parameters, hidden = "hf://acme/results/nightly", {"token": TOKEN}, {}, TOKEN
+
+    def __init__(self, _):
+        self.hub = WritableHub({"acme/results"})
+        self.settings = ("storage-hf", {"hf": {"endpoint": self.hub.url}})
+
+    def sums(self, uri):
+        found = self.hub.below("acme/results", "nightly/" + uri.rsplit("/", 1)[1] + "/")
+        return {path: hashlib.sha256(data).hexdigest() for path, data in found.items()}
+
+
 def plugins_of(stores, path):
     """Everything, and what leads two of them to their doubles."""
     listed = [{"file": store.settings[0] + ".so", "settings": store.settings[1]} for store in stores if store.settings]
@@ -119,15 +132,15 @@ def sends_to(store, jobs, where):
 
 def main():
     with scratch() as folder:
-        stores = [kind(f"{folder}/{kind.__name__}") for kind in (OracleCloud, GoogleCloud, Azure, ContainerRegistry)]
+        stores = [kind(f"{folder}/{kind.__name__}") for kind in (OracleCloud, GoogleCloud, Azure, ContainerRegistry, HuggingFace)]
         where = start_engine(folder)
         up = Platform(folder + "/up", options=["--plugins", plugins_of(stores, folder + "/plugins.conf")]).start()
         jobs = Jobs(up)
         for store in stores:
             sends_to(store, jobs, where)
             print("ok", type(store).__name__, flush=True)
-        status = jobs.run(job("reads", where, "hf://acme/results"), "Failed")
-        assert "hf only reads" in status["failureMessage"] and "runs" not in status, status
+        status = jobs.run(job("reads", where, "http://127.0.0.1:1/results"), "Failed")
+        assert "http only reads" in status["failureMessage"] and "runs" not in status, status
         up.stop()
 
 

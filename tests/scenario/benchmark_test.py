@@ -211,7 +211,7 @@ def fails_with_the_reason(s):
             ("refused", {"outputLocation": {"storageUri": "local://" + s.folder + "/file/below"}}, "could not be sent"),
             ("scenario", {"trafficScenarios": ["D(5"]}, "D(5"), ("zero", {"numConcurrency": [0]}, "0 is not 1 to"),
             ("nostore", {"outputLocation": {"storageUri": "gopher://there/it"}}, "gopher"),
-            ("readonly", {"outputLocation": {"storageUri": "hf://acme/results"}}, "the storage plugin hf only reads"),
+            ("readonly", {"outputLocation": {"storageUri": "http://127.0.0.1:1/results"}}, "the storage plugin http only reads"),
             ("nodata", {"dataset": {"storageUri": "local:///nonexistent"}}, "nonexistent"),
             ("format", {"endpoint": {"endpoint": {"url": "http://127.0.0.1:1", "apiFormat": "cohere"}}}, "cohere")):
         status = s.run(job(name, where, "local://" + s.folder + "/out", **change), "Failed")

@@ -134,7 +134,7 @@ def claims(folder, digests):
 def refusals(folder):
     code, _, errors = ome("push", folder + "/absent", "local://" + folder + "/x")
     assert code == 1 and folder + "/absent" in errors, errors
-    code, _, errors = ome("push", folder + "/model", "hf://a/b")
+    code, _, errors = ome("push", folder + "/model", "http://127.0.0.1:1/b")
     assert code == 1 and errors, errors
     code, _, errors = ome("push", folder + "/model", "nowhere://a/b")
     assert code == 1 and "nowhere" in errors and "local://" in errors, errors

@@ -41,7 +41,7 @@ def check_explain(server):
     assert done.returncode == 0, done.stderr
     (record,) = json.loads(done.stdout)
     assert record["selected"]["runtime"] == "engine", record
-    stored = server.find(SERVICE.format(server.ns))["status"]["selection"]
+    stored = wait_for("the decision in the status", lambda: server.find(SERVICE.format(server.ns)).get("status", {}).get("selection"))
     assert stored["selected"] == record["selected"], (stored, record)
     versions = {i["kind"]: i["generation"] for i in stored["inputs"]}
     assert versions == {i["kind"]: i["generation"] for i in record["inputs"]}, (stored, record)

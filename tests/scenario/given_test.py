@@ -10,7 +10,7 @@ import sys
 import scenario
 from scenario import DEADLINE, ApiServer
 
-SCENARIOS = ("controller_test.py",)
+SCENARIOS = ("controller_test.py", "any_server_test.py")
 EVERYWHERE = ("/api/v1/namespaces", "/api/v1/nodes", "/api/v1/configmaps", "/api/v1/services", "/apis/apps/v1/deployments",
               "/apis/coordination.k8s.io/v1/leases", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
 

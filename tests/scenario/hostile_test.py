@@ -109,15 +109,7 @@ class Cluster:
         return rendered.children(self.server)
 
     def check(self, phase):
-        last = [None]
-
-        def equal():
-            last[0] = rendered.difference(self.server, self.folder)
-            return last[0] is None
-        try:
-            wait_for("the objects to be those of `ome render`", equal)
-        except AssertionError as wrong:
-            raise AssertionError(f"after {phase}: {last[0]}") from wrong
+        rendered.settled(self.server, self.folder, phase)
         for name in KEPT:
             assert FINALIZER in self.server.find(ISVC + name)["metadata"].get("finalizers", []), f"{phase}: {name} lost it"
             if self.visited:

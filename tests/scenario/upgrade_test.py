@@ -54,18 +54,6 @@ def restore(server, objects):
     return paths
 
 
-def settled(server, folder):
-    last = [None]
-
-    def equal():
-        last[0] = rendered.difference(server, folder)
-        return last[0] is None
-    try:
-        wait_for("the objects to be those of `ome render`", equal)
-    except AssertionError as wrong:
-        raise AssertionError(last[0]) from wrong
-
-
 def versions(server, paths):
     return {path: server.api("GET", path)["metadata"]["resourceVersion"] for path in paths}
 
@@ -95,7 +83,7 @@ def upgrade(folder, date):
     assert not left, f"the new CRDs change what is stored: {left}"
     controller = Controller(server, "--leader-elect")
     wait_for("the controller", controller.ready)
-    settled(server, folder)
+    rendered.settled(server, folder, "an upgrade")
     for name in ("chat", "plain"):
         wait_for(f"{name} to be ready as before", lambda name=name: scenario.is_ready(server.find(ISVC + name)))
     again = {path: server.api("GET", path)["metadata"]["uid"] for path in paths}
@@ -107,7 +95,7 @@ def upgrade(folder, date):
     known = versions(server, paths)
     controller = Controller(server, "--leader-elect")
     wait_for("the controller", controller.ready)
-    settled(server, folder)
+    rendered.settled(server, folder, "a start")
     server.apply(scenario.service("later", "nobody"))  # what comes later has been looked at after all that
     wait_for("a later service", lambda: server.find(ISVC + "later").get("status", {}).get("conditions"))
     changed = {path for path, version in versions(server, paths).items() if version != known[path]} - {LEASE}

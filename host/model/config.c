@@ -214,18 +214,22 @@ static uint64_t count_parameters(struct json_object *config, const struct family
   uint64_t seen = f->vision ? vision_count(senses, whole, s->hidden) : 0;
   uint64_t heard = f->audio ? audio_count(senses, whole, s->hidden) : 0;
   bool speaks = has_voice(config, whole, f->type);
-  uint64_t spoken = speaks ? voice_count(config, whole, s->hidden, &s->idle) : 0;
+  struct voice voice = {0};
 
+  if (speaks)
+    voice_read(config, whole, s->hidden, &voice);
   if (all) {
     f->config_parameters = f->config_active = all;
     return 0;
   }
   f->estimated = ((whole->traits | s->family->traits) & ESTIMATE) || (f->vision && seen == 0) ||
-                 (f->audio && heard == 0) || (speaks && spoken == 0);
-  s->extra += seen + heard + spoken;
+                 (f->audio && heard == 0) || (speaks && voice.parameters == 0);
+  s->extra += seen + heard + voice.parameters;
+  s->idle = voice.idle;
+  s->wide = voice.wide;
   if (!shape_count(s, &f->config_parameters, &f->config_active))
     f->config_parameters = f->config_active = 0;
-  return seen + heard + spoken;
+  return seen + heard + voice.parameters;
 }
 
 static bool sees(struct json_object *config, const struct family *family, const char *type) {

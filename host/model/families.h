@@ -65,6 +65,7 @@ struct shape {
   uint64_t labels;                     /* of a classifier in place of the output matrix */
   uint64_t extra;                      /* towers, projectors, voices, and what else has no place above */
   uint64_t idle;                       /* of those, experts that a token does not visit */
+  uint64_t wide;                       /* of those, what is kept in 32 bits, whatever the rest is in */
   bool summed;                         /* the layers are in EXTRA, one by one */
   bool tied, qkv_bias, o_bias, mlp_bias, gated, head_norms, wide_norms, one_norm, gated_attention;
   bool headless, head_bias, labels_bias, corrected;
@@ -82,8 +83,12 @@ void mixers_read(struct json_object *text, struct shape *s);
 /* Parameters of the towers for images and for sound, with their projectors to WIDTH numbers a token; 0: not known. */
 uint64_t vision_count(struct json_object *config, const struct family *family, uint64_t width);
 uint64_t audio_count(struct json_object *config, const struct family *family, uint64_t width);
-/* Of what speaks, of which a token does not use IDLE; 0: not known. */
-uint64_t voice_count(struct json_object *config, const struct family *family, uint64_t width, uint64_t *idle);
+/* What speaks: its parameters, 0 where they are not known; of those, what a token does not use, and what is kept in 32
+ * bits. */
+struct voice {
+  uint64_t parameters, idle, wide;
+};
+void voice_read(struct json_object *config, const struct family *family, uint64_t width, struct voice *out);
 /* Of what codes pictures as tokens and draws them, a VQ-VAE that CONFIG describes; 0: not one. */
 uint64_t picture_count(struct json_object *config);
 /* Of an encoder and decoder for speech; 0: not known. */

@@ -235,9 +235,10 @@ uint64_t packed_bytes(const struct packing_plan *plan, const struct shape *s, st
         add_matrix(plan, &lists, s, text, &all.list[i], &t);
     add_others(plan, &lists, s, towers, &t);
   }
+  uint64_t wider = plan->dtype_bits < 32 ? s->wide / 8 * (32 - plan->dtype_bits) : 0;
   if (t.overflow || t.parameters > count ||
       __builtin_mul_overflow(count - t.parameters, (uint64_t)plan->dtype_bits, &plain) ||
-      __builtin_add_overflow(plain / 8, t.bytes, &plain))
+      __builtin_add_overflow(plain / 8, t.bytes, &plain) || __builtin_add_overflow(plain, wider, &plain))
     return 0;
   return plain;
 }

@@ -150,11 +150,13 @@ static uint64_t bigvgan(struct json_object *c) {
   return n + snake(width) + 7 * width;
 }
 
-static uint64_t qwen2_5_omni(struct json_object *config, UNUSED uint64_t width, UNUSED uint64_t *idle) {
+/* What makes sound is kept in 32 bits, whatever the rest is in. */
+static uint64_t qwen2_5_omni(struct json_object *config, UNUSED uint64_t width, struct voice *v) {
   struct json_object *wave = json_get(config, "token2wav_config");
   uint64_t says = talker(json_get(config, "talker_config")), mel = diffusion(json_get(wave, "dit_config"));
   uint64_t sound = bigvgan(json_get(wave, "bigvgan_config"));
 
+  v->wide = mel + sound;
   return wave && says && mel && sound ? says + mel + sound : 0;
 }
 
@@ -228,9 +230,9 @@ static uint64_t code_to_wave(struct json_object *c) {
   return stack(&s) + book * books * s.width + upsampling(s.width, &ratios) + waves(s.width, width, &rates);
 }
 
-static uint64_t qwen3_omni(struct json_object *config, uint64_t width, uint64_t *idle) {
+static uint64_t qwen3_omni(struct json_object *config, uint64_t width, struct voice *v) {
   struct json_object *c = json_get(config, "talker_config");
-  uint64_t says = experts_talker(c, width, idle), finer = predictor(json_get(c, "code_predictor_config"));
+  uint64_t says = experts_talker(c, width, &v->idle), finer = predictor(json_get(c, "code_predictor_config"));
   uint64_t sound = code_to_wave(json_get(config, "code2wav_config"));
 
   return says && finer && sound ? says + finer + sound : 0;
@@ -250,7 +252,7 @@ static uint64_t autoencoder(uint64_t mel) {
          3 * fine * mel + groups * (linear(group, levels) + linear(levels, group));
 }
 
-static uint64_t minicpmo(struct json_object *config, uint64_t width, UNUSED uint64_t *idle) {
+static uint64_t minicpmo(struct json_object *config, uint64_t width, UNUSED struct voice *v) {
   static const uint64_t llama_words = 32000; /* a table that is there and not used */
   struct json_object *c = json_get(config, "tts_config");
   uint64_t d = or_else(config_number(c, "hidden_size", NULL), 768),
@@ -276,15 +278,15 @@ static uint64_t minicpmo(struct json_object *config, uint64_t width, UNUSED uint
   return into + codebooks + (words + llama_words) * d + stack(&s) + autoencoder(mel);
 }
 
-uint64_t voice_count(struct json_object *config, const struct family *family, uint64_t width, uint64_t *idle) {
+void voice_read(struct json_object *config, const struct family *family, uint64_t width, struct voice *out) {
   static const struct {
     const char *family;
-    uint64_t (*count)(struct json_object *config, uint64_t width, uint64_t *idle);
+    uint64_t (*count)(struct json_object *config, uint64_t width, struct voice *v);
   } rules[] = {{"qwen2_5_omni", qwen2_5_omni}, {"qwen3_omni", qwen3_omni}, {"minicpmo", minicpmo}};
+  struct voice v = {0};
 
-  *idle = 0;
   for (size_t i = 0; i < ARRAY_LEN(rules) && width && width < MAX_SIDE; i++)
     if (streq(family->name, rules[i].family))
-      return rules[i].count(config, width, idle);
-  return 0;
+      v.parameters = rules[i].count(config, width, &v);
+  *out = v.parameters ? v : (struct voice){0};
 }

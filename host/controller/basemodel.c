@@ -204,6 +204,9 @@ static bool fill_status(struct controller *c, const struct model_kind *k, struct
   struct json_object *status = json_ensure(changed, "status");
   const char *state = state_of(t);
 
+  if (status && on_claim_of(changed))
+    return claim_model_status(c, changed);
+
   if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
       !put_list(status, "nodesFailed", t->failed) || !model_progress_write(&t->progress, status))
     return false;

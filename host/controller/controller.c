@@ -1,6 +1,7 @@
 #include "controller/controller.h"
 
 #include "agent/handover.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "compose/benchmark.h"
 #include "compose/names.h"
@@ -10,6 +11,7 @@
 
 #include <string.h>
 
+#define CLAIMS_WAIT_MS 2000
 #define CACHE_WAIT_MS 30000u
 #define BOUND_PODS "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 #define REVISIONS_KEPT 10u
@@ -171,9 +173,11 @@ static void on_child(void *arg, const struct kube_event *e) {
 
 /* What binds, comes or goes is news; what is resized is not. */
 static void on_claim(void *arg, const struct kube_event *e) {
-  if (e->type != KUBE_MODIFIED || !e->old ||
-      !streq(json_str(e->old, "status.phase", ""), json_str(e->object, "status.phase", "")))
-    further_requeue(arg, meta_namespace(e->object));
+  if (e->type == KUBE_MODIFIED && e->old &&
+      streq(json_str(e->old, "status.phase", ""), json_str(e->object, "status.phase", "")))
+    return;
+  claim_models_requeue(arg, meta_namespace(e->object));
+  further_requeue(arg, meta_namespace(e->object));
 }
 
 static void trim_claim(struct json_object *o) {
@@ -202,9 +206,9 @@ static const struct {
   kube_trim_fn *trim;
 } watches[WATCH_COUNT] = {
     [WATCH_SERVICES] = {.resource = &KUBE_INFERENCESERVICES, .on_event = on_service, .index = model_of},
-    [WATCH_WEIGHTS] = {.resource = &KUBE_FINETUNEDWEIGHTS, .on_event = on_weights},
-    [WATCH_BASE_MODELS] = {.resource = &KUBE_BASEMODELS, .on_event = on_model},
-    [WATCH_CLUSTER_BASE_MODELS] = {.resource = &KUBE_CLUSTERBASEMODELS, .on_event = on_model},
+    [WATCH_WEIGHTS] = {.resource = &KUBE_FINETUNEDWEIGHTS, .on_event = on_weights, .index = on_claim_of},
+    [WATCH_BASE_MODELS] = {.resource = &KUBE_BASEMODELS, .on_event = on_model, .index = on_claim_of},
+    [WATCH_CLUSTER_BASE_MODELS] = {.resource = &KUBE_CLUSTERBASEMODELS, .on_event = on_model, .index = on_claim_of},
     [WATCH_RUNTIMES] = {.resource = &KUBE_SERVINGRUNTIMES, .on_event = on_runtime, .index = heir_of},
     [WATCH_CLUSTER_RUNTIMES] = {.resource = &KUBE_CLUSTERSERVINGRUNTIMES, .on_event = on_runtime, .index = heir_of},
     [WATCH_ACCELERATORS] = {.resource = &KUBE_ACCELERATORCLASSES, .on_event = on_accelerator},
@@ -260,11 +264,14 @@ static int32_t start_watches(struct controller *c, struct ome_err *err) {
   return kinds_start_custom(c, err);
 }
 
-/* Nothing is decided before everything has been seen once; only that claims are taken for good until they have. */
+/* Nothing is decided before everything has been seen once.  Only claims, which an older role may not let us see, are
+ * taken for good if they do not come. */
 static int32_t await_watches(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < WATCH_COUNT; i++)
     if (i != WATCH_CLAIMS && !kube_cache_wait(c->watches[i], CACHE_WAIT_MS))
       return kube_cache_why(c->watches[i], err);
+  if (!kube_cache_wait(c->watches[WATCH_CLAIMS], CLAIMS_WAIT_MS))
+    log_warning("controller", "PersistentVolumeClaims cannot be seen; those of models are taken for good");
   return kinds_wait(c, CACHE_WAIT_MS, err);
 }
 

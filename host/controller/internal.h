@@ -34,7 +34,7 @@ enum watch_id {
   WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
-  WATCH_CLAIMS,   /* what binds PersistentVolumeClaims; nothing waits for them at the start */
+  WATCH_CLAIMS,   /* what PersistentVolumeClaims are bound */
   WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
   WATCH_COUNT
 };
@@ -150,6 +150,15 @@ void kinds_note(struct controller *c, const char *crd);
 struct kube_cache *child_cache(struct child_kind *k);
 /* The kind of O; NULL: the cluster does not have it, or no service is made of it. */
 struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
+
+/* ---- claimmodel.c ------------------------------------------------------------------------------------------------ */
+
+/* The index of models that are on claims. */
+kube_index_fn on_claim_of;
+/* Says in the status of MODEL, which is on one, what the claim is; false: no memory. */
+bool claim_model_status(struct controller *c, struct json_object *model);
+/* Queues the models that a claim in NS may hold.  [any-thread] */
+void claim_models_requeue(struct controller *c, const char *ns);
 
 /* ---- further.c --------------------------------------------------------------------------------------------------- */
 

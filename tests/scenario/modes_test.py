@@ -192,14 +192,19 @@ def check_claim(server):
     claim = "/api/v1/namespaces/default/persistentvolumeclaims/models"
     deployment = "/apis/apps/v1/namespaces/default/deployments/claim-engine"
     reason = lambda: conditions(server, "claim").get("ModelReady", {}).get("reason", "True")
+    model = lambda: server.find("/apis/ome.io/v1beta1/clusterbasemodels/claim-model")["status"]
+    source = lambda: next((c for c in model()["conditions"] if c["type"] == "SourceReachable"), {}).get("reason")
     wait_for("the claim to be told of", lambda: reason() == "PVCNotBound")
     assert server.find(deployment), "nobody would bind the claim"
+    wait_for("the model to say so", lambda: source() == "PVCNotBound" and model()["state"] == "In_Transit")
     server.api("PATCH", claim + "/status", {"status": {"phase": "Bound"}}, "application/merge-patch+json")
     wait_for("the bound claim", lambda: conditions(server, "claim")["ModelReady"]["status"] == "True")
+    wait_for("the model to be there", lambda: source() == "PVCValidated" and model()["state"] == "Ready")
     server.api("DELETE", claim)
     wait_for("the claim to be missed", lambda: reason() == "PVCNotFound")
     assert "PersistentVolumeClaim default/models is not there" in conditions(server, "claim")["ModelReady"]["message"]
     assert server.find(deployment), "what runs keeps running"
+    wait_for("the model to miss it", lambda: source() == "PVCNotFound")
 
 
 def check_clash(server):

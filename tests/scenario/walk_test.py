@@ -302,11 +302,11 @@ class Walk:
         node = self.some_node()
         if node:
             stat = os.statvfs(node.agent.store)
-            with open(node.ballast, "ab") as out:
-                try:
+            try:
+                with open(node.ballast, "ab") as out:
                     out.write(bytes(stat.f_bavail * stat.f_frsize))
-                except OSError:
-                    pass
+            except OSError:  # it is full
+                pass
         return node and node.name
 
     def empty_disk(self):

@@ -125,6 +125,7 @@ static uint64_t newest_bytes(struct curl_loop *l, int fd) {
       .msg_iov = &to, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
   struct timespec stamp;
 
+  l->peeked_ns = mono_ns();
   if (recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT) <= 0)
     return 0;
   struct cmsghdr *c = CMSG_FIRSTHDR(&m);

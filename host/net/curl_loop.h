@@ -20,7 +20,8 @@ struct curl_loop {
   /* Asked for by the owner before the first transfer: the kernel says when bytes came, which is a system call more for
    * each socket that has some. */
   bool stamps;
-  uint64_t came_ns; /* the newest of the bytes that libcurl is about to read, mono_ns(); 0: not known */
+  uint64_t came_ns;   /* the newest of the bytes that libcurl is about to read, mono_ns(); 0: not known */
+  uint64_t peeked_ns; /* when that was asked */
   char peeked[CURL_MAX_WRITE_SIZE];
 };
 

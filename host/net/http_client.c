@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define READ_NS 500000u            /* from a look at a socket to what is read from it, undisturbed */
 #define MAX_IDLE 64u               /* easy handles kept for the next fetch */
 #define UPLOAD_BUFFER (256L << 10) /* bytes of a body that a connection holds at a time */
 
@@ -379,7 +380,8 @@ void http_client_each_turn(struct http_client *c, http_turn_fn *turn, void *arg)
 }
 
 uint64_t http_client_arrival_ns(const struct http_client *c) {
-  return c->loop.came_ns;
+  /* Kept from running after it looked, it has read what came meanwhile. */
+  return mono_ns() - c->loop.peeked_ns < READ_NS ? c->loop.came_ns : 0;
 }
 
 static void client_free(struct http_client *c) {

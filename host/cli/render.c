@@ -168,7 +168,8 @@ const struct cli_command cli_render = {
         "run. When something cannot be rendered all problems are printed and the exit code is 1.\n\n"
         "  ome render -f models/ -f runtimes/ -f service.yaml | kubectl apply --server-side -f -\n\n"
         "--diff reads the cluster instead: + is an object that it lacks, ~ one that the controller would change, with the\n"
-        "old and new value of each field, - one that it would delete, a workload once what takes its place is ready.\n"
+        "old and new value of each field, - one that it would delete, a workload once what takes its place is ready,\n"
+        "! one that is somebody else's, for which it would apply nothing of the service.\n"
         "Exit code 0: nothing would change, 1: something would, or went wrong.\n\n"
         "  ome render -f service.yaml --diff\n",
     .run = run,

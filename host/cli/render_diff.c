@@ -49,6 +49,22 @@ static void take_owners(struct json_object *want, struct json_object *live) {
     (void)json_set(want, "metadata.ownerReferences", json_copy(owners));
 }
 
+/* Whether LIVE is somebody else's than the service's that wants ITEM, which is then said; the controller would not
+ * touch it, nor apply anything else of that service. */
+static bool is_foreign(struct json_object *item, struct json_object *live) {
+  struct json_object *owner = meta_owner(live);
+  const char *kind = json_str(owner, "kind", "nobody");
+  const char *name = json_str(owner, "name", "");
+  _cleanup_free_ char *service = name_label_value(name);
+
+  if (streq(kind, "InferenceService") && service && streq(service, meta_label(item, LABEL_SERVICE)))
+    return false;
+  print_name("!", item);
+  printf("    belongs to %s%s%s: nothing of InferenceService %s would be applied\n", kind, *name ? " " : "", name,
+         meta_label(item, LABEL_SERVICE));
+  return true;
+}
+
 static int32_t compare(struct kube_client *client, struct json_object *item, size_t *changes, struct ome_err *err) {
   _cleanup_json_ struct json_object *want = json_copy(item), *live = NULL;
   const struct kube_resource *resource = NULL;
@@ -66,6 +82,10 @@ static int32_t compare(struct kube_client *client, struct json_object *item, siz
   }
   if (rc != OME_OK)
     return fail_prefix(err, "%s %s/%s", kind, meta_namespace(item), meta_name(item));
+  if (is_foreign(item, live)) {
+    ++*changes;
+    return OME_OK;
+  }
   take_owners(want, live);
   diff_report(want, live, CONTROLLER_MANAGER, print_difference, &p);
   *changes += p.n > 0;

@@ -216,6 +216,11 @@ def check_clash(server):
     wait_for("the clash to be said", lambda: "metadata.name: Service default/router-engine belongs to InferenceService router;" in " ".join(
         c["message"] for c in conditions(server, "router-engine").values() if c.get("reason") == "NameConflict"))
     assert owned(server, "router-engine") == set(), "nothing is half applied"
+    with open(os.path.join(SAMPLES, "router.yaml"), encoding="utf-8") as text:
+        clash = text.read().replace("name: router\nspec", "name: router-engine\nspec")
+    diff = subprocess.run([OME, "render", "-f", "-", "--diff", "--kubeconfig", server.kubeconfig], input=clash, text=True,
+                          capture_output=True, timeout=DEADLINE, check=False)
+    assert diff.returncode == 1 and "! Service default/router-engine\n    belongs to InferenceService router:" in diff.stdout, diff
     assert server.find("/api/v1/namespaces/default/services/router-engine")["spec"] == before["spec"]
 
 

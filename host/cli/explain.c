@@ -321,8 +321,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
   if (!opt.service && !opt.model && !opt.matrix && opt.files.len == 0)
     return cli_usage(self, "give -f PATH, or isvc NAME, --model NAME or --matrix to ask the cluster");
-  if (opt.model && opt.matrix)
-    return cli_usage(self, "--model and --matrix exclude each other");
+  if ((opt.model != NULL) + opt.matrix + (opt.service != NULL) > 1)
+    return cli_usage(self, "a service, --model and --matrix exclude each other");
   return work(&opt);
 }
 

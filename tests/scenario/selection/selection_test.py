@@ -78,6 +78,16 @@ def disaggregated(folder):
         assert record["selected"]["accelerator"] in ("h200-141g", "gb200-186g"), record["selected"]
 
 
+def one_question():
+    """A service, a model or the matrix: one of them at a time, under each spelling."""
+    for words in (("explain", "--model", "a", "--matrix"), ("explain", "isvc", "a", "--model", "b"),
+                  ("runtime", "explain", "--model", "a", "--isvc", "b")):
+        done = subprocess.run([OME, *words], capture_output=True, text=True, timeout=scenario.DEADLINE, check=False)
+        assert done.returncode == 2 and "exclude each other" in done.stderr, (words, done)
+    assert json.loads(ome("runtime", "explain", "--model", "qwen3-8b", *[w for p in MANIFESTS for w in ("-f", p)], "-o",
+                          "json")) == explain(MANIFESTS, "--model", "qwen3-8b")
+
+
 def shortened(line):
     return line if len(line) <= WIDTH else line[:WIDTH].rsplit(" ", 1)[0] + " ..."
 
@@ -118,6 +128,7 @@ def main():
     announcement()
     bad_input()
     documented()
+    one_question()
     with scenario.scratch() as folder:
         os.chmod(folder, 0o755)
         disaggregated(folder)

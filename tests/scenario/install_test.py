@@ -107,8 +107,8 @@ def check_derived(folder):
     helm = shutil.which("helm")
     if helm:
         subprocess.run([helm, "lint", INSTALL + "/chart"], check=True, stdout=subprocess.DEVNULL)
-        text = subprocess.run([helm, "template", "ome", INSTALL + "/chart", "--namespace", "ome"], check=True,
-                              capture_output=True, text=True).stdout
+        text = subprocess.run([helm, "template", "ome", INSTALL + "/chart", "--namespace", "ome", "--kube-version", "1.28.0"],
+                              check=True, capture_output=True, text=True).stdout
         with open(chart + "/templates.yaml", "w") as out:
             out.write(text)
         with open(chart + "/kustomization.yaml", "w") as out:

@@ -172,14 +172,16 @@ class Fleet:
         left = list(nodes)
         shown = 0
         while left:
-            labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in self.server.api("GET", "/api/v1/nodes")["items"]}
+            found = self.server.api("GET", "/api/v1/nodes")["items"]
+            labels = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in found}
             left = [a for a in left if labels[a.name].get(*wanted) != "Ready"]
             passed = time.monotonic() - begin
             if half_way and half_way(left, passed, size):
                 half_way = None
             if self.options.verbose and passed > shown:
                 shown = passed + 10
-                print(f"  {passed:6.1f} s: {len(nodes) - len(left)} ready, {(Network.sent('origin') - before) / size:.2f} x sent", flush=True)
+                sent = (Network.sent("origin") - before) / size
+                print(f"  {passed:6.1f} s: {len(nodes) - len(left)} ready, {sent:.2f} x sent", flush=True)
             time.sleep(0.25)
         seconds = time.monotonic() - begin
         busy = processor_seconds(a.process.pid for a in nodes) - busy
@@ -205,7 +207,8 @@ def failures(nodes):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev bench fleet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="./dev bench fleet", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nodes", type=int, default=32)
     parser.add_argument("--mib", type=int, default=1024, help="of the model; 1024")
     parser.add_argument("--rate", default="4Mi", help="of each link, bytes a second each way; 4Mi")
@@ -253,8 +256,8 @@ def go(options, fleet, rate):
                                        for n in fleet.server.api("GET", "/api/v1/nodes")["items"]))
     seconds, sent, fetched, busy = fleet.measure("together", fleet.nodes, group="all")
     report(f"{options.nodes} nodes", seconds, alone, fetched, busy)
-    print(f"  with headers and what was sent again, {sent:.3f} x; pieces that peers did not give: {json.dumps(failures(fleet.nodes))}",
-          flush=True)
+    print(f"  with headers and what was sent again, {sent:.3f} x; pieces that peers did not give: "
+          f"{json.dumps(failures(fleet.nodes))}", flush=True)
     worst = seconds / alone, fetched
     if options.kill:
         worst = tuple(max(*pair) for pair in zip(worst, killed(options, fleet, alone)))

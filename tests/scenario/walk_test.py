@@ -101,6 +101,7 @@ class Node:
         os.chmod(config, 0o600)
         self.agent.command[self.agent.command.index("--kubeconfig") + 1] = config
         self.agent.command[self.agent.command.index("--port") + 1] = "0"  # a number could be somebody's when it starts again
+        self.was_full = False  # what made room then comes back when somebody uses it
         self.is_there, self.ballast = False, os.path.join(self.agent.store, "ballast")
 
     def is_running(self):
@@ -149,6 +150,9 @@ class Walk:
         nodes = {n["metadata"]["name"]: n for n in self.server.api("GET", "/api/v1/nodes")["items"]}
         maps = self.server.api("GET", "/api/v1/namespaces/ome/configmaps?labelSelector=models.ome/basemodel-status=true")["items"]
         return nodes, {m["metadata"]["name"]: m.get("data", {}) for m in maps}, self.models()
+
+    def used(self):
+        return {s["spec"]["model"]["name"] for s in self.server.api("GET", SERVICES)["items"]}
 
     @staticmethod
     def belongs(model, node):
@@ -301,6 +305,7 @@ class Walk:
     def fill_disk(self):
         node = self.some_node()
         if node:
+            node.was_full = True
             stat = os.statvfs(node.agent.store)
             try:
                 with open(node.ballast, "ab") as out:
@@ -406,14 +411,16 @@ class Walk:
     def problems(self):
         """What is not as it should be; nothing yet of the contents of files."""
         nodes, records, models = self.cluster()
+        used = self.used()
         found = [f"{m['metadata']['name']} is not gone" for m in models.values() if m["metadata"].get("deletionTimestamp")]
         found += [f"record of {name}, which is gone" for name in records if name not in nodes]
         for node in self.nodes:
             if node.is_there:
-                found += [f"{node.name}: {p}" for p in self.problems_of(node, nodes[node.name], records.get(node.name, {}), models)]
+                record = records.get(node.name, {})
+                found += [f"{node.name}: {p}" for p in self.problems_of(node, nodes[node.name], record, models, used)]
         return found
 
-    def problems_of(self, node, document, record, models):
+    def problems_of(self, node, document, record, models, used):
         labels = {k[len(LABEL):]: v for k, v in document["metadata"].get("labels", {}).items() if k.startswith(LABEL)}
         entries = {k[len(KEY):]: json.loads(v) for k, v in record.items()}
         wanted = {name: m for name, m in models.items() if self.belongs(m, document)}
@@ -429,6 +436,8 @@ class Walk:
             allowed = {"Ready"} if repository else {"Failed"}
             if cordoned:
                 allowed |= {"Updating"}
+            if node.was_full and name not in used:
+                allowed.add("Evicted")
             if node.small:
                 allowed |= {"Evicted"} | ({"Failed", "Updating"} if "message" in entries.get(name, {}) else set())
             if status not in allowed:
@@ -475,7 +484,7 @@ class Walk:
             if {(None, name), (node, None), (node, name)} & self.touched:
                 continue
             assert ready.get((node, name)) == inodes, f"{node}: {name} was used and has gone, or was brought again"
-        used = {s["spec"]["model"]["name"] for s in self.server.api("GET", SERVICES)["items"]}
+        used = self.used()
         self.held = {key: inodes for key, inodes in ready.items() if key[1] in used}
         self.touched.clear()
 
@@ -502,7 +511,7 @@ def go(walk, steps):
         if step % BETWEEN == 0 or step == steps:
             took = walk.come_to_rest()
             longest, quiet, checked = max(longest, took), quiet + 1, checked + len(walk.held)
-            if step % (10 * BETWEEN) == 0:
+            if step % (4 * BETWEEN) == 0:
                 print(f"{step} steps, quiet after {took:.1f} s, {longest:.1f} s at most", flush=True)
     return longest, quiet, checked
 

@@ -29,7 +29,7 @@ static const char style[] =
     ".key{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.85rem;color:var(--dim);margin-top:6px}"
     ".key i{display:inline-block;width:18px;height:0;border-top:3px solid;margin-right:5px;vertical-align:middle}"
     ".key i.dash{border-top-style:dashed}dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 14px;margin:8px 0}"
-    "dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}li{overflow-wrap:anywhere}";
+    "dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}ul{padding-left:18px}li{overflow-wrap:anywhere}";
 
 static void add_table(struct buf *out, struct json_object *runs) {
   char text[32];

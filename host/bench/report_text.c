@@ -51,9 +51,11 @@ bool report_confidence(struct json_object *run, char out[200]) {
   *out = '\0';
   for (size_t i = 0; i < ARRAY_LEN(all) && len < 200; i++) {
     struct json_object *f = json_get(o, all[i].figure);
-    if (report_number(f, "mean") > 0)
-      len += (size_t)snprintf(out + len, 200 - len, "%s%s%.4g ± %.2g%s", len ? ", " : "", all[i].before,
-                              report_number(f, "mean"), report_number(f, "margin"), all[i].after);
+    double mean = report_number(f, "mean"), margin = report_number(f, "margin");
+    int digits = margin >= 10 ? 0 : margin >= 1 ? 1 : margin >= 0.1 ? 2 : 3; /* two that count */
+    if (mean > 0)
+      len += (size_t)snprintf(out + len, 200 - len, "%s%s%.*f\u00a0±\u00a0%.*f%s", len ? ", " : "", all[i].before,
+                              digits, mean, digits, margin, all[i].after);
   }
   return len > 0;
 }

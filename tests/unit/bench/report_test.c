@@ -174,8 +174,23 @@ static void charts_bear_any_numbers(void **state) {
   assert_null(strstr(buf_str(&out), "inf"));
 }
 
+static void margins_are_said_with_two_digits_that_count(void **state) {
+  _cleanup_json_ struct json_object *run = json_object_new_object();
+  char text[200];
+
+  (void)state;
+  assert_false(report_confidence(run, text));
+  (void)json_set(run, "confidence.outputTokensPerSecond.mean", json_object_new_double(1337.26));
+  (void)json_set(run, "confidence.outputTokensPerSecond.margin", json_object_new_double(219.8));
+  (void)json_set(run, "confidence.ttftMs.mean", json_object_new_double(46.2983));
+  (void)json_set(run, "confidence.ttftMs.margin", json_object_new_double(0.7123));
+  assert_true(report_confidence(run, text));
+  assert_string_equal(text, "1337\u00a0±\u00a0220 tokens/s, TTFT 46.30\u00a0±\u00a00.71 ms");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(margins_are_said_with_two_digits_that_count),
       cmocka_unit_test(genai_files_have_its_names_and_figures),
       cmocka_unit_test(pages_are_whole_and_escaped),
       cmocka_unit_test(a_report_without_runs_is_still_one),

@@ -154,6 +154,45 @@ def check_pods(server):
                                  "capability FOWNER"}, violations(agent)
 
 
+def needed(path):
+    """The libraries that the ELF file PATH names itself."""
+    done = subprocess.run(["readelf", "-d", path], capture_output=True, text=True, check=False)
+    return set(re.findall(r"\(NEEDED\).*\[([^\]]+)\]", done.stdout))
+
+
+def package_of(library):
+    """The Debian package that LIBRARY is of, as this machine has it."""
+    known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
+    path = os.path.realpath(re.search(rf"^\s{re.escape(library)} .*=> (\S+)$", known, re.M)[1])
+    owner = subprocess.run(["dpkg", "-S", "*/" + os.path.basename(path)], capture_output=True, text=True, check=True).stdout
+    return owner.split(":", 1)[0]
+
+
+def check_image(folder):
+    """What the image file copies is all there, runs from there, and finds its libraries in the packages that are installed."""
+    if not shutil.which("dpkg") or not shutil.which("readelf"):
+        print("image: not looked at, this is no Debian")
+        return
+    with open(INSTALL + "/image/Dockerfile") as source:
+        last = source.read().split("\nFROM ")[-1].replace("\\\n", " ")
+    there = set(re.search(r"--no-install-recommends (.*?) &&", last)[1].split()) | {"libc6", "libgcc-s1", "libstdc++6"}
+    assert re.search(r"^USER [1-9]\d*:", last, re.M) and 'ENTRYPOINT ["/usr/bin/ome"]' in last, "root, or no ome"
+    out = folder + "/image"
+    subprocess.run(["cmake", "--install", os.path.dirname(os.path.dirname(OME)), "--prefix", "/usr"], check=True,
+                   env=dict(os.environ, DESTDIR=out), stdout=subprocess.DEVNULL)
+    shared = [os.path.join(at, name) for at, _, names in os.walk(out) for name in names
+              if name.endswith(".so")]
+    libraries = {l for path in [out + "/usr/bin/ome", *shared] for l in needed(path) if not re.match(r"lib([atu]b?san|ubsan)", l)}
+    wanted = {package_of(l) for l in libraries if not l.startswith(("libc.", "libm.", "ld-linux"))}
+    assert "libjson-c5" in wanted, wanted
+    assert wanted <= there, f"the image lacks {wanted - there}"
+    said = subprocess.run([out + "/usr/bin/ome", "plugin", "list", "-o", "json"], capture_output=True, text=True, check=True)
+    plugins = json.loads(said.stdout)
+    copied = {path for path in shared if "/plugins/" in path}
+    assert {p["file"] for p in plugins if not p["error"]} == copied, (said.stdout, copied)
+    print(f"image: {len(plugins)} plugins load from where they are installed; libraries of {len(wanted)} packages")
+
+
 def check_overlays(server):
     """Each can be applied over what is there: the server knows every field."""
     overlays = sorted(os.listdir(INSTALL + "/overlays"))
@@ -380,6 +419,7 @@ def main():
         log = folder + "/audit.log"
         server = ApiServer(folder).start("--audit-log-path", log)
         check_derived(folder)
+        check_image(folder)
         kubectl(server, "apply", "--server-side", "-f", INSTALL + "/ome.yaml")
         again = kubectl(server, "apply", "--server-side", "-k", BASE)
         assert "deployment.apps/ome-controller-manager serverside-applied" in again, again

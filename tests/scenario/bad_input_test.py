@@ -98,8 +98,8 @@ def bad_hubs(folder):
 
 
 def hub_that_hangs_up(folder):
-    """A hub that hangs up after every thousand bytes costs time, not the model."""
-    hub = Hub(folder + "/hub", "--fault", "cut=1000")
+    """A hub that hangs up after every five thousand bytes costs time, not the model."""
+    hub = Hub(folder + "/hub", "--fault", "cut=5000")
     platform = Platform(folder + "/cut", hub).start()
     platform.apply(scenario.model("tiny", "hf://test/tiny"))
     wait_for("the model in spite of the hub",

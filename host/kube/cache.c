@@ -116,6 +116,20 @@ static bool hold_locked(struct kube_cache *c, const struct entry *e) {
   return false;
 }
 
+static void set_version_locked(struct kube_cache *c, const char *version) {
+  char *copy = version && *version ? strdup(version) : NULL;
+
+  if (!copy)
+    return;
+  free(c->shared.version);
+  c->shared.version = copy;
+}
+
+/* Whether E tells nothing that BEFORE does not have. */
+static bool is_old(const struct entry *before, const struct entry *e, bool echo) {
+  return streq(before->version, e->version) || (echo && is_later(before->version, e->version));
+}
+
 /* Puts O in; events for what really changed.  An event that tells of a time before what is known (ECHO: it may, where a
  * write of ours came first) is none. */
 static void store(struct kube_cache *c, struct json_object *o, bool echo) {
@@ -127,9 +141,11 @@ static void store(struct kube_cache *c, struct json_object *o, bool echo) {
   if (!e)
     return;
   (void)pthread_mutex_lock(&c->shared.lock);
+  if (echo) /* at once with what it tells: kube_cache_wrote() goes by it */
+    set_version_locked(c, e->version);
   struct entry *before = strmap_get(c->shared.entries, e->key);
   known = before != NULL;
-  same = before && (streq(before->version, e->version) || (echo && is_later(before->version, e->version)));
+  same = before && is_old(before, e, echo);
   if (before && !same && c->on_event)
     old = parse_text(before->text);
   bool held = !same && hold_locked(c, e);
@@ -147,6 +163,8 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
   _cleanup_json_ struct json_object *seen = NULL;
 
   (void)pthread_mutex_lock(&c->shared.lock);
+  if (last)
+    set_version_locked(c, json_str(last, "metadata.resourceVersion", ""));
   struct entry *e = strmap_take(c->shared.entries, key);
   if (e)
     forget_locked(c, e);
@@ -161,13 +179,8 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
 }
 
 static void set_version(struct kube_cache *c, const char *version) {
-  char *copy = version && *version ? strdup(version) : NULL;
-
-  if (!copy)
-    return;
   (void)pthread_mutex_lock(&c->shared.lock);
-  free(c->shared.version);
-  c->shared.version = copy;
+  set_version_locked(c, version);
   (void)pthread_mutex_unlock(&c->shared.lock);
 }
 
@@ -289,9 +302,10 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     start_over(c, "expired");
     return;
   }
-  set_version(c, json_str(o, "metadata.resourceVersion", ""));
-  if (streq(type, "BOOKMARK"))
+  if (streq(type, "BOOKMARK")) {
+    set_version(c, json_str(o, "metadata.resourceVersion", ""));
     return;
+  }
   complete(c, o);
   if (streq(type, "DELETED")) {
     _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));

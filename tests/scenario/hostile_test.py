@@ -297,6 +297,10 @@ def restarts(cluster, times):
 def deletions(cluster):
     """Everything goes, as soon as those who hold it let go."""
     controller = Controller(cluster)
+    version = lambda: cluster.server.find(ISVC + SERVICES[0])["metadata"]["resourceVersion"]
+    cluster.server.apply(scenario.service(SERVICES[0], "nobody"))
+    before = version()
+    wait_for("the controller to be there", lambda: version() != before)
     for name in SERVICES:
         cluster.server.api("DELETE", ISVC + name)
     wait_for("what nobody holds to go", lambda: len(cluster.items(ISVC[:-1])) == len(KEPT))

@@ -87,6 +87,11 @@ struct json_object *plan_find_model(struct json_object *models, const char *ns, 
 /* The decision record of the plan (select_record); also when no selection took place.  new. */
 struct json_object *plan_record(const struct plan *p, size_t max_candidates);
 
+/* Whether SERVICE wants its whole record in a ConfigMap, and the name of that, new. */
+#define PLAN_RECORD_ANNOTATION "ome.io/selection-record"
+bool plan_keeps_record(struct json_object *service);
+char *plan_record_name(struct json_object *service);
+
 /* Asks PART's plugin what became of its objects.  COMPONENT NULL: ingress.  OBSERVED is the array of the live objects
  * in the order of the part, null for an absent one. */
 int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,

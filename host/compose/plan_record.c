@@ -1,6 +1,6 @@
 /* The decision record of a plan: what was chosen, why, and what it was decided by. */
+#include "base/str.h"
 #include "compose/plan.h"
-
 #include "kube/meta.h"
 
 /* The version of one document that was decided by; those of files have none. */
@@ -64,4 +64,14 @@ struct json_object *plan_record(const struct plan *p, size_t max_candidates) {
       !put_warnings(p, o, full))
     return NULL;
   return TAKE_PTR(o);
+}
+
+bool plan_keeps_record(struct json_object *service) {
+  const char *how = meta_annotation(service, PLAN_RECORD_ANNOTATION);
+
+  return how && streq(how, "full");
+}
+
+char *plan_record_name(struct json_object *service) {
+  return str_printf("%s-selection", meta_name(service));
 }

@@ -424,6 +424,11 @@ static bool set_selection(struct work *w) {
     return false;
   json_del(record, "namespace");
   json_del(record, "name");
+  _cleanup_free_ char *where = plan_keeps_record(w->in->service) ? plan_record_name(w->in->service) : NULL;
+  if (where && !json_set_str(record, "configMap", where)) {
+    json_unref(record);
+    return false;
+  }
   if (is_told(json_get(w->status, "selection"), record))
     json_unref(record);
   else if (!json_set(w->status, "selection", record))

@@ -220,6 +220,14 @@ static int32_t look_further(struct service_worker *w, struct json_object *servic
   return OME_OK;
 }
 
+/* What cannot be told stands in nobody's way. */
+static void keep_record(struct controller *c, struct json_object *service, const struct plan *plan) {
+  struct ome_err err = ERR_INIT;
+
+  if (record_keep(c, service, plan, &err) != OME_OK)
+    kube_record(c->recorder, service, true, "SelectionRecordNotKept", "%s", err.msg);
+}
+
 static int32_t bring_about(struct service_worker *w, struct json_object *service, uint64_t *requeue_ms,
                            struct ome_err *err) {
   _cleanup_(observation_fini) struct observation o = {0};
@@ -233,6 +241,7 @@ static int32_t bring_about(struct service_worker *w, struct json_object *service
   if (rc != OME_OK)
     return rc;
   count_selection(plan);
+  keep_record(w->c, service, plan);
   int32_t applied = OME_OK;
   if (plan->nproblems == 0) {
     applied = realize(w, service, plan, &o, &failure);

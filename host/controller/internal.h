@@ -195,6 +195,11 @@ int32_t pins_load(struct service_worker *w, struct json_object *service, uint64_
 /* What the runtime of a pinned service says now is kept, before anything says that it was seen. */
 int32_t pins_keep(struct service_worker *w, const struct plan *plan, struct ome_err *err);
 
+/* ---- record.c ---------------------------------------------------------------------------------------------------- */
+
+/* Writes, or removes, the ConfigMap with SERVICE's whole decision record, as its annotation says. */
+int32_t record_keep(struct controller *c, struct json_object *service, const struct plan *plan, struct ome_err *err);
+
 /* ---- scalers.c --------------------------------------------------------------------------------------------------- */
 
 /* RIVALS (COMPONENT_KINDS of them, new texts or NULL) get who else scales the plan's workloads.  Where there is one,

@@ -62,6 +62,26 @@ def check(server, record):
     assert selection.get("warning") == record.get("warning"), selection
 
 
+def check_whole_record(server, record):
+    """What the command line says is in a ConfigMap where that is asked for, no runtime found or not."""
+    path = SERVICES + record["name"]
+    place = f"/api/v1/namespaces/default/configmaps/{record['name']}-selection"
+
+    def ask(how):
+        server.api("PATCH", path, {"metadata": {"annotations": {"ome.io/selection-record": how}}}, "application/merge-patch+json")
+
+    assert server.find(place) is None
+    ask("full")
+    found = wait_for("the record", lambda: server.find(place))
+    told = json.loads(found["data"]["record.json"])
+    assert told.keys() - record.keys() <= {"generation"}, told
+    assert {k: told[k] for k in record if k != "inputs"} == {k: v for k, v in record.items() if k != "inputs"}, told
+    wait_for("its name", lambda: server.find(path)["status"]["selection"].get("configMap") == record["name"] + "-selection")
+    ask(None)
+    wait_for("it to go", lambda: server.find(place) is None)
+    wait_for("its name to go", lambda: "configMap" not in server.find(path)["status"]["selection"])
+
+
 def check_modelless(server):
     apply_all(server, MODELLESS)
     service = "/apis/ome.io/v1beta1/namespaces/team/inferenceservices/chat"
@@ -86,6 +106,8 @@ def main():
             apply_all(server, BAD)
             for record in records.values():
                 check(server, record)
+            check_whole_record(server, records["none-suits"])
+            check_whole_record(server, records["equals"])
             server.create_namespace("team")
             check_modelless(server)
             controller.stop()

@@ -65,7 +65,7 @@ struct child_kind {
 
 /* Services are shared out by their names: each worker has its own queue, its own trees and one thread, so that requests
  * for several services are on their way at once.  What takes the server's answers is several times faster than one. */
-#define SERVICE_WORKERS 4
+#define SERVICE_WORKERS 8
 
 struct service_worker {
   struct controller *c;

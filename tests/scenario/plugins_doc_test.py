@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""docs/plugins.md: every plugin with its settings, the APIs that it needs, and the objects that it makes for each sample.
+"""docs/plugins/: a page for every plugin with its settings, the APIs that it needs, and the objects that it makes for each
+sample, and docs/plugins.md, which leads to them.
 
-It is made of what plugins say of themselves (`ome plugin list`) and of what they render (`ome render -o table`).
+They are made of what plugins say of themselves (`ome plugin list`) and of what they render (`ome render -o table`).
 
-usage: plugins_doc_test.py [--write]     --write brings the page up to date
+usage: plugins_doc_test.py [--write]     --write brings the pages up to date
 """
 
 import collections
@@ -16,20 +17,21 @@ import sys
 import scenario
 from scenario import OME
 
-DOC = os.path.join(scenario.HOME, "docs", "plugins.md")
+DOCS = os.path.join(scenario.HOME, "docs")
+INDEX = "plugins.md"
 SAMPLES = os.path.join(scenario.HOME, "manifests", "samples")
 
 PREAMBLE = """# Plugins
 
-Every plugin that is built here: what it is for, its configuration keys in `plugins.conf`, the APIs that a cluster must have for it, and the
-objects that it makes for the services of `manifests/samples/` where the site's configuration names a domain and gateways. `ome plugin
-info NAME` and `ome render -f PATH -o table` say the same of plugins and services of your own. A key without a default has none unless
-its meaning names one. What plugins of a kind have in common is on the kind's page.
+Every plugin that is built here has a page: what it is for, its configuration keys in `plugins.conf`, the APIs that a cluster must have
+for it, and the objects that it makes for the services of `manifests/samples/` where the site's configuration names a domain and
+gateways. `ome plugin info NAME` and `ome render -f PATH -o table` say the same of plugins and services of your own. A key without a
+default has none unless its meaning names one. What plugins of a kind have in common is on the kind's page.
 
-This page is made by `tests/scenario/plugins_doc_test.py --write`.
+These pages are made by `tests/scenario/plugins_doc_test.py --write`.
 """
 
-# By kind, in the page's order: heading, and where its common part is described.
+# By kind, in the index's order: heading, and where its common part is described.
 KINDS = {
     "ome.deployment/1": ("Deployment", "How a component's pods are laid out: [deployment](deployment.md)."),
     "ome.autoscaler/1": ("Autoscaler", "Who owns a component's replica count: [autoscaling](autoscaling.md)."),
@@ -133,11 +135,10 @@ def needs(factory):
     return f"Needs {', '.join(apis)}." if apis else "Needs no API that a cluster could lack."
 
 
-def section(plugin, factories):
+def section(factories):
     """Of factories of a kind that are set up alike; those that render stand alone."""
     kind, names = factories[0]["kind"], [factory["name"] for factory in factories]
-    lines = [f"### {', '.join(names)}", "", f"{plugin['summary']}. In `{os.path.basename(plugin['file'])}`.", "",
-             *configuration(factories[0]["keys"]), ""]
+    lines = [f"## {', '.join(names)}", "", f"`{kind}`.", "", *configuration(factories[0]["keys"]), ""]
     if kind not in RENDER_KINDS:
         return lines
     lines += [needs(factories[0]), ""]
@@ -156,30 +157,68 @@ def alike(factories):
     return groups.values()
 
 
-def page():
-    plugins = json.loads(ome("plugin", "list", "-o", "json"))
-    refused = [p for p in plugins if p["state"] != "loaded"]
-    assert plugins and not refused, refused
-    sections = collections.defaultdict(list)
-    for plugin in plugins:
-        for factories in alike(plugin["factories"]):
-            sections[factories[0]["kind"]] += section(plugin, factories)
-    assert set(sections) == set(KINDS), f"{sorted(sections)}: a kind is new or gone; see KINDS"
-    lines = [PREAMBLE]
-    for kind, (heading, about) in KINDS.items():
-        lines += [f"## {heading}", "", f"`{kind}`. {about}", "", *sections[kind]]
+def joined(lines):
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def page(plugin):
+    about = dict.fromkeys(KINDS[factory["kind"]][1] for factory in plugin["factories"])
+    lines = [f"# {plugin['name']}", "", f"{plugin['summary']}. In `{os.path.basename(plugin['file'])}`.", "",
+             *[text.replace("](", "](../") for text in about], ""]
+    return joined(lines + [line for factories in alike(plugin["factories"]) for line in section(factories)])
+
+
+def index(plugins):
+    lines = [PREAMBLE]
+    for kind, (heading, about) in KINDS.items():
+        lines += [f"## {heading}", "", f"`{kind}`. {about}", "", "| plugin | provides | what it is for |", "|---|---|---|"]
+        for plugin in plugins:
+            names = [f"`{factory['name']}`" for factory in plugin["factories"] if factory["kind"] == kind]
+            if names:
+                lines.append(f"| [{plugin['name']}](plugins/{plugin['name']}.md) | {', '.join(names)} | {plugin['summary']} |")
+        lines.append("")
+    return joined(lines)
+
+
+def pages():
+    """Their texts by their paths in docs/."""
+    plugins = json.loads(ome("plugin", "list", "-o", "json"))
+    refused = [p for p in plugins if p["state"] != "loaded"]
+    assert plugins and not refused, refused
+    kinds = {factory["kind"] for plugin in plugins for factory in plugin["factories"]}
+    assert kinds == set(KINDS), f"{sorted(kinds)}: a kind is new or gone; see KINDS"
+    return {INDEX: index(plugins), **{f"plugins/{plugin['name']}.md": page(plugin) for plugin in plugins}}
+
+
+def written():
+    """The pages as they are now, by their paths in docs/."""
+    folder = os.path.join(DOCS, "plugins")
+    paths = [INDEX, *(f"plugins/{name}" for name in (os.listdir(folder) if os.path.isdir(folder) else ()))]
+    texts = {}
+    for path in paths:
+        with open(os.path.join(DOCS, path), encoding="utf-8") as file:
+            texts[path] = file.read()
+    return texts
+
+
+def write(now):
+    os.makedirs(os.path.join(DOCS, "plugins"), exist_ok=True)
+    for path in set(written()) - set(now):
+        os.remove(os.path.join(DOCS, path))
+    for path, text in now.items():
+        with open(os.path.join(DOCS, path), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def main():
-    now = page()
+    now = pages()
     if sys.argv[1:] == ["--write"]:
-        with open(DOC, "w", encoding="utf-8") as file:
-            file.write(now)
+        write(now)
         return
     assert sys.argv[1:] == [], __doc__
-    with open(DOC, encoding="utf-8") as file:
-        assert file.read() == now, f"{DOC} is not what plugins say and make now; {sys.argv[0]} --write mends it"
+    before = written()
+    other = sorted(path for path in now.keys() | before.keys() if now.get(path) != before.get(path))
+    assert not other, f"docs/: {other}: not what plugins say and make now; {sys.argv[0]} --write mends it"
     print("plugins are documented: ok")
     assert "--diff has an output of its own" in ome("render", "-f", SAMPLES, "-o", "table", "--diff", code=2)
     assert "needs ray.io/v1 RayCluster\n" in ome("plugin", "info", "ray")

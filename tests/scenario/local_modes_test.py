@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The samples of manifests/samples run for real under one `ome up`, on parts_engine.py in place of SGLang: a group of
-nodes meets and restarts as a whole, prefill and decode answer behind their router, and a service without replicas holds
-the requests that come until one is there, and loses none."""
+nodes meets and restarts as a whole, prefill and decode answer behind their router, engines behind the one that nobody
+describes, adapters are where the engine is told that they are, and a service without replicas holds the requests that come
+until one is there, and loses none."""
 
 import concurrent.futures
 import contextlib
@@ -16,9 +17,10 @@ import sys
 import scenario
 from scenario import DEADLINE, HOME, ISVC, OME, Hub, Platform, processes_with, wait_for
 
-SAMPLES = ("raw", "multinode", "pd", "pd-multinode", "serverless")
+SAMPLES = ("raw", "multinode", "pd", "pd-multinode", "serverless", "router", "lora")
 ANSWERS = {"raw": "whole by 1 of 1", "multinode": "whole by 2 of 2", "pd": "prefill by 1 of 1 then decode by 1 of 1",
-           "pd-multinode": "prefill by 2 of 2 then decode by 4 of 4", "serverless": "whole by 1 of 1"}
+           "pd-multinode": "prefill by 2 of 2 then decode by 4 of 4", "serverless": "whole by 1 of 1",
+           "router": "whole by 1 of 1, routed", "lora": "whole by 1 of 1 with lora-sql for SQL with lora-law for LAW"}
 PODS = "/api/v1/namespaces/default/pods"
 
 
@@ -31,14 +33,37 @@ def model_files():
             "model.safetensors": len(header).to_bytes(8, "little") + header + bytes(4)}
 
 
+def adapter_files(task):
+    """As little of an adapter as is one."""
+    header = json.dumps({"a.lora_A.weight": {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    config = {"peft_type": "LORA", "r": 16, "task_type": task}
+    return {"adapter_config.json": json.dumps(config).encode(),
+            "adapter_model.safetensors": len(header).to_bytes(8, "little") + header + bytes(4)}
+
+
+def command_of(platform):
+    engine = os.path.join(HOME, "tests/scenario/parts_engine.py")
+    return [sys.executable, "-B", engine, platform.data, str(platform.port)]
+
+
+def write_router(folder, platform):
+    """Our engine by the name of SGLang's router, which is what the default router's command starts."""
+    scenario.write_files(folder, {
+        "sglang_router/__init__.py": b"",
+        "sglang_router/launch_router.py": ("import os, sys\n"
+                                           f"command = {command_of(platform)!r}\n"
+                                           "os.execv(command[0], [*command, *sys.argv[1:]])\n").encode()})
+
+
 def fitted(name, platform):
     """The sample with our engine in it, and without the GPUs and the path that this machine does not have."""
     text = open(os.path.join(HOME, "manifests/samples", name + ".yaml"), encoding="utf-8").read()
-    engine = os.path.join(HOME, "tests/scenario/parts_engine.py")
-    command = json.dumps([sys.executable, "-B", engine, platform.data, str(platform.port)])
+    command = json.dumps(command_of(platform))
     text = re.sub(r"^( *)(image: .*)$", lambda m: f"{m[1]}{m[2]}\n{m[1]}command: {command}", text, flags=re.M)
-    text = re.sub(r"^ *resources: .*\n", "", text, flags=re.M)
+    text = re.sub(r"^ *resources: { limits: .*\n", "", text, flags=re.M)
     text = re.sub(r", path: [^ ]*", "", text)
+    env = json.dumps([{"name": "PYTHONPATH", "value": os.path.join(platform.data, "python")}])
+    text = text.replace("router: {}", f"router: {{ runner: {{ name: router, env: {env} }} }}")
     return text.replace("deploymentMode: Serverless", "deploymentMode: Serverless, autoscaling.knative.dev/window: 2s")
 
 
@@ -144,8 +169,11 @@ def main():
     with scenario.scratch() as folder:
         scenario.write_files(folder + "/hub", {f"example/{name}-model/{path}": data for name in SAMPLES
                                                for path, data in model_files().items()})
+        scenario.write_files(folder + "/hub/example/lora-sql", adapter_files("SQL"))
         hub = Hub(folder + "/hub")
         platform = Platform(folder, hub).start()
+        scenario.write_files(platform.data + "/claims/default/adapters/law", adapter_files("LAW"))
+        write_router(platform.data + "/python", platform)
         for name in SAMPLES:
             ome(platform, "apply", "-f", "-", stdin=fitted(name, platform))
         check_answers(platform)

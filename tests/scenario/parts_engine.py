@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """An engine of no model for local_modes_test.py, in every part that a service can have.
 
-usage: parts_engine.py DATA PORT [flags as SGLang and its router have them]
+usage: parts_engine.py DATA PORT [flags as SGLang, its router and vLLM have them]
 
-Alone it answers chat completions. As the leader of a group it does so when all workers have come to --dist-init-addr;
-as a worker it holds on to its leader and ends with it. As a router (--pd-disaggregation) it asks the API server on PORT,
-whose kubeconfig is in DATA, for the pods that its selectors find, and asks one of each.
+Alone it answers chat completions, and says which adapters it was given. As the leader of a group it does so when all
+workers have come to --dist-init-addr; as a worker it holds on to its leader and ends with it. As a router
+(--service-discovery) it asks the API server on PORT, whose kubeconfig is in DATA, for the pods that its selectors find,
+and asks one of each.
 """
 
 import argparse
@@ -22,7 +23,11 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
     parser.add_argument("api_port", type=int)
-    parser.add_argument("--model-path")
+    parser.add_argument("--model-path", "--model")
+    parser.add_argument("--enable-lora", action="store_true")
+    parser.add_argument("--lora-modules", nargs="*", default=[])
+    parser.add_argument("--max-loras", type=int)
+    parser.add_argument("--max-lora-rank", type=int)
     parser.add_argument("--host")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--nnodes", type=int, default=1)
@@ -32,6 +37,9 @@ def arguments():
     parser.add_argument("--pd-disaggregation", action="store_true")
     parser.add_argument("--service-discovery", action="store_true")
     parser.add_argument("--service-discovery-namespace")
+    parser.add_argument("--service-discovery-port", type=int, default=8080)
+    parser.add_argument("--policy")
+    parser.add_argument("--selector", nargs="*")
     parser.add_argument("--prefill-selector", nargs="*")
     parser.add_argument("--decode-selector", nargs="*")
     return parser.parse_args()
@@ -63,8 +71,8 @@ def gather(args):
     return workers
 
 
-def ask(pod):
-    connection = http.client.HTTPConnection(pod["status"]["podIP"], 8080, timeout=30)
+def ask(pod, port):
+    connection = http.client.HTTPConnection(pod["status"]["podIP"], port, timeout=30)
     connection.request("POST", "/v1/chat/completions", "{}")
     return json.loads(connection.getresponse().read())["choices"][0]["message"]["content"]
 
@@ -75,13 +83,22 @@ def route(args):
     platform = scenario.Platform.__new__(scenario.Platform)
     platform.data, platform.port = args.data, args.api_port
     answers = []
-    for selector in args.prefill_selector, args.decode_selector:
+    for selector in (args.prefill_selector, args.decode_selector) if args.pd_disaggregation else (args.selector,):
         found = platform.api("GET", f"/api/v1/namespaces/{args.service_discovery_namespace}/pods?labelSelector=" +
                              "%2C".join(part.replace("=", "%3D") for part in selector))["items"]
         ready = [p for p in found if {"type": "Ready", "status": "True"}.items() <= next(
             (c for c in p["status"].get("conditions", []) if c["type"] == "Ready"), {}).items()]
-        answers.append(ask(ready[0]))
-    return " then ".join(answers)
+        answers.append(ask(ready[0], args.service_discovery_port))
+    return " then ".join(answers) + ("" if args.pd_disaggregation else ", routed")
+
+
+def adapters(args):
+    """What the adapters that the engine was given say of themselves, by the names that it knows them by."""
+    said = []
+    for name, path in (module.split("=", 1) for module in args.lora_modules if args.enable_lora):
+        with open(os.path.join(path, "adapter_config.json"), encoding="utf-8") as file:
+            said.append(f"{name} for {json.load(file)['task_type']}")
+    return "".join(f" with {text}" for text in said)
 
 
 def main():
@@ -89,7 +106,7 @@ def main():
     if args.node_rank:
         follow(args)
     group = gather(args) if args.nnodes > 1 else {}
-    answer = f"{args.disaggregation_mode} by {1 + len(group)} of {os.environ.get('LWS_GROUP_SIZE', 1)}"
+    answer = f"{args.disaggregation_mode} by {1 + len(group)} of {os.environ.get('LWS_GROUP_SIZE', 1)}" + adapters(args)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -97,10 +114,16 @@ def main():
         def log_message(self, *_):
             pass
 
+        def do_GET(self):  # probes
+            self.say({})
+
         def do_POST(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            text = route(args) if args.pd_disaggregation else answer
-            body = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+            text = route(args) if args.service_discovery else answer
+            self.say({"choices": [{"message": {"role": "assistant", "content": text}}]})
+
+        def say(self, what):
+            body = json.dumps(what).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

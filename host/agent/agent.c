@@ -153,24 +153,33 @@ static void on_pod(void *arg, const struct kube_event *event) {
   room_changed(a->room);
 }
 
-static void look_at_model_of(struct agent *a, struct json_object *service) {
-  const char *model = demand_model_of(service);
-
+/* A model of SERVICE is of its namespace or of the cluster. */
+static void look_at_model(struct agent *a, struct json_object *service, const char *model) {
   if (!model || !*model)
     return;
   kube_queue_add(a->queue, NULL, model);
   kube_queue_add(a->queue, meta_namespace(service), model);
 }
 
+static void look_at_models_of(struct agent *a, struct json_object *service) {
+  struct json_object *overlays = json_at(service, "spec.model.overlays");
+
+  look_at_model(a, service, demand_model_of(service));
+  for (size_t i = 0; i < json_len(overlays); i++)
+    look_at_model(a, service, json_str(json_index(overlays, i), "name", ""));
+}
+
 static void on_service(void *arg, const struct kube_event *event) {
   struct agent *a = arg;
   const char *now = demand_model_of(event->object);
   const char *before = demand_model_of(event->old);
+  bool news =
+      event->type == KUBE_DELETED ? demand_drop(a->demand, event->object) : demand_put(a->demand, event->object);
 
-  if (!atomic_load(&a->started) || (event->type == KUBE_MODIFIED && now && before && streq(now, before)))
+  if (!atomic_load(&a->started) || (event->type == KUBE_MODIFIED && !news && now && before && streq(now, before)))
     return;
-  look_at_model_of(a, event->object);
-  look_at_model_of(a, event->old);
+  look_at_models_of(a, event->object);
+  look_at_models_of(a, event->old);
   room_changed(a->room);
 }
 

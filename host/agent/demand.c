@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "base/strmap.h"
 #include "base/vec.h"
+#include "compose/names.h"
 #include "kube/meta.h"
 
 #include <pthread.h>
@@ -11,14 +12,14 @@
 
 #define MODEL_LABEL "models.ome.io/"
 
-/* What one pod uses: "models.ome.io/..." and absolute paths. */
+/* What one pod or service uses: "models.ome.io/..." and absolute paths. */
 struct uses {
   VEC(char *) list;
 };
 
 struct demand {
   pthread_mutex_t lock;
-  struct strmap *pods; /* uid -> struct uses */
+  struct strmap *users; /* uid -> struct uses */
 };
 
 static void uses_free(void *p) {
@@ -37,8 +38,8 @@ struct demand *demand_new(void) {
   if (!d)
     return NULL;
   (void)pthread_mutex_init(&d->lock, NULL);
-  d->pods = strmap_new(uses_free);
-  if (d->pods)
+  d->users = strmap_new(uses_free);
+  if (d->users)
     return d;
   demand_free(d);
   return NULL;
@@ -47,12 +48,12 @@ struct demand *demand_new(void) {
 void demand_free(struct demand *d) {
   if (!d)
     return;
-  strmap_free(d->pods);
+  strmap_free(d->users);
   (void)pthread_mutex_destroy(&d->lock);
   free(d);
 }
 
-/* ---- what a pod uses --------------------------------------------------------------------------------------------- */
+/* ---- what one uses ----------------------------------------------------------------------------------------------- */
 
 static bool add(struct uses *u, const char *text) {
   char *copy = strdup(text);
@@ -89,12 +90,25 @@ static bool add_folders(struct uses *u, struct json_object *volumes) {
   return true;
 }
 
+/* Models that a service names beside its own, each of its namespace or of the cluster, as the first one may be. */
+static bool add_overlays(struct uses *u, const char *ns, struct json_object *overlays) {
+  for (size_t i = 0; i < json_len(overlays); i++) {
+    const char *name = json_str(json_index(overlays, i), "name", "");
+    _cleanup_free_ char *own = *name ? name_model_label(ns, name) : NULL;
+    _cleanup_free_ char *cluster = *name ? name_model_label(NULL, name) : NULL;
+    if (*name && (!own || !cluster || !add(u, own) || !add(u, cluster)))
+      return false;
+  }
+  return true;
+}
+
 /* NULL: nothing, or out of memory. */
-static struct uses *uses_of(struct json_object *pod) {
+static struct uses *uses_of(struct json_object *user) {
   struct uses *u = calloc(1, sizeof(*u));
 
-  if (u && !is_over(pod) && add_labels(u, json_at(pod, "spec.nodeSelector")) &&
-      add_folders(u, json_at(pod, "spec.volumes")) && u->list.len)
+  if (u && !is_over(user) && add_labels(u, json_at(user, "spec.nodeSelector")) &&
+      add_folders(u, json_at(user, "spec.volumes")) &&
+      add_overlays(u, meta_namespace(user), json_at(user, "spec.model.overlays")) && u->list.len)
     return u;
   uses_free(u);
   return NULL;
@@ -108,25 +122,25 @@ static bool same_uses(const struct uses *a, const struct uses *b) {
   return same || (!a && !b);
 }
 
-/* ---- the pods ---------------------------------------------------------------------------------------------------- */
+/* ---- the users --------------------------------------------------------------------------------------------------- */
 
-bool demand_put(struct demand *d, struct json_object *pod) {
-  struct uses *u = uses_of(pod);
-  const char *uid = meta_uid(pod);
+bool demand_put(struct demand *d, struct json_object *user) {
+  struct uses *u = uses_of(user);
+  const char *uid = meta_uid(user);
 
   (void)pthread_mutex_lock(&d->lock);
-  bool changed = !same_uses(u, strmap_get(d->pods, uid));
+  bool changed = !same_uses(u, strmap_get(d->users, uid));
   if (!u)
-    (void)strmap_del(d->pods, uid);
-  else if (!changed || !strmap_put(d->pods, uid, u))
+    (void)strmap_del(d->users, uid);
+  else if (!changed || !strmap_put(d->users, uid, u))
     uses_free(u);
   (void)pthread_mutex_unlock(&d->lock);
   return changed;
 }
 
-bool demand_drop(struct demand *d, struct json_object *pod) {
+bool demand_drop(struct demand *d, struct json_object *user) {
   (void)pthread_mutex_lock(&d->lock);
-  bool used = strmap_del(d->pods, meta_uid(pod));
+  bool used = strmap_del(d->users, meta_uid(user));
   (void)pthread_mutex_unlock(&d->lock);
   return used;
 }
@@ -142,7 +156,7 @@ bool demand_has(struct demand *d, const char *label, const char *path) {
   bool found = false;
 
   (void)pthread_mutex_lock(&d->lock);
-  for (struct strmap_iter it = strmap_first(d->pods); it.key && !found; strmap_next(&it)) {
+  for (struct strmap_iter it = strmap_first(d->users); it.key && !found; strmap_next(&it)) {
     const struct uses *u = it.value;
     for (size_t i = 0; i < u->list.len && !found; i++)
       found = u->list.items[i][0] == '/' ? is_within(u->list.items[i], path) : streq(u->list.items[i], label);

@@ -182,10 +182,36 @@ static void follows_a_pod(void **state) {
   assert_false(demand_drop(d, runs));
 }
 
+static void follows_the_overlays_of_a_service(void **state) {
+  static const struct {
+    const char *service;
+    bool news, cluster, own; /* whether models of the cluster and of the namespace are in use */
+  } steps[] = {
+      {"{metadata: {uid: s, namespace: n}, spec: {model: {name: m}}}", false, false, false},
+      {"{metadata: {uid: s, namespace: n}, spec: {model: {name: x, overlays: [{name: y}, {name: m}]}}}", true, true,
+       true},
+      {"{metadata: {uid: s, namespace: n}, spec: {model: {name: z, overlays: [{name: y}, {name: m}]}}}", false, true,
+       true},
+      {"{metadata: {uid: s, namespace: n}, spec: {model: {name: z, overlays: [{}, 1, {name: m2}]}}}", true, false,
+       false},
+      {"{metadata: {uid: s, namespace: n}, spec: {model: {name: z, overlays: {name: m}}}}", true, false, false},
+  };
+  _cleanup_(demand_freep) struct demand *d = demand_new();
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+    _cleanup_json_ struct json_object *service = yaml(steps[i].service);
+    if (demand_put(d, service) != steps[i].news || demand_has(d, LABEL, "/m/m") != steps[i].cluster ||
+        demand_has(d, "models.ome.io/n.basemodel.m", "/m/m") != steps[i].own)
+      fail_msg("step %zu: %s", i, steps[i].service);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(decides),        cmocka_unit_test(says_numbers),  cmocka_unit_test(marks),
-      cmocka_unit_test(knows_who_uses), cmocka_unit_test(follows_a_pod),
+      cmocka_unit_test(decides),       cmocka_unit_test(says_numbers),
+      cmocka_unit_test(marks),         cmocka_unit_test(knows_who_uses),
+      cmocka_unit_test(follows_a_pod), cmocka_unit_test(follows_the_overlays_of_a_service),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

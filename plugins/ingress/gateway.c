@@ -2,6 +2,7 @@
  * BackendTrafficPolicy (Envoy Gateway) where requests are limited. */
 #include "../common/entry.h"
 #include "../common/plugin.h"
+#include "gateways.h"
 #include "site.h"
 
 #include <stdio.h>
@@ -10,18 +11,26 @@
 
 #define GATEWAY_GROUP "gateway.networking.k8s.io"
 #define POOL_GROUP "inference.networking.k8s.io"
-#define NS_MAX 64
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
-static int32_t parent_refs(const struct request_docs *d, struct json_object *list, struct ome_err *err) {
+/* Whether REF is of the Gateway NAME in NS. */
+static int is_ref_to(struct json_object *ref, const char *ns, const char *name) {
+  return strcmp(doc_str(ref, "namespace", ""), ns) == 0 && strcmp(doc_str(ref, "name", ""), name) == 0;
+}
+
+/* Appends a gateway to LIST; one that is there already has a further host. */
+static int32_t add_parent(const struct request_docs *d, struct json_object *list, struct ome_err *err) {
   const char *section = site_text(d, "omeIngressGatewaySection", "");
   const char *name = "";
-  char ns[NS_MAX];
+  char ns[SITE_NS_MAX];
   int32_t rc = site_reference(d, "omeIngressGateway", "ome.io/ingress-gateway", ns, sizeof(ns), &name, err);
 
   if (rc != OME_OK)
     return rc;
+  for (size_t i = 0; i < doc_len(list); i++)
+    if (is_ref_to(doc_item(list, i), ns, name))
+      return OME_OK;
   struct json_object *p = json_object_new_object();
   doc_set_str(p, "group", GATEWAY_GROUP);
   doc_set_str(p, "kind", "Gateway");
@@ -129,31 +138,44 @@ static int is_shared(const struct request_docs *d) {
   return asked && !site_flag(d, "perISVCSubdomain", "ome.io/ingress-per-isvc-subdomain");
 }
 
-static int32_t find_place(const struct request_docs *d, const char *name, struct place *out, struct ome_err *err) {
+/* The host that services share at one gateway. */
+static int32_t add_shared_host(const struct request_docs *d, struct json_object *hosts, struct ome_err *err) {
   char host[2 * SITE_HOST_MAX];
 
-  out->hosts = json_object_new_array();
-  (void)snprintf(out->prefix, sizeof(out->prefix), "/");
-  if (!is_shared(d))
-    return site_hosts(d, name, out->hosts, err);
   (void)snprintf(host, sizeof(host), "%.60s.%.253s",
                  domain_setting(d, "sharedHostPrefix", "ome.io/ingress-shared-host-prefix", "llm"),
                  domain_setting(d, "ingressDomain", "ome.io/ingress-domain", "example.com"));
   if (!domain_is_host(host))
     return doc_fail(err, OME_E_INVALID, "ingress: sharedHostPrefix: invalid domain name \"%s\"", host);
-  (void)json_object_array_add(out->hosts, json_object_new_string(host));
-  (void)snprintf(out->prefix, sizeof(out->prefix), "/%s/%s", doc_str(d->service, "metadata.namespace", "default"),
-                 name);
+  site_add_host(hosts, host);
   return OME_OK;
 }
 
-static int32_t push_route(const struct request_docs *d, const char *name, struct json_object *hosts,
+/* OUT->hosts is new in any case; those at the primary gateway come first. */
+static int32_t find_place(const struct gateways *g, const char *name, struct place *out, struct ome_err *err) {
+  const struct request_docs *d = g->each;
+  int shared = is_shared(d);
+  int32_t rc = OME_OK;
+
+  out->hosts = json_object_new_array();
+  (void)snprintf(out->prefix, sizeof(out->prefix), "/");
+  if (shared)
+    (void)snprintf(out->prefix, sizeof(out->prefix), "/%s/%s", doc_str(d->service, "metadata.namespace", "default"),
+                   name);
+  for (size_t i = 0; i < g->len && rc == OME_OK; i++)
+    rc = shared ? add_shared_host(&g->each[i], out->hosts, err) : site_hosts(&g->each[i], name, out->hosts, err);
+  return rc;
+}
+
+static int32_t push_route(const struct gateways *g, const char *name, struct json_object *hosts,
                           struct json_object *only_rule, struct ome_object_sink *out, struct ome_err *err) {
-  struct json_object *o = site_object(d, GATEWAY_GROUP "/v1", "HTTPRoute", name);
+  struct json_object *o = site_object(g->each, GATEWAY_GROUP "/v1", "HTTPRoute", name);
   struct json_object *parents = json_object_new_array();
   struct json_object *rules = json_object_new_array();
-  int32_t rc = parent_refs(d, parents, err);
+  int32_t rc = OME_OK;
 
+  for (size_t i = 0; i < g->len && rc == OME_OK; i++)
+    rc = add_parent(&g->each[i], parents, err);
   (void)json_object_array_add(rules, only_rule);
   doc_set(o, "spec.parentRefs", parents);
   doc_share(o, "spec.hostnames", hosts);
@@ -164,31 +186,31 @@ static int32_t push_route(const struct request_docs *d, const char *name, struct
   return rc;
 }
 
-static int32_t route(const struct request_docs *d, const char *name, struct json_object *component, const char *pool,
+static int32_t route(const struct gateways *g, const char *name, struct json_object *component, const char *pool,
                      struct ome_object_sink *out, struct ome_err *err) {
   struct place p;
-  int32_t rc = find_place(d, name, &p, err);
+  int32_t rc = find_place(g, name, &p, err);
 
   if (rc == OME_OK)
-    rc = push_route(d, name, p.hosts, rule(d, component, p.prefix, pool), out, err);
+    rc = push_route(g, name, p.hosts, rule(g->each, component, p.prefix, pool), out, err);
   (void)json_object_put(p.hosts);
   return rc;
 }
 
 /* The path template's way to the same entry: another host, and so another route. */
-static int32_t path_route(const struct request_docs *d, struct json_object *entry, const char *pool,
+static int32_t path_route(const struct gateways *g, struct json_object *entry, const char *pool,
                           struct ome_object_sink *out, struct ome_err *err) {
   char path[SITE_PATH_MAX];
   char name[SITE_HOST_MAX];
-  int32_t rc = site_path(d, path, err);
+  int32_t rc = site_path(g->each, path, err);
 
   if (rc != OME_OK || !*path)
     return rc;
   struct json_object *hosts = json_object_new_array();
-  (void)json_object_array_add(
-      hosts, json_object_new_string(domain_setting(d, "ingressDomain", "ome.io/ingress-domain", "example.com")));
-  (void)snprintf(name, sizeof(name), "%s-path", doc_str(d->service, "metadata.name", ""));
-  rc = push_route(d, name, hosts, rule(d, entry, path, pool), out, err);
+  for (size_t i = 0; i < g->len; i++)
+    site_add_host(hosts, domain_setting(&g->each[i], "ingressDomain", "ome.io/ingress-domain", "example.com"));
+  (void)snprintf(name, sizeof(name), "%s-path", doc_str(g->each->service, "metadata.name", ""));
+  rc = push_route(g, name, hosts, rule(g->each, entry, path, pool), out, err);
   (void)json_object_put(hosts);
   return rc;
 }
@@ -265,31 +287,39 @@ static int32_t push_limit(const struct request_docs *d, struct ome_object_sink *
 /* ---- render ------------------------------------------------------------------------------------------------------ */
 
 /* The pool before the route that leads to it. */
-static int32_t render_all(const struct request_docs *d, struct json_object *entry, struct ome_object_sink *out,
+static int32_t render_all(const struct gateways *g, struct json_object *entry, struct ome_object_sink *out,
                           struct ome_err *err) {
   static const char *const kinds[] = {"engine", "decoder", "router"};
+  const struct request_docs *d = g->each;
   const char *service = doc_str(d->service, "metadata.name", "");
   int pool = 0;
   int32_t rc = push_pool(d, entry, &pool, out, err);
 
   if (rc == OME_OK)
-    rc = route(d, service, entry, pool ? service : NULL, out, err);
+    rc = route(g, service, entry, pool ? service : NULL, out, err);
   if (rc == OME_OK)
-    rc = path_route(d, entry, pool ? service : NULL, out, err);
+    rc = path_route(g, entry, pool ? service : NULL, out, err);
   for (size_t i = 0; doc_len(d->components) > 1 && rc == OME_OK && i < sizeof(kinds) / sizeof(*kinds); i++) {
     struct json_object *c = entry_component(d->components, kinds[i]);
     if (c)
-      rc = route(d, doc_str(c, "app", ""), c, NULL, out, err);
+      rc = route(g, doc_str(c, "app", ""), c, NULL, out, err);
   }
   return rc == OME_OK ? push_limit(d, out, err) : rc;
 }
 
 static int32_t render(const struct request_docs *d, struct ome_object_sink *out, struct ome_err *err) {
   struct json_object *entry = entry_of_service(d->components);
+  struct gateways g;
 
   if (!entry)
     return doc_fail(err, OME_E_INVALID, "ingress gateway: the service has neither router nor engine");
-  return site_is_local(d) ? OME_OK : render_all(d, entry, out, err);
+  if (site_is_local(d))
+    return OME_OK;
+  int32_t rc = gateways_of(d, &g, err);
+  if (rc == OME_OK)
+    rc = render_all(&g, entry, out, err);
+  gateways_free(&g);
+  return rc;
 }
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
@@ -321,11 +351,22 @@ static int judge_parent(struct json_object *parent, int64_t generation, const ch
   return accepted;
 }
 
+/* Whether the gateway of REF, of O, has said something of it. */
+static int has_looked(struct json_object *o, struct json_object *ref) {
+  struct json_object *parents = doc_at(o, "status.parents");
+
+  for (size_t i = 0; i < doc_len(parents); i++)
+    if (is_ref_to(doc_get(doc_item(parents, i), "parentRef"), doc_str(ref, "namespace", ""), doc_str(ref, "name", "")))
+      return 1;
+  return 0;
+}
+
 /* Whether every gateway has taken O; else OUT says why not. */
 static int judge(struct json_object *o, struct ome_status *out) {
   struct json_object *parents = doc_at(o, "status.parents");
+  struct json_object *refs = doc_at(o, "spec.parentRefs");
   int64_t generation = doc_int(o, "metadata.generation", 0);
-  char what[300];
+  char what[300], why[200];
 
   (void)snprintf(what, sizeof(what), "%s %.200s: ", doc_str(o, "kind", ""), doc_str(o, "metadata.name", ""));
   if (doc_len(parents) == 0) {
@@ -335,6 +376,14 @@ static int judge(struct json_object *o, struct ome_status *out) {
   for (size_t i = 0; i < doc_len(parents); i++)
     if (!judge_parent(doc_item(parents, i), generation, what, out))
       return 0;
+  for (size_t i = 0; i < doc_len(refs); i++) {
+    if (has_looked(o, doc_item(refs, i)))
+      continue;
+    (void)snprintf(why, sizeof(why), "Gateway %.63s/%.63s has not looked at it yet",
+                   doc_str(doc_item(refs, i), "namespace", ""), doc_str(doc_item(refs, i), "name", ""));
+    say(out, OME_PHASE_PROGRESSING, "ParentStatusNotAvailable", what, why);
+    return 0;
+  }
   return 1;
 }
 
@@ -352,19 +401,29 @@ static void judge_all(struct json_object *observed, struct ome_status *out) {
   say(out, OME_PHASE_READY, "", "", "");
 }
 
-static int32_t say_url(const struct request_docs *d, struct ome_status *out, struct ome_err *err) {
-  const char *name = doc_str(d->service, "metadata.name", "");
+static int32_t say_place(const struct gateways *g, struct ome_status *out, struct ome_err *err) {
   char path[SITE_PATH_MAX];
   struct place p;
-  int32_t rc = site_path(d, path, err);
+  int32_t rc = site_path(g->each, path, err);
 
   if (rc != OME_OK || *path)
-    return rc == OME_OK ? site_url(d, out, err) : rc;
-  rc = find_place(d, name, &p, err);
+    return rc == OME_OK ? site_url(g->each, out, err) : rc;
+  rc = find_place(g, doc_str(g->each->service, "metadata.name", ""), &p, err);
   if (rc == OME_OK)
-    doc_text(out->url, sizeof(out->url), "%s://%s%s", site_scheme(d), json_object_get_string(doc_item(p.hosts, 0)),
-             strcmp(p.prefix, "/") != 0 ? p.prefix : "");
+    doc_text(out->url, sizeof(out->url), "%s://%s%s", site_scheme(g->each),
+             json_object_get_string(doc_item(p.hosts, 0)), strcmp(p.prefix, "/") != 0 ? p.prefix : "");
   (void)json_object_put(p.hosts);
+  return rc;
+}
+
+/* At the primary gateway. */
+static int32_t say_url(const struct request_docs *d, struct ome_status *out, struct ome_err *err) {
+  struct gateways g;
+  int32_t rc = gateways_of(d, &g, err);
+
+  if (rc == OME_OK)
+    rc = say_place(&g, out, err);
+  gateways_free(&g);
   return rc;
 }
 

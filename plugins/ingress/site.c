@@ -28,7 +28,7 @@ int site_is_local(const struct request_docs *d) {
 
 /* ---- hosts ------------------------------------------------------------------------------------------------------- */
 
-static void add_once(struct json_object *list, const char *host) {
+void site_add_host(struct json_object *list, const char *host) {
   for (size_t i = 0; i < doc_len(list); i++)
     if (strcmp(json_object_get_string(doc_item(list, i)), host) == 0)
       return;
@@ -44,7 +44,7 @@ static int32_t add_additional(const char *prefix, const char *domain, size_t len
   if (!domain_is_host(host))
     return doc_fail(err, OME_E_INVALID, "ingress: additional domain \"%.*s\" makes no valid host name",
                     (int)(len < 253 ? len : 253), domain);
-  add_once(list, host);
+  site_add_host(list, host);
   return OME_OK;
 }
 
@@ -57,7 +57,7 @@ int32_t site_hosts(const struct request_docs *d, const char *name, struct json_o
 
   if (rc != OME_OK)
     return rc;
-  add_once(list, host);
+  site_add_host(list, host);
   /* What stands before the domain is kept before the others. */
   size_t len = strlen(host);
   size_t tail = strlen(domain);
@@ -118,18 +118,25 @@ const char *site_scheme(const struct request_docs *d) {
   return domain_setting(d, "urlScheme", "ome.io/ingress-url-scheme", *site_tls_secret(d) ? "https" : "http");
 }
 
+int site_split(const char *text, char *ns, size_t cap, const char **name) {
+  const char *slash = strchr(text, '/');
+
+  if (!slash || slash == text || !slash[1] || strchr(slash + 1, '/') || (size_t)(slash - text) >= cap)
+    return 0;
+  (void)snprintf(ns, cap, "%.*s", (int)(slash - text), text);
+  *name = slash + 1;
+  return 1;
+}
+
 int32_t site_reference(const struct request_docs *d, const char *key, const char *annotation, char *ns, size_t cap,
                        const char **name, struct ome_err *err) {
   const char *own = annotation ? site_annotation(d, annotation) : NULL;
   const char *text = own && *own ? own : site_text(d, key, "");
-  const char *slash = strchr(text, '/');
 
-  if (!slash || slash == text || !slash[1] || strchr(slash + 1, '/') || (size_t)(slash - text) >= cap)
+  if (!site_split(text, ns, cap, name))
     return doc_fail(err, OME_E_INVALID,
                     "ingress: %s: \"%.80s\" must be NAMESPACE/NAME; set it in ConfigMap inferenceservice-config", key,
                     text);
-  (void)snprintf(ns, cap, "%.*s", (int)(slash - text), text);
-  *name = slash + 1;
   return OME_OK;
 }
 

@@ -6,6 +6,7 @@
 
 #define SITE_HOST_MAX 300
 #define SITE_PATH_MAX 300
+#define SITE_NS_MAX 64
 
 /* Annotation KEY of the service; NULL: absent. */
 const char *site_annotation(const struct request_docs *d, const char *key);
@@ -28,8 +29,13 @@ const char *site_tls_secret(const struct request_docs *d);
 /* "https" with a certificate unless urlScheme says otherwise. */
 const char *site_scheme(const struct request_docs *d);
 
-/* "NAMESPACE/NAME" at KEY (or ANNOTATION): *NS, of CAP bytes, and *NAME, which points into the document.
- * OME_E_INVALID names the key. */
+/* Appends HOST to LIST unless it is there. */
+void site_add_host(struct json_object *list, const char *host);
+
+/* Whether TEXT is "NAMESPACE/NAME": *NS, of CAP bytes, and *NAME, which points into it. */
+int site_split(const char *text, char *ns, size_t cap, const char **name);
+
+/* "NAMESPACE/NAME" at KEY (or ANNOTATION), split as above.  OME_E_INVALID names the key. */
 int32_t site_reference(const struct request_docs *d, const char *key, const char *annotation, char *ns, size_t cap,
                        const char **name, struct ome_err *err);
 

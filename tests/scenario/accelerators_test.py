@@ -3,10 +3,11 @@
 FirstAvailable goes where devices are free and then stays there."""
 
 import scenario
-from scenario import ApiServer, Controller, install, wait_for
+from scenario import Controller, install, wait_for
 
 CLASSES = "/apis/ome.io/v1beta1/acceleratorclasses/"
-SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
+SERVICES = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/"
+PODS = "/api/v1/namespaces/{}/pods"
 
 
 def node(name, product, devices, resource="nvidia.com/gpu", **spec):
@@ -18,12 +19,13 @@ def node(name, product, devices, resource="nvidia.com/gpu", **spec):
 def add_node(server, document):
     """With its status, which is not taken at creation."""
     made = server.api("POST", "/api/v1/nodes", document)
+    server.removes(f"/api/v1/nodes/{made['metadata']['name']}")
     made["status"] = document["status"]
     server.api("PUT", f"/api/v1/nodes/{made['metadata']['name']}/status", made)
 
 
 def pod(name, where, devices):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"},
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {"nodeName": where, "containers": [{"name": "c", "image": "x", "resources": {
                 "limits": {"nvidia.com/gpu": str(devices)}}}]}}
 
@@ -46,7 +48,7 @@ def documents():
 
 def service(name):
     return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
-            "metadata": {"name": name, "namespace": "default"},
+            "metadata": {"name": name},
             "spec": {"model": {"name": "tiny"}, "engine": {"minReplicas": 1, "maxReplicas": 1},
                      "acceleratorSelector": {"policy": "FirstAvailable"}}}
 
@@ -65,7 +67,7 @@ def await_counts(server, name, *expected):
 
 
 def chosen(server, name):
-    found = (server.find(SERVICES + name) or {}).get("status", {}).get("components", {}).get("engine", {})
+    found = (server.find(SERVICES.format(server.ns) + name) or {}).get("status", {}).get("components", {}).get("engine", {})
     return found.get("selectedAccelerator", {}).get("acceleratorClass")
 
 
@@ -82,8 +84,8 @@ def check_counts(server):
         add_node(server, document)
     await_counts(server, "big", ["h0", "h1"], 16, 16)
     await_counts(server, "small", ["l1"], 8, 8)
-    server.api("POST", "/api/v1/namespaces/default/pods", pod("a", "h0", 6))
-    server.api("POST", "/api/v1/namespaces/default/pods", pod("b", "h1", 8))
+    server.api("POST", PODS.format(server.ns), pod("a", "h0", 6))
+    server.api("POST", PODS.format(server.ns), pod("b", "h1", 8))
     await_counts(server, "big", ["h0", "h1"], 16, 2)
 
 
@@ -92,12 +94,12 @@ def check_silence(server):
     before = version(server, "big")
     quiet = pod("quiet", "h0", 0)
     quiet["spec"]["containers"][0]["resources"] = {}
-    server.api("POST", "/api/v1/namespaces/default/pods", quiet)
+    server.api("POST", PODS.format(server.ns), quiet)
     beat = server.find("/api/v1/nodes/h0")
     beat["status"]["conditions"] = [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]
     server.api("PUT", "/api/v1/nodes/h0/status", beat)
     # What follows is written after those were seen.
-    server.api("POST", "/api/v1/namespaces/default/pods", pod("mark", "l1", 1))
+    server.api("POST", PODS.format(server.ns), pod("mark", "l1", 1))
     await_counts(server, "small", ["l1"], 8, 7)
     assert version(server, "big") == before, status(server, "big")
 
@@ -108,12 +110,12 @@ def check_choice(server, before):
     server.apply(service("first"))
     wait_for("the class with four free", lambda: chosen(server, "first") == "small")
     assert version(server, "big") == before, "a new controller finds what is written"
-    server.api("DELETE", "/api/v1/namespaces/default/pods/b?gracePeriodSeconds=0")
+    server.api("DELETE", PODS.format(server.ns) + "/b?gracePeriodSeconds=0")
     await_counts(server, "big", ["h0", "h1"], 16, 10)
     server.apply(service("second"))
     wait_for("the class that is free now", lambda: chosen(server, "second") == "big")
     assert chosen(server, "first") == "small", "a service stays on what it has"
-    deployment = server.find("/apis/apps/v1/namespaces/default/deployments/first-engine")
+    deployment = server.find(f"/apis/apps/v1/namespaces/{server.ns}/deployments/first-engine")
     assert deployment["spec"]["template"]["spec"]["nodeSelector"]["nvidia.com/gpu.product"] == "NVIDIA-L4", deployment
 
 
@@ -129,20 +131,22 @@ def check_nodes_that_go(server):
 
 def main():
     with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
-        install(server)
-        controller = Controller(server)
-        wait_for("the controller", controller.ready)
-        check_counts(server)
-        check_silence(server)
-        before = version(server, "big")
-        controller.stop()
-        controller = Controller(server)
-        wait_for("the controller again", controller.ready)
-        check_choice(server, before)
-        check_nodes_that_go(server)
-        controller.stop()
-        server.stop()
+        server = scenario.api_server(folder).start()
+        try:
+            install(server)
+            controller = Controller(server)
+            wait_for("the controller", controller.ready)
+            check_counts(server)
+            check_silence(server)
+            before = version(server, "big")
+            controller.stop()
+            controller = Controller(server)
+            wait_for("the controller again", controller.ready)
+            check_choice(server, before)
+            check_nodes_that_go(server)
+            controller.stop()
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":

@@ -7,17 +7,18 @@ OME_SHARED_DIR (or ../shared beside the checkout) holds the CRDs of other projec
 
 import json
 import os
-import subprocess
 
 import scenario
-from scenario import DEADLINE, HOME, ISVC, OME, ApiServer, Controller, wait_for
+from scenario import HOME, Controller, wait_for
 
 SHARED = os.environ.get("OME_SHARED_DIR", os.path.join(os.path.dirname(HOME), "shared"))
 SAMPLE = os.path.join(HOME, "manifests/samples/raw.yaml")
-DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/raw-engine"
-ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/raw"
-HPAS = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
-SCALED = "/apis/keda.sh/v1alpha1/namespaces/default/scaledobjects/scaledobject-raw-engine"
+OF_SAMPLE = (scenario.MODEL + "raw-model", "/apis/ome.io/v1beta1/clusterservingruntimes/raw-runtime")
+SERVICE = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/raw"
+DEPLOYMENT = "/apis/apps/v1/namespaces/{}/deployments/raw-engine"
+ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/{}/httproutes/raw"
+HPAS = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
+SCALED = "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects/scaledobject-raw-engine"
 TRIGGER = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "2"}}
 # An edit, and what the condition says of it.
 IMPOSSIBLE = (
@@ -29,22 +30,20 @@ IMPOSSIBLE = (
 )
 
 
-def apply(server, path):
-    done = subprocess.run([OME, "apply", "--kubeconfig", server.kubeconfig, "-f", path], capture_output=True, text=True,
-                          timeout=DEADLINE, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def crds(server, project):
-    apply(server, os.path.join(SHARED, "crds", project))
+    scenario.install_crds(server, os.path.join(SHARED, "crds", project))
+
+
+def service(server):
+    return server.find(SERVICE.format(server.ns))
 
 
 def edit(server, spec):
-    return server.api("PATCH", ISVC + "raw", {"spec": spec}, "application/merge-patch+json")
+    return server.api("PATCH", SERVICE.format(server.ns), {"spec": spec}, "application/merge-patch+json")
 
 
 def messages(server):
-    conditions = server.find(ISVC + "raw").get("status", {}).get("conditions", [])
+    conditions = service(server).get("status", {}).get("conditions", [])
     return " ".join(f"{c['type']}={c['status']} {c.get('reason', '')} {c.get('message', '')};" for c in conditions)
 
 
@@ -53,16 +52,16 @@ def says(server, text):
 
 
 def is_gone(server, path):
-    wait_for(f"the end of {path}", lambda: not server.find(path))
+    wait_for(f"the end of {path}", lambda: not server.find(path.format(server.ns)))
 
 
 def is_there(server, path):
-    return wait_for(path, lambda: server.find(path))
+    return wait_for(path, lambda: server.find(path.format(server.ns)))
 
 
 def check_late_ingress(server):
     says(server, "IngressReady=False APIMissing gateway renders HTTPRoute (gateway.networking.k8s.io/v1)")
-    assert not server.find(DEPLOYMENT), "half applied"
+    assert not server.find(DEPLOYMENT.format(server.ns)), "half applied"
     crds(server, "gateway-api")
     is_there(server, DEPLOYMENT)
     is_there(server, ROUTE)
@@ -73,7 +72,7 @@ def check_classes(server):
     is_there(server, HPAS + "/raw-engine")
     edit(server, {"engine": {"autoscaler": {"class": "KEDA", "keda": {"triggers": [TRIGGER]}}}})
     says(server, "keda.sh/v1alpha1 ScaledObject")
-    assert server.find(HPAS + "/raw-engine"), "nobody is left to scale it"
+    assert server.find(HPAS.format(server.ns) + "/raw-engine"), "nobody is left to scale it"
     crds(server, "keda")
     is_there(server, SCALED)
     is_gone(server, HPAS + "/raw-engine")
@@ -85,47 +84,54 @@ def check_classes(server):
 def check_rival(server):
     """One owner of a replica count: while somebody else's autoscaler is there, ours is not."""
     server.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
-                  "metadata": {"name": "mine", "namespace": "default"},
+                  "metadata": {"name": "mine"},
                   "spec": {"maxReplicas": 3, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment",
                                                                 "name": "raw-engine"}}})
     says(server, "ReplicasOwnedElsewhere engine: HorizontalPodAutoscaler mine scales Deployment raw-engine")
     is_gone(server, HPAS + "/raw-engine")
-    server.api("DELETE", HPAS + "/mine")
+    server.api("DELETE", HPAS.format(server.ns) + "/mine")
     is_there(server, HPAS + "/raw-engine")
 
 
 def check_impossible(server):
-    spec = server.api("GET", ISVC + "raw")["spec"]
-    before = server.find(DEPLOYMENT)
+    spec = service(server)["spec"]
+    before = server.find(DEPLOYMENT.format(server.ns))
     for bad, says_so in IMPOSSIBLE:
         edit(server, bad)
         says(server, says_so)
-        ready = next(c for c in server.find(ISVC + "raw")["status"]["conditions"] if c["type"] == "Ready")
+        ready = next(c for c in service(server)["status"]["conditions"] if c["type"] == "Ready")
         assert ready["status"] == "False", (bad, ready)
-        assert server.find(DEPLOYMENT)["metadata"]["generation"] == before["metadata"]["generation"], bad
-        server.api("PUT", ISVC + "raw", {**server.api("GET", ISVC + "raw"), "spec": spec})
+        assert server.find(DEPLOYMENT.format(server.ns))["metadata"]["generation"] == before["metadata"]["generation"], bad
+        server.api("PUT", SERVICE.format(server.ns), {**service(server), "spec": spec})
         wait_for("the way back", lambda says_so=says_so: says_so not in messages(server))
-    assert server.find(DEPLOYMENT)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert server.find(DEPLOYMENT.format(server.ns))["metadata"]["uid"] == before["metadata"]["uid"]
+
+
+def run(server):
+    scenario.install(server)
+    ingress = {"disableIngressCreation": False, "enableGatewayAPI": True, "omeIngressGateway": "infra/public"}
+    server.apply({"apiVersion": "v1", "kind": "ConfigMap",
+                  "metadata": {"name": "inferenceservice-config", "namespace": server.ome_ns},
+                  "data": {"ingress": json.dumps(ingress)}})
+    controller = Controller(server)
+    wait_for("the controller", controller.ready)
+    scenario.claim(server, *OF_SAMPLE)
+    scenario.apply_files(server, SAMPLE)
+    for check in (check_late_ingress, check_classes, check_rival, check_impossible):
+        check(server)
+        print("ok", check.__name__.removeprefix("check_").replace("_", " "), flush=True)
+    controller.stop()
 
 
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
     with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
-        scenario.install(server)
-        ingress = {"disableIngressCreation": False, "enableGatewayAPI": True, "omeIngressGateway": "infra/public"}
-        server.apply({"apiVersion": "v1", "kind": "ConfigMap",
-                      "metadata": {"name": "inferenceservice-config", "namespace": "ome"},
-                      "data": {"ingress": json.dumps(ingress)}})
-        controller = Controller(server)
-        wait_for("the controller", controller.ready)
-        apply(server, SAMPLE)
-        for check in (check_late_ingress, check_classes, check_rival, check_impossible):
-            check(server)
-            print("ok", check.__name__.removeprefix("check_").replace("_", " "), flush=True)
-        controller.stop()
-        server.stop()
+        server = scenario.api_server(folder).start()
+        try:
+            run(server)
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import json
 import subprocess
 
 import scenario
-from scenario import OME, ApiServer, Controller, install, wait_for
+from scenario import OME, Controller, install, wait_for
 
-SERVICE = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
+SERVICE = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/"
 RUNTIME = "/apis/ome.io/v1beta1/clusterservingruntimes/engine"
-DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/{}-engine"
-REVISIONS = "/apis/apps/v1/namespaces/ome/controllerrevisions"
+DEPLOYMENT = "/apis/apps/v1/namespaces/{}/deployments/{}-engine"
+REVISIONS = "/apis/apps/v1/namespaces/{}/controllerrevisions"
 
 
 def runtime(image):
@@ -22,8 +22,7 @@ def runtime(image):
 
 def service(name, sync=None, **pin):
     return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
-            "metadata": {"name": name, "namespace": "default",
-                         "annotations": {"ome.io/runtime-sync": sync} if sync else {}},
+            "metadata": {"name": name, "annotations": {"ome.io/runtime-sync": sync} if sync else {}},
             "spec": {"model": {"name": "tiny"}, "engine": {}, "runtime": {"name": "engine", **pin}}}
 
 
@@ -39,11 +38,11 @@ class Cluster:
         self.server = server
 
     def image(self, name):
-        found = self.server.find(DEPLOYMENT.format(name))
+        found = self.server.find(DEPLOYMENT.format(self.server.ns, name))
         return found and found["spec"]["template"]["spec"]["containers"][0]["image"]
 
     def status(self, name):
-        return (self.server.find(SERVICE + name) or {}).get("status", {})
+        return (self.server.find(SERVICE.format(self.server.ns) + name) or {}).get("status", {})
 
     def condition(self, name, kind):
         return next((c for c in self.status(name).get("conditions", []) if c["type"] == kind), None)
@@ -52,7 +51,7 @@ class Cluster:
         return (self.condition(name, "RuntimeDrifted") or {}).get("reason")
 
     def revisions(self):
-        return {r["metadata"]["name"]: r for r in self.server.find(REVISIONS)["items"]}
+        return {r["metadata"]["name"]: r for r in self.server.find(REVISIONS.format(self.server.ome_ns))["items"]}
 
     def pinned(self, name, image):
         """The revision that NAME is pinned to, once it runs IMAGE."""
@@ -86,7 +85,8 @@ def check_drift(c):
 
 
 def check_explain(c, name, revision):
-    done = subprocess.run([OME, "explain", "isvc", name, "--kubeconfig", c.server.kubeconfig, "-o", "json"],
+    done = subprocess.run([OME, "explain", "isvc", name, "--kubeconfig", c.server.kubeconfig, "--ome-namespace",
+                           c.server.ome_ns, "-o", "json"],
                           capture_output=True, text=True, check=True)
     (record,) = json.loads(done.stdout)
     assert record["selected"] == c.status(name)["selection"]["selected"], record
@@ -122,7 +122,7 @@ def check_named(c, first):
         wait_for(wrong, lambda r=reason: c.drift("keeps") == r)
         ready = c.condition("keeps", "RuntimeReady")
         assert (ready["status"], ready["reason"], ready["message"]) == ("False", "RuntimePinError", words), ready
-        wait_for("the event", lambda w=words: [e for e in c.server.find("/api/v1/namespaces/default/events")["items"]
+        wait_for("the event", lambda w=words: [e for e in c.server.find(f"/api/v1/namespaces/{c.server.ns}/events")["items"]
                                                if e["reason"] == "RuntimePinError" and e["message"] == w])
         assert c.image("keeps") == "server:1"  # what runs stays as it is
     c.server.apply(service("keeps", autoSync=False, revision=first))
@@ -155,7 +155,7 @@ def check_collected(c, first):
 
 def main():
     with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
+        server = scenario.api_server(folder).start()
         try:
             install(server)
             server.apply(model())

@@ -377,6 +377,10 @@ class Platform:
     def create(self, path, document):
         return self.api("POST", path, document)
 
+    def removes(self, *paths):
+        """What was made in no namespace of the scenario's, otherwise than by create() and apply(), and is to go with it: here,
+        with the server."""
+
     def create_namespace(self, name):
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
@@ -473,6 +477,9 @@ class GivenServer:
         else:
             self.made.append(f"{path}/{document['metadata']['name']}")
 
+    def removes(self, *paths):
+        self.made.extend(path for path in paths if path not in self.made)
+
     def apply(self, document):
         """As Platform.apply(); what is in no namespace of ours has to go by itself."""
         path = self.path_of(document)
@@ -482,8 +489,17 @@ class GivenServer:
                 self.made.append(path)
         return Platform.apply(self, document)
 
+    def names(self, path):
+        """Of the objects at PATH; none where there is no such kind."""
+        return [o["metadata"]["name"] for o in (self.find(path) or {"items": []})["items"]]
+
     def stop(self):
         """Removes what was made, last things first, and waits until it is gone."""
+        services = f"/apis/ome.io/v1beta1/namespaces/{self.ns}/inferenceservices"
+        self.removes(*(f"{services}/{name}" for name in self.names(services)))
+        for pods in (f"/api/v1/namespaces/{ns}/pods" for ns in (self.ns, self.ome_ns)):
+            for name in self.names(pods):  # those on nodes of a scenario's making end for nobody else
+                self.raw("DELETE", f"{pods}/{name}?gracePeriodSeconds=0")
         for path in reversed(self.made):
             status, text = self.raw("DELETE", path)
             assert status in (200, 202, 404), f"DELETE {path}: {text}"
@@ -537,8 +553,44 @@ def install(server):
     """What a controller needs: the CRDs, and OME's namespace."""
     crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
     for crd in crds if isinstance(crds, list) else crds["items"]:
-        server.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
+        server.create(CRDS, crd)
     server.create_namespace(server.ome_ns)
+
+
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/"
+
+
+def apply_files(server, path):
+    """`ome apply` of what is at PATH."""
+    done = subprocess.run([OME, "apply", "--kubeconfig", server.kubeconfig, "-f", path], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def install_crds(server, folder):
+    """The CRDs in FOLDER; those that were not there go with the scenario."""
+    names = lambda: {f"{CRDS}/{o['metadata']['name']}" for o in server.api("GET", CRDS)["items"]}
+    before = names()
+    apply_files(server, folder)
+    server.removes(*(names() - before))
+
+
+def claim(server, *paths):
+    """PATHS are the scenario's to make and to remove."""
+    for path in paths:
+        assert server.find(path) is None, f"{path} is somebody else's"
+    server.removes(*paths)
+
+
+def webhooks(server):
+    """Options of a controller that serves its webhooks where SERVER reaches them: OME_TEST_ADDRESS names the address that
+    this machine has for a server that is elsewhere. What is registered for them goes with the scenario."""
+    address, port = os.environ.get("OME_TEST_ADDRESS", "127.0.0.1"), free_port()
+    for kind, names in (("validating", ("inferenceservice", "servingruntime", "clusterservingruntime", "benchmarkjob",
+                                        "modelagent", "runtimerevision")), ("mutating", ("inferenceservice",))):
+        claim(server, *(f"{WEBHOOKS}{kind}webhookconfigurations/{name}.ome.io" for name in names))
+    return ["--webhook-address", address, "--webhook-port", str(port), "--webhook-url", f"https://{address}:{port}"]
 
 
 def is_ready(service):

@@ -11,33 +11,43 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import scenario
-from scenario import OME, ApiServer, Controller, install, wait_for
+from scenario import OME, Controller, install, wait_for
 
 BAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bad.yaml")
 MODELLESS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden/modelless/input.yaml")
-SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/"
-EVENTS = "/api/v1/namespaces/default/events"
+SERVICES = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/{}"
+EVENTS = "/api/v1/namespaces/{}/events"
 # RuntimeReady of each: what suits is True, a model whose files are not read yet is none's failure.
 STATUS = {"none-suits": "False", "no-size": "False", "no-facts": "Unknown", "wrong-namespace": "False",
           "no-memory": "True", "equals": "True"}
 
 
-def explained():
-    done = subprocess.run([OME, "explain", "-f", BAD, "-o", "json"], capture_output=True, text=True, check=True)
+def read(server, path):
+    """The manifests at PATH, in namespaces of the scenario's."""
+    with open(path, encoding="utf-8") as source:
+        text = re.sub(r"namespace: (other|team)\b", rf"namespace: {server.ns}-\1", source.read())
+    return re.sub(r"(kind: InferenceService\nmetadata: {name: [\w-]+)}", rf"\1, namespace: {server.ns}}}", text)
+
+
+def explained(text):
+    done = subprocess.run([OME, "explain", "-f", "-", "-o", "json"], input=text, capture_output=True, text=True, check=True)
     return {record["name"]: record for record in json.loads(done.stdout)}
 
 
-def apply_all(server, path):
-    for text in open(path, encoding="utf-8").read().split("\n---\n"):
-        apply(server, text)
+def apply_all(server, text):
+    for document in text.split("\n---\n"):
+        apply(server, document)
 
 
 def apply(server, text):
     """TEXT as it is, YAML and all."""
-    name, namespace = re.search(r"^metadata:\s+{?name: ([\w-]+)(?:,?\s+namespace: (\w+))?", text, re.M).groups()
+    name, namespace = re.search(r"^metadata:\s+{?name: ([\w-]+)(?:,?\s+namespace: ([\w-]+))?", text, re.M).groups()
     document = {"apiVersion": "ome.io/v1beta1", "kind": re.search(r"^kind: (\w+)", text, re.M).group(1),
-                "metadata": {"name": name, "namespace": namespace or "default"}}
-    status, answer = server.raw("PATCH", server.path_of(document) + "?fieldManager=scenario&force=true", text,
+                "metadata": {"name": name, "namespace": namespace}}
+    path = server.path_of(document)
+    if not namespace:
+        scenario.claim(server, path)
+    status, answer = server.raw("PATCH", path + "?fieldManager=scenario&force=true", text,
                                 "application/apply-patch+yaml")
     assert status < 300, f"{document}: {answer}"
 
@@ -47,25 +57,25 @@ def check(server, record):
     words = record.get("warning") or record["reason"]
 
     def condition():
-        conditions = server.find(SERVICES + name).get("status", {}).get("conditions", [])
+        conditions = server.find(SERVICES.format(server.ns, name)).get("status", {}).get("conditions", [])
         ready = next((c for c in conditions if c["type"] == "RuntimeReady"), {})
         return (ready.get("status"), ready.get("message")) == (STATUS[name], words)
 
     def event():
-        return [e for e in server.find(EVENTS)["items"]
+        return [e for e in server.find(EVENTS.format(server.ns))["items"]
                 if e["involvedObject"]["name"] == name and words in e["message"]]
 
     wait_for(f"the condition of {name}: {words}", condition)
     wait_for(f"the event of {name}: {words}", event)
-    selection = server.find(SERVICES + name)["status"]["selection"]
+    selection = server.find(SERVICES.format(server.ns, name))["status"]["selection"]
     assert selection["reason"] == record["reason"], selection
     assert selection.get("warning") == record.get("warning"), selection
 
 
 def check_whole_record(server, record):
     """What the command line says is in a ConfigMap where that is asked for, no runtime found or not."""
-    path = SERVICES + record["name"]
-    place = f"/api/v1/namespaces/default/configmaps/{record['name']}-selection"
+    path = SERVICES.format(server.ns, record["name"])
+    place = f"/api/v1/namespaces/{server.ns}/configmaps/{record['name']}-selection"
 
     def ask(how):
         server.api("PATCH", path, {"metadata": {"annotations": {"ome.io/selection-record": how}}}, "application/merge-patch+json")
@@ -83,9 +93,10 @@ def check_whole_record(server, record):
 
 
 def check_modelless(server):
-    apply_all(server, MODELLESS)
-    service = "/apis/ome.io/v1beta1/namespaces/team/inferenceservices/chat"
-    wait_for("a Deployment without a model", lambda: server.find("/apis/apps/v1/namespaces/team/deployments/chat-engine"))
+    apply_all(server, read(server, MODELLESS))
+    service = SERVICES.format(f"{server.ns}-team", "chat")
+    wait_for("a Deployment without a model", lambda: server.find(
+        f"/apis/apps/v1/namespaces/{server.ns}-team/deployments/chat-engine"))
     wait_for("the status", lambda: server.find(service).get("status", {}).get("selection"))
     status = server.find(service)["status"]
     conditions = {c["type"]: c for c in status["conditions"]}
@@ -94,21 +105,22 @@ def check_modelless(server):
 
 
 def main():
-    records = explained()
-    assert records.keys() == STATUS.keys(), records.keys()
     with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
+        server = scenario.api_server(folder).start()
         try:
             install(server)
-            server.create_namespace("other")
+            bad = read(server, BAD)
+            records = explained(bad)
+            assert records.keys() == STATUS.keys(), records.keys()
+            server.create_namespace(f"{server.ns}-other")
             controller = Controller(server)
             wait_for("the controller", controller.ready)
-            apply_all(server, BAD)
+            apply_all(server, bad)
             for record in records.values():
                 check(server, record)
             check_whole_record(server, records["none-suits"])
             check_whole_record(server, records["equals"])
-            server.create_namespace("team")
+            server.create_namespace(f"{server.ns}-team")
             check_modelless(server)
             controller.stop()
         finally:

@@ -56,13 +56,22 @@ static void print_help(const struct cli_command *cmd, const struct cli_option *o
   printf("  %-32s %s\n", "-h, --help", "show this text");
 }
 
+/* A flag alone is one that is set; --flag=true and --flag=false say it in words, as Go's command lines do. */
+static int store_flag(const struct cli_command *cmd, const struct cli_option *o, const char *value) {
+  bool is_false = value && (streq(value, "false") || streq(value, "0"));
+
+  if (value && !is_false && !streq(value, "true") && !streq(value, "1"))
+    return cli_usage(cmd, "--%s: \"%s\" is neither true nor false", o->name, value);
+  *(bool *)o->target = !is_false;
+  return 0;
+}
+
 static int store_value(const struct cli_command *cmd, const struct cli_option *o, const char *value) {
   struct cli_list *list = o->target;
 
   switch (o->type) {
   case CLI_FLAG:
-    *(bool *)o->target = true;
-    return 0;
+    return store_flag(cmd, o, value);
   case CLI_STRING:
     *(const char **)o->target = value;
     return 0;
@@ -120,7 +129,8 @@ int cli_parse(const struct cli_command *cmd, const struct cli_option *options, i
 
   describe_instead(cmd, options);
   for (size_t i = 0; i < n && i < MAX_OPTIONS; i++) {
-    longs[i] = (struct option){options[i].name, options[i].arg ? required_argument : no_argument, NULL, (int)(256 + i)};
+    longs[i] =
+        (struct option){options[i].name, options[i].arg ? required_argument : optional_argument, NULL, (int)(256 + i)};
     if (options[i].letter) {
       shorts[at++] = options[i].letter;
       if (options[i].arg)

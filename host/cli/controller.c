@@ -25,7 +25,22 @@ struct options {
   const char *grace;
   int64_t grace_ms; /* GRACE */
   bool leader_elect;
+  /* Of OME's manager. */
+  const char *election_namespace, *log_level, *log_encoder;
+  const char *probes;   /* HOST:PORT */
+  char probes_host[64]; /* of PROBES */
+  struct cli_list without_effect;
+  bool webhook, flag_without_effect;
 };
+
+/* Flags of OME's manager that say how it works inside, or do what needs no telling here: its manifests stay as they
+ * are. */
+#define OF_OME(option)                                                                                                 \
+  { 0, option, "VALUE", NULL, CLI_LIST, &opt.without_effect }
+#define FLAG_OF_OME(option)                                                                                            \
+  { 0, option, NULL, NULL, CLI_FLAG, &opt.flag_without_effect }
+
+#define OME_WEBHOOK_PORT 9443u
 
 /* The name that OME's manager uses, so that the two never lead at once. */
 #define LEASE_NAME "ome-controller-manager-leader-lock"
@@ -151,7 +166,7 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   if (rc == OME_OK && opt->leader_elect)
     health_report(health, HEALTH_READY, "controller", NULL);
   if (rc == OME_OK)
-    rc = lead(opt, p.client, ome_namespace(opt), &p.lease, err);
+    rc = lead(opt, p.client, opt->election_namespace ? opt->election_namespace : ome_namespace(opt), &p.lease, err);
   if (rc == OME_OK)
     rc = start_part(&p, "controller", start_controller, err);
   if (rc != OME_OK)
@@ -161,6 +176,80 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
   health_report(health, HEALTH_READY, "controller", "it has been told to stop");
   return atomic_load(&lost) ? fail(err, OME_E_CANCELLED, "controller: the lease was lost; start again to wait for it")
                             : OME_OK;
+}
+
+/* HOST:PORT, as Go's servers take their addresses: ":8081", "127.0.0.1:8081", "[::1]:8081"; "0" is for none. */
+static bool read_probes(struct options *opt) {
+  const char *colon = strrchr(opt->probes, ':');
+  const char *host = opt->probes + (*opt->probes == '[');
+
+  if (streq(opt->probes, "0")) {
+    opt->health_port = 0;
+    return true;
+  }
+  if (!colon || !str_to_u64(colon + 1, &opt->health_port) || (host != opt->probes && colon[-1] != ']'))
+    return false;
+  size_t len = (size_t)(colon - opt->probes);
+  len -= host != opt->probes ? 2 : 0;
+  if (len >= sizeof(opt->probes_host))
+    return false;
+  memcpy(opt->probes_host, host, len);
+  if (len)
+    opt->health_address = opt->probes_host;
+  return true;
+}
+
+/* zap counts upward from "debug", and "panic" is above "error". */
+static bool set_level(const char *name) {
+  uint64_t verbosity = 0;
+
+  if (str_to_u64(name, &verbosity))
+    return verbosity && log_set_level_named("debug");
+  return log_set_level_named(streq(name, "panic") ? "error" : name);
+}
+
+/* What flags of OME's manager mean here; 0, or the exit code of wrong usage. */
+static int settle_omes(const struct cli_command *self, struct options *opt) {
+  if (opt->probes && !read_probes(opt))
+    return cli_usage(self, "--health-probe-addr %s is no address; write :8081, 127.0.0.1:8081, or 0 for none",
+                     opt->probes);
+  if (opt->webhook && !opt->webhook_port)
+    opt->webhook_port = OME_WEBHOOK_PORT;
+  if (opt->log_level && !set_level(opt->log_level))
+    return cli_usage(self, "--zap-log-level %s is no level; write debug, info, error or a number above 0",
+                     opt->log_level);
+  if (opt->log_encoder && !log_set_format_named(streq(opt->log_encoder, "console") ? "text" : opt->log_encoder))
+    return cli_usage(self, "--zap-encoder is json or console");
+  return 0;
+}
+
+static int settle(const struct cli_command *self, struct options *opt) {
+  int code = settle_omes(self, opt);
+
+  if (code)
+    return code;
+  if (opt->health_port > UINT16_MAX)
+    return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt->health_port);
+  if (opt->webhook_port > UINT16_MAX)
+    return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt->webhook_port);
+  if (opt->grace && !str_to_ms(opt->grace, &opt->grace_ms))
+    return cli_usage(self, "--runtime-revision-grace-period %s is no time; write 24h, 30m or 10s", opt->grace);
+  return 0;
+}
+
+static int start(const struct options *opt) {
+  _cleanup_(health_freep) struct health *health = NULL;
+  struct ome_err err = ERR_INIT;
+
+  cli_share_heaps();
+  cli_signals_block();
+  int32_t rc = opt->health_port ? health_serve(opt->health_address, (uint16_t)opt->health_port, &health, &err) : OME_OK;
+  if (opt->webhook_port)
+    health_report(health, HEALTH_READY, "webhooks", "they are not served and registered yet");
+  health_report(health, HEALTH_READY, "controller", "the watch caches are not filled yet");
+  if (rc == OME_OK)
+    rc = serve(opt, health, &err);
+  return rc == OME_OK ? 0 : cli_fail(&err);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
@@ -192,28 +281,24 @@ static int run(const struct cli_command *self, int argc, char **argv) {
        &opt.webhook_service},
       {0, "webhook-url", "URL", "how the API server reaches them where it cannot reach Services: https://HOST:PORT",
        CLI_STRING, &opt.webhook_url},
+      {0, "leader-election-namespace", "NAME", NULL, CLI_STRING, &opt.election_namespace},
+      {0, "health-probe-addr", "ADDRESS", NULL, CLI_STRING, &opt.probes},
+      {0, "webhook", NULL, NULL, CLI_FLAG, &opt.webhook},
+      {0, "zap-log-level", "LEVEL", NULL, CLI_STRING, &opt.log_level},
+      {0, "zap-encoder", "NAME", NULL, CLI_STRING, &opt.log_encoder},
+      OF_OME("metrics-bind-address"),
+      OF_OME("zap-stacktrace-level"),
+      OF_OME("zap-time-encoding"),
+      FLAG_OF_OME("metrics-secure"),
+      FLAG_OF_OME("enable-http2"),
+      FLAG_OF_OME("zap-devel"),
       {0, NULL, NULL, NULL, CLI_FLAG, NULL},
   };
-  _cleanup_(health_freep) struct health *health = NULL;
-  struct ome_err err = ERR_INIT;
 
   if (cli_parse(self, options, argc, argv) > 0)
     return cli_usage(self, "unexpected argument \"%s\"", argv[1]);
-  if (opt.health_port > UINT16_MAX)
-    return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt.health_port);
-  if (opt.webhook_port > UINT16_MAX)
-    return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt.webhook_port);
-  if (opt.grace && !str_to_ms(opt.grace, &opt.grace_ms))
-    return cli_usage(self, "--runtime-revision-grace-period %s is no time; write 24h, 30m or 10s", opt.grace);
-  cli_share_heaps();
-  cli_signals_block();
-  int32_t rc = opt.health_port ? health_serve(opt.health_address, (uint16_t)opt.health_port, &health, &err) : OME_OK;
-  if (opt.webhook_port)
-    health_report(health, HEALTH_READY, "webhooks", "they are not served and registered yet");
-  health_report(health, HEALTH_READY, "controller", "the watch caches are not filled yet");
-  if (rc == OME_OK)
-    rc = serve(&opt, health, &err);
-  return rc == OME_OK ? 0 : cli_fail(&err);
+  int code = settle(self, &opt);
+  return code ? code : start(&opt);
 }
 
 const struct cli_command cli_controller = {

@@ -1,5 +1,5 @@
-"""`ome controller` in front of an API server that it did not start: two replicas, one leader, a hand-over, and what
-`ome explain` says of a service that is there."""
+"""`ome controller` in front of an API server that it did not start: two replicas, one leader, a hand-over, what `ome explain`
+says of a service that is there, and the flags of OME's manager."""
 
 import contextlib
 import json
@@ -7,7 +7,8 @@ import signal
 import subprocess
 
 import scenario
-from scenario import DEADLINE, OME, Controller, install, wait_for
+from metrics_test import ask
+from scenario import DEADLINE, OME, Controller, free_port, install, wait_for
 
 SERVICE = "/apis/ome.io/v1beta1/namespaces/{}/inferenceservices/chat"
 DEPLOYMENT = "/apis/apps/v1/namespaces/{}/deployments/chat-engine"
@@ -26,8 +27,16 @@ def documents(image):
     return model, runtime, service
 
 
-def holder(server):
-    return (server.find(LEASE.format(server.ome_ns)) or {}).get("spec", {}).get("holderIdentity")
+# Of OME's manager, which are without effect here.
+WITHOUT_EFFECT = ("--metrics-bind-address=:8443", "--metrics-secure", "--enable-http2=false", "--zap-devel=true",
+                  "--zap-stacktrace-level", "error", "--zap-time-encoding", "rfc3339")
+WRONG = (("--health-probe-addr", "8081", "--health-probe-addr 8081 is no address; write :8081"),
+         ("--health-probe-addr", ":http", "is no address"), ("--zap-log-level", "loud", "--zap-log-level loud is no level"),
+         ("--zap-encoder", "xml", "--zap-encoder is json or console"), ("--webhook=maybe", "", '"maybe" is neither true nor false'))
+
+
+def holder(server, namespace=None):
+    return (server.find(LEASE.format(namespace or server.ome_ns)) or {}).get("spec", {}).get("holderIdentity")
 
 
 def image(server):
@@ -84,6 +93,32 @@ def check_disagreement(server):
     wait_for("agreement", lambda: condition(server, "SpecAgrees").get("status") == "True")
 
 
+def check_omes_flags(server):
+    """Those of a Deployment of OME's: where it answers, where its lease is, how it writes its log, and what means nothing."""
+    for *flags, said in WRONG:
+        done = subprocess.run([OME, "controller", *filter(None, flags)], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and said in done.stderr, (flags, done.stderr)
+    port = free_port()
+    controller = Controller(server, "--leader-elect=true", "--leader-election-namespace", server.ns, "--webhook=false",
+                            "--health-probe-addr", f"127.0.0.1:{port}", "--zap-log-level=info", "--zap-encoder=json",
+                            *WITHOUT_EFFECT)
+    controller.port = port
+    wait_for("it to be ready where OME's flag says", controller.ready)
+    wait_for("it to lead", lambda: holder(server, server.ns))
+    assert not server.find(LEASE.format(server.ome_ns)), "the lease is not where OME's flag says"
+    controller.process.send_signal(signal.SIGTERM)
+    lines = controller.process.communicate(timeout=DEADLINE)[1].splitlines()
+    assert controller.process.returncode == 0 and lines, lines
+    assert all(json.loads(line)["level"] for line in lines), lines
+
+
+def check_webhook_flag(server):
+    """To a server that does not answer, so that nothing comes of it."""
+    controller = Controller(server, "--webhook")
+    wait_for("it to say that it has no webhooks yet", lambda: "[-]webhooks failed" in ask(controller.port, "/readyz")[1])
+    controller.stop(DEADLINE / 3)
+
+
 @contextlib.contextmanager
 def silent(server):
     """SERVER does not answer, where it is ours."""
@@ -101,6 +136,7 @@ def main():
         server = scenario.api_server(folder).start()
         try:
             install(server)
+            check_omes_flags(server)
             first = Controller(server, "--leader-elect")
             wait_for("a leader", lambda: holder(server))
             wait_for("the leader to be ready", first.ready)
@@ -119,6 +155,8 @@ def main():
             wait_for("the change", lambda: image(server) == "server:2")
             with silent(server):
                 second.stop(DEADLINE / 3)  # a server that does not answer holds nobody up
+                if server.process:
+                    check_webhook_flag(server)
         finally:
             server.stop()
     print("one led, then the other; both stopped")

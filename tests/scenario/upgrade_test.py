@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A cluster that an older version was installed in, with what its controller had made there, is upgraded as docs/install.md
-says: everything stays what it is, the objects become those of this version's `ome render`, and then nothing is written.
+says: everything stays what it is, the objects become those of this version's `ome render`, its webhooks are reached over TLS
+and refuse nothing of what was there, and then nothing is written.
 
 upgrade/DATE.yaml.xz is manifests/install/ome.yaml of that day, DATE.json.xz the objects of a cluster under its controller.
 """
@@ -14,11 +15,12 @@ import subprocess
 
 import rendered
 import scenario
-from scenario import HOME, ISVC, MODEL, ApiServer, Controller, wait_for
+from scenario import HOME, ISVC, MODEL, WEBHOOKS, ApiServer, Controller, Refused, wait_for
 
 FROZEN = os.path.join(HOME, "tests/scenario/upgrade")
 INSTALL = os.path.join(HOME, "manifests/install/ome.yaml")
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
+SECRET = "/api/v1/namespaces/ome/secrets/ome-webhook-server-cert"
 SERVERS_OWN = ("uid", "resourceVersion", "creationTimestamp", "generation")
 
 
@@ -66,6 +68,25 @@ def names(manifest):
     return found
 
 
+def guards(server, paths):
+    """The webhooks refuse a service of no model, and no update of what an older version had let in; their certificate and
+    what is registered for them, by path."""
+    none = scenario.service("none", "absent")
+    try:
+        server.create(ISVC[:-1], none)
+    except Refused as refused:
+        assert refused.status == 403 and "not found in namespace" in refused.body, refused
+    else:
+        raise AssertionError("a service of no model was let in")
+    seen = {"metadata": {"annotations": {"example.com/seen": "yes"}}}
+    for path in (path for path in paths if path.startswith("/apis/ome.io/")):
+        server.api("PATCH", path + "?dryRun=All", seen, "application/merge-patch+json")
+    found = {f"{WEBHOOKS}{kind}/{o['metadata']['name']}": o for kind in (
+        "validatingwebhookconfigurations", "mutatingwebhookconfigurations") for o in server.api("GET", WEBHOOKS + kind)["items"]}
+    assert len(found) >= 7, found
+    return {SECRET, *found}
+
+
 def upgrade(folder, date):
     server = ApiServer(folder).start()
     manifest = folder + "/old.yaml"
@@ -81,8 +102,10 @@ def upgrade(folder, date):
     assert "deployment.apps/ome-controller-manager serverside-applied" in said, said
     left = {path for path in paths if (server.find(path) or {}).get("spec") != before[path].get("spec")}
     assert not left, f"the new CRDs change what is stored: {left}"
-    controller = Controller(server, "--leader-elect")
+    options = ["--leader-elect", *scenario.webhooks(server)]
+    controller = Controller(server, *options)
     wait_for("the controller", controller.ready)
+    guarded = guards(server, paths)
     rendered.settled(server, folder, "an upgrade")
     for name in ("chat", "plain"):
         wait_for(f"{name} to be ready as before", lambda name=name: scenario.is_ready(server.find(ISVC + name)))
@@ -92,13 +115,13 @@ def upgrade(folder, date):
     restarted = [path for path in paths if "/deployments/" in path and
                  server.api("GET", path)["spec"]["template"] != before[path]["spec"]["template"]]
     controller.stop()
-    known = versions(server, paths)
-    controller = Controller(server, "--leader-elect")
+    known = versions(server, guarded.union(paths))
+    controller = Controller(server, *options)
     wait_for("the controller", controller.ready)
     rendered.settled(server, folder, "a start")
-    server.apply(scenario.service("later", "nobody"))  # what comes later has been looked at after all that
+    server.apply(scenario.service("later", "tiny"))  # what comes later has been looked at after all that
     wait_for("a later service", lambda: server.find(ISVC + "later").get("status", {}).get("conditions"))
-    changed = {path for path, version in versions(server, paths).items() if version != known[path]} - {LEASE}
+    changed = {path for path, version in versions(server, known).items() if version != known[path]} - {LEASE}
     assert not changed, f"a second start of the new version writes: {changed}"
     controller.stop()
     server.stop()

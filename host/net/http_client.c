@@ -26,6 +26,7 @@ struct http_fetch {
   void *arg;
   struct buf head;    /* of the answer being read, "name: value\n" lines */
   struct ome_err err; /* set where a callback ended the transfer */
+  bool head_whole;    /* the answer being read has come to the empty line behind its head */
   bool head_told;
   bool refused; /* a callback said no */
   atomic_bool cancelled, resumed;
@@ -142,12 +143,14 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg) {
     n--;
   if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
     buf_clear(&f->head);
+    f->head_whole = false;
     return len;
   }
   if (n) {
     add_header_line(&f->head, data, n);
     return len;
   }
+  f->head_whole = true;
   int status = fetch_status(f);
   /* A redirect's head is told with its body, if it turns out to be the last answer. */
   if (status >= 200 && (status < 300 || status >= 400))
@@ -232,6 +235,10 @@ static void finish(struct http_fetch *f, CURLcode result) {
   struct ome_err err = ERR_INIT;
   int32_t rc = OME_OK;
 
+  if (result == CURLE_OK && !f->head_whole) { /* for libcurl an answer without length, which ends where it ends */
+    result = CURLE_PARTIAL_FILE;
+    (void)snprintf(f->curl_error, sizeof(f->curl_error), "the connection ended within the head of the answer");
+  }
   if (result == CURLE_OK)
     tell_head(f);
   int shown = (int)strcspn(f->url, "?"); /* signatures are secrets */

@@ -347,6 +347,63 @@ static void a_dead_server_is_named(void **state) {
   assert_non_null(strstr(err.msg, "127.0.0.1"));
 }
 
+/* A server for one connection: reads a little, sends TEXT and hangs up. */
+struct short_server {
+  pthread_t thread;
+  int fd;
+  const char *text;
+};
+
+static void *serve_short(void *arg) {
+  const struct short_server *s = arg;
+  int fd = accept(s->fd, NULL, NULL);
+  char request[4096];
+
+  if (fd >= 0 && read(fd, request, sizeof(request)) > 0)
+    (void)send(fd, s->text, strlen(s->text), MSG_NOSIGNAL);
+  (void)close(fd);
+  return NULL;
+}
+
+/* An answer whose head is cut says nothing, whatever its first line was; one without a length ends where it ends. */
+static void a_cut_head_is_no_answer(void **state) {
+  static const struct {
+    const char *text;
+    int32_t rc;
+  } cases[] = {
+      {"", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 2", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 200 OK\r\n", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 200 OK\r\nContent-Le", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 100 Continue\r\n\r\n", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", OME_E_UNAVAILABLE},
+      {"HTTP/1.1 200 OK\r\n\r\nall of it", OME_OK},
+      {"HTTP/1.1 200 OK\r\n\r\n", OME_OK},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    struct short_server s = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .text = cases[i].text};
+    assert_int_equal(bind(s.fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(s.fd, 1), 0);
+    assert_int_equal(getsockname(s.fd, (struct sockaddr *)&sa, &len), 0);
+    assert_int_equal(pthread_create(&s.thread, NULL, serve_short, &s), 0);
+    _cleanup_free_ char *url = str_printf("http://127.0.0.1:%u/x", ntohs(sa.sin_port));
+    _cleanup_http_response_ struct http_response r = {0};
+    const struct http_request req = {.url = url};
+    struct ome_err err = ERR_INIT;
+    int32_t rc = http_do(fx.client, &req, NULL, NULL, &r, &err);
+    (void)pthread_join(s.thread, NULL);
+    (void)close(s.fd);
+    if (rc != cases[i].rc)
+      fail_msg("case %zu: %d, %s", i, rc, err.msg);
+  }
+}
+
 /* Sends TEXT as it is to PORT and reads until the server closes. */
 static char *talk(uint16_t port, const char *text, size_t len, bool close_write) {
   struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -499,6 +556,7 @@ int main(void) {
       cmocka_unit_test(a_cancelled_request_ends_on_both_sides),
       cmocka_unit_test(an_answer_waits_for_who_takes_it),
       cmocka_unit_test(a_dead_server_is_named),
+      cmocka_unit_test(a_cut_head_is_no_answer),
       cmocka_unit_test(bad_requests_are_refused),
       cmocka_unit_test(long_heads_are_refused),
       cmocka_unit_test(a_refusal_reaches_who_sends_on),

@@ -306,8 +306,12 @@ static int32_t start_peers(struct agent *a, const struct agent_config *cfg, stru
 }
 
 static int32_t start_helpers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
-  const struct keeper_config keeper = {
-      .store = a->store, .synced = models_are_listed, .is_model = is_model, .look = look_again, .arg = a};
+  const struct keeper_config keeper = {.store = a->store,
+                                       .synced = models_are_listed,
+                                       .is_model = is_model,
+                                       .look = look_again,
+                                       .arg = a,
+                                       .every_s = cfg->scrub_every_s};
 
   int32_t rc = keeper_start(&keeper, &a->keeper, err);
 

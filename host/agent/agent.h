@@ -17,6 +17,7 @@ struct agent_config {
   const char *store_dir;          /* where models live: blobs, ledger, one folder a model */
   uint64_t store_bytes;           /* at most in the store; 0: as the file system has room */
   unsigned store_high, store_low; /* percent of that: above the first, models go until the second; 0: 90 and 80 */
+  uint64_t scrub_every_s;         /* until every byte in the store is read again; 0: a day */
   uint64_t max_bytes_in_flight;   /* of the models that are fetched at a time, one alone excepted; 0: 64 GiB */
   /* Node to node; PEER_ADDRESS NULL: models come from their origins alone. */
   const char *peer_address;           /* IP that other nodes reach this one at */

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define KEY_FULL 252u
-#define AGAIN_S (24 * 3600)
+#define EVERY_S ((uint64_t)24 * 3600)
 #define STEP ((uint64_t)1 << 20) /* the store asks whether to stop after so many bytes */
 
 struct keeper {
@@ -115,11 +115,11 @@ static void scrub(struct keeper *k) {
     log_warning("agent", "%s", err.msg);
 }
 
-static void sleep_a_day(struct keeper *k) {
+static void sleep_until_due(struct keeper *k) {
   struct timespec until;
 
   (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += AGAIN_S;
+  until.tv_sec += (time_t)(k->cfg.every_s ? k->cfg.every_s : EVERY_S);
   (void)pthread_mutex_lock(&k->lock);
   while (!atomic_load(&k->stop) && pthread_cond_timedwait(&k->changed, &k->lock, &until) == 0)
     ;
@@ -134,7 +134,7 @@ static void *keep(void *arg) {
   while (!atomic_load(&k->stop)) {
     sweep(k);
     scrub(k);
-    sleep_a_day(k);
+    sleep_until_due(k);
   }
   return NULL;
 }

@@ -1,5 +1,5 @@
 /* What goes on behind the models' backs: models that went while nobody looked are let go of, and every byte in the
- * store is read again once a day. */
+ * store is read again from time to time. */
 #ifndef HOST_AGENT_KEEPER_H
 #define HOST_AGENT_KEEPER_H
 
@@ -17,6 +17,7 @@ struct keeper_config { /* the functions are called on the keeper's thread */
   void (*look)(void *arg, const char *ns, const char *name);
   void *arg;
   uint64_t bytes_per_second; /* of reading; 0: 64 MiB */
+  uint64_t every_s;          /* from the end of one reading to the next; 0: a day */
 };
 
 int32_t keeper_start(const struct keeper_config *cfg, struct keeper **out, struct ome_err *err);

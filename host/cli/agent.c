@@ -12,9 +12,9 @@
 
 struct options {
   const char *kubeconfig, *context, *ome_namespace, *node_name, *store, *plugins;
-  const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity, *level;
+  const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity, *scrub_every, *level;
   uint64_t peer_port, port, high, low, store_bytes, qps, burst;
-  uint64_t peer_bytes_per_second, bytes_per_second;
+  uint64_t peer_bytes_per_second, bytes_per_second, scrub_every_s;
   struct cli_list without_effect, writable;
   bool confine;
 };
@@ -74,6 +74,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .store_bytes = o->store_bytes,
                                    .store_high = (unsigned)o->high,
                                    .store_low = (unsigned)o->low,
+                                   .scrub_every_s = o->scrub_every_s,
                                    .peer_address = o->peer_address,
                                    .peer_port = (uint16_t)o->peer_port,
                                    .peer_max_bytes_per_second = o->peer_bytes_per_second};
@@ -100,6 +101,16 @@ static const char *find_wrong(const struct options *o) {
   return NULL;
 }
 
+/* A second at least: reading is slow on purpose, and a damaged byte is no reason to do nothing else. */
+static bool read_period(const char *text, uint64_t *out_s) {
+  uint64_t ns = 0;
+
+  if (!cli_duration(text, &ns) || ns < 1000000000)
+    return false;
+  *out_s = ns / 1000000000;
+  return true;
+}
+
 /* What was asked for, as it is worked with; 0, or the exit code of wrong usage. */
 static int settle(const struct cli_command *self, struct options *o) {
   const char *wrong = find_wrong(o);
@@ -108,6 +119,8 @@ static int settle(const struct cli_command *self, struct options *o) {
     return cli_usage(self, "%s", wrong);
   if (o->capacity && !cli_bytes(o->capacity, &o->store_bytes))
     return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
+  if (o->scrub_every && !read_period(o->scrub_every, &o->scrub_every_s))
+    return cli_usage(self, "--scrub-every is a time of a second or more, as 24h or 30m");
   if ((o->max_rate && !cli_bytes(o->max_rate, &o->bytes_per_second)) ||
       (o->peer_max_rate && !cli_bytes(o->peer_max_rate, &o->peer_bytes_per_second)))
     return cli_usage(self, "a rate is a number of bytes a second, as 500k, 20M or 1Gi");
@@ -145,12 +158,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted; 90", CLI_UINT,
        &o.high},
       {0, "store-low", "PERCENT", "of the capacity, down to which they are; 80", CLI_UINT, &o.low},
+      {0, "scrub-every", "TIME", "until all bytes of the store are read again, as 6h; 24h", CLI_STRING, &o.scrub_every},
       {0, "confine", NULL, "write only there, and start no program, as far as the kernel can see to it", CLI_FLAG,
        &o.confine},
       {0, "writable", "DIR", "with --confine, another folder that models are put into", CLI_LIST, &o.writable},
       {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
-      {0, "address", "IP", "where /metrics, /healthz, /livez and /readyz are answered; 0.0.0.0", CLI_STRING,
-       &o.address},
+      {0, "address", "IP", "where /metrics and the probes are answered; 0.0.0.0", CLI_STRING, &o.address},
       {0, "port", "N", "its port, 8080; 0 for none", CLI_UINT, &o.port},
       {0, "log-level", "LEVEL", "error, warning, info or debug; without it $LOG_LEVEL, $OME_LOG_LEVEL, then info",
        CLI_STRING, &o.level},

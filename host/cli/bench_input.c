@@ -25,29 +25,12 @@ void bench_input_fini(struct bench_input *in) {
 
 /* ---- reading options --------------------------------------------------------------------------------------------- */
 
-/* "30s", "5m", "1h", "250ms", "30": nanoseconds. */
-static bool read_duration(const char *text, uint64_t *out) {
-  static const struct {
-    const char *unit;
-    double seconds;
-  } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"ms", 0.001}};
-  char *end;
-  double n = strtod(text, &end);
-
-  for (size_t i = 0; i < ARRAY_LEN(units); i++)
-    if (end > text && streq(end, units[i].unit) && n >= 0 && n * units[i].seconds <= 1e6) {
-      *out = (uint64_t)(n * units[i].seconds * 1e9);
-      return true;
-    }
-  return false;
-}
-
 static int32_t set_duration(const char *option, const char *text, uint64_t *out, uint64_t unit, struct ome_err *err) {
   uint64_t ns;
 
   if (!text)
     return OME_OK;
-  if (!read_duration(text, &ns) || ns < unit)
+  if (!cli_duration(text, &ns) || ns < unit)
     return fail(err, OME_E_INVALID, "bench: --%s: \"%s\" is no time; write 30s, 5m or 250ms", option, text);
   *out = ns / unit;
   return OME_OK;

@@ -188,6 +188,22 @@ bool cli_bytes(const char *text, uint64_t *out) {
   return true;
 }
 
+bool cli_duration(const char *text, uint64_t *out) {
+  static const struct {
+    const char *unit;
+    double seconds;
+  } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}, {"ms", 0.001}};
+  char *end;
+  double n = strtod(text, &end);
+
+  for (size_t i = 0; i < ARRAY_LEN(units); i++)
+    if (end > text && streq(end, units[i].unit) && n >= 0 && n * units[i].seconds <= 1e6) {
+      *out = (uint64_t)(n * units[i].seconds * 1e9);
+      return true;
+    }
+  return false;
+}
+
 int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *)) {
   if (!format || streq(format, "table")) {
     if (table) {

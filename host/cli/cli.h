@@ -44,6 +44,8 @@ int cli_usage(const struct cli_command *cmd, const char *fmt, ...) __attribute__
 
 /* A positive number of bytes, or of bytes a second, as people write it: 500k, 20M, 1Gi. */
 bool cli_bytes(const char *text, uint64_t *out);
+/* "30s", "5m", "24h", "250ms", "30" (seconds), at most a million seconds, into nanoseconds. */
+bool cli_duration(const char *text, uint64_t *out);
 
 /* Prints O as FORMAT: "json", "yaml", or "table" through TABLE (NULL: yaml). Returns the exit code. */
 int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *));

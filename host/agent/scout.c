@@ -2,6 +2,7 @@
 
 #include "api/selector.h"
 #include "base/str.h"
+#include "compose/claim.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
@@ -64,6 +65,8 @@ void scout_decide(struct json_object *model, struct json_object *node, struct sc
     *out = decide(SCOUT_DROP, "the model is disabled");
   else if (!*json_str(model, "spec.storage.storageUri", ""))
     *out = decide(SCOUT_DROP, "the model names no storageUri");
+  else if (claim_is(json_str(model, "spec.storage.storageUri", "")))
+    *out = decide(SCOUT_DROP, "the model is on a claim, which pods mount where it is");
   else if (lacks_label(json_at(model, "spec.storage.nodeSelector"), node, out))
     return;
   else if (required && !node_selector_match(required, node))

@@ -15,9 +15,9 @@ struct scout_decision {
   char why[256]; /* not SCOUT_BRING: which rule says so */
 };
 
-/* MODEL against NODE by Kubernetes' own semantics: deletion, disabled, spec.storage.nodeSelector, required node
- * affinity; then whether the node is cordoned or says that it is not ready.  A preference never excludes: see
- * scout_preference(). */
+/* MODEL against NODE by Kubernetes' own semantics: deletion, disabled, on a claim (pvc://, as OME's agent: nobody
+ * copies it), spec.storage.nodeSelector, required node affinity; then whether the node is cordoned or says that it is
+ * not ready.  A preference never excludes: see scout_preference(). */
 void scout_decide(struct json_object *model, struct json_object *node, struct scout_decision *out);
 
 /* The part of it that NODE decides alone: SCOUT_HOLD or SCOUT_BRING. */

@@ -31,6 +31,7 @@ static const struct {
      "going"},
     {"{spec: {}}", SCOUT_DROP, "storageUri"},
     {"{spec: {disabled: true, storage: {storageUri: 'hf://a/b'}}}", SCOUT_DROP, "disabled"},
+    {"{spec: {storage: {storageUri: 'pvc://claims:c/llama', nodeSelector: {zone: a}}}}", SCOUT_DROP, "claim"},
     {WITH("nodeSelector: {}"), SCOUT_BRING, ""},
     {WITH("nodeSelector: {zone: a, gpu: 'true'}"), SCOUT_BRING, ""},
     {WITH("nodeSelector: {zone: a, gpu: 'false'}"), SCOUT_DROP, "gpu=false"},

@@ -29,9 +29,10 @@ struct http_fetch {
   bool head_whole;    /* the answer being read has come to the empty line behind its head */
   bool head_told;
   bool refused; /* a callback said no */
-  atomic_bool cancelled, resumed;
   char *method, *url, *body, *ca_pem, *cert_pem, *key_pem, *server_name, *proxy;
   uint64_t body_len, body_at; /* of a body that is read as it is sent */
+  /* Of other threads, and so in a word of their own: compilers read neighbouring flags at once. */
+  atomic_bool cancelled, resumed;
   char curl_error[CURL_ERROR_SIZE];
 };
 

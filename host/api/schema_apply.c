@@ -21,7 +21,14 @@ static void note(const struct pruner *p) {
     (void)json_object_array_add(p->unknown, json_object_new_string(buf_str(&p->path)));
 }
 
+/* A status is the controllers' to write, and whoever sends an object back sends it along. */
+static bool is_status(const char *path) {
+  return streq(path, "status") || has_prefix(path, "status.");
+}
+
 static void remark(const struct pruner *p, const char *what) {
+  if (is_status(buf_str(&p->path)))
+    return;
   _cleanup_free_ char *text = str_printf("%s: %s", buf_str(&p->path), what);
 
   if (p->remarks && text && json_len(p->remarks) < 100)

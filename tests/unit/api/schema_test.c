@@ -25,6 +25,7 @@ static const char openapi[] =
     "'nul':{'type':'string','nullable':true,'default':'d'},"
     "'notnul':{'type':'string','default':'d'},"
     "'free':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'n':{'type':'integer'}}},"
+    "'status':{'type':'object','x-kubernetes-preserve-unknown-fields':true,'properties':{'n':{'type':'integer'}}},"
     "'one':{'type':'object','properties':{'a':{'type':'string'},'b':{'type':'string'}},"
     "'oneOf':[{'required':['a']},{'required':['b']}]},"
     "'embedded':{'type':'object','x-kubernetes-embedded-resource':true,'x-kubernetes-preserve-unknown-fields':true},"
@@ -105,15 +106,15 @@ static void test_prune(UNUSED void **state) {
   _cleanup_json_ struct json_object *o =
       doc("{'apiVersion':'v1','kind':'X','metadata':{'name':'n','nope':1},'must':'x','extra':1,"
           "'keyed':[{'name':'a','q':1}],'free':{'any':{'thing':1}},'map':{'k':1},"
-          "'embedded':{'metadata':{'name':'e','nope':1},'spec':{'deep':1}}}");
+          "'embedded':{'metadata':{'name':'e','nope':1},'spec':{'deep':1}},'status':{'any':1}}");
   _cleanup_json_ struct json_object *unknown = json_object_new_array();
   _cleanup_json_ struct json_object *remarks = json_object_new_array();
 
   schema_prune(schema_root(d), o, unknown, remarks);
-  assert_document(remarks, "['free.any: not known here; it is stored and has no effect']");
-  assert_document(o,
-                  "{'apiVersion':'v1','kind':'X','metadata':{'name':'n'},'must':'x','keyed':[{'name':'a'}],"
-                  "'free':{'any':{'thing':1}},'map':{'k':1},'embedded':{'metadata':{'name':'e'},'spec':{'deep':1}}}");
+  assert_document(remarks, "['free.any: not known here; it is stored and has no effect']"); /* and not of the status */
+  assert_document(o, "{'apiVersion':'v1','kind':'X','metadata':{'name':'n'},'must':'x','keyed':[{'name':'a'}],"
+                     "'free':{'any':{'thing':1}},'map':{'k':1},'embedded':{'metadata':{'name':'e'},'spec':{'deep':1}},"
+                     "'status':{'any':1}}");
   assert_document(unknown, "['metadata.nope','extra','keyed[0].q','embedded.metadata.nope']");
   schema_doc_free(d);
 }

@@ -3,12 +3,20 @@
 #include "base/str.h"
 #include "compose/adapters.h"
 #include "compose/names.h"
+#include "compose/plan.h"
 
-/* Not handed down from a service to its components. */
+/* Not handed down from a service to its components.  What only tells us how to decide, or what to say, is no pod's
+ * affair: pods would be replaced because somebody asks. */
 static bool is_private(const char *key) {
-  static const char *const keys[] = {"autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/max-scale",
-                                     "internal.ome.io/storage-initializer-sourceuri",
-                                     "kubectl.kubernetes.io/last-applied-configuration"};
+  static const char *const keys[] = {
+      "autoscaling.knative.dev/min-scale",
+      "autoscaling.knative.dev/max-scale",
+      "internal.ome.io/storage-initializer-sourceuri",
+      "kubectl.kubernetes.io/last-applied-configuration",
+      "ome.io/runtime-selection",
+      "ome.io/runtime-sync",
+      PLAN_RECORD_ANNOTATION,
+  };
 
   for (size_t i = 0; i < ARRAY_LEN(keys); i++)
     if (streq(keys[i], key))

@@ -78,9 +78,11 @@ static struct json_object *item(struct json_object *o, const char *path, size_t 
 
 #define SERVICE                                                                                                        \
   "metadata: {name: chat, namespace: team, labels: {l: service}, annotations: {n: service, "                           \
-  "kubectl.kubernetes.io/last-applied-configuration: x}}\n"
+  "kubectl.kubernetes.io/last-applied-configuration: x, ome.io/runtime-selection: pinned, "
+"ome.io/runtime-sync: again, ome.io/selection-record: full}}\n"
 
-static void mounts_and_places_the_model(void **state) {
+    static void
+    mounts_and_places_the_model(void **state) {
   struct json_object *c = compose_ok("engine", SERVICE "spec: {engine: {}}", false);
   struct json_object *main = item(c, "podSpec.containers", 0);
 
@@ -155,6 +157,9 @@ static void labels_as_ome(void **state) {
     assert_string_equal(json_object_get_string(json_get(json_get(c, "annotations"), annotations[i][0])),
                         annotations[i][1]);
   assert_null(json_get(json_get(c, "annotations"), "kubectl.kubernetes.io/last-applied-configuration"));
+  assert_null(json_get(json_get(c, "annotations"), "ome.io/runtime-selection"));
+  assert_null(json_get(json_get(c, "annotations"), "ome.io/runtime-sync"));
+  assert_null(json_get(json_get(c, "annotations"), "ome.io/selection-record"));
   json_unref(c);
 }
 

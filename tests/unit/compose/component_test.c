@@ -78,11 +78,10 @@ static struct json_object *item(struct json_object *o, const char *path, size_t 
 
 #define SERVICE                                                                                                        \
   "metadata: {name: chat, namespace: team, labels: {l: service}, annotations: {n: service, "                           \
-  "kubectl.kubernetes.io/last-applied-configuration: x, ome.io/runtime-selection: pinned, "
-"ome.io/runtime-sync: again, ome.io/selection-record: full}}\n"
+  "kubectl.kubernetes.io/last-applied-configuration: x, ome.io/runtime-selection: pinned, "                            \
+  "ome.io/runtime-sync: again, ome.io/selection-record: full}}\n"
 
-    static void
-    mounts_and_places_the_model(void **state) {
+static void mounts_and_places_the_model(void **state) {
   struct json_object *c = compose_ok("engine", SERVICE "spec: {engine: {}}", false);
   struct json_object *main = item(c, "podSpec.containers", 0);
 

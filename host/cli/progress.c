@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "compose/names.h"
 #include "kube/cache.h"
 #include "kube/meta.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WATCH_SERVICES, WATCH_MODELS, WATCH_CLUSTER_MODELS, WATCH_NODES, WATCHES };
+enum { WATCH_SERVICES, WATCH_PODS, WATCH_MODELS, WATCH_CLUSTER_MODELS, WATCH_NODES, WATCHES };
 
 struct progress {
   struct kube_client *client;
@@ -18,6 +19,7 @@ struct progress {
   FILE *report;
   bool terminal;
   uint64_t deadline_ms;
+  int64_t began_ms; /* of the platform: what pods said before is of another one */
   int ready_fd;
   pthread_t thread;
   struct kube_cache *caches[WATCHES];
@@ -134,6 +136,31 @@ static struct json_object *condition(struct json_object *o, const char *type) {
   return json_find(json_at(o, "status.conditions"), "type", type);
 }
 
+static bool is_serving(const struct progress *p, struct json_object *pod) {
+  struct json_object *container = json_index(json_at(pod, "status.containerStatuses"), 0);
+  int64_t started = 0;
+
+  return streq(json_str(condition(pod, "Ready"), "status", ""), "True") &&
+         time_parse(json_str(container, "state.running.startedAt", ""), &started) && started >= p->began_ms;
+}
+
+/* A service that was Ready when the platform stopped says so until its pods have started again.  One without pods is
+ * served elsewhere, or scaled to zero. */
+static bool is_served(const struct progress *p, struct json_object *service) {
+  _cleanup_json_ struct json_object *pods = kube_cache_list(p->caches[WATCH_PODS], meta_namespace(service));
+  bool any = false;
+
+  for (size_t i = 0; i < json_len(pods); i++) {
+    struct json_object *pod = json_index(pods, i);
+    if (!streq(meta_label(pod, LABEL_SERVICE), meta_name(service)))
+      continue;
+    if (is_serving(p, pod))
+      return true;
+    any = true;
+  }
+  return !any;
+}
+
 static enum outcome look_at_service(struct progress *p, struct json_object *doc, char *line, size_t size) {
   _cleanup_json_ struct json_object *service =
       kube_cache_get(p->caches[WATCH_SERVICES], meta_namespace(doc), meta_name(doc));
@@ -141,8 +168,11 @@ static enum outcome look_at_service(struct progress *p, struct json_object *doc,
   const char *message = json_str(ready, "message", "waiting for the controller");
   const char *transition = json_str(service, "status.modelStatus.transitionStatus", "");
 
-  if (streq(json_str(ready, "status", ""), "True") && json_at(service, "status.url"))
-    return READY;
+  if (streq(json_str(ready, "status", ""), "True") && json_at(service, "status.url")) {
+    if (is_served(p, service))
+      return READY;
+    message = "its pods start again";
+  }
   (void)snprintf(line, size, "service %s: %s", meta_name(doc),
                  *message ? message : json_str(ready, "reason", "starting"));
   return streq(transition, "BlockedByFailedLoad") || streq(transition, "InvalidSpec") ? FAILED : WAITING;
@@ -223,6 +253,7 @@ static int32_t start_watches(struct progress *p, struct ome_err *err) {
     const char *ns, *labels;
   } watches[WATCHES] = {
       [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, NULL, NULL},
+      [WATCH_PODS] = {&KUBE_PODS, NULL, LABEL_SERVICE},
       [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL},
       [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL},
       [WATCH_NODES] = {&KUBE_CONFIGMAPS, "ome", "models.ome/basemodel-status=true"},
@@ -248,7 +279,7 @@ static void release(struct progress *p) {
 }
 
 int32_t progress_start(struct kube_client *client, struct json_object *docs, FILE *report, uint64_t timeout_ms,
-                       int ready_fd, struct progress **out, struct ome_err *err) {
+                       int64_t began_ms, int ready_fd, struct progress **out, struct ome_err *err) {
   struct progress *p = calloc(1, sizeof(*p));
 
   if (!p)
@@ -258,6 +289,7 @@ int32_t progress_start(struct kube_client *client, struct json_object *docs, FIL
   p->report = report;
   p->terminal = isatty(fileno(report)) == 1;
   p->deadline_ms = (uint64_t)wall_ms() + timeout_ms;
+  p->began_ms = began_ms / 1000 * 1000; /* pods tell whole seconds */
   p->ready_fd = ready_fd;
   (void)pthread_mutex_init(&p->shared.lock, NULL);
   (void)pthread_cond_init(&p->shared.changed, NULL);

@@ -188,6 +188,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
   struct platform p = {.lock_fd = -1};
   struct ome_err err = ERR_INIT;
   uint64_t began = mono_ms();
+  int64_t began_wall = wall_ms();
   int32_t rc = platform_start(&p, o, &err);
   struct progress *progress = NULL;
 
@@ -198,7 +199,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
     rc = apply_objects(p.client, docs, NULL, NULL, &err);
   }
   if (rc == OME_OK && json_len(docs))
-    rc = progress_start(p.client, docs, report, o->timeout_s * 1000, ready_fd, &progress, &err);
+    rc = progress_start(p.client, docs, report, o->timeout_s * 1000, began_wall, ready_fd, &progress, &err);
   else if (rc == OME_OK && ready_fd >= 0)
     progress_tell(report, ready_fd, 0);
   if (rc == OME_OK)

@@ -22,6 +22,11 @@ streamed=$(curl -sSN --fail --noproxy '*' "$url" -d "${ask}true}")
 [ "$(echo "$streamed" | grep -c '^data: {')" -ge 3 ] || fail "not streamed: $streamed"
 echo "$streamed" | grep -q '^data: \[DONE\]' || fail "the stream has no end"
 
+# What is kept says that the service is Ready: nobody is told so before it is again.
+./dev down
+./dev up --detach
+curl -sS --fail --noproxy '*' "$url" -d "${ask}false}" >/dev/null || fail "a second start says Ready too early"
+
 pod=$($kubectl get pods -l app=smollm2-engine -o jsonpath='{.items[0].metadata.name}')
 $kubectl logs "$pod" | grep -q . || fail "no log"
 engine=$(pgrep -f 'llama_server.py --model' | head -n 1)

@@ -110,7 +110,7 @@ static void gather(struct controller *c, struct json_object *job, struct facts *
 /* ---- its Job ----------------------------------------------------------------------------------------------------- */
 
 static int32_t check_owner(struct json_object *job, const char *kind, struct json_object *o, struct ome_err *err) {
-  if (streq(json_str(meta_owner(o), "uid", ""), meta_uid(job)))
+  if (meta_is_owned_by(o, job))
     return OME_OK;
   return fail(err, OME_E_EXISTS, "%s %s/%s belongs to somebody else; delete it or give the benchmark another name",
               kind, meta_namespace(o), meta_name(o));

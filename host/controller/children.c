@@ -58,7 +58,7 @@ static int32_t check_owner(struct json_object *service, struct json_object *want
   _cleanup_free_ char *whose =
       owner ? str_printf("%s %s", json_str(owner, "kind", ""), json_str(owner, "name", "")) : strdup("somebody else");
 
-  if (!have || streq(json_str(owner, "uid", ""), meta_uid(service)))
+  if (!have || meta_is_owned_by(have, service))
     return OME_OK;
   return fail(err, OME_E_EXISTS, "metadata.name: %s %s/%s belongs to %s; delete it or give the service another name",
               json_str(want, "kind", ""), meta_namespace(want), meta_name(want), whose ? whose : "somebody else");

@@ -70,7 +70,7 @@ int32_t record_keep(struct controller *c, struct json_object *service, const str
     err_clear(err);
   else if (rc != OME_OK)
     return rc;
-  bool ours = have && streq(json_str(meta_owner(have), "uid", ""), meta_uid(service));
+  bool ours = have && meta_is_owned_by(have, service);
   if (have && !ours && wanted)
     return fail(err, OME_E_EXISTS,
                 "ConfigMap %s/%s, where the selection record would be, belongs to somebody else; "

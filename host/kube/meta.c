@@ -95,6 +95,10 @@ struct json_object *meta_owner(struct json_object *o) {
   return NULL;
 }
 
+bool meta_is_owned_by(struct json_object *o, struct json_object *owner) {
+  return streq(json_str(meta_owner(o), "uid", ""), meta_uid(owner));
+}
+
 void meta_set_owner(struct json_object *o, struct json_object *owner) {
   struct json_object *ref = json_object_new_object();
   struct json_object *list = json_object_new_array();

@@ -23,6 +23,8 @@ bool meta_remove_finalizer(struct json_object *o, const char *name); /* whether 
 void meta_set_owner(struct json_object *o, struct json_object *owner);
 /* Controller owner reference; NULL: none; borrowed. */
 struct json_object *meta_owner(struct json_object *o);
+/* Whether that is OWNER, by uid; O may be NULL. */
+bool meta_is_owned_by(struct json_object *o, struct json_object *owner);
 
 /* status.conditions of OBJ: sets TYPE; lastTransitionTime moves only when the status changes.  NOW_MS is wall time.
  * Whether anything changed. */

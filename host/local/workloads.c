@@ -81,7 +81,7 @@ static int32_t list_children(struct local *l, const struct workload *w, struct j
   struct json_object *items = json_get(list, "items"), *owned = json_object_new_array();
   for (size_t i = 0; i < json_len(items); i++) {
     struct json_object *item = json_index(items, i);
-    if (streq(json_str(meta_owner(item), "uid", ""), meta_uid(workload)) || adopt(l, w, workload, item))
+    if (meta_is_owned_by(item, workload) || adopt(l, w, workload, item))
       (void)json_object_array_add(owned, json_object_get(item));
   }
   *out = owned;

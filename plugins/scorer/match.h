@@ -20,7 +20,8 @@ int32_t scorer_create(const struct ome_host *host, const struct ome_kv *cfg, uin
                       struct ome_err *err);
 void scorer_destroy(void *self);
 
-#define SCORER_FACTORY(id, text, its_caps)                                                                             \
+/* One whose file has a score(). */
+#define SCORER_FACTORY_WITH(id, text, its_caps, its_keys, its_create, its_destroy)                                     \
   static const struct ome_scorer_ops ops = {                                                                           \
       .struct_size = sizeof(ops),                                                                                      \
       .caps = its_caps,                                                                                                \
@@ -31,10 +32,12 @@ void scorer_destroy(void *self);
       .threads = OME_THREADS_PARALLEL,                                                                                 \
       .kind = OME_KIND_SCORER,                                                                                         \
       .name = text,                                                                                                    \
+      .keys = its_keys,                                                                                                \
       .ops = &ops,                                                                                                     \
-      .create = scorer_create,                                                                                         \
-      .destroy = scorer_destroy,                                                                                       \
+      .create = its_create,                                                                                            \
+      .destroy = its_destroy,                                                                                          \
   }
+#define SCORER_FACTORY(id, text, its_caps) SCORER_FACTORY_WITH(id, text, its_caps, NULL, scorer_create, scorer_destroy)
 
 /* The format entry under judgement: the host asks once for each entry of a runtime.  NULL: none was given. */
 const struct ome_supported_format *entry_of(const struct ome_score_req *req);

@@ -4,7 +4,7 @@
 #ifndef PLUGINS_SCORER_PREFERENCE_H
 #define PLUGINS_SCORER_PREFERENCE_H
 
-#include <ome/scorer.h>
+#include "match.h"
 
 extern const struct ome_key *const preference_keys[];
 
@@ -23,20 +23,6 @@ const struct ome_wish_facts *wish_of(const struct ome_score_req *req);
 int list_has(const char *const *list, const char *name);
 
 #define PREFERENCE_FACTORY(id, text)                                                                                   \
-  static const struct ome_scorer_ops ops = {                                                                           \
-      .struct_size = sizeof(ops),                                                                                      \
-      .caps = OME_SCORER_BY_RUNTIME,                                                                                   \
-      .score = score,                                                                                                  \
-  };                                                                                                                   \
-  const struct ome_factory scorer_##id = {                                                                             \
-      .struct_size = sizeof(struct ome_factory),                                                                       \
-      .threads = OME_THREADS_PARALLEL,                                                                                 \
-      .kind = OME_KIND_SCORER,                                                                                         \
-      .name = text,                                                                                                    \
-      .keys = preference_keys,                                                                                         \
-      .ops = &ops,                                                                                                     \
-      .create = preference_create,                                                                                     \
-      .destroy = preference_destroy,                                                                                   \
-  }
+  SCORER_FACTORY_WITH(id, text, OME_SCORER_BY_RUNTIME, preference_keys, preference_create, preference_destroy)
 
 #endif

@@ -86,6 +86,7 @@ struct digests {
   struct hasher other; /* of no algorithm: SHA-256 is what is wanted */
   struct hasher part;  /* with OME_DIGEST_OF_PARTS: of the part that is being read */
   uint64_t part_bytes, in_part;
+  bool has_pieces; /* a file that is less than one needs no sums */
   struct sums sums;
 };
 
@@ -104,6 +105,7 @@ struct digests *digests_new(const struct manifest_file *f) {
 
   if (!d || !hasher_start(&d->sha256, &algorithms[OME_DIGEST_SHA256]) || (a && !hasher_start(&d->other, a)))
     return NULL;
+  d->has_pieces = f->size >= SUMS_PIECE;
   if (f->digest_type & OME_DIGEST_OF_PARTS) {
     d->part_bytes = f->digest_part_bytes;
     if (!hasher_start(&d->part, a))
@@ -144,7 +146,8 @@ void digests_add(struct digests *d, const void *data, size_t len) {
   while (len) { /* by little so that the second finds what the first has brought into the processor's cache */
     size_t n = len < MORSEL ? len : MORSEL;
     hasher_add(&d->sha256, p, n);
-    sums_add(&d->sums, p, n);
+    if (d->has_pieces)
+      sums_add(&d->sums, p, n);
     if (d->part_bytes)
       add_in_parts(d, p, n);
     else if (d->other.a)

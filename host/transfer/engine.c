@@ -63,7 +63,7 @@ static void complete_and_tell(struct engine *e, struct transfer_event *event) {
   event->total_bytes = total;
   event->fetched = atomic_load(&e->fetched);
   event->files = atomic_load(&e->nverified);
-  event->total_files = (uint32_t)e->nitems;
+  event->total_files = (uint32_t)e->nfiles;
   event->bytes_per_second = e->rate;
   event->eta_ms = e->rate >= 1 && bytes <= total ? (uint64_t)((double)(total - bytes) * 1000 / e->rate) : UINT64_MAX;
   event->parts = parts;
@@ -111,10 +111,10 @@ static int32_t check_space(const struct engine *e, struct ome_err *err) {
     return fail_errno(err, "look at", e->job->dir);
   uint64_t room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
   /* Space that an earlier attempt took for itself is not free and not needed again: the files say so themselves. */
-  for (size_t i = 0; need > room && i < e->nitems; i++) {
-    _cleanup_free_ char *full = path_join(e->job->dir, e->items[i].file->path);
+  for (size_t i = 0; need > room && i < e->nfiles; i++) {
+    _cleanup_free_ char *full = e->known[i] ? NULL : path_join(e->job->dir, e->job->manifest->files.items[i].path);
     struct stat st;
-    if (full && e->items[i].phase == PHASE_NEW && lstat(full, &st) == 0)
+    if (full && lstat(full, &st) == 0)
       room += (uint64_t)st.st_blocks * 512;
   }
   if (need <= room)
@@ -129,22 +129,23 @@ static int32_t check_space(const struct engine *e, struct ome_err *err) {
 /* As many files as keep all flights busy are open, no more: the rest waits as names.  The opener is a thread of its own
  * so that nobody who is told of a file, or a slow disk, keeps the lanes waiting. */
 static bool wants_more_locked(const struct engine *e) {
-  return e->next_new < e->nitems && e->nopen < MAX_OPEN && e->nabsent < LOOKAHEAD;
+  return e->next_file < e->nfiles && e->nopen < MAX_OPEN && e->nabsent < LOOKAHEAD;
 }
 
 static int32_t open_next_locked(struct engine *e, struct ome_err *err) {
-  struct item *it = &e->items[e->next_new++];
+  size_t i = e->next_file++;
 
-  if (it->phase != PHASE_NEW)
+  if (e->known[i])
     return OME_OK;
   (void)pthread_mutex_unlock(&e->lock);
-  int32_t rc = item_open(e, it, err);
+  struct item *it = item_open(e, &e->job->manifest->files.items[i], err);
   (void)pthread_mutex_lock(&e->lock);
-  if (rc == OME_OK && item_is_stale(e, it) && !item_is_whole(it) && !it->local)
-    rc = item_refresh_locked(e, it, err);
-  if (rc != OME_OK)
-    return rc;
-  it->phase = PHASE_OPEN;
+  if (!it)
+    return err->code;
+  if (item_is_stale(e, it) && !item_is_whole(it) && !it->local && item_refresh_locked(e, it, err) != OME_OK) {
+    item_free(it);
+    return err->code;
+  }
   e->open[e->nopen++] = it;
   e->nabsent += it->npieces - it->ndone;
   if (it->local || it->ndone)
@@ -203,7 +204,7 @@ static void *opener(void *arg) {
 
   (void)pthread_setname_np(pthread_self(), "opener");
   (void)pthread_mutex_lock(&e->lock);
-  while (rc == OME_OK && !atomic_load(&e->stop) && e->next_new < e->nitems) {
+  while (rc == OME_OK && !atomic_load(&e->stop) && e->next_file < e->nfiles) {
     if (!wants_more_locked(e)) {
       (void)pthread_cond_wait(&e->opens, &e->lock);
       continue;
@@ -365,8 +366,7 @@ static void acquit(struct engine *e, struct item *it) {
 static int32_t land_check_locked(struct engine *e, struct item *it, struct ome_err *err) {
   if (it->verdict == OME_OK) {
     acquit(e, it);
-    item_verified_locked(e, it);
-    if (it->phase == PHASE_SYNC)
+    if (!item_verified_locked(e, it))
       return OME_OK;
     int32_t rc = ledger_verified(e->ledger, it->file->path, it->file->sha256, err);
     if (rc == OME_OK)
@@ -442,7 +442,7 @@ static int32_t step(struct engine *e, struct ome_err *err) {
   if (rc == OME_OK)
     rc = work_locked(e, err);
   measure_locked(e);
-  if (rc == OME_OK && atomic_load(&e->nverified) < e->nitems && !has_news_locked(e))
+  if (rc == OME_OK && atomic_load(&e->nverified) < e->nfiles && !has_news_locked(e))
     wait_for_news_locked(e);
   (void)pthread_mutex_unlock(&e->lock);
   tick(e);
@@ -453,7 +453,7 @@ static int32_t drive(struct engine *e, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   tell(e, TRANSFER_PROGRESS, NULL);
-  while (rc == OME_OK && atomic_load(&e->nverified) < e->nitems)
+  while (rc == OME_OK && atomic_load(&e->nverified) < e->nfiles)
     rc = step(e, err);
   if (rc == OME_OK)
     rc = items_sync(e, err);
@@ -479,8 +479,8 @@ static void settle(struct engine *e) {
 }
 
 static bool needs_reader(const struct engine *e) {
-  for (size_t i = 0; i < e->nitems; i++)
-    if (!e->items[i].file->url && e->items[i].phase == PHASE_NEW)
+  for (size_t i = 0; i < e->nfiles; i++)
+    if (!e->known[i] && !e->job->manifest->files.items[i].url)
       return true;
   return false;
 }
@@ -496,7 +496,7 @@ static size_t hashers_for(const struct engine *e) {
   uint32_t cpus = processors();
   size_t n = cpus < 2 ? 2 : cpus > MAX_HASHERS ? MAX_HASHERS : cpus;
 
-  return n > e->nitems && e->nitems ? e->nitems : n;
+  return n > e->nfiles && e->nfiles ? e->nfiles : n;
 }
 
 static int32_t run_threads(struct engine *e, struct ome_err *err) {
@@ -548,14 +548,12 @@ static int32_t prepare(struct engine *e, struct ome_err *err) {
   if (rc != OME_OK)
     return rc;
   e->in_memory = fstatfs(e->dir, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
-  e->items = calloc(m->files.len + 1, sizeof(*e->items));
+  e->known = calloc(m->files.len + 1, sizeof(*e->known));
   e->hosts = strmap_new(free);
-  if (!e->items || !e->hosts)
+  if (!e->known || !e->hosts)
     return fail_memory(err);
-  for (; e->nitems < m->files.len; e->nitems++) {
-    e->items[e->nitems].file = &m->files.items[e->nitems];
-    item_prepare(e, &e->items[e->nitems]);
-  }
+  for (; e->nfiles < m->files.len; e->nfiles++)
+    e->known[e->nfiles] = file_is_known(e, &m->files.items[e->nfiles]);
   e->told_bytes = atomic_load(&e->bytes);
   e->told_ms = e->synced_ms = mono_ms();
   return check_space(e, err);
@@ -564,13 +562,14 @@ static int32_t prepare(struct engine *e, struct ome_err *err) {
 static void engine_free(struct engine *e) {
   for (uint32_t i = 0; i < e->nlanes; i++)
     http_client_free(e->lanes[i]);
-  for (size_t i = 0; i < e->nitems; i++) {
-    blocks_drop_locked(e, &e->items[i]);
-    item_close(&e->items[i]);
+  for (size_t i = 0; i < e->nopen; i++) {
+    blocks_drop_locked(e, e->open[i]);
+    item_free(e->open[i]);
   }
+  items_free_over(e);
   blocks_free(e);
   closep(&e->dir);
-  free(e->items);
+  free(e->known);
   VEC_FREE(&e->unsynced);
   if (e->hosts)
     strmap_free(e->hosts);

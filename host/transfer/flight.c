@@ -160,9 +160,9 @@ static void land_good_locked(struct flight *f) {
 
 /* Somebody has something to do: a failure, the end, settle(), or files to open. */
 static void call_others_locked(struct engine *e, const struct flight *f) {
-  if (f->state == FLIGHT_LANDED || atomic_load(&e->stop) || atomic_load(&e->nverified) == e->nitems)
+  if (f->state == FLIGHT_LANDED || atomic_load(&e->stop) || atomic_load(&e->nverified) == e->nfiles)
     (void)pthread_cond_signal(&e->news);
-  if (e->nabsent < LOOKAHEAD / 2 && e->next_new < e->nitems)
+  if (e->nabsent < LOOKAHEAD / 2 && e->next_file < e->nfiles)
     (void)pthread_cond_signal(&e->opens);
 }
 

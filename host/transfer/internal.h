@@ -32,7 +32,6 @@
 #define RECEIVE_BUFFER ((uint32_t)256 << 10) /* a connection's; with MAX_FLIGHTS of them 16 MiB */
 
 enum piece_state { PIECE_ABSENT = 0, PIECE_DONE = 1, PIECE_FLYING = 2 };
-enum phase { PHASE_NEW, PHASE_OPEN, PHASE_SYNC, PHASE_DONE };
 
 /* Bytes that came one after the other, on their way into their file and to a hasher. */
 struct block {
@@ -42,10 +41,10 @@ struct block {
   uint8_t data[BLOCK_BYTES];
 };
 
-/* One file. */
+/* One file that is worked on: others have none, so that it may be large whatever the number of files. */
 struct item {
+  struct item *after; /* of those that are over */
   struct manifest_file *file;
-  enum phase phase;
   bool small;   /* synced with others */
   bool inlined; /* small and fetched in one piece: hashed by the lane that writes it */
   bool local;   /* to be cloned or copied from file->local_path, by a hasher */
@@ -110,16 +109,17 @@ struct engine {
   struct http_client *lanes[MAX_LANES];
   uint32_t nlanes;
   struct ledger *ledger;
-  struct item *items;
-  size_t nitems, next_new; /* items before are not NEW */
+  bool *known;              /* of each file: it was verified in another life */
+  size_t nfiles, next_file; /* files before were opened, or are known */
   struct item *open[MAX_OPEN];
   size_t nopen;
+  struct item *over;    /* verified and closed; the driver frees them, who may be looking at one */
   struct strmap *hosts; /* struct pace_host by name */
   struct pace_growth growth;
   uint32_t nflights; /* at most */
   uint64_t nabsent;  /* pieces of open files that nobody fetches */
   atomic_uint nverified;
-  VEC(struct item *) unsynced; /* verified small files */
+  VEC(struct manifest_file *) unsynced; /* verified small files */
   uint64_t synced_ms;
   uint64_t stall_ms;
   int dir;                                      /* job->dir */
@@ -149,10 +149,12 @@ struct engine {
 void tell(struct engine *e, enum transfer_event_type type, const char *file);
 bool engine_stopped(void *engine);
 
-/* ---- item.c: the driver's, without the lock, while the file is NEW ---- */
-void item_prepare(struct engine *e, struct item *it); /* what the ledger knows of it */
-int32_t item_open(struct engine *e, struct item *it, struct ome_err *err);
-void item_close(struct item *it);
+/* ---- item.c ---- */
+/* Whether it was verified in another life, as the ledger says and the file's size; it counts then. */
+bool file_is_known(struct engine *e, struct manifest_file *f);
+/* Opens F, without the lock; NULL: it cannot be. */
+struct item *item_open(struct engine *e, struct manifest_file *f, struct ome_err *err);
+void item_free(struct item *it);
 /* Everything of the file is absent again; nobody may be at it. */
 int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err);
 uint64_t item_piece_len(const struct item *it, uint64_t index);
@@ -161,10 +163,11 @@ bool item_is_whole(const struct item *it);
 int32_t item_refresh_locked(struct engine *e, struct item *it, struct ome_err *err);
 bool item_is_stale(const struct engine *e, const struct item *it);
 void item_drop_parts(struct item *it);
-/* It is verified: closes it; not synced yet where it is small. */
-void item_verified_locked(struct engine *e, struct item *it);
-/* Makes verified small files durable and reports them. */
+/* It is verified: closes it.  Whether it is on stable storage, too: small ones are by items_sync(). */
+bool item_verified_locked(struct engine *e, struct item *it);
+/* Makes verified small files durable and reports them; frees what is over.  The driver's. */
 int32_t items_sync(struct engine *e, struct ome_err *err);
+void items_free_over(struct engine *e);
 
 /* ---- flight.c ---- */
 /* Gives FLIGHT the next piece and starts it; it stays FREE when there is none that may be fetched now. */

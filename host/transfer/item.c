@@ -29,28 +29,27 @@ bool item_is_whole(const struct item *it) {
 /* ---- what is there from before ----------------------------------------------------------------------------------- */
 
 /* A file of unknown size was whole when it was verified: it is as long as it is. */
-static bool has_size(const struct engine *e, const struct item *it) {
-  _cleanup_free_ char *full = path_join(e->job->dir, it->file->path);
+static bool has_size(const struct engine *e, struct manifest_file *f) {
+  _cleanup_free_ char *full = path_join(e->job->dir, f->path);
   struct stat st;
 
   if (!full || lstat(full, &st) != 0 || !S_ISREG(st.st_mode))
     return false;
-  if (it->file->size == OME_SIZE_UNKNOWN)
-    it->file->size = (uint64_t)st.st_size;
-  return (uint64_t)st.st_size == it->file->size;
+  if (f->size == OME_SIZE_UNKNOWN)
+    f->size = (uint64_t)st.st_size;
+  return (uint64_t)st.st_size == f->size;
 }
 
-void item_prepare(struct engine *e, struct item *it) {
+bool file_is_known(struct engine *e, struct manifest_file *f) {
   const char *sha256 = NULL;
 
-  it->fd = -1;
   /* The ledger outlives files that were moved away or removed. */
-  if (ledger_knows(e->ledger, it->file, &sha256) && *sha256 && has_size(e, it)) {
-    memcpy(it->file->sha256, sha256, sizeof(it->file->sha256));
-    it->phase = PHASE_DONE;
-    (void)atomic_fetch_add(&e->nverified, 1);
-    (void)atomic_fetch_add(&e->bytes, it->file->size);
-  }
+  if (!ledger_knows(e->ledger, f, &sha256) || !*sha256 || !has_size(e, f))
+    return false;
+  memcpy(f->sha256, sha256, sizeof(f->sha256));
+  (void)atomic_fetch_add(&e->nverified, 1);
+  (void)atomic_fetch_add(&e->bytes, f->size);
+  return true;
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -174,7 +173,7 @@ static int32_t choose_way(const struct engine *e, struct item *it, struct ome_er
   return rc == OME_OK && !hash_begin(it) ? fail_memory(err) : rc;
 }
 
-int32_t item_open(struct engine *e, struct item *it, struct ome_err *err) {
+static int32_t prepare(struct engine *e, struct item *it, struct ome_err *err) {
   bool there = false;
 
   it->local = it->file->local_path != NULL && access(it->file->local_path, R_OK) == 0;
@@ -191,6 +190,21 @@ int32_t item_open(struct engine *e, struct item *it, struct ome_err *err) {
   if (rc == OME_OK && e->job->swarm && !it->local && it->file->size != OME_SIZE_UNKNOWN && it->file->size)
     it->shared = e->job->swarm->opened(e->job->swarm->arg, it->file, it->fd, it->piece, it->state);
   return rc;
+}
+
+struct item *item_open(struct engine *e, struct manifest_file *f, struct ome_err *err) {
+  struct item *it = calloc(1, sizeof(*it));
+
+  if (!it) {
+    (void)fail_memory(err);
+    return NULL;
+  }
+  it->file = f;
+  it->fd = -1;
+  if (prepare(e, it, err) == OME_OK)
+    return it;
+  item_free(it);
+  return NULL;
 }
 
 /* ---- beginning again --------------------------------------------------------------------------------------------- */
@@ -219,7 +233,7 @@ int32_t item_reset_locked(struct engine *e, struct item *it, struct ome_err *err
   return rc == OME_OK ? ledger_flush(e->ledger, err) : rc;
 }
 
-void item_close(struct item *it) {
+static void item_close(struct item *it) {
   if (it->fd >= 0)
     (void)close(it->fd);
   it->fd = -1;
@@ -231,6 +245,11 @@ void item_close(struct item *it) {
   item_drop_parts(it);
   free(it->direct);
   it->direct = NULL;
+}
+
+void item_free(struct item *it) {
+  item_close(it);
+  free(it);
 }
 
 /* ---- how to ask for it ------------------------------------------------------------------------------------------- */
@@ -297,24 +316,41 @@ static void leave_open_locked(struct engine *e, const struct item *it) {
     memmove(&e->open[i], &e->open[i + 1], (--e->nopen - i) * sizeof(*e->open));
 }
 
-void item_verified_locked(struct engine *e, struct item *it) {
+bool item_verified_locked(struct engine *e, struct item *it) {
+  bool later = it->small && VEC_PUSH(&e->unsynced, it->file);
+
   item_close(it);
   leave_open_locked(e, it);
-  it->phase = it->small && VEC_PUSH(&e->unsynced, it) ? PHASE_SYNC : PHASE_DONE;
+  it->after = e->over;
+  e->over = it;
   (void)atomic_fetch_add(&e->nverified, 1);
+  return !later;
+}
+
+void items_free_over(struct engine *e) {
+  (void)pthread_mutex_lock(&e->lock);
+  struct item *it = e->over;
+  e->over = NULL;
+  (void)pthread_mutex_unlock(&e->lock);
+  while (it) {
+    struct item *after = it->after;
+    item_free(it);
+    it = after;
+  }
 }
 
 /* On stable storage first, then said to be: one sync for all of them. */
 int32_t items_sync(struct engine *e, struct ome_err *err) {
-  VEC(struct item *) items = {0};
+  VEC(struct manifest_file *) files = {0};
   int32_t rc = OME_OK;
 
+  items_free_over(e);
   (void)pthread_mutex_lock(&e->lock);
-  bool due = e->unsynced.len && (atomic_load(&e->nverified) == e->nitems || e->unsynced.len >= SYNC_FILES ||
+  bool due = e->unsynced.len && (atomic_load(&e->nverified) == e->nfiles || e->unsynced.len >= SYNC_FILES ||
                                  mono_ms() - e->synced_ms >= SYNC_MS);
   if (due) {
-    items.items = e->unsynced.items;
-    items.len = e->unsynced.len;
+    files.items = e->unsynced.items;
+    files.len = e->unsynced.len;
     memset(&e->unsynced, 0, sizeof(e->unsynced));
   }
   (void)pthread_mutex_unlock(&e->lock);
@@ -323,16 +359,14 @@ int32_t items_sync(struct engine *e, struct ome_err *err) {
   if (!e->in_memory && syncfs(e->dir) != 0)
     rc = fail_errno(err, "sync", e->job->dir);
   (void)pthread_mutex_lock(&e->lock);
-  for (size_t i = 0; rc == OME_OK && i < items.len; i++)
-    rc = ledger_verified(e->ledger, items.items[i]->file->path, items.items[i]->file->sha256, err);
+  for (size_t i = 0; rc == OME_OK && i < files.len; i++)
+    rc = ledger_verified(e->ledger, files.items[i]->path, files.items[i]->sha256, err);
   if (rc == OME_OK)
     rc = ledger_flush(e->ledger, err);
   e->synced_ms = mono_ms();
   (void)pthread_mutex_unlock(&e->lock);
-  for (size_t i = 0; rc == OME_OK && i < items.len; i++) {
-    items.items[i]->phase = PHASE_DONE;
-    tell(e, TRANSFER_FILE, items.items[i]->file->path);
-  }
-  VEC_FREE(&items);
+  for (size_t i = 0; rc == OME_OK && i < files.len; i++)
+    tell(e, TRANSFER_FILE, files.items[i]->path);
+  VEC_FREE(&files);
   return rc;
 }

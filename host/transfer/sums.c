@@ -34,6 +34,8 @@ void sums_add(struct sums *s, const void *data, size_t len) {
 void sums_end(struct sums *s) {
   if (s->state && !s->failed && s->at % SUMS_PIECE)
     end_piece(s);
+  (void)XXH3_freeState(s->state);
+  s->state = NULL;
 }
 
 void sums_fini(struct sums *s) {

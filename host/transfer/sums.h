@@ -17,7 +17,7 @@ struct sums {
 };
 
 void sums_add(struct sums *s, const void *data, size_t len);
-void sums_end(struct sums *s);
+void sums_end(struct sums *s); /* nothing is added after it */
 void sums_fini(struct sums *s);
 
 #endif

@@ -4,6 +4,7 @@
  * their SHA-256, the others with git's blob id.  The token is sent to the endpoint only.  What is in
  * Xet storage comes from there (xet.h). */
 #include "../common/http.h"
+#include "../common/json.h"
 #include "../common/storage.h"
 #include "hf_upload.h"
 #include "hf_uri.h"
@@ -12,7 +13,6 @@
 
 #include <ome-sdk/error.h>
 
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,39 +164,17 @@ static int32_t refused(const struct http_answer *a, const char *repo, const char
   return rc;
 }
 
-/* GETs URL as JSON; *OUT is the caller's.  NEXT (may be NULL) gets the address of the next page. */
+/* GETs URL. */
 static int32_t get(const struct hf *h, const struct ome_call *call, const char *url, const char *repo,
-                   const char *token, char next[MAX_URL], struct json_object **out, struct ome_err *err) {
+                   const char *token, struct http_answer *a, struct ome_err *err) {
   char bearer[600];
   const struct ome_kv headers[] = {{"accept", "application/json"}, {"authorization", bearer}};
   const struct ome_http_req req = {
       .struct_size = sizeof(req), .url = url, .headers = headers, .nheaders = *token ? 2 : 1};
-  struct http_answer a = {0};
 
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token);
-  int32_t rc = http_perform(h->host, call, &req, &a, err);
-  if (rc == OME_OK && a.status != 200)
-    rc = refused(&a, repo, token, err);
-  *out = NULL;
-  if (rc == OME_OK) {
-    *out = a.body ? json_tokener_parse(a.body) : NULL;
-    if (!*out)
-      rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", repo, h->endpoint);
-  }
-  if (next)
-    read_link(http_answer_header(&a, "link"), next, MAX_URL);
-  http_answer_fini(&a);
-  return rc;
-}
-
-/* "" for what is no text, and for text with a NUL inside, which would pass for another. */
-static const char *text_at(struct json_object *o, const char *key) {
-  struct json_object *v = NULL;
-
-  if (!json_object_object_get_ex(o, key, &v) || !json_object_is_type(v, json_type_string))
-    return "";
-  const char *text = json_object_get_string(v);
-  return strlen(text) == (size_t)json_object_get_string_len(v) ? text : "";
+  int32_t rc = http_perform(h->host, call, &req, a, err);
+  return rc == OME_OK && a->status != 200 ? refused(a, repo, token, err) : rc;
 }
 
 /* ---- listing ----------------------------------------------------------------------------------------------------- */
@@ -212,20 +190,25 @@ struct listing {
 
 static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_err *err) {
   char url[MAX_URL], revision[640];
-  struct json_object *info = NULL;
+  struct http_answer a = {0};
 
   if (uri_encode(l->uri.revision, 0, revision, sizeof(revision)) != 0)
     return ome_fail(err, OME_E_INVALID, "hf: %s: the revision is too long", l->uri.repo);
   (void)snprintf(url, sizeof(url), "%s/api/models/%s/revision/%s", l->h->endpoint, l->uri.repo, revision);
-  int32_t rc = get(l->h, call, url, l->uri.repo, l->token, NULL, &info, err);
-  if (rc == OME_OK) {
-    const char *sha = text_at(info, "sha");
+  int32_t rc = get(l->h, call, url, l->uri.repo, l->token, &a, err);
+  struct json_object *info = rc == OME_OK ? json_read(a.body, a.len) : NULL;
+  if (rc == OME_OK && !info) {
+    rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", l->uri.repo,
+                  l->h->endpoint);
+  } else if (rc == OME_OK) {
+    const char *sha = json_text_at(info, "sha");
     if (*sha == '\0' || strlen(sha) >= sizeof(l->commit) || strspn(sha, "0123456789abcdefABCDEF") != strlen(sha))
       rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub names no commit for %s", l->uri.repo, l->uri.revision);
     else
       (void)snprintf(l->commit, sizeof(l->commit), "%s", sha);
   }
   (void)json_object_put(info);
+  http_answer_fini(&a);
   if (rc == OME_OK && l->out->revision)
     rc = l->out->revision(l->out, l->commit);
   return rc;
@@ -252,12 +235,12 @@ static const char *told_path(const struct listing *l, const char *path) {
 static int32_t push_file(const struct listing *l, struct json_object *entry, struct ome_err *err) {
   char url[MAX_URL], path_text[1600], etag[XET_HASH + 2];
   struct json_object *size = NULL, *lfs = NULL;
-  const char *path = text_at(entry, "path");
-  const char *sha256 = json_object_object_get_ex(entry, "lfs", &lfs) ? text_at(lfs, "oid") : "";
-  const char *oid = text_at(entry, "oid");
+  const char *path = json_text_at(entry, "path");
+  const char *sha256 = json_object_object_get_ex(entry, "lfs", &lfs) ? json_text_at(lfs, "oid") : "";
+  const char *oid = json_text_at(entry, "oid");
   struct ome_model_file f = {.struct_size = sizeof(f), .path = told_path(l, path), .url = url};
 
-  if (strcmp(text_at(entry, "type"), "file") != 0 || !hf_is_below(path, l->uri.path))
+  if (strcmp(json_text_at(entry, "type"), "file") != 0 || !hf_is_below(path, l->uri.path))
     return OME_OK;
   if (uri_encode(path, 1, path_text, sizeof(path_text)) != 0)
     return ome_fail(err, OME_E_INVALID, "hf: %s: the path %.80s... is too long", l->uri.repo, path);
@@ -273,11 +256,22 @@ static int32_t push_file(const struct listing *l, struct json_object *entry, str
     f.digest_type = OME_DIGEST_GIT_SHA1;
     f.digest = oid;
   }
-  const char *hash = text_at(entry, "xetHash");
+  const char *hash = json_text_at(entry, "xetHash");
   if (l->h->xet && f.digest_type == OME_DIGEST_SHA256 && f.size && xet_is_hash(hash))
     use_xet(&f, hash, etag);
   int32_t rc = l->out->file(l->out, &f);
   return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take %.200s", l->uri.repo, path);
+}
+
+struct pushing {
+  const struct listing *l;
+  struct ome_err *err;
+};
+
+static int32_t push_entry(void *arg, struct json_object *entry) {
+  const struct pushing *p = arg;
+
+  return push_file(p->l, entry, p->err);
 }
 
 static int32_t list_pages(struct listing *l, const struct ome_call *call, struct ome_err *err) {
@@ -287,18 +281,20 @@ static int32_t list_pages(struct listing *l, const struct ome_call *call, struct
   (void)snprintf(url, sizeof(url), "%s/api/models/%s/tree/%s?recursive=true", l->h->endpoint, l->uri.repo, l->commit);
   for (int page = 0; rc == OME_OK && *url; page++) {
     char next[MAX_URL] = "";
-    struct json_object *entries = NULL;
+    struct http_answer a = {0};
     if (page == MAX_PAGES)
       return ome_fail(err, OME_E_INVALID, "hf: %s: its file list does not end", l->uri.repo);
     /* The token goes nowhere else. */
     if (!uri_is_below(url, l->h->endpoint))
       return ome_fail(err, OME_E_INVALID, "hf: %s: the next page of the file list is on another host", l->uri.repo);
-    rc = get(l->h, call, url, l->uri.repo, l->token, next, &entries, err);
-    if (rc == OME_OK && !json_object_is_type(entries, json_type_array))
+    struct pushing p = {l, err};
+    rc = get(l->h, call, url, l->uri.repo, l->token, &a, err);
+    if (rc == OME_OK)
+      rc = json_each(a.body, a.len, push_entry, &p);
+    if (rc == JSON_NO_ARRAY)
       rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's file list cannot be read", l->uri.repo);
-    for (size_t i = 0; rc == OME_OK && i < json_object_array_length(entries); i++)
-      rc = push_file(l, json_object_array_get_idx(entries, i), err);
-    (void)json_object_put(entries);
+    read_link(http_answer_header(&a, "link"), next, MAX_URL);
+    http_answer_fini(&a);
     (void)snprintf(url, sizeof(url), "%s", next);
   }
   return rc;

@@ -50,7 +50,7 @@ static int teardown(void **state) {
   blocks_drop_locked(s->engine, &s->item);
   blocks_free(s->engine);
   s->file.path = NULL;
-  item_close(&s->item);
+  digests_free(s->item.digests);
   (void)pthread_mutex_destroy(&s->engine->lock);
   (void)pthread_cond_destroy(&s->engine->work);
   (void)unlink(s->path);

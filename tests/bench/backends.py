@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from limit import limit_of
 from measure import GIB, HOME, OME, PATH, PEERS, Server, bytes_of, compare, measure, program, size_text
 
 sys.path.insert(0, HOME + "/tests/scenario")
@@ -51,8 +52,12 @@ def s3(folder, args, write_file):
     aws = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": "default",
            "AWS_REGION": "default", "AWS_ENDPOINT_URL": gateway.url, "AWS_ENDPOINT_URL_S3": gateway.url,
            "AWS_EC2_METADATA_DISABLED": "true"}
-    code = f"import boto3; c = boto3.client('s3'); c.create_bucket(Bucket='bench'); c.upload_file({source!r}, 'bench', 'm/model.bin')"
-    subprocess.run([PYTHON, "-c", code], check=True, env={**os.environ, **aws})
+    code = f"""import boto3
+c = boto3.client('s3')
+c.create_bucket(Bucket='bench')
+c.upload_file({source!r}, 'bench', 'm/model.bin')
+print(c.generate_presigned_url('get_object', {{'Bucket': 'bench', 'Key': 'm/model.bin'}}, 86400))"""
+    url = subprocess.run([PYTHON, "-c", code], check=True, env={**os.environ, **aws}, stdout=subprocess.PIPE, text=True).stdout.strip()
     os.unlink(source)
     remote = f":s3,provider=Ceph,access_key_id={ACCESS_KEY},secret_access_key='{SECRET_KEY}',endpoint='{gateway.url}':bench/m"
     contenders = {
@@ -63,7 +68,9 @@ def s3(folder, args, write_file):
         "boto3": ([PYTHON, "-c", "import boto3; boto3.client('s3').download_file('bench', 'm/model.bin', 'f')"], aws),
     }
     look_once({"model.bin": digest}, server, *contenders["ome"])
-    compare(f"S3 with SigV4, one object of {size_text(args.size)}", server, contenders, args.rounds, args.size)
+    title = f"S3 with SigV4, one object of {size_text(args.size)}"
+    limit = limit_of(server, title, [program("curl"), "-s", "-o", "/dev/null", url], None, args.size, args.rounds)
+    compare(title, server, contenders, args.rounds, args.size, limit=limit)
     end(gateway.processes)
     shutil.rmtree(folder + "/ceph", ignore_errors=True)
 

@@ -107,9 +107,9 @@ def measure(site, command, target, env=None, check=None):
     return Run(wall, usage.ru_utime + usage.ru_stime, site.cpu() - before, watch.end())
 
 
-def compare(title, site, contenders, rounds, size, check=None, fresh=None):
-    """CONTENDERS: name to (command, environment), SIZE bytes for each.  FRESH is a cache that none may find.
-    Prints a table; the medians by name."""
+def compare(title, site, contenders, rounds, size, check=None, fresh=None, limit=None):
+    """CONTENDERS: name to (command, environment), SIZE bytes for each.  FRESH is a cache that none may find; LIMIT what
+    a client that verifies can be at best (limit.py).  Prints a table; the medians by name."""
     target = site.folder + "/target"
     runs = {name: [] for name, c in contenders.items() if c[0][0]}
     for name in sorted(set(contenders) - set(runs)):
@@ -123,10 +123,14 @@ def compare(title, site, contenders, rounds, size, check=None, fresh=None):
     shutil.rmtree(target, ignore_errors=True)
     medians = {name: statistics.median(r.wall for r in rs) for name, rs in runs.items()}
     print(f"\n{title} (median of {rounds})")
-    print(f"  {'':34}{'seconds':>9}{'MiB/s':>9}{'client s':>10}{'server s':>10}{'MiB RSS':>9}{'ome is':>9}")
+    print(f"  {'':34}{'seconds':>9}{'MiB/s':>9}{'client s':>10}{'server s':>10}{'MiB RSS':>9}{'ome is':>9}"
+          + (f"{'at most':>9}" if limit else ""))
     for name, rs in runs.items():
         median = lambda key: statistics.median(getattr(r, key) for r in rs)
         ratio = f"{medians[name] / medians['ome']:.2f} x" if "ome" in medians else ""
+        best = f"{medians[name] / limit.verified:.2f} x" if limit else ""
         print(f"  {name:34}{median('wall'):9.2f}{size / MIB / median('wall'):9.0f}{median('client'):10.2f}"
-              f"{median('server'):10.2f}{median('memory'):9.0f}{ratio:>9}", flush=True)
+              f"{median('server'):10.2f}{median('memory'):9.0f}{ratio:>9}{best:>9}", flush=True)
+    if limit and "ome" in medians:
+        print(f"  ome is at {limit.verified / medians['ome']:.2f} of the limit", flush=True)
     return medians

@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import backends
+from limit import limit_of
 from measure import GIB, MIB, OME, Server, compare, free_port, measure, program, size_text
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -154,33 +155,10 @@ def big(site, args, tls):
         "aria2c -x16 --checksum=sha-256": ([*aria, "--checksum=sha-256=" + digest, url], None),
         "rclone copyurl": ([program("rclone"), "copyurl", *trust["rclone"], url, "f"], None),
     }
-    return compare(f"one file of {size_text(args.size)}, {'TLS' if tls else 'plain HTTP'}, page cache to tmpfs", site,
-                   contenders, args.rounds, args.size)
-
-
-def limit(site, args, medians):
-    """What no program on this machine can beat: reading it, writing it, hashing it, and the processors to do so on."""
-    url = site.file_url("big", "model.bin")
-    runs = [measure(site, [program("curl"), "-s", "-o", "/dev/null", url], site.folder + "/target") for _ in range(args.rounds)]
-    read = statistics.median(r.wall for r in runs)
-    source = f"{site.folder}/www/bench/big/resolve/{COMMIT}/model.bin"
-    os.makedirs(site.folder + "/target", exist_ok=True)
-    write = statistics.median(measure(site, ["dd", "if=" + source, "of=f", "bs=256K", "status=none"], site.folder + "/target").wall
-                              for _ in range(3))
-    sha = statistics.median(measure(site, ["openssl", "dgst", "-sha256", source], site.folder + "/target").wall for _ in range(3))
-    server = statistics.median(r.server for r in runs)
-    client = statistics.median(r.client for r in runs)
-    cpus = os.cpu_count()
-    # The parts each at their best; and all of their processor time spread over all processors.
-    parts = max(read, write, sha)
-    shared = (server + client + write + sha) / cpus
-    best = max(parts, shared)
-    shutil.rmtree(site.folder + "/target", ignore_errors=True)
-    print(f"\nphysical limit for {size_text(args.size)} on {cpus} processors")
-    print(f"  curl to /dev/null {read:.2f} s (server {server:.2f}, client {client:.2f}); write {write:.2f} s; "
-          f"SHA-256 of one core {sha:.2f} s")
-    print(f"  longest part {parts:.2f} s; all processor time over {cpus} processors {shared:.2f} s; "
-          f"ome {medians['ome']:.2f} s = {best / medians['ome']:.2f} of the limit", flush=True)
+    name = f"one file of {size_text(args.size)}, {'TLS' if tls else 'plain HTTP'}, page cache to tmpfs"
+    receive = [program("curl"), "-s", "-o", "/dev/null", *trust["curl"], url]
+    limit = limit_of(site, name, receive, None, args.size, args.rounds)
+    compare(name, site, contenders, args.rounds, args.size, limit=limit)
 
 
 def small(site, args):
@@ -232,7 +210,7 @@ def main():
             site.add("big", {"model.bin": args.size})
         if "http" in rows:
             measure(site, *ome(site, "big")[:1], folder + "/target", ome(site, "big")[1], checker(site, "big"))
-            limit(site, args, big(site, args, False))
+            big(site, args, False)
         if "tls" in rows:
             big(site, args, True)
         if {"http", "tls"} & rows:

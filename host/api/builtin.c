@@ -29,7 +29,7 @@ static void check_labels(struct json_object *labels, struct field_errors *out) {
   if (!json_is(labels, json_type_object))
     return;
   json_object_object_foreach (labels, key, v) {
-    const char *value = json_is(v, json_type_string) ? json_object_get_string(v) : "";
+    const char *value = json_as_str(v, "");
     if (!is_qualified_name(key))
       field_errors_add(out, FIELD_INVALID, "metadata.labels",
                        "Invalid value: \"%s\": name part must consist of alphanumeric characters, '-', '_' or '.', and "
@@ -54,9 +54,7 @@ static void check_annotations(struct json_object *annotations, struct field_erro
   if (!json_is(annotations, json_type_object))
     return;
   json_object_object_foreach (annotations, key, v) {
-    _cleanup_free_ char *lower = strdup(key);
-    for (char *c = lower; c && *c; c++)
-      *c = (char)tolower((unsigned char)*c);
+    _cleanup_free_ char *lower = str_lower(key);
     total += strlen(key) + (v ? strlen(json_object_get_string(v)) : 0);
     if (!lower || !is_qualified_name(lower))
       field_errors_add(out, FIELD_INVALID, "metadata.annotations",

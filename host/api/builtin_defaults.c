@@ -90,10 +90,10 @@ static void default_job_labels(struct json_object *o) {
   static const char *const names[] = {"job-name", "batch.kubernetes.io/job-name"};
 
   for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-    (void)json_object_object_add(labels, keys[i], json_object_new_string(uid));
-    (void)json_object_object_add(labels, names[i], json_object_new_string(json_str(o, "metadata.name", "")));
+    (void)json_put_str(labels, keys[i], uid);
+    (void)json_put_str(labels, names[i], json_str(o, "metadata.name", ""));
   }
-  (void)json_object_object_add(selector, "batch.kubernetes.io/controller-uid", json_object_new_string(uid));
+  (void)json_put_str(selector, "batch.kubernetes.io/controller-uid", uid);
 }
 
 static void default_job(struct json_object *o, struct json_object *old) {
@@ -115,15 +115,11 @@ static void default_job(struct json_object *o, struct json_object *old) {
 static void default_namespace(struct json_object *o, struct json_object *old) {
   struct json_object *labels = json_ensure(o, "metadata.labels");
 
-  (void)json_object_object_add(labels, "kubernetes.io/metadata.name",
-                               json_object_new_string(json_str(o, "metadata.name", "")));
+  (void)json_put_str(labels, "kubernetes.io/metadata.name", json_str(o, "metadata.name", ""));
   if (old)
     return;
-  if (!json_at(o, "spec.finalizers")) {
-    struct json_object *finalizers = json_object_new_array();
-    (void)json_object_array_add(finalizers, json_object_new_string("kubernetes"));
-    (void)json_set(o, "spec.finalizers", finalizers);
-  }
+  if (!json_at(o, "spec.finalizers"))
+    (void)json_add_str(json_ensure_array(o, "spec.finalizers"), "kubernetes");
   set_default(o, "status.phase", "Active");
 }
 
@@ -136,7 +132,7 @@ static void default_secret(struct json_object *o, struct json_object *old) {
     json_object_object_foreach (plain, key, v) {
       const char *text = v ? json_object_get_string(v) : "";
       _cleanup_free_ char *encoded = base64_encode(text, strlen(text));
-      (void)json_object_object_add(data, key, json_object_new_string(encoded ? encoded : ""));
+      (void)json_put_str(data, key, encoded ? encoded : "");
     }
     json_object_object_del(o, "stringData");
   }
@@ -196,7 +192,7 @@ static void default_autoscaler(struct json_object *o, struct json_object *old) {
   (void)json_set_str(cpu, "resource.target.type", "Utilization");
   (void)json_set_i64(cpu, "resource.target.averageUtilization", 80);
   metrics = json_object_new_array();
-  (void)json_object_array_add(metrics, cpu);
+  (void)json_add(metrics, cpu);
   (void)json_set(o, "spec.metrics", metrics);
 }
 

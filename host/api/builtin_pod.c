@@ -31,7 +31,7 @@ static void default_requests(struct json_object *container) {
   struct json_object *requests = json_ensure(container, "resources.requests");
   json_object_object_foreach (limits, key, v) {
     if (requests && !json_get(requests, key))
-      (void)json_object_object_add(requests, key, json_copy(v));
+      (void)json_put(requests, key, json_copy(v));
   }
 }
 
@@ -138,10 +138,10 @@ static void check_name(struct json_object *o, struct json_object *seen, const ch
       rule_error(out, FIELD_REQUIRED, path, ".name", "Required value");
   } else if (!is_dns_label(name)) {
     rule_error(out, FIELD_INVALID, path, ".name", "Invalid value: \"%s\": " DNS_LABEL_RULE, name);
-  } else if (json_object_object_get_ex(seen, name, NULL)) {
+  } else if (json_has(seen, name)) {
     rule_error(out, FIELD_DUPLICATE, path, ".name", "Duplicate value: \"%s\"", name);
   } else {
-    (void)json_object_object_add(seen, name, NULL);
+    (void)json_put(seen, name, NULL);
   }
 }
 
@@ -156,13 +156,13 @@ static void check_ports(struct json_object *ports, const char *path, struct fiel
     if (number < 1 || number > 65535)
       rule_error(out, FIELD_INVALID, at, ".containerPort",
                  "Invalid value: %lld: must be between 1 and 65535, inclusive", (long long)number);
-    if (*name && json_object_object_get_ex(names, name, NULL))
+    if (*name && json_has(names, name))
       rule_error(out, FIELD_DUPLICATE, at, ".name", "Duplicate value: \"%s\"", name);
     else if (*name && (!is_dns_label(name) || strlen(name) > 15))
       rule_error(out, FIELD_INVALID, at, ".name",
                  "Invalid value: \"%s\": must be no more than 15 characters, alphanumeric or '-'", name);
     else if (*name)
-      (void)json_object_object_add(names, name, NULL);
+      (void)json_put(names, name, NULL);
   }
 }
 
@@ -180,10 +180,10 @@ static void check_mounts(struct json_object *container, struct json_object *volu
       rule_error(out, FIELD_NOT_FOUND, at, ".name", "Not found: \"%s\"", name);
     if (!*place && json_get(m, "mountPath"))
       rule_error(out, FIELD_REQUIRED, at, ".mountPath", "Required value");
-    else if (*place && json_object_object_get_ex(paths, place, NULL))
+    else if (*place && json_has(paths, place))
       rule_error(out, FIELD_INVALID, at, ".mountPath", "Invalid value: \"%s\": must be unique", place);
     else if (*place)
-      (void)json_object_object_add(paths, place, NULL);
+      (void)json_put(paths, place, NULL);
   }
 }
 

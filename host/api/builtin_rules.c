@@ -267,15 +267,15 @@ static void check_service_port(struct json_object *p, size_t n, struct json_obje
     rule_error(out, FIELD_REQUIRED, at, ".name", "Required value");
   else if (*name && !is_dns_label(name))
     rule_error(out, FIELD_INVALID, at, ".name", "Invalid value: \"%s\": " DNS_LABEL_RULE, name);
-  else if (*name && json_object_object_get_ex(seen, name, NULL))
+  else if (*name && json_has(seen, name))
     rule_error(out, FIELD_DUPLICATE, at, ".name", "Duplicate value: \"%s\"", name);
   if (*name)
-    (void)json_object_object_add(seen, name, NULL);
-  if (place && json_object_object_get_ex(seen, place, NULL))
+    (void)json_put(seen, name, NULL);
+  if (place && json_has(seen, place))
     rule_error(out, FIELD_DUPLICATE, at, "", "Duplicate value: {\"protocol\":\"%s\",\"port\":%lld}",
                json_str(p, "protocol", "TCP"), (long long)number);
   if (place)
-    (void)json_object_object_add(seen, place, NULL);
+    (void)json_put(seen, place, NULL);
 }
 
 static void rule_service(struct json_object *o, struct json_object *old, struct field_errors *out) {
@@ -336,7 +336,7 @@ static void rule_autoscaler(struct json_object *o, UNUSED struct json_object *ol
 /* A number from 0 or a percentage. */
 static void check_share(struct json_object *o, const char *path, struct field_errors *out) {
   struct json_object *v = json_at(o, path);
-  const char *text = json_is(v, json_type_string) ? json_object_get_string(v) : NULL;
+  const char *text = json_as_str(v, NULL);
 
   if (json_is(v, json_type_int) && json_object_get_int64(v) < 0)
     field_errors_add(out, FIELD_INVALID, path, "Invalid value: %lld: must be greater than or equal to 0",

@@ -4,7 +4,6 @@
 
 #include "base/str.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -72,7 +71,7 @@ static struct json_object *columns(const char *line) {
   struct json_object *list = json_object_new_array();
 
   for (; line && has_prefix(line, "  column "); line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-    (void)json_object_array_add(list, column(line));
+    (void)json_add(list, column(line));
   return list;
 }
 
@@ -91,27 +90,21 @@ static struct json_object *make_version(const struct notation_kind *k) {
 static struct json_object *make_names(const struct notation_kind *k) {
   struct json_object *names = json_object_new_object();
   _cleanup_free_ char *list = str_printf("%sList", k->kind);
-  _cleanup_free_ char *singular = strdup(k->kind);
+  _cleanup_free_ char *singular = str_lower(k->kind);
 
-  for (char *c = singular; c && *c; c++)
-    *c = (char)tolower((unsigned char)*c);
   (void)json_set_str(names, "kind", k->kind);
   (void)json_set_str(names, "listKind", list);
   (void)json_set_str(names, "plural", k->plural);
   (void)json_set_str(names, "singular", singular);
   if (*k->short_names) {
-    struct json_object *shorts = json_object_new_array();
     _cleanup_free_ char **parts = str_split(k->short_names, ',');
-    for (size_t i = 0; parts && parts[i]; i++)
-      (void)json_object_array_add(shorts, json_object_new_string(parts[i]));
-    (void)json_set(names, "shortNames", shorts);
+    (void)json_set(names, "shortNames", parts ? json_strings((const char *const *)parts) : NULL);
   }
   return names;
 }
 
 static struct json_object *make_crd(const struct notation_kind *k) {
   struct json_object *crd = json_object_new_object();
-  struct json_object *versions = json_object_new_array();
   _cleanup_free_ char *name = str_printf("%s.%s", k->plural, k->group);
 
   (void)json_set_str(crd, "apiVersion", "apiextensions.k8s.io/v1");
@@ -120,8 +113,7 @@ static struct json_object *make_crd(const struct notation_kind *k) {
   (void)json_set_str(crd, "spec.group", k->group);
   (void)json_set(crd, "spec.names", make_names(k));
   (void)json_set_str(crd, "spec.scope", streq(k->scope, "namespaced") ? "Namespaced" : "Cluster");
-  (void)json_object_array_add(versions, make_version(k));
-  (void)json_set(crd, "spec.versions", versions);
+  (void)json_add(json_ensure_array(crd, "spec.versions"), make_version(k));
   return crd;
 }
 
@@ -131,7 +123,7 @@ struct json_object *api_crds(void) {
 
   (void)pthread_mutex_lock(&g_lock);
   for (size_t i = 0; notation_crd(notation_locked(), i, &k); i++)
-    (void)json_object_array_add(list, make_crd(&k));
+    (void)json_add(list, make_crd(&k));
   (void)pthread_mutex_unlock(&g_lock);
   return list;
 }

@@ -187,7 +187,7 @@ static void set_enum(struct notation *n, struct schema *s, char *text) {
   struct json_object *list = json_object_new_array();
 
   for (const char *const *v = split_list(n, text, '|'); *v; v++)
-    (void)json_object_array_add(list, json_object_new_string(streq(*v, "\"\"") ? "" : *v));
+    (void)json_add_str(list, streq(*v, "\"\"") ? "" : *v);
   s->enumeration = need(schema_keep(n->doc, list));
 }
 

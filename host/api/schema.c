@@ -145,7 +145,7 @@ static int32_t read_properties(struct reader *r, struct json_object *o, const ch
 
   if (!json_is(o, json_type_object))
     return OME_OK;
-  list = schema_alloc(r->doc, ((size_t)json_object_object_length(o) + 1) * sizeof(*list));
+  list = schema_alloc(r->doc, (json_count(o) + 1) * sizeof(*list));
   if (!list)
     return fail_memory(r->err);
   json_object_object_foreach (o, key, v) {
@@ -194,7 +194,7 @@ static struct json_object *read_junctors(struct reader *r, struct json_object *o
       continue;
     if (!out)
       out = schema_keep(r->doc, json_object_new_object());
-    (void)json_object_object_add(out, names[i], json_object_get(v));
+    (void)json_put(out, names[i], json_object_get(v));
   }
   return out;
 }
@@ -325,16 +325,8 @@ int32_t schema_from_fragment(struct json_object *openapi, struct schema_doc **ou
 
 /* ---- to OpenAPI ------------------------------------------------------------------------------------------------- */
 
-static struct json_object *write_strings(const char *const *list) {
-  struct json_object *o = json_object_new_array();
-
-  for (; *list; list++)
-    (void)json_object_array_add(o, json_object_new_string(*list));
-  return o;
-}
-
 static void set(struct json_object *o, const char *key, struct json_object *v) {
-  (void)json_object_object_add(o, key, v);
+  (void)json_put(o, key, v);
 }
 
 static void write_number(struct json_object *o, const char *key, double v) {
@@ -374,23 +366,15 @@ static void write_bounds(struct json_object *o, const struct schema *s) {
 
 static void write_int_or_string(struct json_object *o, const struct schema *s, bool crd) {
   static const char *const types[] = {"integer", "string"};
-  struct json_object *any = json_object_new_array();
+  bool has_own = s->junctors && json_get(s->junctors, "anyOf");
 
-  for (size_t i = 0; crd && i < ARRAY_LEN(types); i++) {
-    struct json_object *one = json_object_new_object();
-    set(one, "type", json_object_new_string(types[i]));
-    (void)json_object_array_add(any, one);
-  }
   if (!crd) { /* as kubectl knows both of them */
-    json_unref(any);
     set(o, "type", json_object_new_string("string"));
     set(o, "format", json_object_new_string("int-or-string"));
     return;
   }
-  if (s->junctors && json_get(s->junctors, "anyOf"))
-    json_unref(any);
-  else
-    set(o, "anyOf", any);
+  for (size_t i = 0; !has_own && i < ARRAY_LEN(types); i++)
+    (void)json_set_str(json_add_object(json_ensure_array(o, "anyOf")), "type", types[i]);
   if (streq(s->format, "quantity"))
     set(o, "pattern", json_object_new_string(QUANTITY_PATTERN));
   set(o, "x-kubernetes-int-or-string", json_object_new_boolean(1));
@@ -400,7 +384,7 @@ static void write_extensions(struct json_object *o, const struct schema *s, bool
   if (s->list_type == SCHEMA_LIST_MAP || s->list_type == SCHEMA_LIST_SET)
     set(o, "x-kubernetes-list-type", json_object_new_string(s->list_type == SCHEMA_LIST_MAP ? "map" : "set"));
   if (s->list_map_keys)
-    set(o, "x-kubernetes-list-map-keys", write_strings(s->list_map_keys));
+    set(o, "x-kubernetes-list-map-keys", json_strings(s->list_map_keys));
   if (s->map_atomic)
     set(o, "x-kubernetes-map-type", json_object_new_string("atomic"));
   if (s->preserve_unknown)
@@ -445,7 +429,7 @@ struct json_object *schema_to_openapi(const struct schema *s, bool crd) {
     }
   }
   if (s->required)
-    set(o, "required", write_strings(s->required));
+    set(o, "required", json_strings(s->required));
   if (s->nproperties) {
     struct json_object *properties = json_object_new_object();
     for (size_t i = 0; i < s->nproperties; i++)

@@ -18,7 +18,7 @@ struct pruner {
 
 static void note(const struct pruner *p) {
   if (p->unknown && json_len(p->unknown) < 100)
-    (void)json_object_array_add(p->unknown, json_object_new_string(buf_str(&p->path)));
+    (void)json_add_str(p->unknown, buf_str(&p->path));
 }
 
 /* A status is the controllers' to write, and whoever sends an object back sends it along. */
@@ -32,7 +32,7 @@ static void remark(const struct pruner *p, const char *what) {
   _cleanup_free_ char *text = str_printf("%s: %s", buf_str(&p->path), what);
 
   if (p->remarks && text && json_len(p->remarks) < 100)
-    (void)json_object_array_add(p->remarks, json_object_new_string(text));
+    (void)json_add_str(p->remarks, text);
 }
 
 static bool is_remarkable(const char *description) {
@@ -145,8 +145,8 @@ static void default_object(const struct schema *s, struct json_object *o, int de
   drop_nulls(s, o);
   for (size_t i = 0; i < s->nproperties; i++) {
     const struct schema_property *p = &s->properties[i];
-    if (p->schema->dflt && !json_object_object_get_ex(o, p->name, NULL))
-      (void)json_object_object_add(o, p->name, json_copy(p->schema->dflt));
+    if (p->schema->dflt && !json_has(o, p->name))
+      (void)json_put(o, p->name, json_copy(p->schema->dflt));
   }
   json_object_object_foreach (o, key, v) {
     const struct schema *field = v ? schema_field(s, key) : NULL;

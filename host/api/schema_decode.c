@@ -108,7 +108,7 @@ static int32_t decode_below(struct decoder *d, const struct schema *s, struct js
       buf_addf(&d->path, "%s%s", before ? "." : "", key);
       rc = decode(d, field, &now, depth + 1);
       if (rc == OME_OK && now != v)
-        (void)json_object_object_add(o, key, now); /* the key is there: the entry is replaced in place */
+        (void)json_put(o, key, now); /* the key is there: the entry is replaced in place */
       if (rc != OME_OK)
         return rc;
       d->path.len = before;

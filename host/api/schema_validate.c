@@ -158,10 +158,8 @@ static bool is_email(const char *s) {
 }
 
 static bool is_hostname(const char *s) {
-  _cleanup_free_ char *lower = strdup(s);
+  _cleanup_free_ char *lower = str_lower(s);
 
-  for (char *c = lower; c && *c; c++)
-    *c = (char)tolower((unsigned char)*c);
   return lower && is_dns_subdomain(lower);
 }
 
@@ -208,11 +206,11 @@ static size_t count_characters(const char *s) {
 static bool matches(const char *pattern, const char *text) {
   _cleanup_(regex_freep) struct regex *re = NULL;
   struct ome_err err = ERR_INIT;
-  bool found = false;
+  struct regex_match m;
 
   if (regex_new(pattern, strlen(pattern), &re, &err) != OME_OK)
     return true;
-  return regex_find(re, text, strlen(text), 0, &found, NULL, NULL, &err) == OME_OK && found;
+  return regex_find(re, text, strlen(text), 0, &m, &err) == OME_OK && m.found;
 }
 
 static void check_string(struct validator *v, const struct schema *s, struct json_object *o) {
@@ -271,7 +269,7 @@ static void check_object(struct validator *v, const struct schema *s, struct jso
   int64_t n = json_object_object_length(o);
 
   for (const char *const *r = s->required; r && *r; r++) {
-    if (json_object_object_get_ex(o, *r, NULL) || (resource && is_meta_field(*r)))
+    if (json_has(o, *r) || (resource && is_meta_field(*r)))
       continue;
     size_t before = enter_key(v, *r);
     field_errors_add(v->out, FIELD_REQUIRED, at(v), "Required value");
@@ -302,7 +300,7 @@ static char *item_key(const struct schema *s, struct json_object *item) {
     if (!value && field)
       value = field->dflt;
     if (value)
-      (void)json_object_object_add(key, *k, json_object_get(value));
+      (void)json_put(key, *k, json_object_get(value));
   }
   return json_text(key);
 }
@@ -315,13 +313,13 @@ static void check_unique(struct validator *v, const struct schema *s, struct jso
     return;
   for (size_t i = 0; i < json_len(o); i++) {
     _cleanup_free_ char *key = map ? item_key(s, json_index(o, i)) : json_canonical(json_index(o, i));
-    if (key && json_object_object_get_ex(seen, key, NULL)) {
+    if (key && json_has(seen, key)) {
       size_t before = v->path.len;
       buf_addf(&v->path, "[%zu]", i);
       field_errors_add(v->out, FIELD_DUPLICATE, at(v), "Duplicate value: %s", key);
       leave(v, before);
     } else if (key) {
-      (void)json_object_object_add(seen, key, NULL);
+      (void)json_put(seen, key, NULL);
     }
   }
 }
@@ -369,7 +367,7 @@ static bool satisfies(struct json_object *fragment, struct json_object *o) {
 
   /* A fragment need not say its type. */
   if (!json_at(copy, "type") && !json_get(copy, "properties"))
-    (void)json_object_object_add(copy, "x-kubernetes-preserve-unknown-fields", json_object_new_boolean(1));
+    (void)json_put(copy, "x-kubernetes-preserve-unknown-fields", json_object_new_boolean(1));
   if (schema_from_fragment(copy, &doc, &err) != OME_OK)
     return true;
   struct validator v = {&errors, BUF_INIT};

@@ -96,16 +96,6 @@ void buf_truncate(struct buf *b, size_t len) {
   b->data[len] = '\0';
 }
 
-void buf_drain(struct buf *b, size_t n) {
-  if (n > b->len)
-    n = b->len;
-  if (!n)
-    return;
-  memmove(b->data, b->data + n, b->len - n);
-  b->len -= n;
-  b->data[b->len] = '\0';
-}
-
 bool buf_ok(const struct buf *b) {
   return !b->failed;
 }

@@ -32,9 +32,6 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format
 
 void buf_truncate(struct buf *b, size_t len); /* to at most LEN bytes */
 
-/* Removes the first N bytes. */
-void buf_drain(struct buf *b, size_t n);
-
 /* Whether everything appended so far is there. */
 bool buf_ok(const struct buf *b);
 

@@ -110,5 +110,5 @@ const char *err_name(int32_t code) {
   };
   int32_t i = -code;
 
-  return i >= 0 && (size_t)i < sizeof(names) / sizeof(names[0]) ? names[i] : "Unknown";
+  return i >= 0 && (size_t)i < ARRAY_LEN(names) ? names[i] : "Unknown";
 }

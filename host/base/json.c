@@ -8,10 +8,7 @@
 
 #define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
-static void json_tokener_unref(struct json_tokener *t) {
-  json_tokener_free(t);
-}
-DEFINE_CLEANUP(struct json_tokener *, json_tokener_unref)
+DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
 
 /* json-c takes NaN and Infinity even when strict.  Where one stands outside strings; LEN when nowhere. */
 static size_t find_nonfinite(const char *text, size_t len) {
@@ -29,7 +26,7 @@ static size_t find_nonfinite(const char *text, size_t len) {
 }
 
 int32_t json_parse(const char *text, size_t len, size_t max, struct json_object **out, struct ome_err *err) {
-  _cleanup_(json_tokener_unrefp) struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
+  _cleanup_(json_tokener_freep) struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
 
   if (!tok)
     return fail_memory(err);
@@ -94,10 +91,12 @@ struct json_object *json_index(struct json_object *array, size_t i) {
              : NULL;
 }
 
-const char *json_str(struct json_object *o, const char *path, const char *dflt) {
-  struct json_object *v = json_at(o, path);
-
+const char *json_as_str(struct json_object *v, const char *dflt) {
   return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : dflt;
+}
+
+const char *json_str(struct json_object *o, const char *path, const char *dflt) {
+  return json_as_str(json_at(o, path), dflt);
 }
 
 int64_t json_i64(struct json_object *o, const char *path, int64_t dflt) {
@@ -123,6 +122,14 @@ size_t json_len(struct json_object *array) {
   return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+size_t json_count(struct json_object *o) {
+  return json_object_is_type(o, json_type_object) ? (size_t)json_object_object_length(o) : 0;
+}
+
+bool json_has(struct json_object *o, const char *key) {
+  return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, NULL);
+}
+
 bool json_is(struct json_object *o, enum json_type type) {
   return json_object_is_type(o, type);
 }
@@ -130,9 +137,7 @@ bool json_is(struct json_object *o, enum json_type type) {
 bool json_empty(struct json_object *o) {
   if (!o)
     return true;
-  if (json_is(o, json_type_object))
-    return json_object_object_length(o) == 0;
-  return json_is(o, json_type_array) && json_object_array_length(o) == 0;
+  return json_is(o, json_type_object) ? json_count(o) == 0 : json_is(o, json_type_array) && json_len(o) == 0;
 }
 
 /* The object that holds the last key of PATH, made when MAKE; *LAST points at that key within PATH. */
@@ -152,10 +157,8 @@ static struct json_object *parent_of(struct json_object *o, const char *path, co
     struct json_object *next = json_get(o, key);
     if (!next && make) {
       next = json_object_new_object();
-      if (!next || json_object_object_add(o, key, next) != 0) {
-        json_unref(next);
+      if (!next || !json_put(o, key, next))
         return NULL;
-      }
     }
     o = next;
     path += n + 1;
@@ -163,14 +166,10 @@ static struct json_object *parent_of(struct json_object *o, const char *path, co
 }
 
 bool json_set(struct json_object *o, const char *path, struct json_object *v) {
-  const char *last;
+  const char *last = NULL;
   struct json_object *parent = parent_of(o, path, &last, true);
 
-  if (!parent || json_object_object_add(parent, last, v) != 0) {
-    json_unref(v);
-    return false;
-  }
-  return true;
+  return json_put(parent, last, v);
 }
 
 bool json_set_str(struct json_object *o, const char *path, const char *v) {
@@ -199,15 +198,72 @@ void json_del(struct json_object *o, const char *path) {
     json_object_object_del(parent, last);
 }
 
-struct json_object *json_ensure(struct json_object *o, const char *path) {
+bool json_put(struct json_object *o, const char *key, struct json_object *v) {
+  if (json_is(o, json_type_object) && json_object_object_add(o, key, v) == 0)
+    return true;
+  json_unref(v);
+  return false;
+}
+
+bool json_put_str(struct json_object *o, const char *key, const char *v) {
+  struct json_object *s = json_object_new_string(v ? v : "");
+
+  return s && json_put(o, key, s);
+}
+
+bool json_add(struct json_object *array, struct json_object *v) {
+  if (json_is(array, json_type_array) && json_object_array_add(array, v) == 0)
+    return true;
+  json_unref(v);
+  return false;
+}
+
+bool json_add_str(struct json_object *array, const char *v) {
+  struct json_object *s = json_object_new_string(v ? v : "");
+
+  return s && json_add(array, s);
+}
+
+bool json_add_all(struct json_object *array, struct json_object *more) {
+  bool ok = true;
+
+  for (size_t i = 0; ok && i < json_len(more); i++)
+    ok = json_add(array, json_object_get(json_index(more, i)));
+  return ok;
+}
+
+struct json_object *json_add_object(struct json_object *array) {
+  struct json_object *o = json_object_new_object();
+
+  return o && json_add(array, o) ? o : NULL;
+}
+
+struct json_object *json_strings(const char *const *list) {
+  _cleanup_json_ struct json_object *array = json_object_new_array();
+
+  for (; *list; list++)
+    if (!json_add_str(array, *list))
+      return NULL;
+  return TAKE_PTR(array);
+}
+
+static struct json_object *ensure(struct json_object *o, const char *path, enum json_type type) {
   struct json_object *at = json_at(o, path);
 
   if (!at) {
-    at = json_object_new_object();
+    at = type == json_type_array ? json_object_new_array() : json_object_new_object();
     if (!at || !json_set(o, path, at))
       return NULL;
   }
-  return json_is(at, json_type_object) ? at : NULL;
+  return json_is(at, type) ? at : NULL;
+}
+
+struct json_object *json_ensure(struct json_object *o, const char *path) {
+  return ensure(o, path, json_type_object);
+}
+
+struct json_object *json_ensure_array(struct json_object *o, const char *path) {
+  return ensure(o, path, json_type_array);
 }
 
 struct json_object *json_copy(struct json_object *o) {
@@ -223,7 +279,7 @@ static bool is_number(struct json_object *o) {
 }
 
 static bool objects_equal(struct json_object *a, struct json_object *b) {
-  if (json_object_object_length(a) != json_object_object_length(b))
+  if (json_count(a) != json_count(b))
     return false;
   json_object_object_foreach (a, key, va) {
     struct json_object *vb;
@@ -255,6 +311,12 @@ bool json_equal(struct json_object *a, struct json_object *b) {
   return json_object_equal(a, b) != 0;
 }
 
+const char *json_view(struct json_object *o) {
+  const char *s = o ? json_object_to_json_string_ext(o, TEXT_FLAGS) : NULL;
+
+  return s ? s : "null";
+}
+
 char *json_text(struct json_object *o) {
   const char *s = o ? json_object_to_json_string_ext(o, TEXT_FLAGS) : "null";
 
@@ -276,14 +338,14 @@ struct json_object *json_sorted(struct json_object *o) {
   if (json_is(o, json_type_array)) {
     struct json_object *out = json_object_new_array();
     for (size_t i = 0; out && i < json_len(o); i++)
-      (void)json_object_array_add(out, json_sorted(json_index(o, i)));
+      (void)json_add(out, json_sorted(json_index(o, i)));
     return out;
   }
   if (!json_is(o, json_type_object))
     return json_object_get(o);
 
   size_t n = 0;
-  _cleanup_free_ const char **keys = calloc((size_t)json_object_object_length(o) + 1, sizeof(*keys));
+  _cleanup_free_ const char **keys = calloc(json_count(o) + 1, sizeof(*keys));
   struct json_object *out = json_object_new_object();
   if (!keys || !out)
     return out;
@@ -293,7 +355,7 @@ struct json_object *json_sorted(struct json_object *o) {
   }
   qsort(keys, n, sizeof(*keys), compare_keys);
   for (size_t i = 0; i < n; i++)
-    (void)json_object_object_add(out, keys[i], json_sorted(json_get(o, keys[i])));
+    (void)json_put(out, keys[i], json_sorted(json_get(o, keys[i])));
   return out;
 }
 
@@ -318,7 +380,7 @@ struct json_object *json_merge_patch(struct json_object *target, struct json_obj
       continue;
     }
     struct json_object *old = json_object_get(json_get(target, key));
-    (void)json_object_object_add(target, key, json_merge_patch(old, v));
+    (void)json_put(target, key, json_merge_patch(old, v));
   }
   return target;
 }
@@ -326,8 +388,8 @@ struct json_object *json_merge_patch(struct json_object *target, struct json_obj
 struct json_object *json_find(struct json_object *array, const char *key, const char *value) {
   for (size_t i = 0; i < json_len(array); i++) {
     struct json_object *item = json_index(array, i);
-    struct json_object *v = json_get(item, key);
-    if (json_is(v, json_type_string) && streq(json_object_get_string(v), value))
+    const char *have = json_as_str(json_get(item, key), NULL);
+    if (have && streq(have, value))
       return item;
   }
   return NULL;

@@ -70,19 +70,15 @@ static int32_t fail_match(int code, struct ome_err *err) {
   return fail(err, OME_E_INVALID, "regular expression: %s", (const char *)why);
 }
 
-int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,
-                   size_t *end, struct ome_err *err) {
+int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, struct regex_match *out,
+                   struct ome_err *err) {
   pcre2_match_data *match = pcre2_match_data_create_from_pattern(re->code, NULL);
 
   if (!match)
     return fail_memory(err);
   int n = pcre2_match(re->code, (PCRE2_SPTR)text, len, at, 0, match, re->limits);
-  *found = n >= 0;
-  if (*found && begin && end) {
-    const PCRE2_SIZE *where = pcre2_get_ovector_pointer(match);
-    *begin = where[0];
-    *end = where[1];
-  }
+  const PCRE2_SIZE *where = pcre2_get_ovector_pointer(match);
+  *out = n >= 0 ? (struct regex_match){true, where[0], where[1]} : (struct regex_match){.found = false};
   pcre2_match_data_free(match);
   if (n >= 0 || n == PCRE2_ERROR_NOMATCH)
     return OME_OK;
@@ -116,8 +112,8 @@ int32_t regex_each(const struct regex *re, const char *text, size_t len, regex_m
 bool regex_matches(const char *pattern, const char *text) {
   struct ome_err err = ERR_INIT;
   _cleanup_(regex_freep) struct regex *re = NULL;
-  bool found = false;
+  struct regex_match m;
 
   return regex_new(pattern, strlen(pattern), &re, &err) == OME_OK &&
-         regex_find(re, text, strlen(text), 0, &found, NULL, NULL, &err) == OME_OK && found;
+         regex_find(re, text, strlen(text), 0, &m, &err) == OME_OK && m.found;
 }

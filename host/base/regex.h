@@ -22,10 +22,15 @@ DEFINE_CLEANUP(struct regex *, regex_free)
 /* Makes a match that takes more than STEPS of PCRE2 an error, where the usual million is too many. */
 void regex_limit(struct regex *re, unsigned steps);
 
-/* Looks for the first match in TEXT from byte AT on.  *FOUND is false without one; otherwise [*BEGIN, *END) is where
- * it is (both may be NULL).  OME_E_INVALID: the match takes too long, or TEXT is no UTF-8. [any-thread] */
-int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, bool *found, size_t *begin,
-                   size_t *end, struct ome_err *err);
+struct regex_match {
+  bool found;
+  size_t begin, end; /* where, [begin, end) */
+};
+
+/* Looks for the first match in TEXT from byte AT on.  OME_E_INVALID: the match takes too long, or TEXT is no UTF-8.
+ * [any-thread] */
+int32_t regex_find(const struct regex *re, const char *text, size_t len, size_t at, struct regex_match *out,
+                   struct ome_err *err);
 
 /* Tells EACH of every match in TEXT that is not empty, in order.  Errors as above; what was told until then holds. */
 typedef void regex_match_fn(void *arg, size_t begin, size_t end);

@@ -45,6 +45,15 @@ char *str_copy(const char *s, size_t len) {
   return copy;
 }
 
+char *str_lower(const char *s) {
+  char *copy = strdup(s);
+
+  for (char *c = copy; c && *c; c++)
+    if (*c >= 'A' && *c <= 'Z')
+      *c = (char)(*c - 'A' + 'a');
+  return copy;
+}
+
 char **str_split(const char *s, char sep) {
   size_t parts = 1;
   size_t len = strlen(s);
@@ -112,8 +121,9 @@ bool str_to_u64(const char *s, uint64_t *out) {
   return true;
 }
 
+/* Lower-case letters, digits and, but at the ends, '-'. */
 static bool is_label(const char *s, size_t len) {
-  if (len == 0 || len > 63 || s[0] == '-' || s[len - 1] == '-')
+  if (len == 0 || s[0] == '-' || s[len - 1] == '-')
     return false;
   for (size_t i = 0; i < len; i++)
     if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '-')
@@ -122,7 +132,9 @@ static bool is_label(const char *s, size_t len) {
 }
 
 bool is_dns_label(const char *s) {
-  return s && is_label(s, strlen(s));
+  size_t len = s ? strlen(s) : 0;
+
+  return len <= 63 && is_label(s, len);
 }
 
 bool is_dns_subdomain(const char *s) {
@@ -131,16 +143,12 @@ bool is_dns_subdomain(const char *s) {
   if (len == 0 || len > 253)
     return false;
   for (;;) {
-    const char *dot = strchr(s, '.');
-    size_t n = dot ? (size_t)(dot - s) : strlen(s);
-    if (n == 0 || s[0] == '-' || s[n - 1] == '-')
+    size_t n = strcspn(s, ".");
+    if (!is_label(s, n))
       return false;
-    for (size_t i = 0; i < n; i++)
-      if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && s[i] != '-')
-        return false;
-    if (!dot)
+    if (!s[n])
       return true;
-    s = dot + 1;
+    s += n + 1;
   }
 }
 
@@ -244,7 +252,7 @@ void format_bytes(uint64_t bytes, char out[32]) {
   double v = (double)bytes;
   size_t u = 0;
 
-  while (v >= 1024 && u + 1 < sizeof(units) / sizeof(units[0])) {
+  while (v >= 1024 && u + 1 < ARRAY_LEN(units)) {
     v /= 1024;
     u++;
   }

@@ -18,6 +18,9 @@ char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* new: a copy of [s, s+len) */
 char *str_copy(const char *s, size_t len);
 
+/* new: a copy of S with ASCII letters in lower case */
+char *str_lower(const char *s);
+
 /* new: NULL-terminated array of the parts of S between SEP characters, one allocation: free() the array only. */
 char **str_split(const char *s, char sep);
 

@@ -128,10 +128,8 @@ static int32_t sequence(struct reader *r, const yaml_node_t *node, int depth, st
     int32_t rc = convert(r, *i, depth + 1, &v);
     if (rc != OME_OK)
       return rc;
-    if (json_object_array_add(array, v) != 0) {
-      json_unref(v);
+    if (!json_add(array, v))
       return fail_memory(r->err);
-    }
   }
   *out = TAKE_PTR(array);
   return OME_OK;
@@ -150,7 +148,7 @@ static int32_t merge(struct reader *r, const yaml_node_t *node, struct json_obje
   if (!json_is(from, json_type_object))
     return bad(r, node, "\"<<\" takes a mapping or a list of mappings");
   json_object_object_foreach (from, key, v) {
-    if (!json_object_object_get_ex(object, key, NULL) && json_object_object_add(object, key, json_object_get(v)) != 0)
+    if (!json_has(object, key) && !json_put(object, key, json_object_get(v)))
       return fail_memory(r->err);
   }
   return OME_OK;
@@ -178,15 +176,13 @@ static int32_t mapping(struct reader *r, const yaml_node_t *node, int depth, str
         return rc;
       continue;
     }
-    if (json_object_object_get_ex(object, name, NULL))
+    if (json_has(object, name))
       return fail(r->err, OME_E_INVALID, "%s:%zu: key \"%s\" is there twice", r->name, key->start_mark.line + 1, name);
     int32_t rc = convert(r, p->value, depth + 1, &v);
     if (rc != OME_OK)
       return rc;
-    if (json_object_object_add(object, name, v) != 0) {
-      json_unref(v);
+    if (!json_put(object, name, v))
       return fail_memory(r->err);
-    }
   }
   int32_t rc = merged ? merge(r, node, merged, object) : OME_OK;
   if (rc == OME_OK)

@@ -6,6 +6,7 @@
 #include "bench/drive.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -105,8 +106,7 @@ static uint64_t start_due(struct drive *d) {
   return mono_ns();
 }
 
-/* ---- the client's thread ------------------------------------------------------------------------------------------
- */
+/* ---- the client's thread ----------------------------------------------------------------------------------------- */
 
 static void end_stalled(struct drive *d, uint64_t now) {
   for (uint32_t i = 0; i < d->nstreams; i++) {
@@ -168,15 +168,7 @@ static uint64_t turn(void *arg) {
   return next < d->tick_ns ? next : d->tick_ns;
 }
 
-/* ---- the caller's thread ------------------------------------------------------------------------------------------
- */
-
-static void wait_tick_locked(struct drive *d) {
-  uint64_t until = mono_ns() + TICK_NS;
-  struct timespec at = {.tv_sec = (time_t)(until / 1000000000u), .tv_nsec = (long)(until % 1000000000u)};
-
-  (void)pthread_cond_timedwait(&d->changed, &d->lock, &at);
-}
+/* ---- the caller's thread ----------------------------------------------------------------------------------------- */
 
 static void drive(struct drive *d) {
   http_client_each_turn(d->http, turn, d);
@@ -189,7 +181,7 @@ static void drive(struct drive *d) {
     (void)pthread_mutex_lock(&d->lock);
     d->shared.stop |= !go_on;
     if (!d->shared.over)
-      wait_tick_locked(d);
+      (void)cond_wait_until(&d->changed, &d->lock, mono_ms() + TICK_NS / 1000000);
   }
   (void)pthread_mutex_unlock(&d->lock);
 }
@@ -208,8 +200,6 @@ static uint64_t count_unsent(struct drive *d) {
 }
 
 static int32_t drive_init(struct drive *d, struct ome_err *err) {
-  pthread_condattr_t attr;
-
   d->nstreams = d->load->concurrency;
   d->streams = calloc(d->nstreams, sizeof(*d->streams));
   if (!d->streams)
@@ -220,10 +210,7 @@ static int32_t drive_init(struct drive *d, struct ome_err *err) {
   }
   buf_init(&d->request, (size_t)256 << 20);
   (void)pthread_mutex_init(&d->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&d->changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&d->changed);
   return OME_OK;
 }
 

@@ -13,8 +13,7 @@ struct json_object *report_run(const struct run *r);
 /* new: what was asked for, without secrets. */
 struct json_object *report_config(const struct bench_config *c);
 
-/* ---- for people ----------------------------------------------------------------------------------------------------
- */
+/* ---- for people -------------------------------------------------------------------------------------------------- */
 
 /* Appends the report as Markdown, and as one HTML page without scripts that opens from disk. */
 void report_markdown(struct json_object *report, struct buf *out);
@@ -33,15 +32,13 @@ bool report_confidence(struct json_object *run, char out[200]);
 void report_load(struct json_object *run, char out[32]);         /* "16", or "2.5/s" */
 double report_number(struct json_object *run, const char *path); /* 0: absent */
 
-/* ---- for genai-bench's tools ----------------------------------------------------------------------------------------
- */
+/* ---- for genai-bench's tools ------------------------------------------------------------------------------------- */
 
 struct json_object *report_genai_metadata(const struct bench_config *c, const char *folder); /* new */
 struct json_object *report_genai_run(const struct run *r);                                   /* new */
 char *report_genai_name(const struct run *r, enum bench_task task);                          /* new: its file's name */
 
-/* ---- files ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* report.json, report.md and report.html below DIR, which is made. */
 int32_t report_write(const char *dir, struct json_object *report, struct ome_err *err);
@@ -53,16 +50,12 @@ int32_t report_read(const char *path, struct json_object **out, struct ome_err *
 /* The same of a folder that may be genai-bench's. */
 int32_t report_read_any(const char *folder, struct json_object **out, struct ome_err *err);
 
-/* ---- in short ------------------------------------------------------------------------------------------------------
- */
+/* ---- in short ---------------------------------------------------------------------------------------------------- */
 
 /* new array: the runs of REPORT with their main figures, enough for report_compare(); at most 256 of them. */
 struct json_object *report_brief(struct json_object *report);
-/* new: one of "runs" from a result file of genai-bench; NULL: it is none. */
-struct json_object *report_of_genai_run(struct json_object *doc);
 
-/* ---- two of them ----------------------------------------------------------------------------------------------------
- */
+/* ---- two of them ------------------------------------------------------------------------------------------------- */
 
 /* new: {thresholdPercent, compared, onlyInA, onlyInB, worse, better, figures: [{scenario, load, figure, a, b,
  * changePercent, p, verdict}]}, verdicts "same", "better", "worse", of B against A.  A figure differs when chance

@@ -29,7 +29,7 @@ struct json_object *report_brief(struct json_object *report) {
   struct json_object *runs = json_get(report, "runs");
 
   for (size_t i = 0; all && i < json_len(runs) && i < BRIEF_RUNS; i++) {
-    struct json_object *run = json_index(runs, i), *o = json_object_new_object();
+    struct json_object *run = json_index(runs, i), *o = json_add_object(all);
     for (size_t k = 0; k < ARRAY_LEN(kept); k++)
       if (json_get(run, kept[k]))
         (void)json_set(o, kept[k], json_copy(json_get(run, kept[k])));
@@ -40,13 +40,11 @@ struct json_object *report_brief(struct json_object *report) {
         if (v && path)
           (void)json_set(o, path, json_copy(v));
       }
-    (void)json_object_array_add(all, o);
   }
   return all;
 }
 
-/* ---- genai-bench's --------------------------------------------------------------------------------------------------
- */
+/* ---- genai-bench's ----------------------------------------------------------------------------------------------- */
 
 static void copy_number(struct json_object *to, const char *name, struct json_object *from, const char *path,
                         double scale) {
@@ -74,7 +72,8 @@ static void copy_latency(struct json_object *to, const char *name, struct json_o
     (void)json_set(json_get(to, name), "count", json_copy(n));
 }
 
-struct json_object *report_of_genai_run(struct json_object *doc) {
+/* new: one of "runs" from a result file of genai-bench; NULL: it is none. */
+static struct json_object *run_of_genai(struct json_object *doc) {
   static const struct {
     const char *name, *path;
   } numbers[] = {{"requests", "num_requests"},
@@ -126,9 +125,9 @@ static int32_t read_genai(const char *folder, struct json_object **out, struct o
     rc = path ? file_read(path, GENAI_BYTES, &text, &len, err) : fail_memory(err);
     if (rc == OME_OK && json_parse(text, len, GENAI_BYTES, &doc, err) != OME_OK)
       rc = fail_prefix(err, "bench: %s", path);
-    struct json_object *run = rc == OME_OK ? report_of_genai_run(doc) : NULL;
+    struct json_object *run = rc == OME_OK ? run_of_genai(doc) : NULL;
     if (run)
-      (void)json_object_array_add(runs, run);
+      (void)json_add(runs, run);
   }
   free(names);
   if (rc == OME_OK && json_len(runs) == 0)

@@ -133,7 +133,7 @@ struct json_object *report_compare(struct json_object *a, struct json_object *b,
       struct json_object *one =
           f < ARRAY_LEN(figures) ? compare_figure(run, other, f, threshold) : compare_failures(run, other);
       if (one)
-        (void)json_object_array_add(all, one);
+        (void)json_add(all, one);
     }
   }
   (void)json_set(o, "thresholdPercent", json_object_new_double(threshold));

@@ -9,9 +9,9 @@ static struct json_object *texts(const struct bench_config *c) {
   const struct scenario *s = c->nscenarios ? c->scenarios : own;
 
   for (size_t i = 0; all && i < n; i++)
-    (void)json_object_array_add(all, json_object_new_string(s[i].text));
+    (void)json_add_str(all, s[i].text);
   if (all && n == 0)
-    (void)json_object_array_add(all, json_object_new_string("dataset"));
+    (void)json_add_str(all, "dataset");
   return all;
 }
 
@@ -35,9 +35,9 @@ struct json_object *report_config(const struct bench_config *c) {
   struct json_object *rates = json_object_new_array();
 
   for (size_t i = 0; levels && i < c->nconcurrency; i++)
-    (void)json_object_array_add(levels, json_object_new_int64(c->concurrency[i]));
+    (void)json_add(levels, json_object_new_int64(c->concurrency[i]));
   for (size_t i = 0; rates && i < c->nrates; i++)
-    (void)json_object_array_add(rates, json_object_new_double(c->rates[i]));
+    (void)json_add(rates, json_object_new_double(c->rates[i]));
   (void)json_set_str(o, "tool", "ome " OME_VERSION);
   (void)json_set_str(o, "url", c->url);
   (void)json_set_str(o, "model", c->model);

@@ -181,7 +181,7 @@ struct json_object *report_genai_run(const struct run *r) {
   struct json_object *each = json_object_new_array();
 
   for (size_t i = 0; each && i < r->records.len; i++)
-    (void)json_object_array_add(each, individual(&r->records.items[i]));
+    (void)json_add(each, individual(&r->records.items[i]));
   (void)json_set(o, "aggregated_metrics", aggregated(r));
   (void)json_set(o, "individual_request_metrics", each);
   (void)json_set_str(o, "_time_unit", "s");

@@ -61,7 +61,7 @@ static struct json_object *timeline(const struct run *r) {
 
   for (uint32_t i = 0; all && i < r->nslots; i++) {
     const struct run_slot *s = &r->slots[i];
-    struct json_object *o = json_object_new_object();
+    struct json_object *o = json_add_object(all);
     if (!o)
       break;
     (void)set_number(o, "seconds", i * r->slot_seconds);
@@ -70,7 +70,6 @@ static struct json_object *timeline(const struct run *r) {
     (void)json_set_i64(o, "outputTokens", s->tokens);
     (void)json_set_i64(o, "active", s->active);
     (void)json_set(o, "ttftMs", s->ttft_count ? rounded(s->ttft_ms_sum / s->ttft_count) : NULL);
-    (void)json_object_array_add(all, o);
   }
   return all;
 }

@@ -27,7 +27,7 @@ static char *render_params(const struct request_source *s, struct json_object *p
     json_object_object_foreach (params, key, value) {
       json_object_object_del(all, key);
       if (value)
-        (void)json_object_object_add(all, key, json_object_get(value));
+        (void)json_put(all, key, json_object_get(value));
     }
   }
   _cleanup_free_ char *text = json_text(all);

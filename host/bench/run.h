@@ -111,8 +111,7 @@ int32_t run_load(struct http_client *http, const struct run_target *target, stru
                  const struct run_load *load, struct run *out, struct ome_err *err);
 void run_fini(struct run *r);
 
-/* ---- tally.c: what becomes of one request --------------------------------------------------------------------------
- */
+/* ---- tally.c: what becomes of one request ------------------------------------------------------------------------ */
 
 /* One request that has ended; times in nanoseconds of one clock, 0: did not happen. */
 struct run_outcome {

@@ -132,10 +132,9 @@ struct json_object *stability_report(const struct stability *s) {
   struct json_object *all = json_object_new_array();
 
   for (size_t i = 0; all && i < s->n; i++) {
-    struct json_object *o = json_object_new_object();
+    struct json_object *o = json_add_object(all);
     for (size_t f = 0; f < ARRAY_LEN(figures); f++)
       (void)json_set(o, figures[f].name, json_object_new_double(figure_of(&s->runs[i], f)));
-    (void)json_object_array_add(all, o);
   }
   return all;
 }

@@ -15,8 +15,7 @@ static bool is_closed_loop(const struct stream *s) {
   return s->d->load->arrival.kind == ARRIVAL_CLOSED;
 }
 
-/* ---- an answer arrives --------------------------------------------------------------------------------------------
- */
+/* ---- an answer arrives ------------------------------------------------------------------------------------------- */
 
 static void note_error(struct stream *s, enum run_error e, const char *text) {
   char *to = s->d->run->error_text[e];
@@ -110,8 +109,7 @@ static bool on_body(void *arg, const void *data, size_t len) {
   return true;
 }
 
-/* ---- an answer has ended ------------------------------------------------------------------------------------------
- */
+/* ---- an answer has ended ----------------------------------------------------------------------------------------- */
 
 static enum run_error error_of_status(int status) {
   return status == 429 ? RUN_RATE_LIMITED : status >= 500 ? RUN_SERVER : RUN_CLIENT;
@@ -223,8 +221,7 @@ static void on_done(void *arg, int32_t rc, const struct ome_err *err) {
 static const struct http_fetch_ops stream_ops = {
     .on_send = on_send, .on_head = on_head, .on_body = on_body, .on_done = on_done};
 
-/* ---- a request is sent --------------------------------------------------------------------------------------------
- */
+/* ---- a request is sent ------------------------------------------------------------------------------------------- */
 
 static void begin(struct stream *s, uint64_t due_ns, bool counts) {
   sse_reset(&s->sse);

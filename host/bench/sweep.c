@@ -233,7 +233,7 @@ static int32_t run_point(struct sweep *s, const struct run_load *load, struct js
     if (figures && known.n > 1)
       (void)(json_set(figures, "repeats", stability_report(&known)) &&
              json_set(figures, "confidence", stability_confidence(&known)));
-    if (!figures || json_object_array_add(runs, figures) != 0)
+    if (!figures || !json_add(runs, figures))
       rc = fail_memory(err);
     else if (s->cfg->point)
       rc = s->cfg->point(s->cfg->arg, &run, figures, err);

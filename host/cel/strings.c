@@ -281,19 +281,19 @@ CALL(trim) {
 static struct cel_value find_matches(struct eval *e, const struct cel_value *a, int64_t limit, struct pieces *out) {
   _cleanup_(regex_freep) struct regex *re = NULL;
   struct ome_err err = ERR_INIT;
-  size_t at = 0, begin = 0, end = 0;
+  size_t at = 0;
   bool found = false;
   int32_t rc = regex_new(a[1].text.ptr, a[1].text.len, &re, &err);
 
   while (rc == OME_OK && limit != 0 && at <= a[0].text.len && eval_step(e, 16)) {
-    bool here;
-    rc = regex_find(re, a[0].text.ptr, a[0].text.len, at, &here, &begin, &end, &err);
-    if (rc != OME_OK || !here)
+    struct regex_match m;
+    rc = regex_find(re, a[0].text.ptr, a[0].text.len, at, &m, &err);
+    if (rc != OME_OK || !m.found)
       break;
     found = true;
-    if (!out || !add_piece(e, out, a[0].text.ptr + begin, end - begin))
+    if (!out || !add_piece(e, out, a[0].text.ptr + m.begin, m.end - m.begin))
       break;
-    at = end > begin ? end : end + 1;
+    at = m.end > m.begin ? m.end : m.end + 1;
     limit--;
   }
   return rc == OME_OK ? value_bool(found) : value_error(e, "%s", err.msg);

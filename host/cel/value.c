@@ -128,7 +128,7 @@ struct cel_value value_of_json(struct eval *e, struct json_object *o, const stru
     break;
   case CEL_MAP:
     v.seq.json = o;
-    v.seq.n = (size_t)json_object_object_length(o);
+    v.seq.n = json_count(o);
     break;
   default:
     break;

@@ -53,14 +53,14 @@ static struct json_object *language_part(struct json_object *config) {
   struct json_object *text = json_copy(part);
   const char *type = json_str(text, "model_type", "");
   json_object_object_foreach (config, key, value) {
-    if (!json_object_object_get_ex(text, key, NULL) && !json_is(value, json_type_object))
-      (void)json_object_object_add(text, key, json_copy(value));
+    if (!json_has(text, key) && !json_is(value, json_type_object))
+      (void)json_put(text, key, json_copy(value));
   }
   if (*type == '\0' || streq(json_str(config, "model_type", ""), "gemma3"))
     type = streq(json_str(config, "model_type", ""), "gemma3") ? "gemma3_text" : type;
   for (size_t i = 0; i < ARRAY_LEN(omitted); i++)
     if (streq(type, omitted[i].type) && !json_get(text, omitted[i].key))
-      (void)json_object_object_add(text, omitted[i].key, json_object_new_int64(omitted[i].value));
+      (void)json_put(text, omitted[i].key, json_object_new_int64(omitted[i].value));
   return text;
 }
 
@@ -146,7 +146,7 @@ static size_t attending_layers(struct json_object *text) {
     return SIZE_MAX;
   for (size_t i = 0; i < json_len(list); i++) {
     struct json_object *v = json_index(list, i);
-    const char *kind = json_is(v, json_type_string) ? json_object_get_string(v) : "";
+    const char *kind = json_as_str(v, "");
     n += has_suffix(kind, "attention") && !streq(kind, "linear_attention");
   }
   return n;

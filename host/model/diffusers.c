@@ -10,7 +10,7 @@
 #define MAX_COMPONENTS 32u
 
 static void copy_text(char *out, size_t size, struct json_object *text) {
-  (void)snprintf(out, size, "%s", json_is(text, json_type_string) ? json_object_get_string(text) : "");
+  (void)snprintf(out, size, "%s", json_as_str(text, ""));
 }
 
 static struct json_object *first_of(struct json_object *o, const char *const *keys) {

@@ -122,8 +122,6 @@ void model_folders_fini(struct model_folders *f);
 struct json_object *model_facts_json(const struct model_facts *f);
 /* The "config" of a node's report (OME's ModelConfig), without artifact: what goes into a model's spec; new. */
 struct json_object *model_facts_config(const struct model_facts *f);
-/* spec.modelConfiguration, keys in OME's order; new. */
-struct json_object *model_facts_configuration(const struct model_facts *f);
 
 /* "7.24B", as OME writes parameter counts. */
 void model_size_text(uint64_t parameters, char out[32]);

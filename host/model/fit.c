@@ -108,7 +108,7 @@ int32_t model_fit(const struct model_facts *f, const struct model_fit_request *r
 }
 
 static void put_number(struct json_object *o, const char *key, uint64_t n) {
-  (void)json_object_object_add(o, key, json_object_new_uint64(n));
+  (void)json_put(o, key, json_object_new_uint64(n));
 }
 
 static struct json_object *plan_json(const struct model_fit_plan *p) {
@@ -134,7 +134,7 @@ struct json_object *model_fit_json(const struct model_fit *fit, const struct mod
   put_number(o, "concurrency", fit->concurrency);
   put_number(o, "devices", fit->best < fit->nplans ? fit->plans[fit->best].devices : 0);
   for (size_t i = 0; i < fit->nplans; i++)
-    (void)json_object_array_add(plans, plan_json(&fit->plans[i]));
-  (void)json_object_object_add(o, "plans", plans);
+    (void)json_add(plans, plan_json(&fit->plans[i]));
+  (void)json_put(o, "plans", plans);
   return o;
 }

@@ -122,10 +122,9 @@ static bool matches_plain(const char *pattern, const char *name) {
 
 static bool matches_regex(const struct regex *re, const char *name) {
   struct ome_err err = ERR_INIT;
-  size_t begin = 1, end = 0;
-  bool found = false;
+  struct regex_match m;
 
-  return regex_find(re, name, strlen(name), 0, &found, &begin, &end, &err) == OME_OK && found && begin == 0;
+  return regex_find(re, name, strlen(name), 0, &m, &err) == OME_OK && m.found && m.begin == 0;
 }
 
 bool module_names_have(struct module_names *n, int64_t layer, const char *module) {

@@ -20,7 +20,8 @@ static uint64_t blocks(uint64_t side, uint64_t block) {
   return block == 0 ? 1 : (side + block - 1) / block;
 }
 
-uint64_t packing_bytes(const struct packing_scheme *s, uint64_t in, uint64_t out) {
+/* Bytes of a matrix; sides below 2^42, and their product below 2^62. */
+static uint64_t packing_bytes(const struct packing_scheme *s, uint64_t in, uint64_t out) {
   uint64_t n = blocks(in, s->block_in) * blocks(out, s->block_out), fixed = s->fixed_bits + in * s->input_bits;
 
   return (in * out / 8 * s->bits) + (in * out % 8 * s->bits + 7) / 8 + (n * s->scale_bits + 7) / 8 +

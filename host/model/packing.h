@@ -28,8 +28,6 @@ struct packing_plan {
 
 /* Bits that a number takes in a very large matrix, scales included. */
 double packing_nominal(const struct packing_scheme *s);
-/* Bytes of a matrix; sides below 2^42, and their product below 2^62. */
-uint64_t packing_bytes(const struct packing_scheme *s, uint64_t in, uint64_t out);
 
 /* Bytes of the weights of the model that S describes, counted as COUNT parameters, of which TOWERS belong to what sees
  * and hears; TEXT is what S was read from.  0: too many. */

@@ -13,14 +13,14 @@ static void put_text(struct json_object *o, const char *path, const char *text) 
 }
 
 static void put_number(struct json_object *o, const char *key, uint64_t n) {
-  (void)json_object_object_add(o, key, json_object_new_uint64(n));
+  (void)json_put(o, key, json_object_new_uint64(n));
 }
 
 static struct json_object *words(const char *const *list, size_t n) {
   struct json_object *o = json_object_new_array();
 
   for (size_t i = 0; i < n; i++)
-    (void)json_object_array_add(o, json_object_new_string(list[i]));
+    (void)json_add_str(o, list[i]);
   return o;
 }
 
@@ -48,13 +48,12 @@ static struct json_object *components(const struct model_facts *f) {
 
   for (size_t i = 0; i < f->components.len; i++) {
     const struct model_component *c = &f->components.items[i];
-    struct json_object *o = json_object_new_object();
+    struct json_object *o = json_add_object(list);
     (void)json_set_str(o, "name", c->name);
     (void)json_set_str(o, "library", c->library);
     (void)json_set_str(o, "type", c->type);
     put_number(o, "parameterCount", c->parameters);
     put_number(o, "weightBytes", c->bytes);
-    (void)json_object_array_add(list, o);
   }
   return list;
 }
@@ -65,7 +64,7 @@ static struct json_object *defaults(const struct model_facts *f) {
   for (size_t i = 0; i < f->ndefaults; i++) {
     char text[32]; /* as people write it: 0.6 has no exact double */
     (void)snprintf(text, sizeof(text), "%.10g", f->defaults[i].value);
-    (void)json_object_object_add(o, f->defaults[i].name, json_object_new_double_s(f->defaults[i].value, text));
+    (void)json_put(o, f->defaults[i].name, json_object_new_double_s(f->defaults[i].value, text));
   }
   return o;
 }
@@ -76,11 +75,11 @@ static void put_beside(struct json_object *o, const struct model_facts *f) {
   (void)json_set_bool(o, "chatTemplate", f->chat_template);
   (void)json_set_bool(o, "generationConfig", f->generation_config);
   if (f->ndefaults)
-    (void)json_object_object_add(o, "generationDefaults", defaults(f));
+    (void)json_put(o, "generationDefaults", defaults(f));
   if (f->adapter.type[0])
-    (void)json_object_object_add(o, "adapter", adapter(&f->adapter));
+    (void)json_put(o, "adapter", adapter(&f->adapter));
   if (f->components.len)
-    (void)json_object_object_add(o, "components", components(f));
+    (void)json_put(o, "components", components(f));
 }
 
 /* Of the decoder, or the encoder where there is just that; what is not known is left out. */
@@ -132,8 +131,8 @@ struct json_object *model_facts_json(const struct model_facts *f) {
   (void)json_set_str(o, "modelType", f->type);
   (void)json_set_str(o, "modelArchitecture", f->architecture);
   (void)json_set_str(o, "family", f->family);
-  (void)json_object_object_add(o, "modelFormat", pair(f->format, f->format_version));
-  (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
+  (void)json_put(o, "modelFormat", pair(f->format, f->format_version));
+  (void)json_put(o, "modelFramework", pair(f->framework, f->framework_version));
   (void)json_set_str(o, "modelParameterSize", size);
   put_number(o, "parameterCount", f->parameters);
   put_number(o, "activeParameterCount", f->active_parameters);
@@ -141,15 +140,15 @@ struct json_object *model_facts_json(const struct model_facts *f) {
   put_number(o, "contextLength", f->context_length);
   (void)json_set_str(o, "dtype", f->dtype);
   (void)json_set_str(o, "quantization", f->quantization);
-  (void)json_object_object_add(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
-  (void)json_object_object_add(o, "apiCapabilities", words(f->apis, f->napis));
-  (void)json_object_object_add(o, "dimensions", dimensions(f));
+  (void)json_put(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
+  (void)json_put(o, "apiCapabilities", words(f->apis, f->napis));
+  (void)json_put(o, "dimensions", dimensions(f));
   put_number(o, "weightBytes", f->weight_bytes);
   put_number(o, "kvBytesPerToken", model_kv_bytes(f));
   put_beside(o, f);
   for (size_t i = 0; i < f->warnings.len; i++)
-    (void)json_object_array_add(warnings, json_object_new_string(f->warnings.items[i]));
-  (void)json_object_object_add(o, "warnings", warnings);
+    (void)json_add_str(warnings, f->warnings.items[i]);
+  (void)json_put(o, "warnings", warnings);
   return o;
 }
 
@@ -175,7 +174,7 @@ static struct json_object *pipeline(const struct model_facts *f) {
     put_text(part, "library", c->library);
     put_text(part, "type", c->type);
     to = place ? o : json_ensure(o, "additionalComponents");
-    (void)json_object_object_add(to, place ? place : c->name, part);
+    (void)json_put(to, place ? place : c->name, part);
   }
   return o;
 }
@@ -197,7 +196,7 @@ static struct json_object *target_modules(const char *text) {
   }
   for (const char *at = text; *at;) {
     size_t n = strcspn(at, ",");
-    (void)json_object_array_add(list, json_object_new_string_len(at, (int)n));
+    (void)json_add(list, json_object_new_string_len(at, (int)n));
     at += n + (at[n] == ',');
   }
   return list;
@@ -218,39 +217,10 @@ static struct json_object *adapter_config(const struct model_facts *f) {
   put_text(o, "peft_type", a->type);
   put_text(o, "base_model_name_or_path", a->base);
   if (a->targets[0])
-    (void)json_object_object_add(o, "target_modules", target_modules(a->targets));
+    (void)json_put(o, "target_modules", target_modules(a->targets));
   for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
     if (numbers[i].n)
       put_number(o, numbers[i].key, numbers[i].n);
-  return o;
-}
-
-struct json_object *model_facts_config(const struct model_facts *f) {
-  struct json_object *o = json_object_new_object();
-  bool gguf = streq(f->format, "gguf");
-  char size[32];
-
-  model_size_text(f->parameters, size);
-  put_text(o, "modelType", f->type);
-  put_text(o, "modelArchitecture", f->architecture);
-  if (f->parameters)
-    put_text(o, "modelParameterSize", size);
-  put_text(o, "quantization", spec_quantization(f));
-  /* Runtimes for GGUF name neither a version nor a framework; one that is named here would have to match. */
-  if (*f->framework && !gguf)
-    (void)json_object_object_add(o, "modelFramework", pair(f->framework, f->framework_version));
-  if (*f->format)
-    (void)json_object_object_add(o, "modelFormat", spec_format(f));
-  if (f->context_length && f->context_length <= INT32_MAX)
-    put_number(o, "maxTokens", f->context_length);
-  (void)json_object_object_add(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
-  if (f->napis)
-    (void)json_object_object_add(o, "apiCapabilities", words(f->apis, f->napis));
-  if (f->components.len)
-    (void)json_object_object_add(o, "diffusionPipeline", pipeline(f));
-  if (f->adapter.type[0])
-    (void)json_object_object_add(o, "adapter", adapter_config(f));
-  (void)json_object_object_add(o, "decodedModelConfiguration", model_facts_configuration(f));
   return o;
 }
 
@@ -274,7 +244,8 @@ static void put_dimensions(struct json_object *o, const struct model_facts *f) {
       put_number(o, dimensions[i].key, dimensions[i].n);
 }
 
-struct json_object *model_facts_configuration(const struct model_facts *f) {
+/* spec.modelConfiguration, keys in OME's order; new. */
+static struct json_object *configuration(const struct model_facts *f) {
   struct json_object *o = json_object_new_object();
   char size[32];
 
@@ -289,5 +260,34 @@ struct json_object *model_facts_configuration(const struct model_facts *f) {
   (void)json_set_str(o, "torch_dtype", f->dtype);
   put_number(o, "model_size_bytes", f->weight_bytes);
   put_dimensions(o, f);
+  return o;
+}
+
+struct json_object *model_facts_config(const struct model_facts *f) {
+  struct json_object *o = json_object_new_object();
+  bool gguf = streq(f->format, "gguf");
+  char size[32];
+
+  model_size_text(f->parameters, size);
+  put_text(o, "modelType", f->type);
+  put_text(o, "modelArchitecture", f->architecture);
+  if (f->parameters)
+    put_text(o, "modelParameterSize", size);
+  put_text(o, "quantization", spec_quantization(f));
+  /* Runtimes for GGUF name neither a version nor a framework; one that is named here would have to match. */
+  if (*f->framework && !gguf)
+    (void)json_put(o, "modelFramework", pair(f->framework, f->framework_version));
+  if (*f->format)
+    (void)json_put(o, "modelFormat", spec_format(f));
+  if (f->context_length && f->context_length <= INT32_MAX)
+    put_number(o, "maxTokens", f->context_length);
+  (void)json_put(o, "modelCapabilities", words(f->capabilities, f->ncapabilities));
+  if (f->napis)
+    (void)json_put(o, "apiCapabilities", words(f->apis, f->napis));
+  if (f->components.len)
+    (void)json_put(o, "diffusionPipeline", pipeline(f));
+  if (f->adapter.type[0])
+    (void)json_put(o, "adapter", adapter_config(f));
+  (void)json_put(o, "decodedModelConfiguration", configuration(f));
   return o;
 }

@@ -112,7 +112,7 @@ static size_t entry_at(const char *text, size_t len, const char *name) {
 
 static int32_t check_keys(const char *path, const char *text, size_t len, struct json_object *header,
                           struct ome_err *err) {
-  size_t keys = (size_t)json_object_object_length(header), below = 0;
+  size_t keys = json_count(header), below = 0;
   char twice[128];
   size_t at = 0;
 
@@ -123,7 +123,7 @@ static int32_t check_keys(const char *path, const char *text, size_t len, struct
                : fail(err, OME_E_CORRUPT, "model: %s: its header at byte 8 names a tensor twice", path);
   json_object_object_foreach (header, name, value) {
     (void)name;
-    below += json_is(value, json_type_object) ? (size_t)json_object_object_length(value) : 0;
+    below += json_is(value, json_type_object) ? json_count(value) : 0;
   }
   if (json_text_keys(text, len, 2) != keys + below)
     return fail(err, OME_E_CORRUPT, "model: %s: its header at byte 8 says a property of a tensor twice", path);
@@ -225,7 +225,7 @@ static int32_t shards_of_index(const char *folder, const char *file_name, struct
   if (!json_is(map, json_type_object) || json_object_object_length(map) == 0)
     return fail(err, OME_E_CORRUPT, "model: %s: names no file", file_name);
   json_object_object_foreach (map, tensor, file) {
-    const char *name = json_is(file, json_type_string) ? json_object_get_string(file) : "";
+    const char *name = json_as_str(file, "");
     char path[1600];
     if (*name == '\0' || strlen(name) > 512 || strchr(name, '/') || s->list.len == MAX_SHARDS)
       return fail(err, OME_E_CORRUPT, "model: %s: the file of tensor %.100s, \"%.100s\", %s", file_name, tensor, name,

@@ -175,9 +175,7 @@ static void read_norms(struct json_object *o, struct shape *s) {
 /* What stands behind the last layer: by the architecture's name. */
 static void read_head(struct json_object *config, struct json_object *o, const char *architecture, struct shape *s) {
   bool classifier = strstr(architecture, "SequenceClassification") != NULL;
-  size_t named = json_is(json_get(config, "id2label"), json_type_object)
-                     ? (size_t)json_object_object_length(json_get(config, "id2label"))
-                     : 2;
+  size_t named = json_is(json_get(config, "id2label"), json_type_object) ? json_count(json_get(config, "id2label")) : 2;
   bool tied = json_flag(o, "tie_word_embeddings", (s->family->traits & TIED) != 0);
 
   s->tied = json_flag(config, "tie_word_embeddings", tied);

@@ -160,8 +160,7 @@ static uint64_t qwen2_5_omni(struct json_object *config, UNUSED uint64_t width, 
   return wave && says && mel && sound ? says + mel + sound : 0;
 }
 
-/* ---- Qwen3-Omni: a talker with experts, a predictor of the finer codes, a decoder of convolutions -----------------
- */
+/* ---- Qwen3-Omni: a talker with experts, a predictor of the finer codes, a decoder of convolutions ---------------- */
 
 static uint64_t experts_talker(struct json_object *c, uint64_t width, uint64_t *idle) {
   struct json_object *text = json_get(c, "text_config");
@@ -238,8 +237,7 @@ static uint64_t qwen3_omni(struct json_object *config, uint64_t width, struct vo
   return says && finer && sound ? says + finer + sound : 0;
 }
 
-/* ---- MiniCPM-o: ChatTTS under the language model --------------------------------------------------------------------
- */
+/* ---- MiniCPM-o: ChatTTS under the language model ----------------------------------------------------------------- */
 
 /* ChatTTS codes sound by a variational autoencoder that always has these sizes. */
 static uint64_t autoencoder(uint64_t mel) {

@@ -232,14 +232,13 @@ static struct json_object *describe_keys(const struct ome_factory *f) {
   struct json_object *list = json_object_new_array();
 
   for (const struct ome_key *const *k = f->keys; k && *k; k++) {
-    struct json_object *o = json_object_new_object();
+    struct json_object *o = json_add_object(list);
     (void)json_set_str(o, "name", (*k)->name);
     (void)json_set_str(o, "type", key_type_name((*k)->type));
     (void)json_set_bool(o, "required", ((*k)->flags & OME_KEY_REQUIRED) != 0);
     if ((*k)->dflt)
       (void)json_set_str(o, "default", (*k)->dflt);
     (void)json_set_str(o, "doc", (*k)->doc);
-    (void)json_object_array_add(list, o);
   }
   return list;
 }
@@ -248,12 +247,11 @@ static struct json_object *describe_factories(const struct ome_plugin *plugin) {
   struct json_object *list = json_object_new_array();
 
   for (const struct ome_factory *const *f = plugin->factories; *f; f++) {
-    struct json_object *o = json_object_new_object();
+    struct json_object *o = json_add_object(list);
     (void)json_set_str(o, "kind", (*f)->kind);
     (void)json_set_str(o, "name", (*f)->name);
     (void)json_set_str(o, "threads", thread_name((*f)->threads));
     (void)json_set(o, "keys", describe_keys(*f));
-    (void)json_object_array_add(list, o);
   }
   return list;
 }
@@ -282,6 +280,6 @@ struct json_object *plugins_list(struct plugins *p) {
   struct json_object *list = json_object_new_array();
 
   for (size_t i = 0; p && i < p->rows.len; i++)
-    (void)json_object_array_add(list, describe(p->rows.items[i]));
+    (void)json_add(list, describe(p->rows.items[i]));
   return list;
 }

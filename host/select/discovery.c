@@ -89,7 +89,7 @@ static struct strmap *by_node(struct json_object *pods) {
     struct json_object *list = strmap_get(out, node);
     if (!list && !strmap_put(out, node, list = json_object_new_array()))
       return NULL;
-    if (!list || json_object_array_add(list, json_object_get(pod)) != 0)
+    if (!list || !json_add(list, json_object_get(pod)))
       return NULL;
   }
   return TAKE_PTR(out);
@@ -154,7 +154,7 @@ struct json_object *discovery_status(struct json_object *class, struct json_obje
       total = INT64_MAX;
     if (__builtin_add_overflow(left, free_on(node, resource, strmap_get(taken, name)), &left))
       left = INT64_MAX;
-    if (json_object_array_add(found, json_object_new_string(name)) != 0)
+    if (!json_add_str(found, name))
       return NULL;
   }
   return status_of(found, total, left, counted);

@@ -75,7 +75,7 @@ static uint32_t small_at(struct json_object *o, const char *key) {
   return n <= UINT32_MAX ? (uint32_t)n : 0;
 }
 
-/* What the agent found in the model's files (model_facts_configuration), as far as it has read them. */
+/* What the agent found in the model's files (model_facts_config()), as far as it has read them. */
 static void read_configuration(struct select_model *m) {
   struct json_object *c = json_at(m->doc, "spec.modelConfiguration");
   struct ome_model_facts *f = &m->facts;
@@ -263,7 +263,7 @@ int32_t select_runtime_init(struct select_runtime *r, struct json_object *doc, s
   r->nentries = json_len(formats);
   r->entries = calloc(r->nentries + 1, sizeof(*r->entries));
   struct json_object *capabilities = json_get(json_at(doc, "metadata.annotations"), "ome.io/model-capabilities");
-  r->capabilities = json_is(capabilities, json_type_string) ? json_object_get_string(capabilities) : "";
+  r->capabilities = json_as_str(capabilities, "");
   r->protocols = strings_of(json_get(spec, "protocolVersions"));
   r->accelerators = strings_of(json_at(spec, "acceleratorRequirements.acceleratorClasses"));
   rc = r->entries && r->protocols && r->accelerators ? OME_OK : fail_memory(err);

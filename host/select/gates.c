@@ -1,19 +1,9 @@
 #include "select/gates.h"
 
 #include "base/str.h"
+#include "select/refuse.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
-
-__attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t cap, const char *fmt, ...) {
-  va_list ap;
-
-  va_start(ap, fmt);
-  (void)vsnprintf(why, cap, fmt, ap);
-  va_end(ap);
-  return false;
-}
 
 /* A mode that somebody states and that exists; a misspelt one states nothing. */
 static const char *known_mode(const char *mode) {
@@ -29,7 +19,7 @@ static const char *known_mode(const char *mode) {
 static const char *annotated_mode(struct json_object *section) {
   struct json_object *mode = json_get(json_get(section, "annotations"), "ome.io/deploymentMode");
 
-  return known_mode(json_is(mode, json_type_string) ? json_object_get_string(mode) : "");
+  return known_mode(json_as_str(mode, ""));
 }
 
 /* Where service and runtime both state a component's mode, it must be the same (OME 1.3). */

@@ -9,7 +9,7 @@
 static const char *parent_of(struct json_object *runtime) {
   struct json_object *v = json_get(json_at(runtime, "metadata.annotations"), "ome.io/inherit-from");
 
-  return json_is(v, json_type_string) ? json_object_get_string(v) : "";
+  return json_as_str(v, "");
 }
 
 bool inherits(struct json_object *runtime) {
@@ -56,7 +56,7 @@ static bool merge_list(struct json_object *into, struct json_object *from, const
   for (size_t i = 0; i < json_len(from); i++) {
     struct json_object *item = json_index(from, i);
     struct json_object *same = find_item(into, key, item);
-    if (same ? !merge(same, item) : json_object_array_add(into, json_copy(item)) != 0)
+    if (same ? !merge(same, item) : !json_add(into, json_copy(item)))
       return false;
   }
   return true;
@@ -76,7 +76,7 @@ static bool merge(struct json_object *into, struct json_object *from) { // NOLIN
       ok = merge_list(old, value, key);
     } else {
       struct json_object *copy = json_copy(value);
-      ok = copy && json_object_object_add(into, field, copy) == 0;
+      ok = copy && json_put(into, field, copy);
     }
     if (!ok)
       return false;
@@ -160,7 +160,7 @@ static struct json_object *chain_of(struct json_object *const *line, size_t n) {
   _cleanup_json_ struct json_object *chain = json_object_new_array();
 
   while (chain && n-- > 0)
-    if (json_object_array_add(chain, json_object_new_string(json_str(line[n], "metadata.name", ""))) != 0)
+    if (!json_add_str(chain, json_str(line[n], "metadata.name", "")))
       return NULL;
   return TAKE_PTR(chain);
 }

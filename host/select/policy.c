@@ -3,26 +3,17 @@
 #include "base/quantity.h"
 #include "base/str.h"
 #include "select/accelerator.h"
+#include "select/refuse.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #define GIB 1073741824.0
 
-__attribute__((format(printf, 3, 4))) static bool refuse(char *why, size_t cap, const char *fmt, ...) {
-  va_list ap;
-
-  va_start(ap, fmt);
-  (void)vsnprintf(why, cap, fmt, ap);
-  va_end(ap);
-  return false;
-}
-
 static const char *text_of(struct json_object *v) {
-  return json_is(v, json_type_string) ? json_object_get_string(v) : "";
+  return json_as_str(v, "");
 }
 
 /* ---- constraints ------------------------------------------------------------------------------------------------- */

@@ -3,7 +3,7 @@
 #include "base/str.h"
 
 static bool put_or_null(struct json_object *o, const char *key, const char *value) {
-  return json_object_object_add(o, key, value && *value ? json_object_new_string(value) : NULL) == 0;
+  return json_put(o, key, value && *value ? json_object_new_string(value) : NULL);
 }
 
 static struct json_object *candidate_record(const struct select_candidate *c) {
@@ -35,10 +35,8 @@ static struct json_object *candidates_record(const struct selection *s, size_t m
 
   for (size_t i = 0; a && i < s->ncandidates && (max == 0 || i < max); i++) {
     struct json_object *c = candidate_record(&s->candidates[i]);
-    if (!c || json_object_array_add(a, c) != 0) {
-      json_unref(c);
+    if (!c || !json_add(a, c))
       return NULL;
-    }
   }
   return TAKE_PTR(a);
 }
@@ -46,17 +44,13 @@ static struct json_object *candidates_record(const struct selection *s, size_t m
 struct json_object *select_record(const struct selection *s, struct json_object *service, const char *ns,
                                   const char *mode, size_t max_candidates) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
-  struct json_object *selected = s->chosen ? selected_record(s, mode) : NULL;
-  struct json_object *candidates = candidates_record(s, max_candidates);
+  _cleanup_json_ struct json_object *selected = s->chosen ? selected_record(s, mode) : NULL;
+  _cleanup_json_ struct json_object *candidates = candidates_record(s, max_candidates);
 
-  if (!o || (s->chosen && !selected) || !candidates) {
-    json_unref(selected);
-    json_unref(candidates);
-    return NULL;
-  }
-  if (!json_set_str(o, "namespace", ns) || !put_or_null(o, "name", json_str(service, "metadata.name", "")) ||
-      !json_set_str(o, "model", s->model.facts.name) || json_object_object_add(o, "selected", selected) != 0 ||
-      !json_set_str(o, "reason", s->reason) || !json_set(o, "candidates", candidates) ||
+  if (!o || (s->chosen && !selected) || !candidates || !json_set_str(o, "namespace", ns) ||
+      !put_or_null(o, "name", json_str(service, "metadata.name", "")) ||
+      !json_set_str(o, "model", s->model.facts.name) || !json_put(o, "selected", TAKE_PTR(selected)) ||
+      !json_set_str(o, "reason", s->reason) || !json_set(o, "candidates", TAKE_PTR(candidates)) ||
       !put_or_null(o, "warning", s->warning))
     return NULL;
   return TAKE_PTR(o);

@@ -41,7 +41,7 @@ int32_t revision_name(const struct select_runtime *r, char *name, struct ome_err
 
 /* Keys with dots in them. */
 static bool put(struct json_object *map, const char *key, const char *value) {
-  return json_object_object_add(map, key, json_object_new_string(value)) == 0;
+  return json_put_str(map, key, value);
 }
 
 static struct json_object *labels_of(const struct select_runtime *r, const char *name) {
@@ -74,7 +74,7 @@ struct json_object *revision_document(const struct select_runtime *r, const char
 static const char *label_of(struct json_object *o, const char *name) {
   struct json_object *v = json_get(json_at(o, "metadata.labels"), name);
 
-  return json_is(v, json_type_string) ? json_object_get_string(v) : "";
+  return json_as_str(v, "");
 }
 
 struct json_object *revision_runtime(struct json_object *revision) {
@@ -129,7 +129,7 @@ static bool is_of_runtime(struct json_object *service, const struct select_runti
 /* A token that was not seen yet asks for what the runtime says now. */
 static bool is_advanced(struct json_object *service) {
   struct json_object *v = json_get(json_at(service, "metadata.annotations"), "ome.io/runtime-sync");
-  const char *token = json_is(v, json_type_string) ? json_object_get_string(v) : "";
+  const char *token = json_as_str(v, "");
 
   return *token && !streq(token, json_str(service, "status.lastRuntimeSyncToken", ""));
 }

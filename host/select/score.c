@@ -37,12 +37,11 @@ static void add_rejection(struct verdict *v, unsigned misses, const char *reason
 }
 
 static bool add_term(struct verdict *v, int64_t points, const char *reason) {
-  struct json_object *term = json_object_new_object();
-
   if (!v->terms)
     v->terms = json_object_new_array();
-  return v->terms && term && json_set_str(term, "scorer", v->scorer) && json_set_i64(term, "points", points) &&
-         json_set_str(term, "reason", reason) && json_object_array_add(v->terms, term) == 0;
+  struct json_object *term = json_add_object(v->terms);
+  return json_set_str(term, "scorer", v->scorer) && json_set_i64(term, "points", points) &&
+         json_set_str(term, "reason", reason);
 }
 
 static int32_t on_points(struct ome_term_sink *s, int64_t points, const char *reason) {
@@ -296,8 +295,7 @@ static int32_t append_terms(struct select_candidate *c, struct json_object *more
   if (!c->terms)
     c->terms = more;
   else {
-    for (size_t i = 0; ok && i < json_len(more); i++)
-      ok = json_object_array_add(c->terms, json_object_get(json_index(more, i))) == 0;
+    ok = json_add_all(c->terms, more);
     json_unref(more);
   }
   return ok ? OME_OK : fail_memory(err);

@@ -27,8 +27,9 @@ static void buf_keeps_its_bound(void **state) {
   for (int i = 0; i < 1000; i++)
     buf_addf(&b, "%d,", i);
   assert_int_equal(b.len, strlen(buf_str(&b)));
-  buf_drain(&b, b.len - 4);
-  assert_string_equal(buf_str(&b), "999,");
+  assert_true(has_suffix(buf_str(&b), "998,999,"));
+  buf_truncate(&b, 4);
+  assert_string_equal(buf_str(&b), "0,1,");
   buf_fini(&b);
 }
 

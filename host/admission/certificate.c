@@ -80,7 +80,7 @@ static int32_t complete_leaf(struct json_object *secret, const struct tls_pair *
   if (!*changed && lasts(served, LEAF_LEFT_S) && names_match(secret, wanted)) /* a new CA signs anew */
     return OME_OK;
   *changed = true;
-  int32_t rc = tls_make_leaf(ca, names[0], NULL, names, LEAF_DAYS, &leaf, err);
+  int32_t rc = tls_make_leaf(ca, names[0], names, LEAF_DAYS, &leaf, err);
   if (rc != OME_OK)
     return rc;
   bool ok = write_key(secret, "tls.crt", leaf.cert_pem) && write_key(secret, "tls.key", leaf.key_pem);

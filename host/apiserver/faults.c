@@ -77,7 +77,7 @@ static int32_t serve_certificate(struct apiserver *s, bool expired, struct ome_e
   free(s->token);
   s->token = token;
   if (rc == OME_OK && expired)
-    rc = tls_make_leaf(&ca, "ome-apiserver", NULL, names, -1, &old, err);
+    rc = tls_make_leaf(&ca, "ome-apiserver", names, -1, &old, err);
   if (rc == OME_OK)
     rc = tls_server_replace(s->tls, expired ? &old : &leaf, err);
   tls_pair_fini(&ca);

@@ -71,7 +71,7 @@ static int32_t load_leaf(const struct apiserver *s, const char *address, const s
   if (rc == OME_OK && tls_expires_in(leaf->cert_pem, &left, err) == OME_OK && left > RENEW_S)
     return OME_OK;
   tls_pair_fini(leaf);
-  rc = tls_make_leaf(ca, "ome-apiserver", NULL, names, LEAF_DAYS, leaf, err);
+  rc = tls_make_leaf(ca, "ome-apiserver", names, LEAF_DAYS, leaf, err);
   return rc == OME_OK ? write_pair(s, "server", leaf, err) : rc;
 }
 

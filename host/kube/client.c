@@ -59,7 +59,7 @@ void kube_client_free(struct kube_client *c) {
 }
 
 int32_t kube_client_call(struct kube_client *c, const char *part, struct ome_err *err) {
-  return http_client_call(c->http, part, err);
+  return http_client_name_part(c->http, part, err);
 }
 
 void kube_client_until(struct kube_client *c, bool (*stopping)(void)) {
@@ -223,13 +223,15 @@ static const struct {
     {"InternalError", OME_E_UNAVAILABLE}, {"Expired", OME_E_NOT_FOUND},
 };
 
-int32_t kube_fail_answer(struct ome_err *err, const char *method, const char *path, int status, const char *headers,
-                         const char *body, size_t len) {
+/* The error that a non-2xx ANSWER (a Status, or anything) stands for. */
+static int32_t fail_answer(const char *method, const char *path, const struct http_response *answer,
+                           struct ome_err *err) {
   _cleanup_json_ struct json_object *o = NULL;
   struct ome_err ignored = ERR_INIT;
 
-  (void)fail_status(err, status, headers, method, path);
-  if (json_parse(body, len, 0, &o, &ignored) != OME_OK || !streq(json_str(o, "kind", ""), "Status"))
+  (void)fail_status(err, answer->status, buf_str(&answer->headers), method, path);
+  if (json_parse(buf_str(&answer->body), answer->body.len, 0, &o, &ignored) != OME_OK ||
+      !streq(json_str(o, "kind", ""), "Status"))
     return err->code;
   uint32_t retry_after_ms = err->retry_after_ms;
   int32_t code = err->code;
@@ -300,8 +302,7 @@ static int32_t send(struct kube_client *c, const char *method, const char *path,
   kube_request_fini(&req);
   if (rc != OME_OK || (answer->status >= 200 && answer->status <= 299))
     return rc;
-  return kube_fail_answer(err, method, path, answer->status, buf_str(&answer->headers), buf_str(&answer->body),
-                          answer->body.len);
+  return fail_answer(method, path, answer, err);
 }
 
 /* The same; the parsed answer is *OUT unless OUT is NULL.  ACCEPT NULL: the object itself. */

@@ -49,10 +49,6 @@ void kube_request_fini(struct kube_request *r);
 /* Counts a request that ended: with STATUS, or without an answer because of RC. */
 void kube_count_request(const char *method, int32_t rc, int status);
 
-/* The error that a non-2xx answer with BODY (a Status, or anything) stands for. */
-int32_t kube_fail_answer(struct ome_err *err, const char *method, const char *path, int status, const char *headers,
-                         const char *body, size_t len);
-
 void discovery_free(struct discovery *d);
 
 #endif

@@ -14,12 +14,13 @@
 struct check {
   const char *name;
   enum health_scope scope;
-  char *why; /* NULL: fine */
+  bool failed;
+  char *why; /* of FAILED; NULL: memory had run out */
 };
 
 struct health {
-  struct loop *loop;          /* NULL: no server of its own */
-  struct http_server *server; /* the same */
+  struct loop *loop;
+  struct http_server *server;
   struct {
     pthread_mutex_t lock;
     struct check checks[HEALTH_CHECKS_MAX];
@@ -47,10 +48,7 @@ void health_report(struct health *h, enum health_scope scope, const char *check,
   struct check *c = find_or_add_locked(h, check);
   if (c) {
     free(c->why);
-    /* Out of memory is no reason to be healthy. */
-    *c = (struct check){check, scope, why ? strdup(why) : NULL};
-    if (why && !c->why)
-      c->why = str_printf("%s", "out of memory");
+    *c = (struct check){check, scope, why != NULL, why ? strdup(why) : NULL};
   }
   (void)pthread_mutex_unlock(&h->shared.lock);
 }
@@ -64,8 +62,11 @@ static bool describe(struct health *h, enum health_scope scope, const char *name
     const struct check *c = &h->shared.checks[i];
     if (c->scope < scope || (named && !streq(c->name, named)))
       continue;
-    buf_addf(out, c->why ? "[-]%s failed: %s\n" : "[+]%s ok\n", c->name, c->why);
-    fine = fine && !c->why;
+    if (c->failed)
+      buf_addf(out, "[-]%s failed: %s\n", c->name, c->why ? c->why : "out of memory");
+    else
+      buf_addf(out, "[+]%s ok\n", c->name);
+    fine = fine && !c->failed;
   }
   (void)pthread_mutex_unlock(&h->shared.lock);
   return fine;
@@ -157,7 +158,8 @@ static bool find_probe(const char *path, enum health_scope *scope, const char **
   return false;
 }
 
-bool health_answer(struct health *h, struct http_exchange *x) {
+/* Answers X if its path is one of these; false: it is the caller's. */
+static bool answer(struct health *h, struct http_exchange *x) {
   const char *path = http_path(x), *check = NULL;
   enum health_scope scope;
   bool probe = find_probe(path, &scope, &check);
@@ -180,24 +182,17 @@ bool health_answer(struct health *h, struct http_exchange *x) {
 static void on_request(void *arg, struct http_exchange *x) {
   static const char unknown[] = "there are /metrics, /healthz, /livez and /readyz\n";
 
-  if (!health_answer(arg, x))
+  if (!answer(arg, x))
     http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);
 }
 
-struct health *health_new(void) {
-  struct health *h = calloc(1, sizeof(*h));
-
-  if (h)
-    (void)pthread_mutex_init(&h->shared.lock, NULL);
-  return h;
-}
-
 int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err) {
-  _cleanup_(health_freep) struct health *h = health_new();
+  _cleanup_(health_freep) struct health *h = calloc(1, sizeof(*h));
   struct http_server_config cfg = {.address = address, .port = port, .handler = on_request, .arg = h};
 
   if (!h)
     return fail_memory(err);
+  (void)pthread_mutex_init(&h->shared.lock, NULL);
   int32_t rc = loop_new("health", &h->loop, err);
   if (rc == OME_OK)
     rc = http_server_new(h->loop, &cfg, &h->server, err);
@@ -218,5 +213,5 @@ void health_free(struct health *h) {
 }
 
 uint16_t health_port(const struct health *h) {
-  return h->server ? http_server_port(h->server) : 0;
+  return http_server_port(h->server);
 }

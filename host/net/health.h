@@ -18,9 +18,7 @@ enum health_scope {
 
 #define HEALTH_CHECKS_MAX 16 /* more are a mistake of ours: they are ignored */
 
-/* No server of its own: for those that have one, see health_answer(). */
-struct health *health_new(void);
-/* With a server on ADDRESS (NULL: 127.0.0.1) and PORT (0: any free one), and a thread of its own. */
+/* A server on ADDRESS (NULL: 127.0.0.1) and PORT (0: any free one), and a thread of its own. */
 int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err);
 void health_free(struct health *h);
 DEFINE_CLEANUP(struct health *, health_free)
@@ -29,8 +27,5 @@ uint16_t health_port(const struct health *h);
 /* CHECK is fine (WHY NULL) or failed because of WHY, one sentence.  Names are borrowed for good, WHY is copied.  H may
  * be NULL: nobody asks.  [any-thread] */
 void health_report(struct health *h, enum health_scope scope, const char *check, const char *why);
-
-/* Answers X if its path is one of these; false: it is the caller's.  On the server's thread. */
-bool health_answer(struct health *h, struct http_exchange *x);
 
 #endif

@@ -332,10 +332,8 @@ static void go_on(struct http_client *c) {
 
 /* Takes what other threads asked for; whether to go on. */
 static bool take_orders(struct http_client *c, bool *orders) {
-  bool go_on;
-
   (void)pthread_mutex_lock(&c->shared.lock);
-  go_on = !c->shared.stop;
+  bool stop = c->shared.stop;
   *orders = c->shared.orders;
   c->shared.orders = false;
   if (c->shared.turn) {
@@ -344,7 +342,7 @@ static bool take_orders(struct http_client *c, bool *orders) {
     c->shared.turn = NULL;
   }
   (void)pthread_mutex_unlock(&c->shared.lock);
-  return go_on;
+  return !stop;
 }
 
 /* When whoever wanted to be asked each turn wants to be asked again. */
@@ -411,7 +409,7 @@ static void set_bounds(struct http_client *c, const struct http_client_config *c
     (void)curl_multi_setopt(c->loop.multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)cfg->max_per_host);
 }
 
-int32_t http_client_call(struct http_client *c, const char *part, struct ome_err *err) {
+int32_t http_client_name_part(struct http_client *c, const char *part, struct ome_err *err) {
   char *text = str_printf("%s (%s)", c->user_agent, part);
 
   if (!text)

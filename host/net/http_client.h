@@ -67,7 +67,7 @@ struct http_request {
 };
 
 /* Adds " (PART)" to the user agent.  Before the first request. */
-int32_t http_client_call(struct http_client *c, const char *part, struct ome_err *err);
+int32_t http_client_name_part(struct http_client *c, const char *part, struct ome_err *err);
 
 struct http_response {
   int status;

@@ -48,7 +48,7 @@ const char *http_path(const struct http_exchange *x) {
   return x->path;
 }
 
-const char *http_query_text(const struct http_exchange *x) {
+static const char *query_text(const struct http_exchange *x) {
   const char *q = http_target(x) + x->path_len;
 
   return *q == '?' ? q + 1 : "";
@@ -69,7 +69,7 @@ static size_t add_decoded(struct buf *b, const char *p, size_t len) {
 }
 
 static void decode_query(struct http_exchange *x) {
-  for (const char *p = http_query_text(x); *p;) {
+  for (const char *p = query_text(x); *p;) {
     size_t len = strcspn(p, "&");
     size_t key = strcspn(p, "=&");
     struct http_field field;
@@ -121,10 +121,6 @@ const char *http_body(const struct http_exchange *x, size_t *len) {
 
 const char *http_client_fingerprint(const struct http_exchange *x) {
   return x->connection->client_fingerprint;
-}
-
-const char *http_client_cn(const struct http_exchange *x) {
-  return x->connection->client_cn;
 }
 
 bool http_has_body(const struct http_exchange *x) {

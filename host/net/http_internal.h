@@ -74,7 +74,6 @@ struct http_connection {
   bool processing;          /* inside http_connection_process(): whoever ends things there leaves the rest to it */
   bool dead;                /* freed while processing: only the memory is left */
   char peer[64];
-  char *client_cn;
   char client_fingerprint[65];
 };
 
@@ -82,8 +81,6 @@ struct http_connection {
 void http_connection_process(struct http_connection *c);
 /* Drops everything at once; on_close of the exchange runs. */
 void http_connection_free(struct http_connection *c);
-/* Answers STATUS and closes: for requests that cannot become an exchange of the handler's. */
-void http_connection_refuse(struct http_connection *c, int status);
 /* The present exchange has been answered. */
 void http_connection_next(struct http_connection *c);
 

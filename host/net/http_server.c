@@ -130,8 +130,6 @@ void http_connection_free(struct http_connection *c) {
   c->bev = NULL;
   if (s->nconnections-- == s->cfg.max_connections && s->listener)
     (void)evconnlistener_enable(s->listener);
-  free(c->client_cn);
-  c->client_cn = NULL;
   c->dead = true;
   if (!c->processing)
     free(c);
@@ -167,7 +165,8 @@ static void close_when_flushed(struct http_connection *c) {
     end_flushed(c);
 }
 
-void http_connection_refuse(struct http_connection *c, int status) {
+/* Answers STATUS and closes: for requests that cannot become an exchange of the handler's. */
+static void refuse(struct http_connection *c, int status) {
   const char *reason = http_reason(status);
 
   (void)evbuffer_add_printf(bufferevent_get_output(c->bev),
@@ -216,13 +215,13 @@ static void on_head_event(struct http_connection *c) {
   struct http_exchange *x = c->exchange;
 
   if (!complete_head(c)) {
-    http_connection_refuse(c, 400);
+    refuse(c, 400);
     return;
   }
   const char *expect = http_header(x, "expect");
   if (c->parser.content_length != UINT64_MAX && c->parser.content_length > x->body.max &&
       !c->server->cfg.stream_requests) {
-    http_connection_refuse(c, 413);
+    refuse(c, 413);
     return;
   }
   if (expect && strcasecmp(expect, "100-continue") == 0 && !x->http_1_0)
@@ -240,7 +239,7 @@ static void on_body_event(struct http_connection *c) {
   }
   buf_add(&x->body, c->piece, c->piece_len);
   if (!buf_ok(&x->body))
-    http_connection_refuse(c, 413);
+    refuse(c, 413);
 }
 
 static void on_end_event(struct http_connection *c) {
@@ -299,7 +298,7 @@ static bool parse_some(struct http_connection *c) {
   size_t n = http_parser_execute(&c->parser, &parser_settings, piece.iov_base, piece.iov_len);
   enum http_errno e = HTTP_PARSER_ERRNO(&c->parser);
   if (e != HPE_OK && e != HPE_PAUSED) {
-    http_connection_refuse(c, status_of(e, c));
+    refuse(c, status_of(e, c));
     return false;
   }
   if (e == HPE_PAUSED)
@@ -359,17 +358,13 @@ static void on_written(struct bufferevent *bev, void *arg) {
     c->exchange->on_drain(c->exchange->drain_arg, c->exchange);
 }
 
-/* Who the client is by its certificate, once the handshake is over: the name where the certificate was verified. */
+/* Which certificate the client has, once the handshake is over. */
 static void note_client(struct http_connection *c) {
   SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
   X509 *cert = ssl ? SSL_get1_peer_certificate(ssl) : NULL;
   unsigned char *der = NULL;
   int len = cert ? i2d_X509(cert, &der) : 0;
-  char name[256];
 
-  if (cert && SSL_get_verify_result(ssl) == X509_V_OK &&
-      X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, name, sizeof(name)) > 0)
-    c->client_cn = strdup(name);
   if (len > 0)
     sha256_hex(der, (size_t)len, c->client_fingerprint);
   OPENSSL_free(der);

@@ -47,10 +47,9 @@ uint16_t http_server_port(const struct http_server *s);
 
 /* ---- the request; borrowed from the exchange ---------------------------------------------------------------- */
 
-const char *http_method(const struct http_exchange *x);     /* "GET" */
-const char *http_target(const struct http_exchange *x);     /* as received: "/a%20b?c=d" */
-const char *http_path(const struct http_exchange *x);       /* percent-encoded, without the query */
-const char *http_query_text(const struct http_exchange *x); /* "c=d", "" when none */
+const char *http_method(const struct http_exchange *x); /* "GET" */
+const char *http_target(const struct http_exchange *x); /* as received: "/a%20b?c=d" */
+const char *http_path(const struct http_exchange *x);   /* percent-encoded, without the query */
 /* Decoded value of the first query parameter NAME; NULL: absent, "" without a value. */
 const char *http_query(struct http_exchange *x, const char *name);
 const char *http_header(const struct http_exchange *x, const char *name); /* first; name in any case; NULL */
@@ -59,8 +58,6 @@ struct http_header http_header_at(const struct http_exchange *x, size_t i);
 const char *http_peer(const struct http_exchange *x); /* "127.0.0.1:4711" */
 /* Whole body; NUL-terminated.  Only without stream_requests. */
 const char *http_body(const struct http_exchange *x, size_t *len);
-/* Subject common name and organisations of a verified client certificate; NULL when there is none. */
-const char *http_client_cn(const struct http_exchange *x);
 /* tls_fingerprint() of the certificate whose key the client has proven to have, vouched for or not; "" without one. */
 const char *http_client_fingerprint(const struct http_exchange *x);
 

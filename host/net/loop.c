@@ -171,7 +171,7 @@ static void run_waiting(void *arg) {
 void loop_call(struct loop *l, loop_fn *fn, void *arg) {
   struct waiting_call w = {.call = {fn, arg}, .lock = PTHREAD_MUTEX_INITIALIZER, .done_cond = PTHREAD_COND_INITIALIZER};
 
-  if (loop_is_current(l)) {
+  if (pthread_equal(pthread_self(), l->thread)) {
     fn(arg);
     return;
   }
@@ -180,10 +180,6 @@ void loop_call(struct loop *l, loop_fn *fn, void *arg) {
   while (!w.done)
     (void)pthread_cond_wait(&w.done_cond, &w.lock);
   (void)pthread_mutex_unlock(&w.lock);
-}
-
-bool loop_is_current(const struct loop *l) {
-  return pthread_equal(pthread_self(), l->thread) != 0;
 }
 
 void loop_at_turn_end(struct loop *l, loop_fn *fn, void *arg) {

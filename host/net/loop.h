@@ -26,7 +26,6 @@ struct event_base *loop_base(struct loop *l);
 void loop_post(struct loop *l, loop_fn *fn, void *arg);
 /* The same, and waits until it has run; runs directly when called on the loop's own thread.  [any-thread] */
 void loop_call(struct loop *l, loop_fn *fn, void *arg);
-bool loop_is_current(const struct loop *l); /* [any-thread] */
 
 /* Runs FN(ARG) once at the end of the present turn of the loop, after every event that is ready now. */
 void loop_at_turn_end(struct loop *l, loop_fn *fn, void *arg);

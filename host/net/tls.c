@@ -51,7 +51,7 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value) 
 }
 
 /* A certificate with subject, serial number and validity; unsigned. */
-static X509 *new_cert(const char *common_name, const char *organization, int days, EVP_PKEY *key) {
+static X509 *new_cert(const char *common_name, int days, EVP_PKEY *key) {
   X509 *cert = X509_new();
   X509_NAME *name = cert ? X509_get_subject_name(cert) : NULL;
   uint64_t serial;
@@ -63,8 +63,6 @@ static X509 *new_cert(const char *common_name, const char *organization, int day
             ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial >> 1) == 1 &&
             X509_gmtime_adj(X509_getm_notBefore(cert), -300) && /* clocks differ a little */
             X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) && X509_set_pubkey(cert, key) == 1;
-  if (ok && organization)
-    ok = X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)organization, -1, -1, 0) == 1;
   ok = ok && X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1, 0) == 1;
   if (!ok) {
     X509_free(cert);
@@ -104,7 +102,7 @@ int32_t tls_make_ca(const char *common_name, int days, struct tls_pair *out, str
 
   if (rc != OME_OK)
     return rc;
-  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, NULL, days, key);
+  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, days, key);
   if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
       !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE") ||
       !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature") ||
@@ -167,14 +165,14 @@ static bool add_names(X509 *cert, const char *const *names) {
 }
 
 /* A certificate of servers and clients, for a key that is made for it; CA NULL: signed by that key. */
-static int32_t make_leaf(X509 *ca, EVP_PKEY *ca_key, const char *common_name, const char *organization,
-                         const char *const *names, int days, struct tls_pair *out, struct ome_err *err) {
+static int32_t make_leaf(X509 *ca, EVP_PKEY *ca_key, const char *common_name, const char *const *names, int days,
+                         struct tls_pair *out, struct ome_err *err) {
   _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
   int32_t rc = make_key(&key, err);
 
   if (rc != OME_OK)
     return rc;
-  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, organization, days, key);
+  _cleanup_(X509_freep) X509 *cert = new_cert(common_name, days, key);
   X509 *issuer = ca ? ca : cert;
   if (!cert || X509_set_issuer_name(cert, X509_get_subject_name(issuer)) != 1 ||
       !add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") ||
@@ -186,19 +184,19 @@ static int32_t make_leaf(X509 *ca, EVP_PKEY *ca_key, const char *common_name, co
   return export_pair(cert, key, out, err);
 }
 
-int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *organization,
-                      const char *const *names, int days, struct tls_pair *out, struct ome_err *err) {
+int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *const *names, int days,
+                      struct tls_pair *out, struct ome_err *err) {
   _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = read_key(ca->key_pem);
   _cleanup_(X509_freep) X509 *cert = read_cert(ca->cert_pem);
 
   if (!key || !cert)
     return fail_openssl(err, "read the certificate authority");
-  return make_leaf(cert, key, common_name, organization, names, days, out, err);
+  return make_leaf(cert, key, common_name, names, days, out, err);
 }
 
 int32_t tls_make_own(const char *common_name, const char *const *names, int days, struct tls_pair *out,
                      struct ome_err *err) {
-  return make_leaf(NULL, NULL, common_name, NULL, names, days, out, err);
+  return make_leaf(NULL, NULL, common_name, names, days, out, err);
 }
 
 bool tls_fingerprint(const char *cert_pem, char out[65]) {

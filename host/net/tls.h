@@ -19,9 +19,9 @@ void tls_pair_fini(struct tls_pair *p);
 /* A self-signed P-256 CA, valid DAYS from now. */
 int32_t tls_make_ca(const char *common_name, int days, struct tls_pair *out, struct ome_err *err);
 /* A P-256 leaf signed by CA for the DNS names and IP addresses in NAMES (NULL-terminated); for server and client use.
- * ORGANIZATION may be NULL. */
-int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *organization,
-                      const char *const *names, int days, struct tls_pair *out, struct ome_err *err);
+ */
+int32_t tls_make_leaf(const struct tls_pair *ca, const char *common_name, const char *const *names, int days,
+                      struct tls_pair *out, struct ome_err *err);
 /* A self-signed P-256 leaf for NAMES as above: an identity that is published instead of vouched for. */
 int32_t tls_make_own(const char *common_name, const char *const *names, int days, struct tls_pair *out,
                      struct ome_err *err);

@@ -524,7 +524,7 @@ static void tls_is_verified_both_ways(void **state) {
   (void)state;
   assert_int_equal(tls_make_ca("test", 10, &ca, &err), OME_OK);
   assert_int_equal(tls_make_ca("other", 10, &other, &err), OME_OK);
-  assert_int_equal(tls_make_leaf(&ca, "server", NULL, names, 5, &leaf, &err), OME_OK);
+  assert_int_equal(tls_make_leaf(&ca, "server", names, 5, &leaf, &err), OME_OK);
   assert_int_equal(tls_expires_in(leaf.cert_pem, &seconds, &err), OME_OK);
   assert_in_range(seconds, 4 * 86400, 5 * 86400);
   assert_int_equal(tls_server_context(&leaf, ca.cert_pem, &ctx, &err), OME_OK);

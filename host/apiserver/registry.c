@@ -1,355 +1,11 @@
 #include "apiserver/registry.h"
 
+#include "apiserver/registry_builtin.h"
 #include "base/str.h"
 #include "base/vec.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const in_all[] = {"all", NULL};
-static const char *const in_api_extensions[] = {"api-extensions", NULL};
-
-static const struct resource builtins[] = {
-    {.version = "v1",
-     .plural = "bindings",
-     .singular = "binding",
-     .kind = "Binding",
-     .namespaced = true,
-     .flags = RES_VIRTUAL},
-    {.version = "v1",
-     .plural = "configmaps",
-     .singular = "configmap",
-     .kind = "ConfigMap",
-     .short_names = (const char *const[]){"cm", NULL},
-     .namespaced = true,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "endpoints",
-     .singular = "endpoints",
-     .kind = "Endpoints",
-     .short_names = (const char *const[]){"ep", NULL},
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "events",
-     .singular = "event",
-     .kind = "Event",
-     .short_names = (const char *const[]){"ev", NULL},
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "limitranges",
-     .singular = "limitrange",
-     .kind = "LimitRange",
-     .short_names = (const char *const[]){"limits", NULL},
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "namespaces",
-     .singular = "namespace",
-     .kind = "Namespace",
-     .short_names = (const char *const[]){"ns", NULL},
-     .subresources = SUB_STATUS | SUB_FINALIZE,
-     .flags = RES_NO_GENERATION | RES_NO_COLLECTION_DELETE | RES_LABEL_NAMES},
-    {.version = "v1",
-     .plural = "nodes",
-     .singular = "node",
-     .kind = "Node",
-     .short_names = (const char *const[]){"no", NULL},
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "persistentvolumeclaims",
-     .singular = "persistentvolumeclaim",
-     .kind = "PersistentVolumeClaim",
-     .short_names = (const char *const[]){"pvc", NULL},
-     .namespaced = true,
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "persistentvolumes",
-     .singular = "persistentvolume",
-     .kind = "PersistentVolume",
-     .short_names = (const char *const[]){"pv", NULL},
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "pods",
-     .singular = "pod",
-     .kind = "Pod",
-     .short_names = (const char *const[]){"po", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS | SUB_LOG | SUB_BINDING | SUB_EVICTION,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1", .plural = "podtemplates", .singular = "podtemplate", .kind = "PodTemplate", .namespaced = true},
-    {.version = "v1",
-     .plural = "replicationcontrollers",
-     .singular = "replicationcontroller",
-     .kind = "ReplicationController",
-     .short_names = (const char *const[]){"rc", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS | SUB_SCALE},
-    {.version = "v1",
-     .plural = "resourcequotas",
-     .singular = "resourcequota",
-     .kind = "ResourceQuota",
-     .short_names = (const char *const[]){"quota", NULL},
-     .namespaced = true,
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "secrets",
-     .singular = "secret",
-     .kind = "Secret",
-     .namespaced = true,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "serviceaccounts",
-     .singular = "serviceaccount",
-     .kind = "ServiceAccount",
-     .short_names = (const char *const[]){"sa", NULL},
-     .namespaced = true,
-     .subresources = SUB_TOKEN,
-     .flags = RES_NO_GENERATION},
-    {.version = "v1",
-     .plural = "services",
-     .singular = "service",
-     .kind = "Service",
-     .short_names = (const char *const[]){"svc", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION | RES_LABEL_NAMES},
-    {.group = "admissionregistration.k8s.io",
-     .version = "v1",
-     .plural = "mutatingwebhookconfigurations",
-     .singular = "mutatingwebhookconfiguration",
-     .kind = "MutatingWebhookConfiguration",
-     .categories = in_api_extensions},
-    {.group = "admissionregistration.k8s.io",
-     .version = "v1",
-     .plural = "validatingwebhookconfigurations",
-     .singular = "validatingwebhookconfiguration",
-     .kind = "ValidatingWebhookConfiguration",
-     .categories = in_api_extensions},
-    {.group = "apiextensions.k8s.io",
-     .version = "v1",
-     .plural = "customresourcedefinitions",
-     .singular = "customresourcedefinition",
-     .kind = "CustomResourceDefinition",
-     .short_names = (const char *const[]){"crd", "crds", NULL},
-     .categories = in_api_extensions,
-     .subresources = SUB_STATUS},
-    {.group = "apiregistration.k8s.io",
-     .version = "v1",
-     .plural = "apiservices",
-     .singular = "apiservice",
-     .kind = "APIService",
-     .categories = in_api_extensions,
-     .subresources = SUB_STATUS},
-    {.group = "apps",
-     .version = "v1",
-     .plural = "controllerrevisions",
-     .singular = "controllerrevision",
-     .kind = "ControllerRevision",
-     .namespaced = true,
-     .flags = RES_NO_GENERATION},
-    {.group = "apps",
-     .version = "v1",
-     .plural = "daemonsets",
-     .singular = "daemonset",
-     .kind = "DaemonSet",
-     .short_names = (const char *const[]){"ds", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS},
-    {.group = "apps",
-     .version = "v1",
-     .plural = "deployments",
-     .singular = "deployment",
-     .kind = "Deployment",
-     .short_names = (const char *const[]){"deploy", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS | SUB_SCALE},
-    {.group = "apps",
-     .version = "v1",
-     .plural = "replicasets",
-     .singular = "replicaset",
-     .kind = "ReplicaSet",
-     .short_names = (const char *const[]){"rs", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS | SUB_SCALE},
-    {.group = "apps",
-     .version = "v1",
-     .plural = "statefulsets",
-     .singular = "statefulset",
-     .kind = "StatefulSet",
-     .short_names = (const char *const[]){"sts", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS | SUB_SCALE},
-    {.group = "authentication.k8s.io",
-     .version = "v1",
-     .plural = "tokenreviews",
-     .singular = "tokenreview",
-     .kind = "TokenReview",
-     .flags = RES_VIRTUAL},
-    {.group = "authorization.k8s.io",
-     .version = "v1",
-     .plural = "localsubjectaccessreviews",
-     .singular = "localsubjectaccessreview",
-     .kind = "LocalSubjectAccessReview",
-     .namespaced = true,
-     .flags = RES_VIRTUAL},
-    {.group = "authorization.k8s.io",
-     .version = "v1",
-     .plural = "selfsubjectaccessreviews",
-     .singular = "selfsubjectaccessreview",
-     .kind = "SelfSubjectAccessReview",
-     .flags = RES_VIRTUAL},
-    {.group = "authorization.k8s.io",
-     .version = "v1",
-     .plural = "selfsubjectrulesreviews",
-     .singular = "selfsubjectrulesreview",
-     .kind = "SelfSubjectRulesReview",
-     .flags = RES_VIRTUAL},
-    {.group = "authorization.k8s.io",
-     .version = "v1",
-     .plural = "subjectaccessreviews",
-     .singular = "subjectaccessreview",
-     .kind = "SubjectAccessReview",
-     .flags = RES_VIRTUAL},
-    {.group = "autoscaling",
-     .version = "v2",
-     .plural = "horizontalpodautoscalers",
-     .singular = "horizontalpodautoscaler",
-     .kind = "HorizontalPodAutoscaler",
-     .short_names = (const char *const[]){"hpa", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.group = "autoscaling",
-     .version = "v1",
-     .plural = "horizontalpodautoscalers",
-     .singular = "horizontalpodautoscaler",
-     .kind = "HorizontalPodAutoscaler",
-     .short_names = (const char *const[]){"hpa", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS,
-     .flags = RES_NO_GENERATION},
-    {.group = "batch",
-     .version = "v1",
-     .plural = "cronjobs",
-     .singular = "cronjob",
-     .kind = "CronJob",
-     .short_names = (const char *const[]){"cj", NULL},
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS},
-    {.group = "batch",
-     .version = "v1",
-     .plural = "jobs",
-     .singular = "job",
-     .kind = "Job",
-     .categories = in_all,
-     .namespaced = true,
-     .subresources = SUB_STATUS},
-    {.group = "coordination.k8s.io",
-     .version = "v1",
-     .plural = "leases",
-     .singular = "lease",
-     .kind = "Lease",
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION},
-    {.group = "discovery.k8s.io",
-     .version = "v1",
-     .plural = "endpointslices",
-     .singular = "endpointslice",
-     .kind = "EndpointSlice",
-     .namespaced = true},
-    {.group = "events.k8s.io",
-     .version = "v1",
-     .plural = "events",
-     .singular = "event",
-     .kind = "Event",
-     .short_names = (const char *const[]){"ev", NULL},
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION},
-    {.group = "networking.k8s.io",
-     .version = "v1",
-     .plural = "ingressclasses",
-     .singular = "ingressclass",
-     .kind = "IngressClass"},
-    {.group = "networking.k8s.io",
-     .version = "v1",
-     .plural = "ingresses",
-     .singular = "ingress",
-     .kind = "Ingress",
-     .short_names = (const char *const[]){"ing", NULL},
-     .namespaced = true,
-     .subresources = SUB_STATUS},
-    {.group = "networking.k8s.io",
-     .version = "v1",
-     .plural = "networkpolicies",
-     .singular = "networkpolicy",
-     .kind = "NetworkPolicy",
-     .short_names = (const char *const[]){"netpol", NULL},
-     .namespaced = true},
-    {.group = "policy",
-     .version = "v1",
-     .plural = "poddisruptionbudgets",
-     .singular = "poddisruptionbudget",
-     .kind = "PodDisruptionBudget",
-     .short_names = (const char *const[]){"pdb", NULL},
-     .namespaced = true,
-     .subresources = SUB_STATUS},
-    {.group = "rbac.authorization.k8s.io",
-     .version = "v1",
-     .plural = "clusterrolebindings",
-     .singular = "clusterrolebinding",
-     .kind = "ClusterRoleBinding",
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION | RES_PATH_NAMES},
-    {.group = "rbac.authorization.k8s.io",
-     .version = "v1",
-     .plural = "clusterroles",
-     .singular = "clusterrole",
-     .kind = "ClusterRole",
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION | RES_PATH_NAMES},
-    {.group = "rbac.authorization.k8s.io",
-     .version = "v1",
-     .plural = "rolebindings",
-     .singular = "rolebinding",
-     .kind = "RoleBinding",
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION | RES_PATH_NAMES},
-    {.group = "rbac.authorization.k8s.io",
-     .version = "v1",
-     .plural = "roles",
-     .singular = "role",
-     .kind = "Role",
-     .namespaced = true,
-     .flags = RES_PUT_CREATES | RES_NO_GENERATION | RES_PATH_NAMES},
-    {.group = "scheduling.k8s.io",
-     .version = "v1",
-     .plural = "priorityclasses",
-     .singular = "priorityclass",
-     .kind = "PriorityClass",
-     .short_names = (const char *const[]){"pc", NULL}},
-    {.group = "storage.k8s.io",
-     .version = "v1",
-     .plural = "storageclasses",
-     .singular = "storageclass",
-     .kind = "StorageClass",
-     .short_names = (const char *const[]){"sc", NULL},
-     .flags = RES_NO_GENERATION},
-};
 
 struct registry {
   VEC(struct resource *) resources; /* built-in ones first */
@@ -363,11 +19,11 @@ static void resource_free(struct resource *r) {
     return;
   free((char *)(uintptr_t)r->collection);
   free((char *)(uintptr_t)r->list_kind);
+  free((char *)(uintptr_t)r->singular);
   if (r->crd) {
     free((char *)(uintptr_t)r->group);
     free((char *)(uintptr_t)r->version);
     free((char *)(uintptr_t)r->plural);
-    free((char *)(uintptr_t)r->singular);
     free((char *)(uintptr_t)r->kind);
     free((void *)(uintptr_t)r->short_names);
     free((void *)(uintptr_t)r->categories);
@@ -389,28 +45,38 @@ static void resource_free(struct resource *r) {
   free(r);
 }
 
-static bool add_builtin(struct registry *r, const struct resource *b) {
-  struct resource *copy = calloc(1, sizeof(*copy));
+static bool add_builtin(struct registry *r, const struct builtin_resource *b) {
+  struct resource *x = calloc(1, sizeof(*x));
 
-  if (!copy)
+  if (!x)
     return false;
-  *copy = *b;
-  copy->group = b->group ? b->group : "";
-  copy->list_kind = str_printf("%sList", b->kind);
-  /* Two groups show the same events. */
-  copy->collection = str_printf("%s/%s", streq(copy->group, "events.k8s.io") ? "" : copy->group, b->plural);
-  copy->schema = schema_builtin(copy->group, b->version, b->kind);
-  if (copy->list_kind && copy->collection && VEC_PUSH(&r->resources, copy))
+  *x = (struct resource){
+      .group = b->group,
+      .version = b->version,
+      .kind = b->kind,
+      .plural = b->plural,
+      .singular = str_lower(b->kind),
+      .list_kind = str_printf("%sList", b->kind),
+      .short_names = b->short_names[0] ? b->short_names : NULL,
+      .categories = b->categories[0] ? b->categories : NULL,
+      .namespaced = b->namespaced,
+      .subresources = b->subresources,
+      .flags = b->flags,
+      /* Two groups show the same events. */
+      .collection = str_printf("%s/%s", streq(b->group, "events.k8s.io") ? "" : b->group, b->plural),
+      .schema = schema_builtin(b->group, b->version, b->kind),
+  };
+  if (x->singular && x->list_kind && x->collection && VEC_PUSH(&r->resources, x))
     return true;
-  resource_free(copy);
+  resource_free(x);
   return false;
 }
 
 struct registry *registry_new(void) {
   struct registry *r = calloc(1, sizeof(*r));
 
-  for (size_t i = 0; r && i < ARRAY_LEN(builtins); i++)
-    if (!add_builtin(r, &builtins[i])) {
+  for (size_t i = 0; r && i < nbuiltin_resources; i++)
+    if (!add_builtin(r, &builtin_resources[i])) {
       registry_free(r);
       return NULL;
     }
@@ -445,16 +111,6 @@ const struct resource *registry_find(const struct registry *r, const char *group
   for (size_t i = 0; i < r->resources.len; i++) {
     const struct resource *x = r->resources.items[i];
     if (streq(x->plural, plural) && streq(x->group, group) && streq(x->version, version))
-      return x;
-  }
-  return NULL;
-}
-
-const struct resource *registry_find_kind(const struct registry *r, const char *group, const char *version,
-                                          const char *kind) {
-  for (size_t i = 0; i < r->resources.len; i++) {
-    const struct resource *x = r->resources.items[i];
-    if (streq(x->kind, kind) && streq(x->group, group) && streq(x->version, version))
       return x;
   }
   return NULL;

@@ -11,8 +11,7 @@ enum { /* subresources */
        SUB_BINDING = 1u << 3,
        SUB_EVICTION = 1u << 4,
        SUB_FINALIZE = 1u << 5,
-       SUB_TOKEN = 1u << 6,
-       SUB_APPROVAL = 1u << 7
+       SUB_TOKEN = 1u << 6
 };
 
 enum {                              /* behaviour */
@@ -69,8 +68,6 @@ void registry_free(struct registry *r);
 /* NULL: none.  GROUP "" is the core group. */
 const struct resource *registry_find(const struct registry *r, const char *group, const char *version,
                                      const char *plural);
-const struct resource *registry_find_kind(const struct registry *r, const char *group, const char *version,
-                                          const char *kind);
 /* Any version that keeps COLLECTION. */
 const struct resource *registry_by_collection(const struct registry *r, const char *collection);
 size_t registry_count(const struct registry *r);

@@ -187,7 +187,7 @@ void answer_failure_details(struct request *req, int status, const char *reason,
   answer_object(req, status, status_object(status, reason, message, details));
 }
 
-static struct json_object *details_of(const struct request *req, bool of_kind) {
+struct json_object *details_of(const struct request *req, bool of_kind) {
   struct json_object *d = json_object_new_object();
   const struct resource *r = req->resource;
 
@@ -199,6 +199,15 @@ static struct json_object *details_of(const struct request *req, bool of_kind) {
     (void)json_set_str(d, "group", r->group);
   (void)json_set_str(d, "kind", of_kind ? r->kind : r->plural);
   return d;
+}
+
+void details_add_cause(struct json_object *details, const char *reason, const char *message, const char *field) {
+  struct json_object *cause = json_add_object(json_ensure_array(details, "causes"));
+
+  (void)json_set_str(cause, "reason", reason);
+  (void)json_set_str(cause, "message", message);
+  if (field)
+    (void)json_set_str(cause, "field", field);
 }
 
 void answer_failure(struct request *req, int status, const char *reason, const char *fmt, ...) {
@@ -240,7 +249,6 @@ static const char *cause_reason(int type) {
 
 void answer_invalid(struct request *req, struct field_errors *errors) {
   struct json_object *details = details_of(req, true);
-  struct json_object *causes = json_object_new_array();
   _cleanup_buf_ struct buf b = BUF_INIT;
   char kind[256];
   size_t n = errors->list.len;
@@ -249,16 +257,11 @@ void answer_invalid(struct request *req, struct field_errors *errors) {
   buf_addf(&b, "%s \"%s\" is invalid: %s", kind, req->name, n > 1 ? "[" : "");
   for (size_t i = 0; i < n; i++) {
     const struct field_error *e = &errors->list.items[i];
-    struct json_object *cause = json_object_new_object();
-    (void)json_set_str(cause, "reason", cause_reason((int)e->type));
-    (void)json_set_str(cause, "message", e->message);
-    (void)json_set_str(cause, "field", e->field);
-    (void)json_object_array_add(causes, cause);
+    details_add_cause(details, cause_reason((int)e->type), e->message, e->field);
     buf_addf(&b, "%s%s: %s", i ? ", " : "", e->field, e->message);
   }
   if (n > 1)
     buf_addc(&b, ']');
-  (void)json_set(details, "causes", causes);
   answer_failure_details(req, 422, "Invalid", details, buf_str(&b));
 }
 

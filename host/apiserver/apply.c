@@ -15,19 +15,20 @@ static struct json_object *shallow(struct json_object *o) {
   if (!copy || !json_is(o, json_type_object))
     return copy;
   json_object_object_foreach (o, key, v) {
-    (void)json_object_object_add(copy, key, json_object_get(v));
+    (void)json_put(copy, key, json_object_get(v));
   }
   return copy;
 }
 
-struct json_object *apply_strip(struct json_object *obj) {
+/* OBJ without metadata.managedFields; new, shares the rest.  NULL: an empty object. */
+static struct json_object *without_managers(struct json_object *obj) {
   struct json_object *copy = shallow(obj), *meta = json_get(obj, "metadata");
 
   if (copy && json_is(meta, json_type_object) && json_get(meta, "managedFields")) {
     struct json_object *bare = shallow(meta);
     if (bare)
       json_object_object_del(bare, "managedFields");
-    (void)json_object_object_add(copy, "metadata", bare);
+    (void)json_put(copy, "metadata", bare);
   }
   return copy;
 }
@@ -42,7 +43,7 @@ static void put_managers(struct json_object *obj, struct managers *m) {
   }
   json_object_object_del(meta, "managedFields");
   if (entries)
-    (void)json_object_object_add(meta, "managedFields", entries);
+    (void)json_put(meta, "managedFields", entries);
 }
 
 /* ---- sets ----------------------------------------------------------------------------------------------------- */
@@ -176,9 +177,9 @@ static struct json_object *nothing_before(struct json_object *new_obj) {
   struct json_object *o = json_object_new_object(), *status = json_get(new_obj, "status");
 
   if (o)
-    (void)json_object_object_add(o, "metadata", json_object_new_object());
+    (void)json_put(o, "metadata", json_object_new_object());
   if (o && json_is(status, json_type_object) && json_empty(status))
-    (void)json_object_object_add(o, "status", json_object_new_object());
+    (void)json_put(o, "status", json_object_new_object());
   return o;
 }
 
@@ -187,8 +188,8 @@ int32_t apply_track_update(struct json_object *old, struct json_object *new_obj,
   _cleanup_fieldset_pool_ struct fieldset_pool pool = {0};
   _cleanup_typed_root_ struct typed_root root = {0};
   _cleanup_managers_ struct managers m = {0};
-  _cleanup_json_ struct json_object *before = old ? apply_strip(old) : nothing_before(new_obj);
-  _cleanup_json_ struct json_object *after = apply_strip(new_obj);
+  _cleanup_json_ struct json_object *before = old ? without_managers(old) : nothing_before(new_obj);
+  _cleanup_json_ struct json_object *after = without_managers(new_obj);
   int32_t rc;
 
   if (!before || !after || !typed_root_init(&root, schema))
@@ -229,8 +230,8 @@ bool apply_keep_times(struct json_object *old, struct json_object *new_obj) {
     if (!found)
       return false;
   }
-  l = apply_strip(old);
-  r = apply_strip(new_obj);
+  l = without_managers(old);
+  r = without_managers(new_obj);
   if (!l || !r || !json_equal(l, r))
     return false;
   if (before)
@@ -292,15 +293,12 @@ struct conflict_list {
 
 static void add_cause(void *arg, const char *path) {
   struct conflict_list *l = arg;
-  struct json_object *cause = json_object_new_object();
+  struct json_object *cause = json_add_object(l->causes);
   _cleanup_free_ char *message = str_printf("conflict with %s", l->manager);
 
-  if (!cause || !message)
-    return;
   (void)json_set_str(cause, "manager", l->manager);
   (void)json_set_str(cause, "field", path);
   (void)json_set_str(cause, "message", message);
-  (void)json_object_array_add(l->causes, cause);
 }
 
 static int by_manager(const void *a, const void *b) {
@@ -455,7 +453,7 @@ int32_t apply_merge(struct json_object *live, struct json_object *applied, const
                     struct json_object **conflicts, struct ome_err *err) {
   _cleanup_fieldset_pool_ struct fieldset_pool pool = {0};
   _cleanup_typed_root_ struct typed_root root = {0};
-  _cleanup_json_ struct json_object *bare = apply_strip(live);
+  _cleanup_json_ struct json_object *bare = without_managers(live);
   struct apply a = {.pool = &pool, .who = who, .live = bare, .applied = applied};
   int32_t rc;
 

@@ -135,12 +135,6 @@ const struct fieldset *fieldset_child(const struct fieldset *set, const char *el
   return found ? set->children[at] : NULL;
 }
 
-bool fieldset_has_child(const struct fieldset *set, const char *element) {
-  const struct fieldset *child = fieldset_child(set, element);
-
-  return child && child->member;
-}
-
 bool fieldset_empty(const struct fieldset *set) {
   if (!set)
     return true;
@@ -297,10 +291,10 @@ struct json_object *fieldset_to_json(const struct fieldset *set) {
   if (!o || !set)
     return o;
   if (set->member && set->nchildren)
-    (void)json_object_object_add(o, ".", json_object_new_object());
+    (void)json_put(o, ".", json_object_new_object());
   for (uint32_t i = 0; i < set->nchildren; i++)
     if (!fieldset_empty(set->children[i]))
-      (void)json_object_object_add(o, set->children[i]->element, fieldset_to_json(set->children[i]));
+      (void)json_put(o, set->children[i]->element, fieldset_to_json(set->children[i]));
   return o;
 }
 

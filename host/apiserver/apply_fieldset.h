@@ -41,7 +41,6 @@ const char *fieldset_field_element(struct fieldset_pool *pool, const char *name)
 struct fieldset *fieldset_new(struct fieldset_pool *pool);
 void fieldset_insert(struct fieldset_pool *pool, struct fieldset *set, const struct field_path *path);
 const struct fieldset *fieldset_child(const struct fieldset *set, const char *element);
-bool fieldset_has_child(const struct fieldset *set, const char *element); /* as a member */
 bool fieldset_empty(const struct fieldset *set);
 bool fieldset_equal(const struct fieldset *a, const struct fieldset *b);
 

@@ -7,9 +7,6 @@
 
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
-/* OBJ without metadata.managedFields; new, shares the rest.  NULL: an empty object. */
-struct json_object *apply_strip(struct json_object *obj);
-
 /* What a client-side apply left in LIVE's annotation and still holds there: kubectl may take these over from itself.
  * NULL: nothing. */
 const struct fieldset *apply_last_applied_fields(struct fieldset_pool *pool, const struct schema *s,

@@ -10,7 +10,7 @@
 static const char *annotation_of(struct json_object *obj) {
   struct json_object *v = json_get(json_at(obj, "metadata.annotations"), LAST_APPLIED);
 
-  return json_is(v, json_type_string) ? json_object_get_string(v) : NULL;
+  return json_as_str(v, NULL);
 }
 
 const struct fieldset *apply_last_applied_fields(struct fieldset_pool *pool, const struct schema *s,
@@ -53,7 +53,7 @@ bool apply_set_last_applied(struct json_object *obj, struct json_object *applied
     json_del(config, "metadata.annotations");
   text = json_canonical(config);
   line = text ? str_printf("%s\n", text) : NULL;
-  if (!line || json_object_object_add(annotations, LAST_APPLIED, json_object_new_string(line)) != 0)
+  if (!line || !json_put_str(annotations, LAST_APPLIED, line))
     return false;
   if (annotations_size(annotations) > ANNOTATIONS_MAX)
     json_object_object_del(annotations, LAST_APPLIED);

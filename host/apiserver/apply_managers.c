@@ -31,12 +31,6 @@ static struct manager key_of(const struct manager_info *who, bool applied) {
                           .applied = applied};
 }
 
-struct manager *managers_find(struct managers *m, const struct manager_info *who, bool applied) {
-  struct manager key = key_of(who, applied);
-
-  return find(m, &key);
-}
-
 static bool own_strings(struct fieldset_pool *pool, struct manager *m) {
   m->name = fieldset_string(pool, m->name, strlen(m->name));
   m->api_version = fieldset_string(pool, m->api_version, strlen(m->api_version));
@@ -140,7 +134,7 @@ struct json_object *managers_encode(struct managers *m) {
     qsort(m->list.items, m->list.len, sizeof(*m->list.items), compare_managers);
   for (size_t i = 0; out && i < m->list.len; i++)
     if (!fieldset_empty(m->list.items[i].set))
-      (void)json_object_array_add(out, encode_entry(&m->list.items[i]));
+      (void)json_add(out, encode_entry(&m->list.items[i]));
   if (json_len(out) > 0)
     return out;
   json_unref(out);

@@ -31,8 +31,7 @@ int32_t managers_decode(struct fieldset_pool *pool, struct json_object *entries,
  * Managers of nothing are left out; NULL: nobody owns anything. */
 struct json_object *managers_encode(struct managers *m);
 
-struct manager *managers_find(struct managers *m, const struct manager_info *who, bool applied);
-/* The one there is, or a new one that owns nothing yet; NULL when memory ran out. */
+/* The manager that there is, or a new one that owns nothing yet; NULL when memory ran out. */
 struct manager *managers_ensure(struct fieldset_pool *pool, struct managers *m, const struct manager_info *who,
                                 bool applied);
 

@@ -70,7 +70,7 @@ static int32_t add_key(const struct schema *item_schema, struct json_object *ite
                   "value)",
                   key);
   }
-  return json_object_object_add(keys, key, json_copy(v)) == 0 ? OME_OK : fail_memory(err);
+  return json_put(keys, key, json_copy(v)) ? OME_OK : fail_memory(err);
 }
 
 /* The keys of ITEM, or ITEM where it is its own key. */
@@ -236,8 +236,7 @@ static void validate_scalar(struct validation *v, const struct schema *s, struct
   else if (s->type == SCHEMA_BOOLEAN)
     ok = is == json_type_boolean;
   if (!ok && !v->lists_only)
-    add_fault(v, "expected %s, got &value.valueUnstructured{Value:%s}", expected[s->type],
-              json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    add_fault(v, "expected %s, got &value.valueUnstructured{Value:%s}", expected[s->type], json_view(o));
 }
 
 static void validate(struct validation *v, const struct schema *s, struct json_object *o) {

@@ -237,15 +237,15 @@ static struct json_object *merge_maps(struct fieldset_pool *pool, const struct s
     return NULL;
   if (l) {
     json_object_object_foreach (l, key, v) {
-      (void)json_object_object_add(
-          out, key, merge_sides(pool, typed_member(s, key, NULL), (struct side){v, true}, member_of(r, key)));
+      (void)json_put(out, key,
+                     merge_sides(pool, typed_member(s, key, NULL), (struct side){v, true}, member_of(r, key)));
     }
   }
   if (r) {
     json_object_object_foreach (r, name, value) {
       struct side old = member_of(l, name);
       if (!old.there)
-        (void)json_object_object_add(out, name, json_copy(value));
+        (void)json_put(out, name, json_copy(value));
     }
   }
   return out;
@@ -261,12 +261,12 @@ static struct json_object *merge_lists(struct fieldset_pool *pool, const struct 
     return json_copy(r.there ? r.v : l.v);
   out = json_object_new_array();
   for (size_t i = 0; out && i < left.n; i++)
-    (void)json_object_array_add(
+    (void)json_add(
         out, merge_sides(pool, s->items, (struct side){json_index(l.v, i), true}, item_of(&right, left.elements[i])));
   for (size_t i = 0; out && i < right.n; i++) {
     struct side old = item_of(&left, right.elements[i]);
     if (!old.there)
-      (void)json_object_array_add(out, merge_sides(pool, s->items, old, (struct side){json_index(r.v, i), true}));
+      (void)json_add(out, merge_sides(pool, s->items, old, (struct side){json_index(r.v, i), true}));
   }
   return out;
 }
@@ -299,7 +299,7 @@ static struct json_object *remove_from_map(struct fieldset_pool *pool, const str
     const struct fieldset *below = fieldset_child(set, fieldset_field_element(pool, key));
     struct json_object *left;
     if (!(below && below->member) && remove_from(pool, typed_member(s, key, NULL), member, below, &left))
-      (void)json_object_object_add(out, key, left);
+      (void)json_put(out, key, left);
   }
   return out;
 }
@@ -317,7 +317,7 @@ static struct json_object *remove_from_list(struct fieldset_pool *pool, const st
     const struct fieldset *below = fieldset_child(set, elements[i]);
     struct json_object *left;
     if (!(below && below->member) && remove_from(pool, s->items, json_index(v, i), below, &left))
-      (void)json_object_array_add(out, left);
+      (void)json_add(out, left);
   }
   return out;
 }

@@ -7,7 +7,6 @@
 #include "base/vec.h"
 #include "kube/meta.h"
 
-#include <ctype.h>
 #include <string.h>
 
 /* ---- defaults --------------------------------------------------------------------------------------------------- */
@@ -19,9 +18,7 @@ static void default_names(struct json_object *crd) {
   if (!names)
     return;
   if (!*json_str(names, "singular", "")) {
-    _cleanup_free_ char *singular = strdup(kind);
-    for (char *c = singular; c && *c; c++)
-      *c = (char)tolower((unsigned char)*c);
+    _cleanup_free_ char *singular = str_lower(kind);
     (void)json_set_str(names, "singular", singular);
   }
   if (!*json_str(names, "listKind", "") && *kind) {
@@ -35,12 +32,8 @@ static void default_names(struct json_object *crd) {
 /* status.storedVersions holds every version that objects may have been stored in. */
 static void note_stored_version(struct json_object *crd) {
   struct json_object *versions = json_at(crd, "spec.versions");
-  struct json_object *stored = json_at(crd, "status.storedVersions");
+  struct json_object *stored = json_ensure_array(crd, "status.storedVersions");
 
-  if (!stored) {
-    stored = json_object_new_array();
-    (void)json_set(crd, "status.storedVersions", stored);
-  }
   for (size_t i = 0; i < json_len(versions); i++) {
     struct json_object *v = json_index(versions, i);
     bool known = false;
@@ -49,7 +42,7 @@ static void note_stored_version(struct json_object *crd) {
     for (size_t k = 0; k < json_len(stored); k++)
       known = known || streq(json_object_get_string(json_index(stored, k)), json_str(v, "name", ""));
     if (!known)
-      (void)json_object_array_add(stored, json_object_new_string(json_str(v, "name", "")));
+      (void)json_add_str(stored, json_str(v, "name", ""));
   }
 }
 
@@ -276,7 +269,7 @@ static void accept_waiting(void *arg) {
   struct instances x = {{0}};
   struct ome_err err = ERR_INIT;
 
-  (void)store_list(s->store, r->collection, NULL, NULL, NULL, accept_again, &x, &err);
+  (void)store_list(s->store, &(struct store_part){.collection = r->collection}, accept_again, &x, &err);
   for (size_t i = 0; i < x.list.len; i++) {
     struct json_object *crd = x.list.items[i];
     accept_names(s, crd, wall_ms());
@@ -312,7 +305,7 @@ bool crd_clean(struct apiserver *s, struct json_object *crd) {
   struct instances x = {{0}};
   struct ome_err err = ERR_INIT;
 
-  (void)store_list(s->store, collection, NULL, NULL, NULL, add_instance, &x, &err);
+  (void)store_list(s->store, &(struct store_part){.collection = collection}, add_instance, &x, &err);
   for (size_t i = 0; r && i < x.list.len; i++) {
     struct json_object *o = x.list.items[i];
     int32_t rc = OME_OK;
@@ -351,5 +344,7 @@ static bool load_one(void *arg, const char *ns, const char *name, const char *te
 }
 
 int32_t crds_load(struct apiserver *s, struct ome_err *err) {
-  return store_list(s->store, "apiextensions.k8s.io/customresourcedefinitions", NULL, NULL, NULL, load_one, s, err);
+  static const struct store_part all = {.collection = "apiextensions.k8s.io/customresourcedefinitions"};
+
+  return store_list(s->store, &all, load_one, s, err);
 }

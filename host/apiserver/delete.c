@@ -222,7 +222,7 @@ struct sweep {
 
 static bool gather(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
   struct sweep *sweep = arg;
-  struct json_object *o = NULL;
+  _cleanup_json_ struct json_object *o = NULL;
   struct ome_err err = ERR_INIT;
 
   (void)ns;
@@ -230,9 +230,8 @@ static bool gather(void *arg, const char *ns, const char *name, const char *text
   (void)labels;
   if (json_parse(text, len, SIZE_MAX, &o, &err) != OME_OK)
     return true;
-  if (!selector_match(sweep->labels, json_at(o, "metadata.labels")) || !field_selector_match(sweep->fields, o) ||
-      json_object_array_add(sweep->found, o) != 0)
-    json_unref(o);
+  if (selector_match(sweep->labels, json_at(o, "metadata.labels")) && field_selector_match(sweep->fields, o))
+    (void)json_add(sweep->found, TAKE_PTR(o));
   return true;
 }
 
@@ -258,6 +257,7 @@ static bool admit_all(struct request *req, struct json_object *found) {
 void verb_delete_collection(struct request *req) {
   _cleanup_(delete_fini) struct delete_options options = {.grace_s = -1};
   _cleanup_(sweep_fini) struct sweep sweep = {NULL, NULL, json_object_new_array()};
+  const struct store_part all = {.collection = req->resource->collection, .ns = *req->ns ? req->ns : NULL};
   struct ome_err err = ERR_INIT;
   char api_version[256];
 
@@ -266,8 +266,7 @@ void verb_delete_collection(struct request *req) {
   if (!read_field_selector(req, &sweep.fields))
     return;
   if (selector_parse(http_query(req->x, "labelSelector"), &sweep.labels, &err) != OME_OK ||
-      store_list(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL, NULL, NULL, gather, &sweep,
-                 &err) != OME_OK) {
+      store_list(req->server->store, &all, gather, &sweep, &err) != OME_OK) {
     answer_error(req, &err);
     return;
   }

@@ -33,19 +33,15 @@ static void answer_version(struct apiserver *s, struct http_exchange *x) {
 }
 
 static void answer_core(struct apiserver *s, struct http_exchange *x) {
+  static const char *const versions[] = {"v1", NULL};
   struct json_object *o = json_object_new_object();
-  struct json_object *versions = json_object_new_array();
-  struct json_object *addresses = json_object_new_array();
-  struct json_object *address = json_object_new_object();
   _cleanup_free_ char *server = str_printf("127.0.0.1:%u", http_server_port(s->http));
 
   (void)json_set_str(o, "kind", "APIVersions");
-  (void)json_object_array_add(versions, json_object_new_string("v1"));
-  (void)json_set(o, "versions", versions);
+  (void)json_set(o, "versions", json_strings(versions));
+  struct json_object *address = json_add_object(json_ensure_array(o, "serverAddressByClientCIDRs"));
   (void)json_set_str(address, "clientCIDR", "0.0.0.0/0");
   (void)json_set_str(address, "serverAddress", server);
-  (void)json_object_array_add(addresses, address);
-  (void)json_set(o, "serverAddressByClientCIDRs", addresses);
   answer_json(x, o);
 }
 
@@ -98,7 +94,7 @@ static struct json_object *group_object(const struct registry *r, const char *gr
   qsort(versions, n, sizeof(*versions), compare_versions);
   (void)json_set_str(o, "name", group);
   for (size_t i = 0; i < n; i++)
-    (void)json_object_array_add(list, group_version(group, versions[i]));
+    (void)json_add(list, group_version(group, versions[i]));
   (void)json_set(o, "versions", list);
   if (n)
     (void)json_set(o, "preferredVersion", group_version(group, versions[0]));
@@ -113,7 +109,7 @@ static void answer_groups(struct apiserver *s, struct http_exchange *x) {
   (void)json_set_str(o, "apiVersion", "v1");
   for (size_t i = 0; i < registry_count(s->registry); i++)
     if (*registry_at(s->registry, i)->group && is_first(s->registry, i, false))
-      (void)json_object_array_add(groups, group_object(s->registry, registry_at(s->registry, i)->group));
+      (void)json_add(groups, group_object(s->registry, registry_at(s->registry, i)->group));
   (void)json_set(o, "groups", groups);
   answer_json(x, o);
 }
@@ -128,14 +124,6 @@ static void answer_group(struct apiserver *s, struct http_exchange *x, const cha
 
 /* ---- resources -------------------------------------------------------------------------------------------------- */
 
-static struct json_object *string_list(const char *const *list) {
-  struct json_object *o = json_object_new_array();
-
-  for (; list && *list; list++)
-    (void)json_object_array_add(o, json_object_new_string(*list));
-  return o;
-}
-
 static struct json_object *entry(const char *name, const char *singular, const char *kind, bool namespaced,
                                  const char *const *verbs) {
   struct json_object *o = json_object_new_object();
@@ -144,7 +132,7 @@ static struct json_object *entry(const char *name, const char *singular, const c
   (void)json_set_str(o, "singularName", singular);
   (void)json_set_bool(o, "namespaced", namespaced);
   (void)json_set_str(o, "kind", kind);
-  (void)json_set(o, "verbs", string_list(verbs));
+  (void)json_set(o, "verbs", json_strings(verbs));
   return o;
 }
 
@@ -166,12 +154,12 @@ static void add_resource(struct json_object *list, const struct resource *r) {
   /* Since 1.27 the singular name is filled in for every kind; before only for custom resources. */
   struct json_object *o = entry(r->plural, r->crd ? r->singular : "", r->kind, r->namespaced, verbs);
   if (r->short_names)
-    (void)json_set(o, "shortNames", string_list(r->short_names));
+    (void)json_set(o, "shortNames", json_strings(r->short_names));
   if (r->categories)
-    (void)json_set(o, "categories", string_list(r->categories));
+    (void)json_set(o, "categories", json_strings(r->categories));
   if (!(r->flags & RES_VIRTUAL))
     (void)json_set_str(o, "storageVersionHash", "b21l");
-  (void)json_object_array_add(list, o);
+  (void)json_add(list, o);
 }
 
 static void add_subresources(struct json_object *list, const struct resource *r) {
@@ -203,7 +191,7 @@ static void add_subresources(struct json_object *list, const struct resource *r)
       (void)json_set_str(o, "group", subs[i].group);
       (void)json_set_str(o, "version", subs[i].version);
     }
-    (void)json_object_array_add(list, o);
+    (void)json_add(list, o);
   }
 }
 
@@ -243,17 +231,17 @@ static void answer_paths(struct apiserver *s, struct http_exchange *x) {
   struct json_object *o = json_object_new_object();
   struct json_object *paths = json_object_new_array();
 
-  (void)json_object_array_add(paths, json_object_new_string("/api"));
-  (void)json_object_array_add(paths, json_object_new_string("/api/v1"));
-  (void)json_object_array_add(paths, json_object_new_string("/apis"));
+  (void)json_add_str(paths, "/api");
+  (void)json_add_str(paths, "/api/v1");
+  (void)json_add_str(paths, "/apis");
   for (size_t i = 0; i < registry_count(s->registry); i++) {
     const struct resource *r = registry_at(s->registry, i);
     _cleanup_free_ char *text = str_printf("/apis/%s/%s", r->group, r->version);
     if (*r->group && is_first(s->registry, i, true))
-      (void)json_object_array_add(paths, json_object_new_string(text));
+      (void)json_add_str(paths, text);
   }
-  (void)json_object_array_add(paths, json_object_new_string("/healthz"));
-  (void)json_object_array_add(paths, json_object_new_string("/version"));
+  (void)json_add_str(paths, "/healthz");
+  (void)json_add_str(paths, "/version");
   (void)json_set(o, "paths", paths);
   answer_json(x, o);
 }

@@ -75,7 +75,7 @@ static void scan_member(struct scan *s, struct strmap *seen) {
 
   buf_addf(&s->path, "%s%s", before ? "." : "", key ? key : "");
   if (key && strmap_has(seen, key))
-    (void)json_object_array_add(s->found, json_object_new_string(buf_str(&s->path)));
+    (void)json_add_str(s->found, buf_str(&s->path));
   else if (key)
     (void)strmap_put(seen, key, NULL);
   skip_space(s);

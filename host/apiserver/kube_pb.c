@@ -192,7 +192,7 @@ static bool wrapped_value(struct decode *d, char type, struct reader r, struct j
     if (type == 'L' && f.number == 1) {
       if (!text_value(d, &f.bytes, &item))
         return false;
-      (void)json_object_array_add(*out, item);
+      (void)json_add(*out, item);
     }
   }
   switch (type) {
@@ -287,7 +287,7 @@ static bool decode_entry(struct decode *d, struct reader r, const char *type, st
   }
   if (!value && (*type == 's' || *type == 'x') && (type[1] == ' ' || !type[1]))
     value = json_object_new_string("");
-  return json_object_object_add(map, key ? json_object_get_string(key) : "", TAKE_PTR(value)) == 0;
+  return json_put(map, key ? json_object_get_string(key) : "", TAKE_PTR(value));
 }
 
 static bool is_zero(struct json_object *v) {
@@ -315,11 +315,7 @@ static struct json_object *container_of(const struct pb_field *field, struct jso
   if (c)
     return c;
   c = field->list ? json_object_new_array() : json_object_new_object();
-  if (c && json_object_object_add(into, field->name, c) != 0) {
-    json_unref(c);
-    return NULL;
-  }
-  return c;
+  return c && json_put(into, field->name, c) ? c : NULL;
 }
 
 /* Puts F where FIELD says in INTO. */
@@ -343,12 +339,12 @@ static bool put_field(struct decode *d, const struct wire_field *f, const struct
     return false;
   }
   if (field->list)
-    return json_object_array_add(container, v) == 0;
+    return json_add(container, v);
   if (!v || (!field->optional && is_zero(v))) {
     json_unref(v);
     return true;
   }
-  return json_object_object_add(into, field->name, v) == 0;
+  return json_put(into, field->name, v);
 }
 
 static bool decode_fields(struct decode *d, struct reader r, const char *fields, struct json_object *into) {
@@ -415,7 +411,7 @@ static bool open_envelope(struct decode *d, struct reader r, struct json_object 
       struct json_object *v = NULL;
       if (!get_field(&f.bytes, &inner) || !inner.is_bytes || !text_value(d, &inner.bytes, &v))
         return fail_wire(d);
-      (void)json_object_object_add(type, inner.number == 1 ? "apiVersion" : "kind", v);
+      (void)json_put(type, inner.number == 1 ? "apiVersion" : "kind", v);
     }
   }
   return true;

@@ -13,14 +13,12 @@
 static int32_t ensure(struct apiserver *s, const char *name, struct ome_err *err) {
   const struct store_key key = {"/namespaces", "", name};
   _cleanup_json_ struct json_object *o = NULL;
-  struct json_object *finalizers;
   char uid[37];
   char now[TIME_TEXT];
 
   if (store_get_version(s->store, &key))
     return OME_OK;
   o = json_object_new_object();
-  finalizers = json_object_new_array();
   random_uuid(uid);
   time_format(wall_ms() / 1000, now);
   (void)json_set_str(o, "apiVersion", "v1");
@@ -29,8 +27,7 @@ static int32_t ensure(struct apiserver *s, const char *name, struct ome_err *err
   (void)json_set_str(o, "metadata.uid", uid);
   (void)json_set_str(o, "metadata.creationTimestamp", now);
   meta_set_label(o, "kubernetes.io/metadata.name", name);
-  (void)json_object_array_add(finalizers, json_object_new_string("kubernetes"));
-  (void)json_set(o, "spec.finalizers", finalizers);
+  (void)json_add_str(json_ensure_array(o, "spec.finalizers"), "kubernetes");
   (void)json_set_str(o, "status.phase", "Active");
   return store_put(s->store, &key, o, err);
 }
@@ -61,7 +58,7 @@ int32_t namespaces_init(struct apiserver *s, struct ome_err *err) {
     rc = ensure(s, always[i], err);
   /* Deletions that the last process did not finish. */
   if (rc == OME_OK)
-    rc = store_list(s->store, "/namespaces", NULL, NULL, NULL, note_terminating, &p, err);
+    rc = store_list(s->store, &(struct store_part){.collection = "/namespaces"}, note_terminating, &p, err);
   for (size_t i = 0; i < p.names.len; i++) {
     namespace_continue(s, p.names.items[i]);
     free(p.names.items[i]);

@@ -25,7 +25,7 @@ struct document {
 };
 
 static void add(struct json_object *o, const char *key, struct json_object *v) {
-  (void)json_object_object_add(o, key, v);
+  (void)json_put(o, key, v);
 }
 
 static struct json_object *text(const char *s) {
@@ -151,7 +151,7 @@ static void put_schema(const struct document *d, const struct resource *r) {
       split_off(d, name, properties, "status");
     }
   }
-  (void)json_object_array_add(kinds, kind_extension(r));
+  (void)json_add(kinds, kind_extension(r));
   add(o, "x-kubernetes-group-version-kind", kinds);
   add(d->schemas, name, o);
 }
@@ -175,20 +175,19 @@ static void put_object_meta(const struct document *d) {
 /* ---- paths ------------------------------------------------------------------------------------------------------ */
 
 static void put_parameter(const struct document *d, struct json_object *list, const char *name, const char *type) {
-  struct json_object *o = json_object_new_object(), *schema = json_object_new_object();
+  struct json_object *o = json_add_object(list);
 
   add(o, "name", text(name));
   add(o, "in", text("query"));
   if (d->dialect == SWAGGER_2) {
     add(o, "type", text(type));
     add(o, "uniqueItems", json_object_new_boolean(1));
-    json_unref(schema);
   } else {
+    struct json_object *schema = json_object_new_object();
     add(schema, "type", text(type));
     add(schema, "uniqueItems", json_object_new_boolean(1));
     add(o, "schema", schema);
   }
-  (void)json_object_array_add(list, o);
 }
 
 static struct json_object *responses(const struct document *d, const char *name) {

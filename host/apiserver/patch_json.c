@@ -127,10 +127,8 @@ static int32_t fail_missing(const char *op, const struct pointer *p, struct ome_
 
 /* Makes room at AT of ARRAY for V (taken). */
 static bool insert_item(struct patch_run *r, struct json_object *array, size_t at, struct json_object *v) {
-  if (json_object_array_add(array, v) != 0) {
-    json_unref(v);
+  if (!json_add(array, v))
     return false;
-  }
   for (size_t i = json_len(array) - 1; i > at; i--) {
     struct json_object *before = json_object_get(json_index(array, i - 1));
     (void)json_object_array_put_idx(array, i - 1, json_object_get(json_index(array, i)));
@@ -158,7 +156,7 @@ static int32_t add_value(struct patch_run *r, const char *op, const struct point
   if (!resolve(r, p, p->len - 1, &parent))
     return fail_missing(op, p, err);
   if (json_is(parent, json_type_object))
-    return json_object_object_add(parent, last, TAKE_PTR(value)) == 0 ? OME_OK : fail_memory(err);
+    return json_put(parent, last, TAKE_PTR(value)) ? OME_OK : fail_memory(err);
   if (!json_is(parent, json_type_array) || !array_place(parent, last, true, &at))
     return fail_missing(op, p, err);
   return insert_item(r, parent, at, TAKE_PTR(value)) ? OME_OK : fail_memory(err);

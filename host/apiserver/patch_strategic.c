@@ -87,7 +87,7 @@ static struct json_object *plain_copy(struct json_object *v) {
     for (size_t i = 0; out && i < json_len(v); i++) {
       struct json_object *item = json_index(v, i);
       if (!json_get(item, PATCH) || streq(json_str(item, PATCH, ""), "merge"))
-        (void)json_object_array_add(out, plain_copy(item));
+        (void)json_add(out, plain_copy(item));
     }
     return out;
   }
@@ -98,7 +98,7 @@ static struct json_object *plain_copy(struct json_object *v) {
     return NULL;
   json_object_object_foreach (v, key, member) {
     if (member && !is_directive(key))
-      (void)json_object_object_add(out, key, plain_copy(member));
+      (void)json_put(out, key, plain_copy(member));
   }
   return out;
 }
@@ -131,7 +131,7 @@ static int32_t check_keys(struct json_object *list, const char *merge_key, struc
 }
 
 static void append(struct json_object *list, struct json_object *item) {
-  (void)json_object_array_add(list, json_object_get(item));
+  (void)json_add(list, json_object_get(item));
 }
 
 /* The items of LIST known to BY, in BY's order, or those unknown to it, in their own. */
@@ -198,7 +198,7 @@ static int32_t apply_item_directives(struct merge_run *r, struct json_object *li
 
   for (size_t i = 0; i < json_len(patch); i++) {
     struct json_object *item = json_index(patch, i), *directive = json_get(item, PATCH), *id;
-    const char *what = json_is(directive, json_type_string) ? json_object_get_string(directive) : "";
+    const char *what = json_as_str(directive, "");
     ptrdiff_t at;
     if (!directive) {
       append(items, item);
@@ -231,7 +231,7 @@ static int32_t merge_items(struct merge_run *r, const struct schema *s, struct j
     if (rc != OME_OK)
       return rc;
     if (at < 0)
-      (void)json_object_array_add(list, plain_copy(item));
+      (void)json_add(list, plain_copy(item));
     else
       (void)json_object_array_put_idx(list, (size_t)at, merged);
   }
@@ -371,11 +371,11 @@ static int32_t apply_order(struct merge_run *r, const struct schema *s, struct j
   if ((from && !json_is(from, json_type_array)) || (items && !json_is(items, json_type_array)))
     return fail(err, OME_E_CORRUPT, "%s: expected a []interface {}, but received another type", name);
   if (!field || !field->patch_merge)
-    return items && json_object_object_add(o, name, plain_copy(items)) != 0 ? fail_memory(err) : OME_OK;
+    return items && !json_put(o, name, plain_copy(items)) ? fail_memory(err) : OME_OK;
   rc = check_order(r, items, order, field->patch_merge_key, err);
   if (rc == OME_OK)
     rc = merge_list(r, field, from, items, order, &merged, err);
-  if (rc == OME_OK && json_object_object_add(o, name, merged) != 0)
+  if (rc == OME_OK && !json_put(o, name, merged))
     return fail_memory(err);
   return rc;
 }
@@ -386,7 +386,7 @@ static int32_t apply_delete_list(struct merge_run *r, struct json_object *o, con
   int32_t rc = directive_list(values, "deleteFromPrimitiveList", err);
 
   if (rc == OME_OK && json_is(from, json_type_array))
-    (void)json_object_object_add(o, name, merge_scalars(r, from, values, true));
+    (void)json_put(o, name, merge_scalars(r, from, values, true));
   return rc;
 }
 
@@ -405,8 +405,8 @@ static int32_t merge_member(struct merge_run *r, const struct schema *s, struct 
   else if (json_is(v, json_type_array) && json_is(from, json_type_array) && field && field->patch_merge)
     rc = merge_list(r, field, from, v, NULL, &merged, err);
   else
-    return json_object_object_add(o, key, plain_copy(v)) == 0 ? OME_OK : fail_memory(err);
-  if (rc == OME_OK && json_object_object_add(o, key, merged) != 0)
+    return json_put(o, key, plain_copy(v)) ? OME_OK : fail_memory(err);
+  if (rc == OME_OK && !json_put(o, key, merged))
     return fail_memory(err);
   return rc;
 }
@@ -431,7 +431,7 @@ static struct json_object *share_members(struct json_object *from) {
   if (!o || !from)
     return o;
   json_object_object_foreach (from, key, v) {
-    (void)json_object_object_add(o, key, json_object_get(v));
+    (void)json_put(o, key, json_object_get(v));
   }
   return o;
 }

@@ -96,12 +96,7 @@ static bool check_version(struct request *req, const char *version, const char *
   }
   if (*out > store_version(req->server->store)) {
     struct json_object *details = json_object_new_object();
-    struct json_object *causes = json_object_new_array();
-    struct json_object *cause = json_object_new_object();
-    (void)json_set_str(cause, "reason", "ResourceVersionTooLarge");
-    (void)json_set_str(cause, "message", "Too large resource version");
-    (void)json_object_array_add(causes, cause);
-    (void)json_set(details, "causes", causes);
+    details_add_cause(details, "ResourceVersionTooLarge", "Too large resource version", NULL);
     (void)json_set_i64(details, "retryAfterSeconds", 1);
     _cleanup_free_ char *message = str_printf("Too large resource version: %s, current: %lld", version,
                                               (long long)store_version(req->server->store));
@@ -393,21 +388,19 @@ void verb_list(struct request *req) {
   _cleanup_json_ struct json_object *token = NULL;
   struct store *s = req->server->store;
   struct ome_err err = ERR_INIT;
-  const char *ns = *req->ns ? req->ns : NULL;
   int64_t version = 0;
 
   buf_init(&l.text, (size_t)512 << 20);
   if (!read_selectors(req, &l.labels, &l.fields) || !read_start(&l, &token, &version))
     return;
-  const char *after_ns = token ? json_str(token, "ns", "") : NULL;
-  const char *after_name = token ? json_str(token, "start", "") : NULL;
+  const struct store_part part = {.collection = req->resource->collection,
+                                  .ns = *req->ns ? req->ns : NULL,
+                                  .after_ns = token ? json_str(token, "ns", "") : NULL,
+                                  .after_name = token ? json_str(token, "start", "") : NULL,
+                                  .version = version};
   l.count_rest = version != store_version(s) && selects_all(&l);
   buf_adds(&l.text, req->form == FORM_TABLE ? "{\"rows\":[" : "{\"items\":[");
-  int32_t rc =
-      version == store_version(s)
-          ? store_list(s, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err)
-          : store_list_at(s, version, req->resource->collection, ns, after_ns, after_name, take_item, &l, &err);
-  if (rc != OME_OK) {
+  if (store_list(s, &part, take_item, &l, &err) != OME_OK) {
     answer_error(req, &err);
     return;
   }

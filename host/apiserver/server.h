@@ -100,7 +100,11 @@ void answer_warning(struct request *req, const char *fmt, ...) __attribute__((fo
 /* A metav1.Status failure; REQ is gone.  MESSAGE is formatted. */
 void answer_failure(struct request *req, int status, const char *reason, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* The same with details {name, group, kind, causes...}; takes DETAILS. */
+/* {name, group, kind} of what REQ is about, its kind in the plural unless OF_KIND; new. */
+struct json_object *details_of(const struct request *req, bool of_kind);
+/* Appends to the causes of DETAILS; FIELD NULL: none of a field. */
+void details_add_cause(struct json_object *details, const char *reason, const char *message, const char *field);
+/* The same with DETAILS; takes them. */
 void answer_failure_details(struct request *req, int status, const char *reason, struct json_object *details,
                             const char *message);
 void answer_not_found(struct request *req);
@@ -165,8 +169,6 @@ void splice_object(struct buf *b, const struct resource *r, const char *text, bo
 void present(const struct resource *r, struct json_object *o);
 /* The stored object, new; NULL: absent. */
 struct json_object *load(struct apiserver *s, const struct resource *r, const char *ns, const char *name);
-/* Whether O, being deleted, has nothing left to wait for. */
-bool may_vanish(struct json_object *o);
 /* Takes O out of the store and lets the collector look at what it owned. */
 int32_t remove_object(struct apiserver *s, const struct resource *r, struct json_object *o, struct ome_err *err);
 /* Stores O, or takes it out when it was only waiting for its finalizers. */
@@ -227,8 +229,6 @@ void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_objec
 void crd_changed(struct apiserver *s, struct json_object *crd);
 /* Goes on with the deletion of CRD NAME. */
 void crd_continue(struct apiserver *s, const char *name);
-/* Deletes the instances of a CRD that is being deleted; whether all are gone. */
-bool crd_clean(struct apiserver *s, struct json_object *crd);
 
 /* audit.c; PATH NULL: no log. */
 int32_t audit_open(struct apiserver *s, const char *path, struct ome_err *err);

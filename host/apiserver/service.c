@@ -50,7 +50,7 @@ static struct strmap *in_use(struct apiserver *s) {
   struct ome_err err = ERR_INIT;
 
   if (!s->service_use && (s->service_use = strmap_new(NULL)))
-    (void)store_list(s->store, "/services", NULL, NULL, NULL, note_stored, s->service_use, &err);
+    (void)store_list(s->store, &(struct store_part){.collection = "/services"}, note_stored, s->service_use, &err);
   return s->service_use;
 }
 
@@ -97,17 +97,12 @@ static bool pick_port(const struct strmap *used, struct json_object *o, uint32_t
 }
 
 static void set_addresses(struct json_object *o, const char *address) {
-  struct json_object *all = json_object_new_array();
-  struct json_object *families = json_object_new_array();
+  const char *const addresses[] = {address, NULL};
 
-  (void)json_object_array_add(all, json_object_new_string(address));
   (void)json_set_str(o, "spec.clusterIP", address);
-  (void)json_set(o, "spec.clusterIPs", all);
-  (void)json_object_array_add(families, json_object_new_string("IPv4"));
-  if (json_len(json_at(o, "spec.ipFamilies")))
-    json_unref(families);
-  else
-    (void)json_set(o, "spec.ipFamilies", families);
+  (void)json_set(o, "spec.clusterIPs", json_strings(addresses));
+  if (json_len(json_at(o, "spec.ipFamilies")) == 0)
+    (void)json_add_str(json_ensure_array(o, "spec.ipFamilies"), "IPv4");
   if (!json_at(o, "spec.ipFamilyPolicy"))
     (void)json_set_str(o, "spec.ipFamilyPolicy", "SingleStack");
 }

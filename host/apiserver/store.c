@@ -133,10 +133,10 @@ static char *object_text(struct json_object *o) {
   if (!ordered)
     return NULL;
   for (size_t i = 0; i < ARRAY_LEN(first); i++)
-    if (json_object_object_add(ordered, first[i], json_object_new_string(json_str(o, first[i], ""))) != 0)
+    if (!json_put_str(ordered, first[i], json_str(o, first[i], "")))
       return NULL;
   json_object_object_foreach (o, key, v) {
-    if (!streq(key, first[0]) && !streq(key, first[1]) && json_object_object_add(ordered, key, json_object_get(v)) != 0)
+    if (!streq(key, first[0]) && !streq(key, first[1]) && !json_put(ordered, key, json_object_get(v)))
       return NULL;
   }
   return json_text(ordered);
@@ -384,11 +384,11 @@ int64_t store_count_after(struct store *s, const char *collection, const char *n
   return n;
 }
 
-int32_t store_list(struct store *s, const char *collection, const char *ns, const char *after_ns,
-                   const char *after_name, store_each_fn *each, void *arg, struct ome_err *err) {
-  const char *name = after_name ? after_name : "";
-  sqlite3_stmt *q = ns ? bind(s, LIST_NS, collection, ns, after_ns && !streq(after_ns, ns) ? "" : name, NULL)
-                       : bind(s, LIST_ALL, collection, after_ns ? after_ns : "", name, NULL);
+static int32_t list_present(struct store *s, const struct store_part *part, store_each_fn *each, void *arg,
+                            struct ome_err *err) {
+  const char *ns = part->ns, *after_ns = part->after_ns, *name = part->after_name ? part->after_name : "";
+  sqlite3_stmt *q = ns ? bind(s, LIST_NS, part->collection, ns, after_ns && !streq(after_ns, ns) ? "" : name, NULL)
+                       : bind(s, LIST_ALL, part->collection, after_ns ? after_ns : "", name, NULL);
   int rc;
 
   while ((rc = sqlite3_step(q)) == SQLITE_ROW)
@@ -641,18 +641,17 @@ static bool give_present(void *arg, const char *ns, const char *name, const char
   return !p->ended;
 }
 
-/* The collection's objects that changed after VERSION, each as it was then. */
-static int32_t gather_past(struct store *s, int64_t version, const char *collection, const char *ns,
-                           const char *after_ns, const char *after_name, struct past *p, struct ome_err *err) {
+/* The objects of PART that changed after its version, each as it was then. */
+static int32_t gather_past(struct store *s, const struct store_part *part, struct past *p, struct ome_err *err) {
   _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
 
   p->rows = calloc(s->count + 1, sizeof(*p->rows));
   if (!seen || !p->rows)
     return fail_memory(err);
-  for (const struct store_event *e = store_event_after(s, version); e; e = store_event_after(s, e->version)) {
-    if (!streq(e->collection, collection) || (ns && !streq(e->ns, ns)))
+  for (const struct store_event *e = store_event_after(s, part->version); e; e = store_event_after(s, e->version)) {
+    if (!streq(e->collection, part->collection) || (part->ns && !streq(e->ns, part->ns)))
       continue;
-    if (after_name && compare_places(e->ns, e->name, after_ns ? after_ns : "", after_name) <= 0)
+    if (part->after_name && compare_places(e->ns, e->name, part->after_ns ? part->after_ns : "", part->after_name) <= 0)
       continue;
     _cleanup_free_ char *key = str_printf("%s/%s", e->ns, e->name);
     if (!key || strmap_has(seen, key))
@@ -665,15 +664,22 @@ static int32_t gather_past(struct store *s, int64_t version, const char *collect
   return OME_OK;
 }
 
-int32_t store_list_at(struct store *s, int64_t version, const char *collection, const char *ns, const char *after_ns,
-                      const char *after_name, store_each_fn *each, void *arg, struct ome_err *err) {
+static int32_t list_past(struct store *s, const struct store_part *part, store_each_fn *each, void *arg,
+                         struct ome_err *err) {
   struct past p = {.each = each, .arg = arg};
-  int32_t rc = gather_past(s, version, collection, ns, after_ns, after_name, &p, err);
+  int32_t rc = gather_past(s, part, &p, err);
 
   if (rc == OME_OK)
-    rc = store_list(s, collection, ns, after_ns, after_name, give_present, &p, err);
+    rc = list_present(s, part, give_present, &p, err);
   while (rc == OME_OK && !p.ended && p.next < p.len)
     give_past(&p, &p.rows[p.next++]);
   free(p.rows);
   return rc;
+}
+
+int32_t store_list(struct store *s, const struct store_part *part, store_each_fn *each, void *arg,
+                   struct ome_err *err) {
+  bool present = part->version == 0 || part->version == store_version(s);
+
+  return present ? list_present(s, part, each, arg, err) : list_past(s, part, each, arg, err);
 }

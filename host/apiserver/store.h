@@ -35,15 +35,19 @@ char *store_get(struct store *s, const struct store_key *key);
 /* Only resourceVersion; 0: absent. */
 int64_t store_get_version(struct store *s, const struct store_key *key);
 
-/* Walks the objects of COLLECTION in order of namespace and name, those of NS only unless NULL, starting after
- * (AFTER_NS, AFTER_NAME) unless NULL.  LABELS is the object's label map as JSON text.  EACH returning false ends it. */
+/* What of a collection is listed. */
+struct store_part {
+  const char *collection;
+  const char *ns;                    /* NULL: all namespaces */
+  const char *after_ns, *after_name; /* NULL: from the start */
+  int64_t version;                   /* as it was then, at or above store_compacted(); 0: as it is now */
+};
+
+/* Walks the objects of PART in order of namespace and name.  LABELS is the object's label map as JSON text.  EACH
+ * returning false ends it. */
 typedef bool store_each_fn(void *arg, const char *ns, const char *name, const char *text, size_t len,
                            const char *labels);
-int32_t store_list(struct store *s, const char *collection, const char *ns, const char *after_ns,
-                   const char *after_name, store_each_fn *each, void *arg, struct ome_err *err);
-/* The same as of VERSION, which must not be below store_compacted(). */
-int32_t store_list_at(struct store *s, int64_t version, const char *collection, const char *ns, const char *after_ns,
-                      const char *after_name, store_each_fn *each, void *arg, struct ome_err *err);
+int32_t store_list(struct store *s, const struct store_part *part, store_each_fn *each, void *arg, struct ome_err *err);
 int64_t store_count(struct store *s, const char *collection, const char *ns);
 /* Those behind (AFTER_NS, AFTER_NAME) only. */
 int64_t store_count_after(struct store *s, const char *collection, const char *ns, const char *after_ns,

@@ -218,16 +218,10 @@ static void fill_review(struct request *req, struct json_object *o) {
     if (ours)
       (void)json_set_str(o, "status.user.username", "ome-admin");
   } else if (streq(kind, "SelfSubjectRulesReview")) {
-    struct json_object *rules = json_object_new_array();
-    struct json_object *rule = json_object_new_object();
     static const char *const keys[] = {"apiGroups", "resources", "verbs"};
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-      struct json_object *any = json_object_new_array();
-      (void)json_object_array_add(any, json_object_new_string("*"));
-      (void)json_set(rule, keys[i], any);
-    }
-    (void)json_object_array_add(rules, rule);
-    (void)json_set(o, "status.resourceRules", rules);
+    struct json_object *rule = json_add_object(json_ensure_array(o, "status.resourceRules"));
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+      (void)json_add_str(json_ensure_array(rule, keys[i]), "*");
     (void)json_set(o, "status.nonResourceRules", json_object_new_array());
     (void)json_set_bool(o, "status.incomplete", false);
   } else {

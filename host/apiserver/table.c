@@ -177,14 +177,13 @@ static bool is_custom(const struct resource *r) {
 
 static void add_definition(struct json_object *list, const char *name, const char *type, const char *format,
                            const char *description, int64_t priority) {
-  struct json_object *c = json_object_new_object();
+  struct json_object *c = json_add_object(list);
 
   (void)json_set_str(c, "name", name);
   (void)json_set_str(c, "type", type);
   (void)json_set_str(c, "format", format);
   (void)json_set_str(c, "description", description);
   (void)json_set_i64(c, "priority", priority);
-  (void)json_object_array_add(list, c);
 }
 
 struct json_object *table_columns(const struct resource *r) {
@@ -211,13 +210,13 @@ static struct json_object *cells(const struct resource *r, struct json_object *o
   const struct builtin_column *columns = columns_of(r, &n);
 
   if (is_custom(r)) {
-    (void)json_object_array_add(list, cell_name(o));
+    (void)json_add(list, cell_name(o));
     for (size_t i = 0; i < r->ncolumns; i++)
-      (void)json_object_array_add(list, custom_cell(&r->columns[i], o));
+      (void)json_add(list, custom_cell(&r->columns[i], o));
     return list;
   }
   for (size_t i = 0; i < n; i++)
-    (void)json_object_array_add(list, columns[i].cell(o));
+    (void)json_add(list, columns[i].cell(o));
   return list;
 }
 
@@ -248,10 +247,6 @@ struct json_object *table_row(const struct request *req, struct json_object *o) 
   return row;
 }
 
-static void add_row(const struct request *req, struct json_object *rows, struct json_object *o) {
-  (void)json_object_array_add(rows, table_row(req, o));
-}
-
 struct json_object *table_make(const struct request *req, struct json_object *o) {
   struct json_object *t = json_object_new_object();
   struct json_object *rows = json_object_new_array();
@@ -266,9 +261,9 @@ struct json_object *table_make(const struct request *req, struct json_object *o)
     (void)json_set_str(t, "metadata.resourceVersion", json_str(o, "metadata.resourceVersion", ""));
   (void)json_set(t, "columnDefinitions", table_columns(req->resource));
   for (size_t i = 0; is_list && i < json_len(items); i++)
-    add_row(req, rows, json_index(items, i));
+    (void)json_add(rows, table_row(req, json_index(items, i)));
   if (!is_list && *meta_name(o))
-    add_row(req, rows, o);
+    (void)json_add(rows, table_row(req, o));
   (void)json_set(t, "rows", rows);
   return t;
 }
@@ -282,7 +277,7 @@ struct json_object *partial_make(struct json_object *o, bool is_list) {
   (void)json_set_str(list, "apiVersion", "meta.k8s.io/v1");
   (void)json_set(list, "metadata", json_copy(json_at(o, "metadata")));
   for (size_t i = 0; i < json_len(json_at(o, "items")); i++)
-    (void)json_object_array_add(items, partial_of(json_index(json_at(o, "items"), i)));
+    (void)json_add(items, partial_of(json_index(json_at(o, "items"), i)));
   (void)json_set(list, "items", items);
   return list;
 }

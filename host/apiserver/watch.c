@@ -192,7 +192,7 @@ static void send_bookmark(struct watcher *w, bool initial_end) {
   (void)json_set(o, "metadata.creationTimestamp", NULL);
   if (initial_end) {
     struct json_object *annotations = json_ensure(o, "metadata.annotations");
-    (void)json_object_object_add(annotations, "k8s.io/initial-events-end", json_object_new_string("true"));
+    (void)json_put_str(annotations, "k8s.io/initial-events-end", "true");
   }
   send_object(w, "BOOKMARK", o);
 }
@@ -413,8 +413,8 @@ void verb_watch(struct request *req) {
   }
   if (initial) {
     /* What this turn wrote is listed now and must not come again as an event. */
-    (void)store_list(req->server->store, req->resource->collection, *req->ns ? req->ns : NULL, NULL, NULL, send_initial,
-                     w, &err);
+    const struct store_part all = {.collection = req->resource->collection, .ns = *req->ns ? req->ns : NULL};
+    (void)store_list(req->server->store, &all, send_initial, w, &err);
     if (w->bookmarks && http_query(req->x, "sendInitialEvents"))
       send_bookmark(w, true);
   }

@@ -111,12 +111,13 @@ static bool add_configuration(void *arg, const char *ns, const char *name, const
 }
 
 static struct webhooks *webhooks_of(struct apiserver *s) {
+  static const struct store_part mutating = {.collection = MUTATING}, validating = {.collection = VALIDATING};
   struct ome_err err = ERR_INIT;
 
   if (s->webhooks || !(s->webhooks = calloc(1, sizeof(*s->webhooks))))
     return s->webhooks;
-  if (store_list(s->store, MUTATING, NULL, NULL, NULL, add_configuration, &s->webhooks->mutating, &err) != OME_OK ||
-      store_list(s->store, VALIDATING, NULL, NULL, NULL, add_configuration, &s->webhooks->validating, &err) != OME_OK)
+  if (store_list(s->store, &mutating, add_configuration, &s->webhooks->mutating, &err) != OME_OK ||
+      store_list(s->store, &validating, add_configuration, &s->webhooks->validating, &err) != OME_OK)
     log_error("apiserver", "webhook configurations: %s", err.msg);
   return s->webhooks;
 }
@@ -241,9 +242,9 @@ static enum webhook_match conditions_hold(const struct webhook *w, const struct 
   if (!w->conditions.len)
     return WEBHOOK_MATCHES;
   _cleanup_json_ struct json_object *scope = json_object_new_object();
-  (void)json_object_object_add(scope, "object", json_object_get(a->object));
-  (void)json_object_object_add(scope, "oldObject", json_object_get(a->old));
-  (void)json_object_object_add(scope, "request", webhook_request(a, as));
+  (void)json_put(scope, "object", json_object_get(a->object));
+  (void)json_put(scope, "oldObject", json_object_get(a->old));
+  (void)json_put(scope, "request", webhook_request(a, as));
   enum webhook_match found = WEBHOOK_MATCHES;
   for (size_t i = 0; i < w->conditions.len; i++) {
     bool truth = false;

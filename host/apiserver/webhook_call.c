@@ -13,14 +13,6 @@
 
 /* ---- the question ------------------------------------------------------------------------------------------------ */
 
-static struct json_object *words(const char *const *list) {
-  struct json_object *a = json_object_new_array();
-
-  for (; *list; list++)
-    (void)json_object_array_add(a, json_object_new_string(*list));
-  return a;
-}
-
 static struct json_object *kind_of(const struct resource *r, const char *sub) {
   static const struct {
     const char *sub, *group, *version, *kind;
@@ -61,7 +53,7 @@ static struct json_object *options_of(const struct attributes *a) {
   if (!deletes)
     (void)json_set_str(o, "fieldManager", a->manager);
   if (a->dry_run)
-    (void)json_set(o, "dryRun", words(all));
+    (void)json_set(o, "dryRun", json_strings(all));
   return o;
 }
 
@@ -94,9 +86,9 @@ struct json_object *webhook_request(const struct attributes *a, const struct res
     (void)json_set_str(q, "namespace", a->ns);
   (void)json_set_str(q, "operation", a->operation);
   (void)json_set_str(q, "userInfo.username", "ome-admin");
-  (void)json_set(q, "userInfo.groups", words(groups));
-  (void)json_object_object_add(q, "object", version_of(a->object, a, as));
-  (void)json_object_object_add(q, "oldObject", version_of(a->old, a, as));
+  (void)json_set(q, "userInfo.groups", json_strings(groups));
+  (void)json_put(q, "object", version_of(a->object, a, as));
+  (void)json_put(q, "oldObject", version_of(a->old, a, as));
   (void)json_set_bool(q, "dryRun", a->dry_run);
   (void)json_set(q, "options", options_of(a));
   return q;
@@ -220,7 +212,7 @@ static char *review_text(struct json_object *request, const char *uid) {
   (void)json_set_str(review, "kind", "AdmissionReview");
   (void)json_set_str(review, "apiVersion", "admission.k8s.io/v1");
   (void)json_set_str(request, "uid", uid);
-  (void)json_object_object_add(review, "request", json_object_get(request));
+  (void)json_put(review, "request", json_object_get(request));
   return json_text(review);
 }
 

@@ -132,10 +132,10 @@ static void carry_over(struct request *req, struct json_object *o, struct json_o
     struct json_object *managed = json_object_get(json_at(o, "metadata.managedFields"));
     _cleanup_json_ struct json_object *sent_version = json_object_get(json_at(o, "metadata.resourceVersion"));
     json_object_object_foreach (old, key, v) {
-      (void)json_object_object_add(o, key, json_copy(v));
+      (void)json_put(o, key, json_copy(v));
     }
     if (status)
-      (void)json_object_object_add(o, "status", TAKE_PTR(status));
+      (void)json_put(o, "status", TAKE_PTR(status));
     else
       json_object_object_del(o, "status");
     if (managed)
@@ -175,7 +175,8 @@ static void check_update_meta(struct json_object *o, struct json_object *old, st
 
 /* ---- into the store --------------------------------------------------------------------------------------------- */
 
-bool may_vanish(struct json_object *o) {
+/* Whether O, being deleted, has nothing left to wait for. */
+static bool may_vanish(struct json_object *o) {
   return meta_deleting(o) && json_empty(json_at(o, "metadata.finalizers")) &&
          json_i64(o, "metadata.deletionGracePeriodSeconds", 0) == 0;
 }
@@ -332,23 +333,13 @@ static struct manager_info manager_of(const struct request *req, char api_versio
 /* ---- create ----------------------------------------------------------------------------------------------------- */
 
 static void answer_terminating(struct request *req, const char *qualified) {
-  struct json_object *details = json_object_new_object();
-  struct json_object *causes = json_object_new_array();
-  struct json_object *cause = json_object_new_object();
+  struct json_object *details = details_of(req, false);
   _cleanup_free_ char *message =
       str_printf("%s \"%s\" is forbidden: unable to create new content in namespace %s because it is being terminated",
                  qualified, req->name, req->ns);
   _cleanup_free_ char *why = str_printf("namespace %s is being terminated", req->ns);
 
-  (void)json_set_str(details, "name", req->name);
-  if (*req->resource->group)
-    (void)json_set_str(details, "group", req->resource->group);
-  (void)json_set_str(details, "kind", req->resource->plural);
-  (void)json_set_str(cause, "reason", "NamespaceTerminating");
-  (void)json_set_str(cause, "message", why);
-  (void)json_set_str(cause, "field", "metadata.namespace");
-  (void)json_object_array_add(causes, cause);
-  (void)json_set(details, "causes", causes);
+  details_add_cause(details, "NamespaceTerminating", why, "metadata.namespace");
   answer_failure_details(req, 403, "Forbidden", details, message);
 }
 
@@ -600,16 +591,10 @@ static void answer_patch_error(struct request *req, const struct ome_err *err, s
     break;
   case OME_E_CONFLICT: {
     _cleanup_free_ char *message = apply_conflict_message(conflicts);
-    struct json_object *causes = json_object_new_array();
     details = json_object_new_object();
-    for (size_t i = 0; i < json_len(conflicts); i++) {
-      struct json_object *cause = json_object_new_object();
-      (void)json_set_str(cause, "reason", "FieldManagerConflict");
-      (void)json_set_str(cause, "message", json_str(json_index(conflicts, i), "message", ""));
-      (void)json_set_str(cause, "field", json_str(json_index(conflicts, i), "field", ""));
-      (void)json_object_array_add(causes, cause);
-    }
-    (void)json_set(details, "causes", causes);
+    for (size_t i = 0; i < json_len(conflicts); i++)
+      details_add_cause(details, "FieldManagerConflict", json_str(json_index(conflicts, i), "message", ""),
+                        json_str(json_index(conflicts, i), "field", ""));
     answer_failure_details(req, 409, "Conflict", details, message ? message : err->msg);
     break;
   }

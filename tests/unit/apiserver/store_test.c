@@ -58,10 +58,9 @@ static bool add_name(void *arg, const char *ns, const char *name, const char *te
 static void check_list(struct store *s, int64_t version, const char *ns, const char *after, const char *expected) {
   _cleanup_buf_ struct buf b = BUF_INIT;
   struct ome_err err = ERR_INIT;
-  int32_t rc = version ? store_list_at(s, version, "/configmaps", ns, NULL, after, add_name, &b, &err)
-                       : store_list(s, "/configmaps", ns, NULL, after, add_name, &b, &err);
+  const struct store_part part = {.collection = "/configmaps", .ns = ns, .after_name = after, .version = version};
 
-  assert_int_equal(rc, OME_OK);
+  assert_int_equal(store_list(s, &part, add_name, &b, &err), OME_OK);
   assert_string_equal(buf_str(&b), expected);
 }
 

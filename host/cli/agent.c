@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/serve.h"
 #include "net/health.h"
 #include "os/confine.h"
 #include "os/file.h"
@@ -162,7 +163,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "confine", NULL, "write only there, and start no program, as far as the kernel can see to it", CLI_FLAG,
        &o.confine},
       {0, "writable", "DIR", "with --confine, another folder that models are put into", CLI_LIST, &o.writable},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &o.plugins},
+      OPTION_PLUGINS(&o.plugins),
       {0, "address", "IP", "where /metrics and the probes are answered; 0.0.0.0", CLI_STRING, &o.address},
       {0, "port", "N", "its port, 8080; 0 for none", CLI_UINT, &o.port},
       {0, "log-level", "LEVEL", "error, warning, info or debug; without it $LOG_LEVEL, $OME_LOG_LEVEL, then info",
@@ -179,7 +180,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       OF_OME("multipart-concurrency"),
       OF_OME("node-label-retry"),
       OF_OME("num-download-worker"),
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      {0},
   };
 
   if (cli_parse(self, options, argc, argv) > 0)

@@ -1,6 +1,7 @@
 /* ome apiserver: only the embedded API server. */
 #include "apiserver/apiserver.h"
 #include "cli/cli.h"
+#include "cli/serve.h"
 
 #include <stdio.h>
 

@@ -11,7 +11,7 @@ static int apply_main(const struct cli_command *self, int argc, char **argv) {
       {'f', "filename", "PATH", "file, folder (and what is below) or - with manifests; may be repeated", CLI_LIST,
        &files},
       {'n', "namespace", "NAMESPACE", "for objects that name none", CLI_STRING, &ns},
-      {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &kubeconfig},
+      OPTION_KUBECONFIG(&kubeconfig),
       {0},
   };
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -22,7 +22,7 @@ static int apply_main(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected operand \"%s\"; name manifests with -f", argv[1]);
   if (!files.len)
     return cli_usage(self, "name manifests with -f");
-  if (cli_load_manifests(&files, &docs, &err) != OME_OK || cli_connect(kubeconfig, &client, &err) != OME_OK ||
+  if (cli_load_manifests(&files, &docs, &err) != OME_OK || cli_connect(kubeconfig, NULL, &client, &err) != OME_OK ||
       apply_objects(client, docs, ns, stdout, &err) != OME_OK)
     return cli_fail(&err);
   return 0;

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "cli/delivery.h"
+#include "cli/serve.h"
 #include "os/file.h"
 
 #include <stdlib.h>

@@ -152,7 +152,7 @@ static int32_t add_pairs(const char *option, const struct cli_list *list, struct
       return fail_memory(err);
     if (equals[1] && json_parse(equals + 1, strlen(equals + 1), 0, &value, &ignored) != OME_OK)
       value = json_object_new_string(equals + 1);
-    if (json_object_object_add(o, name, value) != 0)
+    if (!json_put(o, name, value))
       return fail_memory(err);
   }
   return OME_OK;

@@ -55,7 +55,7 @@ int bench_list(const struct bench_options *o) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   _cleanup_json_ struct json_object *found = NULL;
   struct ome_err err = ERR_INIT;
-  int32_t rc = cli_connect(o->kubeconfig, &client, &err);
+  int32_t rc = cli_connect(o->kubeconfig, NULL, &client, &err);
 
   if (rc == OME_OK)
     rc = kube_list(client, &KUBE_BENCHMARKJOBS,
@@ -73,7 +73,7 @@ int32_t bench_job_report(const struct bench_options *o, const char *name, struct
   _cleanup_json_ struct json_object *report = json_object_new_object();
   const char *slash = strchr(name, '/');
   _cleanup_free_ char *ns = slash ? str_copy(name, (size_t)(slash - name)) : NULL;
-  int32_t rc = cli_connect(o->kubeconfig, &client, err);
+  int32_t rc = cli_connect(o->kubeconfig, NULL, &client, err);
 
   if (rc != OME_OK)
     return fail_prefix(err, "bench: %s is no file", name);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "bench/report.h"
+#include "cli/serve.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,7 @@ bool bench_outputs_valid(const struct bench_outputs *o) {
   return false;
 }
 
-/* ---- while it runs ------------------------------------------------------------------------------------------------
- */
+/* ---- while it runs ----------------------------------------------------------------------------------------------- */
 
 static void draw(struct bench_printer *p, const struct bench_progress *b) {
   char load[64], done[64];
@@ -71,7 +71,7 @@ static void tell(struct bench_printer *p, const struct bench_progress *b) {
   (void)json_set_i64(o, "requests", (int64_t)b->done);
   (void)json_set_i64(o, "failed", (int64_t)b->failed);
   (void)json_set_i64(o, "seconds", (int64_t)b->seconds);
-  printf("%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+  printf("%s\n", json_view(o));
   (void)fflush(stdout);
 }
 
@@ -91,7 +91,7 @@ static int32_t write_so_far(struct bench_printer *p, struct json_object *figures
 
   if (!p->runs)
     p->runs = json_object_new_array();
-  if (!report || !p->runs || json_object_array_add(p->runs, json_object_get(figures)) != 0 ||
+  if (!report || !p->runs || !json_add(p->runs, json_object_get(figures)) ||
       !json_set_str(report, "schema", REPORT_SCHEMA) || !json_set(report, "config", report_config(p->cfg)) ||
       !json_set_bool(report, "partial", true) || !json_set(report, "runs", json_object_get(p->runs)))
     return fail_memory(err);
@@ -133,8 +133,7 @@ void bench_printer_free(struct bench_printer *p) {
   free(p);
 }
 
-/* ---- afterwards ---------------------------------------------------------------------------------------------------
- */
+/* ---- afterwards -------------------------------------------------------------------------------------------------- */
 
 /* One cell; "-" where the run has no such figure. */
 static const char *cell(struct table *t, struct json_object *run, const char *path, int digits) {

@@ -4,6 +4,7 @@
 #include "bench/report.h"
 #include "cli/bench.h"
 #include "cli/delivery.h"
+#include "cli/serve.h"
 
 #include <stdio.h>
 
@@ -34,7 +35,7 @@ void bench_event_end(const struct bench_outputs *o, struct json_object *report, 
     (void)json_set_str(event, "uploaded", o->upload);
   if (report)
     (void)json_set(event, "runs", report_brief(report));
-  printf("%s\n", json_object_to_json_string_ext(event, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+  printf("%s\n", json_view(event));
   (void)fflush(stdout);
 }
 

@@ -20,6 +20,14 @@ struct cli_option {
   void *target; /* bool *, const char **, uint64_t *, struct cli_list * */
 };
 
+/* Options that mean the same wherever they are; P points to the const char * that they set. */
+/* clang-format off */
+#define OPTION_OUTPUT(p) {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, p}
+#define OPTION_NAMESPACE(p) {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, p}
+#define OPTION_KUBECONFIG(p) {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, p}
+#define OPTION_PLUGINS(p) {0, "plugins", "FILE", "plugins.conf; default: the plugins installed beside ome", CLI_STRING, p}
+/* clang-format on */
+
 struct cli_list { /* of a repeated option; up to 64 */
   const char *items[64];
   size_t len;
@@ -49,21 +57,6 @@ bool cli_duration(const char *text, uint64_t *out);
 
 /* Prints O as FORMAT: "json", "yaml", or "table" through TABLE (NULL: yaml). Returns the exit code. */
 int cli_print(struct json_object *o, const char *format, void (*table)(struct json_object *));
-
-/* A table of left-aligned columns: rows end with NULL each, the first is the header. */
-void cli_table(const char *const *const *rows, size_t nrows);
-
-/* Dozens of threads that mostly wait share two heaps, so that what one frees another can use.  Before they start. */
-void cli_share_heaps(void);
-/* Waits until told to stop. What a burst of work left free, a start among them, goes back to the system when it is
- * over. */
-void cli_serve(void);
-
-/* Blocks SIGINT and SIGTERM in this and all later threads.  For commands that run until told to stop. */
-void cli_signals_block(void);
-int cli_signal_wait(void);           /* waits for one of them */
-bool cli_signal_within(uint32_t ms); /* the same, for a while */
-bool cli_stopping(void);             /* one has come, waited for or not [any-thread] */
 
 /* The files of repeated -f options: files, folders with what is below them (*.yaml, *.yml, *.json, sorted) and "-";
  * every document pushed in order into the new array *OUT. */

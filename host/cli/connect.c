@@ -6,10 +6,10 @@
 
 #define LOCAL_KUBECONFIG ".ome/kubeconfig" /* written by `ome up` in its default data folder */
 
-int32_t cli_connect(const char *kubeconfig, struct kube_client **out, struct ome_err *err) {
-  if (!kubeconfig && !getenv("KUBECONFIG") && file_exists(LOCAL_KUBECONFIG))
+int32_t cli_connect(const char *kubeconfig, const char *context, struct kube_client **out, struct ome_err *err) {
+  if (!kubeconfig && !context && !getenv("KUBECONFIG") && file_exists(LOCAL_KUBECONFIG))
     kubeconfig = LOCAL_KUBECONFIG;
-  int32_t rc = kube_client_new(kubeconfig, NULL, out, err);
+  int32_t rc = kube_client_new(kubeconfig, context, out, err);
 
   return rc == OME_OK ? rc : fail_prefix(err, "find the API server (start `ome up`, or name one with --kubeconfig)");
 }

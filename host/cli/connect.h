@@ -4,7 +4,8 @@
 
 #include "kube/client.h"
 
-/* KUBECONFIG NULL: $KUBECONFIG, else ./.ome/kubeconfig where there is one, else as kube_client_new(). */
-int32_t cli_connect(const char *kubeconfig, struct kube_client **out, struct ome_err *err);
+/* KUBECONFIG NULL: $KUBECONFIG, else ./.ome/kubeconfig where there is one, else as kube_client_new(), as a CONTEXT
+ * (NULL: the present one) is looked for. */
+int32_t cli_connect(const char *kubeconfig, const char *context, struct kube_client **out, struct ome_err *err);
 
 #endif

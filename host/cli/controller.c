@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/serve.h"
 #include "kube/lease.h"
 #include "net/health.h"
 
@@ -260,7 +261,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
       {0, "ome-namespace", "NAME", "where the configuration is; without it $POD_NAMESPACE, then ome", CLI_STRING,
        &opt.ome_namespace},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
+      OPTION_PLUGINS(&opt.plugins),
       {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
        &opt.leader_elect},
       {0, "kube-api-qps", "N",
@@ -292,7 +293,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       FLAG_OF_OME("metrics-secure"),
       FLAG_OF_OME("enable-http2"),
       FLAG_OF_OME("zap-devel"),
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      {0},
   };
 
   if (cli_parse(self, options, argc, argv) > 0)

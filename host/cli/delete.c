@@ -43,8 +43,8 @@ static int delete_main(const struct cli_command *self, int argc, char **argv) {
   struct cli_list files = {0};
   const struct cli_option options[] = {
       {'f', "filename", "PATH", "delete what these manifests name; may be repeated", CLI_LIST, &files},
-      {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, &ns},
-      {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &kubeconfig},
+      OPTION_NAMESPACE(&ns),
+      OPTION_KUBECONFIG(&kubeconfig),
       {0},
   };
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -57,7 +57,7 @@ static int delete_main(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "name either KIND NAME or manifests with -f");
   if (!files.len && !*argv[2])
     return cli_usage(self, "NAME is empty");
-  if (cli_load_manifests(&files, &docs, &err) != OME_OK || cli_connect(kubeconfig, &client, &err) != OME_OK)
+  if (cli_load_manifests(&files, &docs, &err) != OME_OK || cli_connect(kubeconfig, NULL, &client, &err) != OME_OK)
     return cli_fail(&err);
   if (!ns)
     ns = kube_client_namespace(client);

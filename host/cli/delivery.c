@@ -179,8 +179,7 @@ static int32_t verify(const struct delivery *p, const struct files *files, const
   return OME_OK;
 }
 
-/* ---- sending -------------------------------------------------------------------------------------------------------
- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static int32_t send(const struct delivery *p, struct plugin_instance *storage, struct transfer_event *end,
                     struct ome_err *err) {

@@ -1,5 +1,6 @@
 /* ome explain: why this runtime, this accelerator, this mode. */
 #include "cli/cli.h"
+#include "cli/connect.h"
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -33,7 +34,7 @@ static int32_t explain_service(const struct offline *o, struct json_object *serv
   if (rc != OME_OK)
     return rc;
   struct json_object *record = plan_record(plan, 0);
-  return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
+  return record && json_add(records, record) ? OME_OK : fail_memory(err);
 }
 
 /* What would serve MODEL; new. */
@@ -65,7 +66,7 @@ static int32_t explain_model(const struct offline *o, const struct options *opt,
   if (rc != OME_OK)
     return rc;
   struct json_object *record = select_record(s, NULL, ns, NULL, 0);
-  return record && json_object_array_add(records, record) == 0 ? OME_OK : fail_memory(err);
+  return record && json_add(records, record) ? OME_OK : fail_memory(err);
 }
 
 static int32_t explain_row(const struct offline *o, struct json_object *model, struct json_object *records,
@@ -75,11 +76,10 @@ static int32_t explain_row(const struct offline *o, struct json_object *model, s
 
   if (rc != OME_OK)
     return rc;
-  struct json_object *row = json_object_new_object();
+  struct json_object *row = json_add_object(records);
   const char *runtime = s->chosen ? s->chosen->runtime->facts.name : NULL;
-  if (!row || json_object_array_add(records, row) != 0 ||
-      !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
-      json_object_object_add(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) != 0 ||
+  if (!row || !json_set_str(row, "model", json_str(model, "metadata.name", "")) ||
+      !json_put(row, "runtime", runtime ? json_object_new_string(runtime) : NULL) ||
       !json_set_i64(row, "score", s->chosen ? s->chosen->score.points : 0) || !json_set_str(row, "reason", s->reason))
     return fail_memory(err);
   return OME_OK;
@@ -212,7 +212,7 @@ static int32_t fetch_kind(struct kube_client *client, const struct kube_resource
   for (size_t i = 0; i < json_len(items); i++) {
     struct json_object *o = json_index(items, i);
     if (!json_set_str(o, "apiVersion", api_version) || !json_set_str(o, "kind", r->kind) ||
-        json_object_array_add(docs, json_object_get(o)) != 0)
+        !json_add(docs, json_object_get(o)))
       return fail_memory(err);
   }
   return OME_OK;
@@ -229,7 +229,7 @@ static int32_t fetch_revision(const struct options *opt, struct kube_client *cli
     err_clear(err);
     return OME_OK;
   }
-  return rc != OME_OK || !found || json_object_array_add(docs, found) == 0 ? rc : fail_memory(err);
+  return rc != OME_OK || !found || json_add(docs, found) ? rc : fail_memory(err);
 }
 
 static int32_t fetch_world(const struct options *opt, struct json_object *docs, struct ome_err *err) {
@@ -237,14 +237,14 @@ static int32_t fetch_world(const struct options *opt, struct json_object *docs, 
                                                       &KUBE_CLUSTERSERVINGRUNTIMES, &KUBE_ACCELERATORCLASSES};
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   struct json_object *found = NULL;
-  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &client, err);
+  int32_t rc = cli_connect(opt->kubeconfig, opt->context, &client, err);
 
   if (rc != OME_OK)
     return rc;
   const char *ns = opt->ns ? opt->ns : kube_client_namespace(client);
   if (opt->service)
     rc = kube_get(client, &KUBE_INFERENCESERVICES, ns, opt->service, &found, err);
-  if (rc == OME_OK && found && json_object_array_add(docs, found) != 0)
+  if (rc == OME_OK && found && !json_add(docs, found))
     rc = fail_memory(err);
   if (rc == OME_OK && found)
     rc = fetch_revision(opt, client, found, docs, err);
@@ -302,16 +302,16 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   const struct cli_option options[] = {
       {'f', "filename", "PATH", "file, folder (and what is below) or - with services, models, runtimes; repeatable",
        CLI_LIST, &opt.files},
-      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
+      OPTION_OUTPUT(&opt.output),
       {0, "model", "NAME", "what would serve this model", CLI_STRING, &opt.model},
       {0, "isvc", "NAME", "a service in the cluster", CLI_STRING, &opt.service},
       {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},
       {'n', "namespace", "NAME", "namespace of the service or model", CLI_STRING, &opt.ns},
       {0, "ome-namespace", "NAME", "where revisions of runtimes are; ome", CLI_STRING, &opt.ome_namespace},
-      {0, "kubeconfig", "FILE", "how to reach the API server", CLI_STRING, &opt.kubeconfig},
+      OPTION_KUBECONFIG(&opt.kubeconfig),
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      OPTION_PLUGINS(&opt.plugins),
+      {0},
   };
   int n = cli_parse(self, options, argc, argv);
 

@@ -26,11 +26,11 @@ static void print_names(struct json_object *o) {
 static int get_main(const struct cli_command *self, int argc, char **argv) {
   struct get_options o = {.output = "table"};
   const struct cli_option options[] = {
-      {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, &o.ns},
+      OPTION_NAMESPACE(&o.ns),
       {'A', "all-namespaces", NULL, "of every namespace", CLI_FLAG, &o.all},
       {'l', "selector", "LABELS", "only objects with these labels", CLI_STRING, &o.labels},
-      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &o.output},
-      {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &o.kubeconfig},
+      OPTION_OUTPUT(&o.output),
+      OPTION_KUBECONFIG(&o.kubeconfig),
       {0},
   };
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -43,7 +43,7 @@ static int get_main(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "name a KIND, and perhaps one NAME");
   if (operands == 2 && (o.all || o.labels || !*argv[2]))
     return cli_usage(self, "a NAME is one object; -A and -l select many");
-  int32_t rc = cli_connect(o.kubeconfig, &client, &err);
+  int32_t rc = cli_connect(o.kubeconfig, NULL, &client, &err);
   if (rc == OME_OK)
     rc = kube_discover_name(client, argv[1], &r, &err);
   if (rc != OME_OK)

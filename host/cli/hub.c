@@ -2,6 +2,7 @@
 #include "hub/hub.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/serve.h"
 #include "os/file.h"
 
 #include <stdio.h>

@@ -7,6 +7,7 @@
 #include "transfer/remote_model.h"
 
 #include "base/str.h"
+#include "cli/serve.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -164,8 +165,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "context", "TOKENS", "of a sequence: 8192, 32k; the model's own length", CLI_STRING, &r.memory.context},
       {0, "concurrency", "N", "sequences at a time, 1", CLI_UINT, &r.memory.concurrency},
       {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &r.revision},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &r.plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      OPTION_PLUGINS(&r.plugins),
+      {0},
   };
   int operands = cli_parse(self, options, argc, argv);
 

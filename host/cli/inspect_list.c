@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "cli/serve.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -74,7 +75,7 @@ int32_t inspect_each(const char *path, struct json_object **out, struct ome_err 
   *out = json_object_new_array();
   for (size_t i = 0; i < folders.list.len; i++)
     if (e.said[i])
-      (void)json_object_array_add(*out, e.said[i]);
+      (void)json_add(*out, e.said[i]);
   free(e.said);
   return OME_OK;
 }
@@ -104,18 +105,13 @@ struct json_object *inspect_families(void) {
   struct json_object *list = json_object_new_array();
 
   for (size_t i = 0; i < nfamilies; i++) {
-    struct json_object *o = json_object_new_object(), *types = json_object_new_array();
-    for (const char *at = families[i].types; *at;) {
-      size_t n = strcspn(at, "|");
-      (void)json_object_array_add(types, json_object_new_string_len(at, (int)n));
-      at += n + (at[n] == '|');
-    }
+    struct json_object *o = json_add_object(list);
+    _cleanup_free_ char **types = str_split(families[i].types, '|');
     (void)json_set_str(o, "family", families[i].name);
-    (void)json_set(o, "modelTypes", types);
+    (void)json_set(o, "modelTypes", types ? json_strings((const char *const *)types) : NULL);
     (void)json_set_str(o, "modelArchitecture", families[i].architecture);
     (void)json_set_str(o, "count", families[i].traits & ESTIMATE ? "estimate" : "exact");
     (void)json_set_str(o, "notes", families[i].notes);
-    (void)json_object_array_add(list, o);
   }
   return list;
 }

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/table.h"
 #include "model/fit.h"
 #include "os/file.h"
 #include "select/facts.h"
@@ -58,16 +59,14 @@ static int32_t no_such_class(const char *name, const char *folder, struct ome_er
 /* The file that NAME means, new. */
 static int32_t find_class(const char *name, char **out, struct ome_err *err) {
   _cleanup_free_ char *folder = classes_folder();
-  _cleanup_free_ char *lower = str_printf("%s.yaml", name);
+  _cleanup_free_ char *lower = str_lower(name);
   struct stat st;
 
   if (strchr(name, '/') || (stat(name, &st) == 0 && S_ISREG(st.st_mode))) {
     *out = strdup(name);
     return *out ? OME_OK : fail_memory(err);
   }
-  for (char *p = lower; p && *p; p++)
-    *p = (char)tolower((unsigned char)*p);
-  _cleanup_free_ char *path = folder && lower ? path_join(folder, lower) : NULL;
+  _cleanup_free_ char *path = folder && lower ? str_printf("%s/%s.yaml", folder, lower) : NULL;
   if (!path || !file_exists(path))
     return no_such_class(name, folder, err);
   *out = TAKE_PTR(path);
@@ -143,38 +142,38 @@ int32_t inspect_memory(const struct inspect_memory *m, const struct model_facts 
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 
-static void bytes_at(struct json_object *o, const char *key, char out[32]) {
-  format_bytes((uint64_t)json_i64(o, key, 0), out);
+/* The number of bytes at KEY as people write it, a cell of T. */
+static const char *bytes_at(struct table *t, struct json_object *o, const char *key) {
+  char text[32];
+
+  format_bytes((uint64_t)json_i64(o, key, 0), text);
+  return table_own(t, strdup(text));
+}
+
+static const char *number_at(struct table *t, struct json_object *o, const char *key) {
+  return table_own(t, str_printf("%" PRId64, json_i64(o, key, 0)));
 }
 
 void inspect_memory_print(struct json_object *memory) {
-  static const char *const head[] = {"DEVICES",   "WEIGHTS", "KV CACHE", "ACTIVATIONS", "OF",
-                                     "SEQUENCES", "FITS",    "WHY",      NULL};
+  static const char *const head[] = {"DEVICES", "WEIGHTS", "KV CACHE", "ACTIVATIONS", "OF", "SEQUENCES", "FITS", "WHY"};
   struct json_object *plans = json_get(memory, "plans");
-  char cells[8][6][32];
-  const char *rows[8][9];
-  const char *const *table[9] = {head};
-  char device[32];
-  size_t n = json_len(plans) < 8 ? json_len(plans) : 8;
+  struct table t = {0};
 
-  bytes_at(memory, "deviceBytes", device);
   (void)printf("\n%s, %s a device; %" PRId64 " sequences of %" PRId64 " tokens\n\n",
-               json_str(memory, "accelerator", ""), device, json_i64(memory, "concurrency", 0),
-               json_i64(memory, "contextLength", 0));
-  for (size_t i = 0; i < n; i++) {
+               json_str(memory, "accelerator", ""), bytes_at(&t, memory, "deviceBytes"),
+               json_i64(memory, "concurrency", 0), json_i64(memory, "contextLength", 0));
+  table_add(&t, head, ARRAY_LEN(head));
+  for (size_t i = 0; i < json_len(plans); i++) {
     struct json_object *p = json_index(plans, i);
-    (void)snprintf(cells[i][0], 32, "%" PRId64, json_i64(p, "devices", 0));
-    bytes_at(p, "weightBytes", cells[i][1]);
-    bytes_at(p, "kvBytes", cells[i][2]);
-    bytes_at(p, "activationBytes", cells[i][3]);
-    bytes_at(p, "usableBytes", cells[i][4]);
-    (void)snprintf(cells[i][5], 32, "%" PRId64, json_i64(p, "maxConcurrency", 0));
-    for (size_t k = 0; k < 6; k++)
-      rows[i][k] = cells[i][k];
-    rows[i][6] = json_flag(p, "fits", false) ? "yes" : "no";
-    rows[i][7] = json_str(p, "reason", "");
-    rows[i][8] = NULL;
-    table[i + 1] = rows[i];
+    const char *const row[] = {number_at(&t, p, "devices"),
+                               bytes_at(&t, p, "weightBytes"),
+                               bytes_at(&t, p, "kvBytes"),
+                               bytes_at(&t, p, "activationBytes"),
+                               bytes_at(&t, p, "usableBytes"),
+                               number_at(&t, p, "maxConcurrency"),
+                               json_flag(p, "fits", false) ? "yes" : "no",
+                               json_str(p, "reason", "")};
+    table_add(&t, row, ARRAY_LEN(row));
   }
-  cli_table(table, n + 1);
+  table_print(&t);
 }

@@ -19,17 +19,11 @@ static int32_t keep(void *arg, struct json_object *doc, size_t line, struct ome_
 
   (void)line;
   if (has_suffix(json_str(doc, "kind", ""), "List") && json_is(items, json_type_array)) {
-    for (size_t i = 0; i < json_len(items); i++)
-      if (json_object_array_add(array, json_object_get(json_index(items, i))) != 0)
-        return fail_memory(err);
+    bool ok = json_add_all(array, items);
     json_unref(doc);
-    return OME_OK;
+    return ok ? OME_OK : fail_memory(err);
   }
-  if (json_object_array_add(array, doc) != 0) {
-    json_unref(doc);
-    return fail_memory(err);
-  }
-  return OME_OK;
+  return json_add(array, doc) ? OME_OK : fail_memory(err);
 }
 
 static int32_t load_file(const char *path, struct json_object *array, struct ome_err *err) {

@@ -88,8 +88,7 @@ static int32_t add(struct parameters *p, const char *text, struct ome_err *err) 
   return rc == OME_OK ? take(p, TAKE_PTR(key), value, err) : rc;
 }
 
-/* ---- from files ---------------------------------------------------------------------------------------------------
- */
+/* ---- from files -------------------------------------------------------------------------------------------------- */
 
 /* A mounted Secret has its keys as links; what begins with ".." is the kubelet's own. */
 static int is_key(const struct dirent *e) {

@@ -126,11 +126,7 @@ static int32_t on_need(struct ome_object_sink *s, struct ome_bytes text) {
   struct json_object *o = NULL;
 
   int32_t rc = json_parse(text.ptr, text.len, 0, &o, &err);
-  if (rc == OME_OK && json_object_array_add(n->found, o) != 0) {
-    json_unref(o);
-    rc = OME_E_NO_MEMORY;
-  }
-  return rc;
+  return rc != OME_OK || json_add(n->found, o) ? rc : OME_E_NO_MEMORY;
 }
 
 static bool is_render_kind(const char *kind) {
@@ -195,7 +191,7 @@ static int info(const struct cli_command *self, const struct options *opt, int a
     return code;
   for (size_t i = 0; i < json_len(all); i++)
     if (is_called(json_index(all, i), argv[0]))
-      (void)json_object_array_add(found, json_object_get(json_index(all, i)));
+      (void)json_add(found, json_object_get(json_index(all, i)));
   if (json_len(found) == 0) {
     (void)fail(&err, OME_E_NOT_FOUND, "plugin: %s: none is called so; `ome plugin list` shows what there is", argv[0]);
     return cli_fail(&err);
@@ -207,13 +203,12 @@ static int info(const struct cli_command *self, const struct options *opt, int a
 
 static void keep_result(void *ctx, const struct conform_result *r) {
   static const char *const names[] = {[CONFORM_PASS] = "pass", [CONFORM_FAIL] = "FAIL", [CONFORM_SKIP] = "skip"};
-  struct json_object *o = json_object_new_object();
+  struct json_object *o = json_add_object(ctx);
 
   (void)json_set_str(o, "check", r->check);
   (void)json_set_str(o, "subject", r->subject);
   (void)json_set_str(o, "result", names[r->outcome]);
   (void)json_set_str(o, "detail", r->detail);
-  (void)json_object_array_add(ctx, o);
 }
 
 /* How many failed; -1 and ERR: none could be run. */
@@ -259,8 +254,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   } verbs[] = {{"list", list}, {"info", info}, {"help", info}, {"check", check}};
   struct options opt = {.output = "table"};
   const struct cli_option options[] = {
-      {'p', "plugins", "FILE", "plugins.conf; without it the plugins beside the binary", CLI_STRING, &opt.plugins},
-      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &opt.output},
+      {'p', "plugins", "FILE", "plugins.conf; default: the plugins installed beside ome", CLI_STRING, &opt.plugins},
+      OPTION_OUTPUT(&opt.output),
       {0, "uri", "URI", "check: what a storage plugin is asked for", CLI_STRING, &opt.uri},
       {0, "storage", "URI", "check: run the storage suite on this model of a real backend", CLI_STRING,
        &opt.storage.uri},

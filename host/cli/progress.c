@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "kube/cache.h"
@@ -18,7 +19,7 @@ struct progress {
   struct json_object *docs;
   FILE *report;
   bool terminal;
-  uint64_t deadline_ms;
+  uint64_t due_ms;  /* mono_ms() */
   int64_t began_ms; /* of the platform: what pods said before is of another one */
   int ready_fd;
   pthread_t thread;
@@ -56,17 +57,11 @@ static void on_change(void *arg, const struct kube_event *event) {
 
 /* Waits for a change, the deadline or the end.  False at the end. */
 static bool wait_for_change(struct progress *p) {
-  struct timespec until;
-  bool go_on;
-
-  until.tv_sec = (time_t)(p->deadline_ms / 1000);
-  until.tv_nsec = (long)(p->deadline_ms % 1000) * 1000000;
   (void)pthread_mutex_lock(&p->shared.lock);
-  while (!p->shared.dirty && !p->shared.stop)
-    if (pthread_cond_timedwait(&p->shared.changed, &p->shared.lock, &until) != 0)
-      break;
+  while (!p->shared.dirty && !p->shared.stop && cond_wait_until(&p->shared.changed, &p->shared.lock, p->due_ms))
+    continue;
   p->shared.dirty = false;
-  go_on = !p->shared.stop;
+  bool go_on = !p->shared.stop;
   (void)pthread_mutex_unlock(&p->shared.lock);
   return go_on;
 }
@@ -237,7 +232,7 @@ static void *follow(void *arg) {
     (void)kube_cache_wait(p->caches[i], 10000);
   do {
     enum outcome outcome = look(p, line, sizeof(line));
-    bool late = (uint64_t)wall_ms() >= p->deadline_ms;
+    bool late = mono_ms() >= p->due_ms;
     if (outcome != WAITING || late) {
       finish(p, outcome, line);
       return NULL;
@@ -278,21 +273,21 @@ static void release(struct progress *p) {
   free(p);
 }
 
-int32_t progress_start(struct kube_client *client, struct json_object *docs, FILE *report, uint64_t timeout_ms,
-                       int64_t began_ms, int ready_fd, struct progress **out, struct ome_err *err) {
+int32_t progress_start(struct kube_client *client, struct json_object *docs, const struct progress_config *cfg,
+                       struct progress **out, struct ome_err *err) {
   struct progress *p = calloc(1, sizeof(*p));
 
   if (!p)
     return fail_memory(err);
   p->client = client;
   p->docs = json_copy(docs);
-  p->report = report;
-  p->terminal = isatty(fileno(report)) == 1;
-  p->deadline_ms = (uint64_t)wall_ms() + timeout_ms;
-  p->began_ms = began_ms / 1000 * 1000; /* pods tell whole seconds */
-  p->ready_fd = ready_fd;
+  p->report = cfg->report;
+  p->terminal = isatty(fileno(cfg->report)) == 1;
+  p->due_ms = mono_ms() + cfg->timeout_ms;
+  p->began_ms = cfg->began_ms / 1000 * 1000; /* pods tell whole seconds */
+  p->ready_fd = cfg->ready_fd;
   (void)pthread_mutex_init(&p->shared.lock, NULL);
-  (void)pthread_cond_init(&p->shared.changed, NULL);
+  cond_init(&p->shared.changed);
   int32_t rc = start_watches(p, err);
   if (rc == OME_OK && pthread_create(&p->thread, NULL, follow, p) != 0)
     rc = fail(err, OME_E_NO_MEMORY, "cannot start a thread");

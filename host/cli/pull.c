@@ -11,6 +11,7 @@
 
 #include "base/quantity.h"
 #include "base/str.h"
+#include "cli/serve.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -186,8 +187,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "connections", "N", "requests at a time at most, 16", CLI_UINT, &p.connections},
       {0, "max-rate", "BYTES", "a second at most: 500k, 20M, 1Gi", CLI_STRING, &p.max_rate},
       {0, "store", "DIR", "model store to use; $OME_STORE, then ~/.cache/ome", CLI_STRING, &p.store},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &p.plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      OPTION_PLUGINS(&p.plugins),
+      {0},
   };
 
   if (cli_parse(self, options, argc, argv) != 2)

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/delivery.h"
+#include "cli/serve.h"
 #include "transfer/upload.h"
 
 static bool stopped(UNUSED void *arg) {
@@ -24,8 +25,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       WANTED_OPTIONS(&wanted),
       PARAMETERS_OPTIONS(&parameters),
       {0, "connections", "N", "requests at a time, 8", CLI_UINT, &p.connections},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &p.plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      OPTION_PLUGINS(&p.plugins),
+      {0},
   };
 
   if (cli_parse(self, options, argc, argv) != 2)

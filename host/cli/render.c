@@ -64,10 +64,7 @@ static int32_t render_service(const struct offline *o, struct json_object *servi
     return OME_OK;
   if (r->table)
     return render_table_add(r->items, plan, err);
-  for (size_t i = 0; i < json_len(plan->objects); i++)
-    if (json_object_array_add(r->items, json_object_get(json_index(plan->objects, i))) != 0)
-      return fail_memory(err);
-  return OME_OK;
+  return json_add_all(r->items, plan->objects) ? OME_OK : fail_memory(err);
 }
 
 static struct json_object *list_of(struct json_object *items) {
@@ -129,8 +126,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "embedded", NULL, "for `ome up` instead of a cluster", CLI_FLAG, &opt.embedded},
       {0, "diff", NULL, "print what would change in the cluster, and change nothing", CLI_FLAG, &opt.diff},
       {0, "kubeconfig", "FILE", "with --diff: the cluster", CLI_STRING, &opt.kubeconfig},
-      {0, "plugins", "FILE", "plugins.conf to load", CLI_STRING, &opt.plugins},
-      {0, NULL, NULL, NULL, CLI_FLAG, NULL},
+      OPTION_PLUGINS(&opt.plugins),
+      {0},
   };
   _cleanup_json_ struct json_object *docs = NULL;
   _cleanup_(plugins_freep) struct plugins *plugins = NULL;

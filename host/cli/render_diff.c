@@ -158,7 +158,7 @@ static int32_t compare_owned(struct kube_client *client, struct json_object *ite
 
 int32_t render_diff(struct json_object *items, const char *kubeconfig, size_t *changes, struct ome_err *err) {
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
-  int32_t rc = cli_connect(kubeconfig, &client, err);
+  int32_t rc = cli_connect(kubeconfig, NULL, &client, err);
 
   for (size_t i = 0; rc == OME_OK && i < json_len(items); i++)
     rc = compare(client, json_index(items, i), changes, err);

@@ -48,10 +48,8 @@ static struct json_object *row_of(const struct plan *p, size_t object) {
 int32_t render_table_add(struct json_object *rows, const struct plan *p, struct ome_err *err) {
   for (size_t i = 0; i < json_len(p->objects); i++) {
     struct json_object *row = row_of(p, i);
-    if (!row || json_object_array_add(rows, row) != 0) {
-      json_unref(row);
+    if (!row || !json_add(rows, row))
       return fail_memory(err);
-    }
   }
   return OME_OK;
 }

@@ -35,20 +35,18 @@ static bool add_problems(struct json_object *to, struct json_object *from) {
     if (streq(json_str(c, "type", ""), "Ready"))
       ready = c;
     else
-      ok = json_object_array_add(problems, json_object_get(c)) == 0;
+      ok = json_add(problems, json_object_get(c));
   }
   if (ok && ready && json_len(problems) == 0)
-    ok = json_object_array_add(problems, json_object_get(ready)) == 0;
+    ok = json_add(problems, json_object_get(ready));
   return ok;
 }
 
 /* Adds a row about O to LIST; borrowed; NULL: no memory. */
 static struct json_object *add_row(struct json_object *list, struct json_object *o) {
-  struct json_object *row = json_object_new_object();
+  struct json_object *row = json_add_object(list);
   const char *ready = meta_condition(o, "Ready");
 
-  if (!row || json_object_array_add(list, row) != 0)
-    return NULL;
   bool ok = json_set_str(row, "namespace", meta_namespace(o)) && json_set_str(row, "name", meta_name(o)) &&
             json_set_str(row, "ready", ready ? ready : "Unknown") && add_problems(row, o);
   return ok ? row : NULL;
@@ -110,8 +108,7 @@ static int32_t make_report(struct kube_client *client, const struct options *opt
   return rc;
 }
 
-/* ---- for people ---------------------------------------------------------------------------------------------------
- */
+/* ---- for people -------------------------------------------------------------------------------------------------- */
 
 static const char *full_name(struct table *t, struct json_object *row) {
   const char *ns = json_str(row, "namespace", "");
@@ -181,8 +178,7 @@ static void print_report(struct json_object *report) {
   print_problems(models);
 }
 
-/* ---- entry ----------------------------------------------------------------------------------------------------------
- */
+/* ---- entry ------------------------------------------------------------------------------------------------------- */
 
 static bool all_ready(struct json_object *list) {
   for (size_t i = 0; i < json_len(list); i++)
@@ -194,10 +190,10 @@ static bool all_ready(struct json_object *list) {
 static int status_main(const struct cli_command *self, int argc, char **argv) {
   struct options o = {.output = "table"};
   const struct cli_option options[] = {
-      {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, &o.ns},
+      OPTION_NAMESPACE(&o.ns),
       {'A', "all-namespaces", NULL, "of every namespace", CLI_FLAG, &o.all},
-      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &o.output},
-      {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &o.kubeconfig},
+      OPTION_OUTPUT(&o.output),
+      OPTION_KUBECONFIG(&o.kubeconfig),
       {0},
   };
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
@@ -208,7 +204,7 @@ static int status_main(const struct cli_command *self, int argc, char **argv) {
   if (operands > 1)
     return cli_usage(self, "name one service or model, or none");
   o.name = operands == 1 ? argv[1] : NULL;
-  int32_t rc = report ? cli_connect(o.kubeconfig, &client, &err) : fail_memory(&err);
+  int32_t rc = report ? cli_connect(o.kubeconfig, NULL, &client, &err) : fail_memory(&err);
   if (rc == OME_OK)
     rc = make_report(client, &o, report, &err);
   if (rc != OME_OK)

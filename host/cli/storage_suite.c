@@ -338,13 +338,11 @@ static int32_t read_expected(struct suite *s, struct ome_err *err) {
 /* Writes a configuration of the plugin alone; *PATH is new. */
 static int32_t write_conf(const struct suite *s, char **path, struct ome_err *err) {
   _cleanup_json_ struct json_object *conf = json_object_new_object();
-  struct json_object *all = json_object_new_array(), *one = json_object_new_object();
+  struct json_object *one = json_add_object(json_ensure_array(conf, "plugins"));
 
+  (void)json_set_bool(conf, "all", false);
   (void)json_set_str(one, "file", s->opt->file);
-  (void)json_object_object_add(one, "required", json_object_new_boolean(1));
-  (void)json_object_array_add(all, one);
-  (void)json_object_object_add(conf, "all", json_object_new_boolean(0));
-  (void)json_object_object_add(conf, "plugins", all);
+  (void)json_set_bool(one, "required", true);
   _cleanup_free_ char *text = json_text(conf);
   *path = path_join(s->scratch, "plugins.conf");
   return text && *path ? file_write(*path, text, strlen(text), 0600, err) : fail_memory(err);

@@ -3,6 +3,7 @@
 #include "cli/backends.h"
 #include "cli/cli.h"
 #include "cli/depot.h"
+#include "cli/serve.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -75,14 +76,13 @@ static int gc(const struct store_options *o, struct model_store *s) {
 /* ---- scrub ------------------------------------------------------------------------------------------------------- */
 
 static void on_damage(void *arg, const struct store_damage *d) {
-  struct json_object *o = json_object_new_object();
+  struct json_object *o = json_add_object(arg);
 
   (void)json_set_str(o, "sha256", d->sha256);
   (void)json_set_str(o, "name", d->name ? d->name : "");
   (void)json_set_str(o, "path", d->path ? d->path : "");
   (void)json_set_i64(o, "size", (int64_t)d->size);
   (void)json_set_i64(o, "damagedBytes", (int64_t)d->damaged);
-  (void)json_object_array_add(arg, o);
 }
 
 /* Lists what REFERENCE is of, at its revision, and brings those of its files again that it has. */
@@ -184,7 +184,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {0, "store", "DIR", "the store; $OME_STORE, then ~/.cache/ome", CLI_STRING, &o.store},
-      {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, &o.output},
+      OPTION_OUTPUT(&o.output),
       {0, "connections", "N", "scrub: requests at a time at most, 16", CLI_UINT, &o.connections},
       {0, "plugins", "FILE", "scrub: plugins.conf to load", CLI_STRING, &o.plugins},
       {0},

@@ -1,4 +1,4 @@
-/* A table for people, filled row by row; printed as cli_table() prints. */
+/* A table for people, of left-aligned columns, filled row by row. */
 #ifndef HOST_CLI_TABLE_H
 #define HOST_CLI_TABLE_H
 
@@ -10,8 +10,8 @@ struct table {
   VEC(char *) texts; /* cells that are the table's own */
 };
 
-/* A row of N cells, none of them NULL, which outlive the table or are table_own()'s.  The first is the header.  What
- * memory does not suffice for is left out. */
+/* A row of N cells, 32 at the most, none of them NULL, which outlive the table or are table_own()'s.  The first is the
+ * header.  What memory does not suffice for is left out. */
 void table_add(struct table *t, const char *const *cells, size_t n);
 /* TEXT (malloc) as a cell, freed with the table; NULL, as memory ran out: "". */
 const char *table_own(struct table *t, char *text);

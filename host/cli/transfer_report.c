@@ -16,11 +16,11 @@ static void print_json(const char *name, const struct transfer_event *e, const c
   _cleanup_free_ char *text = NULL;
 
   (void)json_set_str(o, "event", name);
-  (void)json_object_object_add(o, "bytes", json_object_new_uint64(e->bytes));
-  (void)json_object_object_add(o, "totalBytes", json_object_new_uint64(e->total_bytes));
+  (void)json_put(o, "bytes", json_object_new_uint64(e->bytes));
+  (void)json_put(o, "totalBytes", json_object_new_uint64(e->total_bytes));
   (void)json_set_i64(o, "files", e->files);
   (void)json_set_i64(o, "totalFiles", e->total_files);
-  (void)json_object_object_add(o, "bytesPerSecond", json_object_new_uint64((uint64_t)e->bytes_per_second));
+  (void)json_put(o, "bytesPerSecond", json_object_new_uint64((uint64_t)e->bytes_per_second));
   (void)json_set_str(o, "message", message ? message : e->file ? e->file : "");
   text = json_text(o);
   if (text)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "cli/serve.h"
 #include "controller/controller.h"
 #include "gateway/gateway.h"
 #include "kube/meta.h"
@@ -198,8 +199,9 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
     memory_trim(); /* the CRDs as trees, the answers to the first lists */
     rc = apply_objects(p.client, docs, NULL, NULL, &err);
   }
+  const struct progress_config cfg = {report, o->timeout_s * 1000, began_wall, ready_fd};
   if (rc == OME_OK && json_len(docs))
-    rc = progress_start(p.client, docs, report, o->timeout_s * 1000, began_wall, ready_fd, &progress, &err);
+    rc = progress_start(p.client, docs, &cfg, &progress, &err);
   else if (rc == OME_OK && ready_fd >= 0)
     progress_tell(report, ready_fd, 0);
   if (rc == OME_OK)
@@ -280,7 +282,7 @@ static int up_main(const struct cli_command *self, int argc, char **argv) {
       {0, "timeout", "SECONDS", "how long that may take (default: 900)", CLI_UINT, &o.timeout_s},
       {0, "port", "N", "port of the API server on 127.0.0.1 (default: 6443)", CLI_UINT, &o.port},
       {0, "gateway-port", "N", "port of the gateway on 127.0.0.1 (default: 8080)", CLI_UINT, &o.gateway_port},
-      {0, "plugins", "FILE", "plugins.conf (default: the plugins installed beside ome)", CLI_STRING, &o.plugins_conf},
+      OPTION_PLUGINS(&o.plugins_conf),
       {0, "node-name", "NAME", "name of this machine's Node (default: the host name)", CLI_STRING, &o.node_name},
       {0},
   };

@@ -1,17 +1,16 @@
 /* ome wait: until an object has a condition, or is gone. */
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "kube/cache.h"
 #include "kube/meta.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 /* What is waited for, and the news that the cache's thread brings of it. */
 struct waiting {
@@ -32,13 +31,11 @@ static void on_change(void *arg, const struct kube_event *event) {
   (void)pthread_mutex_unlock(&w->lock);
 }
 
-/* Until there is news; false at the deadline. */
-static bool wait_for_news(struct waiting *w, const struct timespec *deadline) {
-  int rc = 0;
-
+/* Until there is news; false at DUE_MS of mono_ms(). */
+static bool wait_for_news(struct waiting *w, uint64_t due_ms) {
   (void)pthread_mutex_lock(&w->lock);
-  while (!w->news && rc != ETIMEDOUT)
-    rc = pthread_cond_timedwait(&w->changed, &w->lock, deadline);
+  while (!w->news && cond_wait_until(&w->changed, &w->lock, due_ms))
+    continue;
   bool news = w->news;
   w->news = false;
   (void)pthread_mutex_unlock(&w->lock);
@@ -72,7 +69,7 @@ static int32_t wait_for(struct kube_client *client, const struct kube_resource *
   _cleanup_free_ char *only = str_printf("metadata.name=%s", name);
   _cleanup_(kube_cache_freep) struct kube_cache *cache = NULL;
   const struct kube_cache_opts opts = {.ns = ns, .fields = only, .on_event = on_change, .arg = w};
-  const struct timespec deadline = {.tv_sec = (time_t)(wall_ms() / 1000 + (int64_t)timeout_s)};
+  uint64_t due_ms = mono_ms() + timeout_s * 1000;
   int32_t rc = only ? kube_cache_new(client, r, &opts, &cache, err) : fail_memory(err);
 
   if (rc != OME_OK)
@@ -85,7 +82,7 @@ static int32_t wait_for(struct kube_client *client, const struct kube_resource *
       return OME_OK;
     if (!o && w->condition)
       return fail(err, OME_E_NOT_FOUND, "%s %s is gone; it never had %s=%s", r->kind, name, w->condition, w->status);
-    if (!wait_for_news(w, &deadline))
+    if (!wait_for_news(w, due_ms))
       return w->condition
                  ? fail(err, OME_E_DEADLINE, "%s %s: %s is still %s after %llu s, not %s", r->kind, name, w->condition,
                         meta_condition(o, w->condition) ? meta_condition(o, w->condition) : "unset",
@@ -116,22 +113,23 @@ static int wait_main(const struct cli_command *self, int argc, char **argv) {
   const struct cli_option options[] = {
       {0, "for", "WHAT", "condition=NAME[=STATUS] or delete; default: condition=Ready", CLI_STRING, &what},
       {0, "timeout", "SECONDS", "give up after so long; default: 300", CLI_UINT, &timeout_s},
-      {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, &ns},
-      {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, &kubeconfig},
+      OPTION_NAMESPACE(&ns),
+      OPTION_KUBECONFIG(&kubeconfig),
       {0},
   };
-  struct waiting w = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+  struct waiting w = {.lock = PTHREAD_MUTEX_INITIALIZER};
   _cleanup_(kube_client_freep) struct kube_client *client = NULL;
   const struct kube_resource *r = NULL;
   struct ome_err err = ERR_INIT;
 
+  cond_init(&w.changed);
   if (cli_parse(self, options, argc, argv) != 2 || !*argv[2])
     return cli_usage(self, "name a KIND and a NAME");
   if (!read_condition(&w, what))
     return cli_usage(self, "--for: \"%s\" is neither \"delete\" nor \"condition=NAME[=STATUS]\"", what);
   if (timeout_s > 86400)
     return cli_usage(self, "--timeout: at most 86400 seconds, one day");
-  if (cli_connect(kubeconfig, &client, &err) != OME_OK || kube_discover_name(client, argv[1], &r, &err) != OME_OK)
+  if (cli_connect(kubeconfig, NULL, &client, &err) != OME_OK || kube_discover_name(client, argv[1], &r, &err) != OME_OK)
     return cli_fail(&err);
   ns = !r->namespaced ? NULL : ns ? ns : kube_client_namespace(client);
   if (look_and_wait(client, r, ns, argv[2], &w, timeout_s, &err) != OME_OK)

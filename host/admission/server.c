@@ -3,6 +3,7 @@
 
 #include "admission/review.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/str.h"
@@ -14,11 +15,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define LOOK_S 600      /* between looks at certificate and registrations */
-#define LOOK_AGAIN_S 10 /* after one that failed */
-#define AT_ONCE 32      /* reviews; more are told to come again */
+#define LOOK_S 600u      /* between looks at certificate and registrations */
+#define LOOK_AGAIN_S 10u /* after one that failed */
+#define AT_ONCE 32       /* reviews; more are told to come again */
 #define BODY_MAX ((size_t)8 << 20)
 
 METRIC_HISTOGRAM(review_seconds, "ome_webhook_duration_seconds", "Time from an admission review to its answer.",
@@ -256,14 +256,12 @@ static int32_t look(struct admission_server *s, struct ome_err *err) {
 }
 
 /* Waits SECONDS; true: the server ends. */
-static bool wait_or_stop(struct admission_server *s, time_t seconds) {
-  struct timespec until;
+static bool wait_or_stop(struct admission_server *s, uint64_t seconds) {
+  uint64_t due_ms = mono_ms() + seconds * 1000;
 
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += seconds;
   (void)pthread_mutex_lock(&s->lock);
-  while (!s->stopping && pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT)
-    ;
+  while (!s->stopping && cond_wait_until(&s->changed, &s->lock, due_ms))
+    continue;
   bool stopping = s->stopping;
   (void)pthread_mutex_unlock(&s->lock);
   return stopping;
@@ -271,7 +269,7 @@ static bool wait_or_stop(struct admission_server *s, time_t seconds) {
 
 static void *keep(void *arg) {
   struct admission_server *s = arg;
-  time_t wait = LOOK_S;
+  uint64_t wait = LOOK_S;
 
   while (!wait_or_stop(s, wait)) {
     struct ome_err err = ERR_INIT;
@@ -318,13 +316,8 @@ static int32_t copy_config(struct admission_server *s, const struct admission_co
 }
 
 static void init_sync(struct admission_server *s) {
-  pthread_condattr_t attr;
-
   (void)pthread_mutex_init(&s->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&s->changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&s->changed);
 }
 
 static int32_t serve(struct admission_server *s, struct ome_err *err) {

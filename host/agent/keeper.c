@@ -1,5 +1,7 @@
 #include "agent/keeper.h"
 
+#include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "compose/names.h"
@@ -116,13 +118,11 @@ static void scrub(struct keeper *k) {
 }
 
 static void sleep_until_due(struct keeper *k) {
-  struct timespec until;
+  uint64_t due_ms = mono_ms() + (k->cfg.every_s ? k->cfg.every_s : EVERY_S) * 1000;
 
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_sec += (time_t)(k->cfg.every_s ? k->cfg.every_s : EVERY_S);
   (void)pthread_mutex_lock(&k->lock);
-  while (!atomic_load(&k->stop) && pthread_cond_timedwait(&k->changed, &k->lock, &until) == 0)
-    ;
+  while (!atomic_load(&k->stop) && cond_wait_until(&k->changed, &k->lock, due_ms))
+    continue;
   (void)pthread_mutex_unlock(&k->lock);
 }
 
@@ -149,16 +149,12 @@ static void release(struct keeper *k) {
 
 int32_t keeper_start(const struct keeper_config *cfg, struct keeper **out, struct ome_err *err) {
   struct keeper *k = calloc(1, sizeof(*k));
-  pthread_condattr_t attr;
 
   if (!k)
     return fail_memory(err);
   k->cfg = *cfg;
   (void)pthread_mutex_init(&k->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&k->changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&k->changed);
   if (pthread_create(&k->thread, NULL, keep, k) != 0) {
     release(k);
     return fail(err, OME_E_NO_MEMORY, "cannot start a thread");

@@ -2,6 +2,7 @@
 #include "agent/peer_state.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "kube/meta.h"
@@ -249,24 +250,18 @@ struct errand {
   char *node; /* somebody unknown calls itself so */
 };
 
-static void until_due(struct timespec *until) {
-  (void)clock_gettime(CLOCK_MONOTONIC, until);
-  until->tv_sec += LOOK_MS / 1000;
-}
-
 /* Waits for something to do; false: it is over.  While nothing is fetched it sleeps. */
 static bool wait_for_errand(struct peers *p, struct errand *out) {
-  struct timespec until;
+  uint64_t due_ms = mono_ms() + LOOK_MS;
   bool due = false;
 
-  until_due(&until);
   (void)pthread_mutex_lock(&p->lock);
   while (!atomic_load(&p->stop) && !p->wanted_node && !p->must_announce && !due) {
     if (p->njobs == 0) {
       (void)pthread_cond_wait(&p->changed, &p->lock);
-      until_due(&until);
+      due_ms = mono_ms() + LOOK_MS;
     } else {
-      due = pthread_cond_timedwait(&p->changed, &p->lock, &until) != 0;
+      due = !cond_wait_until(&p->changed, &p->lock, due_ms);
     }
   }
   *out = (struct errand){.announce = p->must_announce, .look = due, .node = p->wanted_node};
@@ -500,13 +495,8 @@ static int32_t start_server(struct peers *p, struct ome_err *err) {
 }
 
 static int32_t start(struct peers *p, struct ome_err *err) {
-  pthread_condattr_t attr;
-
   (void)pthread_mutex_init(&p->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&p->changed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&p->changed);
   p->node = strdup(p->cfg.node);
   p->address = strdup(p->cfg.address);
   p->groups = strmap_new(peer_group_free);

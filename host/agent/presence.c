@@ -1,6 +1,7 @@
 #include "agent/presence.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "base/strmap.h"
 
@@ -90,11 +91,10 @@ static char *find_changed_locked(struct presence *p) {
 }
 
 static void sleep_locked(struct presence *p) {
-  const uint64_t end = mono_ms() + EVERY_MS;
-  const struct timespec until = {(time_t)(end / 1000), (long)(end % 1000) * 1000000};
+  uint64_t due_ms = mono_ms() + EVERY_MS;
 
-  while (!p->stop && pthread_cond_timedwait(&p->stopping, &p->lock, &until) == 0)
-    ;
+  while (!p->stop && cond_wait_until(&p->stopping, &p->lock, due_ms))
+    continue;
 }
 
 static void *sweep(void *arg) {
@@ -155,16 +155,12 @@ static void release(struct presence *p) {
 
 int32_t presence_start(const struct presence_config *cfg, struct presence **out, struct ome_err *err) {
   struct presence *p = calloc(1, sizeof(*p));
-  pthread_condattr_t attr;
 
   if (!p)
     return fail_memory(err);
   *p = (struct presence){.cfg = *cfg, .models = strmap_new(watched_free)};
   (void)pthread_mutex_init(&p->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&p->stopping, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&p->stopping);
   if (!p->models || pthread_create(&p->thread, NULL, sweep, p) != 0) {
     release(p);
     return fail(err, OME_E_NO_MEMORY, "cannot start a thread");

@@ -2,6 +2,7 @@
 #include "local/runner.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "local/orphans.h"
@@ -10,7 +11,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- what happened
  * --------------------------------------------------------------------------------------------------------- */
@@ -186,12 +186,10 @@ static void do_free_all(void *arg) {
 
 /* Until no process is left, but not longer than GRACE_S and a little for SIGKILL. */
 static void wait_idle(struct runner *r, int64_t grace_s) {
-  struct timespec until;
+  uint64_t due_ms = mono_ms() + (uint64_t)(grace_s + 3) * 1000;
 
-  (void)clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += (time_t)grace_s + 3;
   pthread_mutex_lock(&r->lock);
-  while (r->live && pthread_cond_timedwait(&r->idle, &r->lock, &until) == 0)
+  while (r->live && cond_wait_until(&r->idle, &r->lock, due_ms))
     continue;
   pthread_mutex_unlock(&r->lock);
 }
@@ -228,7 +226,7 @@ int32_t runner_new(const struct runner_config *cfg, struct runner **out, struct 
     return fail_memory(err);
   r->cfg = *cfg;
   pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->idle, NULL);
+  cond_init(&r->idle);
   r->data_dir = strdup(cfg->data_dir);
   r->shim = strdup(cfg->shim);
   r->id = strdup(cfg->id);

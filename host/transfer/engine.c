@@ -1,6 +1,7 @@
 /* The driver: opens files, decides what becomes of failures, reports, and knows when it is over. */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "os/file.h"
 #include "transfer/internal.h"
@@ -13,7 +14,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #define TICK_MS 50u
 #define PROGRESS_MS 500u
@@ -402,15 +402,7 @@ static int32_t collect_locked(struct engine *e, struct ome_err *err) {
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void wait_for_news_locked(struct engine *e) {
-  struct timespec until;
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += (long)TICK_MS * 1000000;
-  if (until.tv_nsec >= 1000000000) {
-    until.tv_sec++;
-    until.tv_nsec -= 1000000000;
-  }
-  (void)pthread_cond_timedwait(&e->news, &e->lock, &until);
+  (void)cond_wait_until(&e->news, &e->lock, mono_ms() + TICK_MS);
 }
 
 static bool has_news_locked(const struct engine *e) {
@@ -587,7 +579,6 @@ static void engine_free(struct engine *e) {
 static struct engine *engine_new(const struct transfer_job *job) {
   struct engine *e = calloc(1, sizeof(*e));
   uint32_t connections = job->connections ? job->connections : DEFAULT_CONNECTIONS;
-  pthread_condattr_t attr;
 
   if (!e)
     return NULL;
@@ -601,13 +592,10 @@ static struct engine *engine_new(const struct transfer_job *job) {
   e->bucket.rate = job->max_bytes_per_second;
   (void)pthread_mutex_init(&e->bucket.lock, NULL);
   (void)pthread_mutex_init(&e->lock, NULL);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&e->news, &attr);
+  cond_init(&e->news);
   (void)pthread_cond_init(&e->work, NULL);
   (void)pthread_cond_init(&e->reads, NULL);
   (void)pthread_cond_init(&e->opens, NULL);
-  (void)pthread_condattr_destroy(&attr);
   return e;
 }
 

@@ -1,6 +1,7 @@
 #include "transfer/peek.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "os/file.h"
 #include "transfer/headers.h"
@@ -217,12 +218,7 @@ static void nap(uint32_t ms) {
 static void wait_for_all(const struct peek_source *s, struct flight *flights, size_t n, struct round *r) {
   (void)pthread_mutex_lock(&r->lock);
   while (r->flying) {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (long)STOP_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void)pthread_cond_timedwait(&r->done, &r->lock, &until);
+    (void)cond_wait_until(&r->done, &r->lock, mono_ms() + STOP_MS);
     for (size_t i = 0; is_stopped(s) && i < n; i++)
       if (flights[i].fetch)
         http_fetch_cancel(flights[i].fetch);
@@ -232,9 +228,10 @@ static void wait_for_all(const struct peek_source *s, struct flight *flights, si
 
 /* Asks for the pieces that have no answer yet; *PAUSE: how long those want us to wait that may be had later. */
 static size_t fly(const struct peek_source *s, struct peek *pieces, struct flight *flights, size_t n, uint32_t *pause) {
-  struct round r = {.lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+  struct round r = {.lock = PTHREAD_MUTEX_INITIALIZER};
   size_t again = 0;
 
+  cond_init(&r.done);
   for (size_t i = 0; i < n; i++) {
     struct peek *p = &pieces[i];
     flights[i] = (struct flight){.round = &r, .piece = p};

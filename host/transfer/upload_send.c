@@ -3,6 +3,7 @@
 #include "transfer/upload_internal.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/str.h"
 #include "transfer/headers.h"
 #include "transfer/internal.h"
@@ -10,7 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define TICK_MS 100u
 
@@ -215,15 +215,9 @@ static void launch(struct batch *b) {
 }
 
 static void wait_for_news(struct batch *b) {
-  struct timespec until;
-
-  (void)clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += (long)TICK_MS * 1000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
   (void)pthread_mutex_lock(&b->lock);
   if (b->nlanded == 0)
-    (void)pthread_cond_timedwait(&b->landed, &b->lock, &until);
+    (void)cond_wait_until(&b->landed, &b->lock, mono_ms() + TICK_MS);
   (void)pthread_mutex_unlock(&b->lock);
 }
 
@@ -329,7 +323,6 @@ int32_t upload_send(struct ome_uploader *to, const struct ome_list *requests,
                     int32_t (*answer)(void *arg, uint32_t index, const struct ome_upload_answer *a), void *arg,
                     struct ome_err *err) {
   struct batch b = {.source = to->ctx, .lock = PTHREAD_MUTEX_INITIALIZER};
-  pthread_condattr_t attr;
 
   if (requests->count > UPLOAD_REQUESTS_MAX)
     return fail(err, OME_E_INVALID, "upload: %.200s: more than %u requests at once", b.source->file->path,
@@ -337,10 +330,7 @@ int32_t upload_send(struct ome_uploader *to, const struct ome_list *requests,
   b.items = calloc(requests->count + 1, sizeof(*b.items));
   if (!b.items)
     return fail_memory(err);
-  (void)pthread_condattr_init(&attr);
-  (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  (void)pthread_cond_init(&b.landed, &attr);
-  (void)pthread_condattr_destroy(&attr);
+  cond_init(&b.landed);
   int32_t rc = take(&b, requests, err);
   if (rc == OME_OK)
     rc = drive(&b, err);

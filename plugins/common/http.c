@@ -25,7 +25,8 @@ const char *http_answer_header(const struct http_answer *a, const char *name) {
   return NULL;
 }
 
-uint32_t http_answer_retry_ms(const struct http_answer *a) {
+/* What Retry-After asks for (RFC 9110 §10.2.3, seconds), in milliseconds; 0: nothing. */
+static uint32_t retry_ms(const struct http_answer *a) {
   const char *text = http_answer_header(a, "retry-after");
   long seconds = text ? strtol(text, NULL, 10) : 0;
 
@@ -63,13 +64,14 @@ static int32_t on_body(struct ome_http_sink *s, const void *data, uint64_t len) 
   return OME_OK;
 }
 
-const struct ome_http_service *http_service_of(const struct ome_host *host) {
+/* The host's service; NULL where it has none. */
+static const struct ome_http_service *service_of(const struct ome_host *host) {
   return host && OME_HAS(ome_host, host, service) ? host->service(host, OME_SERVICE_HTTP) : NULL;
 }
 
 int32_t http_perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                      struct http_answer *a, struct ome_err *err) {
-  const struct ome_http_service *http = http_service_of(host);
+  const struct ome_http_service *http = service_of(host);
   struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = a, .head = on_head, .body = on_body};
 
   http_answer_fini(a);
@@ -105,7 +107,7 @@ static int32_t take_body(struct ome_http_sink *s, const void *data, uint64_t len
 
 int32_t http_perform_to(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                         struct http_answer *a, http_take *take, void *arg, struct ome_err *err) {
-  const struct ome_http_service *http = http_service_of(host);
+  const struct ome_http_service *http = service_of(host);
   struct taking t = {.a = a, .take = take, .arg = arg};
   struct ome_http_sink sink = {.struct_size = sizeof(sink), .ctx = &t, .head = take_head, .body = take_body};
 
@@ -149,7 +151,7 @@ int32_t http_refused(const struct http_answer *a, const char *what, const char *
     }
   (void)ome_fail(err, code, "%.200s: the server answered %d%s%.120s%s; %s", what, (int)a->status, why ? " (" : "",
                  why ? why : "", why ? ")" : "", advice ? advice : usual);
-  err->retry_after_ms = http_answer_retry_ms(a);
+  err->retry_after_ms = retry_ms(a);
   return code;
 }
 
@@ -212,5 +214,13 @@ const char *kv_text(const struct ome_kv *kv, uint64_t n, const char *key) {
   for (uint64_t i = 0; i < n; i++)
     if (kv[i].key && kv[i].value && *kv[i].value && strcmp(kv[i].key, key) == 0)
       return kv[i].value;
+  return NULL;
+}
+
+const char *kv_any(const struct ome_kv *kv, uint64_t n, const char *const *names) {
+  for (; *names; names++)
+    for (uint64_t i = 0; i < n; i++)
+      if (kv[i].key && kv[i].value && *kv[i].value && strcasecmp(kv[i].key, *names) == 0)
+        return kv[i].value;
   return NULL;
 }

@@ -21,11 +21,6 @@ struct http_answer {
 void http_answer_fini(struct http_answer *a);
 /* NULL: absent. */
 const char *http_answer_header(const struct http_answer *a, const char *name);
-/* What Retry-After asks for (RFC 9110 §10.2.3, seconds), in milliseconds; 0: nothing. */
-uint32_t http_answer_retry_ms(const struct http_answer *a);
-
-/* The host's service; NULL where it has none. */
-const struct ome_http_service *http_service_of(const struct ome_host *host);
 
 /* Performs REQ; any status is OME_OK.  A is emptied first and the caller's to end, also after a failure. */
 int32_t http_perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
@@ -53,5 +48,7 @@ int uri_is_below(const char *url, const char *base);
 
 /* The value of KEY when it is set to more than "". */
 const char *kv_text(const struct ome_kv *kv, uint64_t n, const char *key);
+/* The same of the first of NAMES, which NULL ends, that is set, in any case of letters. */
+const char *kv_any(const struct ome_kv *kv, uint64_t n, const char *const *names);
 
 #endif

@@ -37,7 +37,8 @@ unsigned fit_capability(const struct ome_accelerator_facts *a) {
   return major < 1000 && minor < 10 ? (unsigned)(major * 100 + minor * 10) : 0;
 }
 
-bool fit_has_fp8(const struct ome_accelerator_facts *a) {
+/* Whether the device computes with 8-bit floating point numbers. */
+static bool has_fp8(const struct ome_accelerator_facts *a) {
   static const char *const families[] = {"ada", "hopper", "blackwell", "cdna3", "cdna4"};
 
   for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
@@ -202,7 +203,7 @@ bool fit_plan(const struct fit_request *req, struct fit *out, char *why, size_t 
   if (search(req, bits, context, out))
     return true;
   struct fit half;
-  if (bits == 16 && !req->kv_bits && req->fp8_cache && fit_has_fp8(req->accelerator) && m->kv_bytes_per_token &&
+  if (bits == 16 && !req->kv_bits && req->fp8_cache && has_fp8(req->accelerator) && m->kv_bytes_per_token &&
       search(req, 8, context, &half)) {
     *out = half;
     return true;

@@ -40,8 +40,6 @@ bool fit_plan(const struct fit_request *req, struct fit *out, char *why, size_t 
 /* Why F does not fit and what would, a sentence. */
 void fit_advice(const struct fit_request *req, const struct fit *f, char *out, size_t cap);
 
-/* Whether the device computes with 8-bit floating point numbers. */
-bool fit_has_fp8(const struct ome_accelerator_facts *a);
 /* "9.0" is 900, "10.3" is 1030; 0: not known. */
 unsigned fit_capability(const struct ome_accelerator_facts *a);
 

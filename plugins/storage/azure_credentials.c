@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define SAS_LIFE_S 3600
@@ -19,13 +18,7 @@
 #define METADATA "http://169.254.169.254"
 
 const char *azure_param(const struct azure_session *s, const char *const *names) {
-  for (; *names; names++)
-    for (uint64_t i = 0; i < s->ref->nparams; i++) {
-      const struct ome_kv *kv = &s->ref->params[i];
-      if (kv->key && kv->value && *kv->value && strcasecmp(kv->key, *names) == 0)
-        return kv->value;
-    }
-  return NULL;
+  return kv_any(s->ref->params, s->ref->nparams, names);
 }
 
 /* The plugin's setting, else the environment's. */

@@ -1,18 +1,11 @@
 #include "azure_uri.h"
 
 #include "../common/http.h"
+#include "../common/text.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-static int copy(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return -1;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return 0;
-}
 
 /* ---- the model's address ----------------------------------------------------------------------------------------- */
 
@@ -23,14 +16,14 @@ static int take_account(const char *host, size_t len, struct azure_uri *u) {
   const char *dot = memchr(host, '.', len);
   size_t n = dot ? (size_t)(dot - host) : len;
 
-  if (copy(u->account, sizeof(u->account), host, n) != 0 || n < 3 ||
+  if (text_copy(u->account, sizeof(u->account), host, n) != 0 || n < 3 ||
       strspn(u->account, "abcdefghijklmnopqrstuvwxyz0123456789") != n)
     return -1;
   for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
     char host_of[96];
     (void)snprintf(host_of, sizeof(host_of), ".blob.%s", suffixes[i]);
     if (strlen(host_of) == len - n && memcmp(host_of, dot, len - n) == 0)
-      return copy(u->suffix, sizeof(u->suffix), suffixes[i], strlen(suffixes[i]));
+      return text_copy(u->suffix, sizeof(u->suffix), suffixes[i], strlen(suffixes[i]));
   }
   return dot ? -1 : 0;
 }
@@ -40,13 +33,6 @@ static int is_container(const char *name) {
 
   return strcmp(name, "$root") == 0 || strcmp(name, "$web") == 0 ||
          (n >= 3 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n && name[0] != '-');
-}
-
-static int has_control(const char *text) {
-  for (; *text; text++)
-    if ((unsigned char)*text < ' ' || *text == 0x7f)
-      return 1;
-  return 0;
 }
 
 int azure_is_time(const char *text) {
@@ -75,17 +61,17 @@ int azure_uri_parse(const char *uri, struct azure_uri *out) {
     return -1;
   container++;
   const char *name = container + strcspn(container, "/");
-  if (copy(u.container, sizeof(u.container), container, (size_t)(name - container)) != 0)
+  if (text_copy(u.container, sizeof(u.container), container, (size_t)(name - container)) != 0)
     return -1;
   name += *name == '/';
   const char *version = version_at(name);
   size_t len = (size_t)(version - name);
-  if (copy(u.name, sizeof(u.name), name, len) != 0 ||
-      copy(u.version, sizeof(u.version), version + (*version == '?'), strlen(version + (*version == '?'))) != 0)
+  if (text_copy(u.name, sizeof(u.name), name, len) != 0 ||
+      text_copy(u.version, sizeof(u.version), version + (*version == '?'), strlen(version + (*version == '?'))) != 0)
     return -1;
   for (; len && u.name[len - 1] == '/'; u.is_folder = 1)
     u.name[--len] = '\0';
-  if (!is_container(u.container) || has_control(u.name))
+  if (!is_container(u.container) || text_has_control(u.name))
     return -1;
   *out = u;
   return 0;
@@ -99,7 +85,7 @@ int azure_endpoint(const char *endpoint, const char *account, char *out, size_t 
   int n = at ? snprintf(out, size, "%.*s%s%s", (int)(at - endpoint), endpoint, account, at + sizeof(mark) - 1)
              : snprintf(out, size, "%s", endpoint);
 
-  if (n <= 0 || (size_t)n >= size || strpbrk(out, "?#@ \\\"{}") || has_control(out))
+  if (n <= 0 || (size_t)n >= size || strpbrk(out, "?#@ \\\"{}") || text_has_control(out))
     return -1;
   size_t scheme = strncmp(out, "https://", 8) == 0 ? 8 : strncmp(out, "http://", 7) == 0 ? 7 : 0, len = strlen(out);
   while (len > scheme && out[len - 1] == '/')
@@ -155,7 +141,7 @@ int azure_connection_parse(const char *text, struct azure_connection *out) {
       return -1;
     for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
       if (strlen(fields[i].name) == name && strncasecmp(at, fields[i].name, name) == 0 &&
-          copy(fields[i].to, fields[i].size, at + name + 1, len - name - 1) != 0)
+          text_copy(fields[i].to, fields[i].size, at + name + 1, len - name - 1) != 0)
         return -1;
     at += len;
   }

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
@@ -34,13 +33,7 @@ const struct ome_key *const gcs_keys[] = {[GCS_ENDPOINT] = &key_endpoint,
                                           NULL};
 
 const char *gcs_param(const struct gcs_session *s, const char *const *names) {
-  for (; *names; names++)
-    for (uint64_t i = 0; i < s->ref->nparams; i++) {
-      const struct ome_kv *kv = &s->ref->params[i];
-      if (kv->key && kv->value && *kv->value && strcasecmp(kv->key, *names) == 0)
-        return kv->value;
-    }
-  return NULL;
+  return kv_any(s->ref->params, s->ref->nparams, names);
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */

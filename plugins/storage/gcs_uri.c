@@ -1,30 +1,16 @@
 #include "gcs_uri.h"
 
 #include "../common/http.h"
+#include "../common/text.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int copy(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return -1;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return 0;
-}
 
 static int is_bucket(const char *name) {
   size_t n = strlen(name);
 
   return n >= 3 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == n && !strchr("-_.", name[0]) &&
          !strchr("-_.", name[n - 1]);
-}
-
-static int has_control(const char *text) {
-  for (; *text; text++)
-    if ((unsigned char)*text < ' ' || *text == 0x7f)
-      return 1;
-  return 0;
 }
 
 /* Where "#DIGITS" begins at the end of NAME, its end where there is none: names may have a '#' of their own. */
@@ -43,12 +29,13 @@ int gcs_uri_parse(const char *uri, struct gcs_uri *out) {
   const char *name = uri + 5 + bucket + (uri[5 + bucket] == '/');
   size_t len = generation_at(name);
   const char *generation = name + len + (name[len] == '#');
-  if (copy(u.bucket, sizeof(u.bucket), uri + 5, bucket) != 0 || copy(u.name, sizeof(u.name), name, len) != 0 ||
-      copy(u.generation, sizeof(u.generation), generation, strlen(generation)) != 0)
+  if (text_copy(u.bucket, sizeof(u.bucket), uri + 5, bucket) != 0 ||
+      text_copy(u.name, sizeof(u.name), name, len) != 0 ||
+      text_copy(u.generation, sizeof(u.generation), generation, strlen(generation)) != 0)
     return -1;
   for (; len && u.name[len - 1] == '/'; u.is_folder = 1)
     u.name[--len] = '\0';
-  if (!is_bucket(u.bucket) || has_control(u.name))
+  if (!is_bucket(u.bucket) || text_has_control(u.name))
     return -1;
   *out = u;
   return 0;
@@ -59,7 +46,7 @@ int gcs_endpoint_parse(const char *text, char *out, size_t size) {
   const char *scheme = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0 ? "" : "http://";
   int n = snprintf(out, size, "%s%s", scheme, text);
 
-  if (n < 0 || (size_t)n >= size || strpbrk(text, "?#@ \\\"") || has_control(text))
+  if (n < 0 || (size_t)n >= size || strpbrk(text, "?#@ \\\"") || text_has_control(text))
     return -1;
   char *host = strstr(out, "://") + 3, *path = host + strcspn(host, "/");
   if (path == host || *host == ':')

@@ -1,16 +1,10 @@
 #include "hf_uri.h"
 
+#include "../common/text.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-static int copy(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return -1;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return 0;
-}
 
 /* Organisation and name are letters, digits, "-", "_" and "."; neither is "." or "..". */
 static int is_repo(const char *repo) {
@@ -42,15 +36,15 @@ int hf_uri_parse(const char *uri, struct hf_uri *out) {
   const char *second = slash ? memchr(slash + 1, '/', len - (size_t)(slash + 1 - id)) : NULL;
   size_t repo_len = second ? (size_t)(second - id) : len;
 
-  if (copy(out->repo, sizeof(out->repo), id, repo_len) || !is_repo(out->repo))
+  if (text_copy(out->repo, sizeof(out->repo), id, repo_len) || !is_repo(out->repo))
     return -1;
   const char *path = second ? second + 1 : "";
   size_t path_len = second ? len - repo_len - 1 : 0;
   while (path_len && path[path_len - 1] == '/')
     path_len--;
-  if (copy(out->path, sizeof(out->path), path, path_len))
+  if (text_copy(out->path, sizeof(out->path), path, path_len))
     return -1;
-  return copy(out->revision, sizeof(out->revision), *at ? at : "main", strlen(*at ? at : "main"));
+  return text_copy(out->revision, sizeof(out->revision), *at ? at : "main", strlen(*at ? at : "main"));
 }
 
 int hf_is_below(const char *path, const char *root) {

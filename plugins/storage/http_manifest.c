@@ -2,19 +2,12 @@
 
 #include "../common/http.h"
 #include "../common/json.h"
+#include "../common/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int copy(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return -1;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return 0;
-}
 
 int http_sha256_parse(const char *text, size_t len, char out[65]) {
   if (len != 64)
@@ -55,9 +48,10 @@ int http_uri_parse(const char *uri, struct http_uri *out) {
   size_t host = strcspn(uri + scheme, "/?#"), len = strcspn(uri, "#"), path_end = strcspn(uri, "?#");
   const char *slash = memrchr(uri + scheme, '/', path_end - scheme), *fragment = uri + len;
   size_t folder_len = slash ? (size_t)(slash - uri) + 1 : path_end;
-  if (host == 0 || memchr(uri + scheme, '@', host) || copy(out->origin, sizeof(out->origin), uri, scheme + host) ||
-      copy(out->url, sizeof(out->url), uri, len) || copy(out->folder, sizeof(out->folder) - 1, uri, folder_len) ||
-      copy(out->name, sizeof(out->name), uri + folder_len, path_end - folder_len))
+  if (host == 0 || memchr(uri + scheme, '@', host) || text_copy(out->origin, sizeof(out->origin), uri, scheme + host) ||
+      text_copy(out->url, sizeof(out->url), uri, len) ||
+      text_copy(out->folder, sizeof(out->folder) - 1, uri, folder_len) ||
+      text_copy(out->name, sizeof(out->name), uri + folder_len, path_end - folder_len))
     return -1;
   if (!slash)
     (void)strcat(out->folder, "/");

@@ -1,20 +1,13 @@
 #include "s3_uri.h"
 
 #include "../common/http.h"
+#include "../common/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 static const char version_mark[] = "?versionId=";
-
-static int copy(char *out, size_t size, const char *from, size_t len) {
-  if (len >= size)
-    return -1;
-  memcpy(out, from, len);
-  out[len] = '\0';
-  return 0;
-}
 
 static int is_name(const char *name, const char *also) {
   if (!isalnum((unsigned char)*name))
@@ -49,9 +42,9 @@ int s3_uri_parse(const char *uri, struct s3_uri *out) {
   const char *region = host + bucket_len + has_region, *key = host + host_len + (host[host_len] == '/');
   const char *mark = strstr(key, version_mark), *version = mark ? mark + sizeof(version_mark) - 1 : "";
   size_t key_len = mark ? (size_t)(mark - key) : strlen(key);
-  if (copy(u.bucket, sizeof(u.bucket), host, bucket_len) || copy(u.key, sizeof(u.key), key, key_len) ||
-      copy(u.region, sizeof(u.region), region, host_len - bucket_len - (size_t)has_region) ||
-      copy(u.version, sizeof(u.version), version, strlen(version)))
+  if (text_copy(u.bucket, sizeof(u.bucket), host, bucket_len) || text_copy(u.key, sizeof(u.key), key, key_len) ||
+      text_copy(u.region, sizeof(u.region), region, host_len - bucket_len - (size_t)has_region) ||
+      text_copy(u.version, sizeof(u.version), version, strlen(version)))
     return -1;
   for (; key_len && u.key[key_len - 1] == '/'; u.is_folder = 1)
     u.key[--key_len] = '\0';
@@ -115,7 +108,7 @@ int s3_region_of(const char *url, char *out, size_t size) {
       continue;
     const char *region = p + 3;
     size_t len = strcspn(region, "./");
-    if (strncmp(region + len, ".amazonaws.com", 14) == 0 && copy(out, size, region, len) == 0)
+    if (strncmp(region + len, ".amazonaws.com", 14) == 0 && text_copy(out, size, region, len) == 0)
       return 0;
   }
   return -1;

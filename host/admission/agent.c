@@ -18,9 +18,8 @@ char *agent_username(const char *ome_namespace) {
 /* What the token says of itself; "": nothing. */
 static const char *claim(const struct review *r, const char *key) {
   struct json_object *values = json_get(json_get(r->user, "extra"), key);
-  struct json_object *first = json_len(values) ? json_index(values, 0) : NULL;
 
-  return json_is(first, json_type_string) ? json_object_get_string(first) : "";
+  return json_as_str(json_index(values, 0), "");
 }
 
 /* The node of the pod that the token is bound to, new; "": the pod is gone, or another has its name by now. */

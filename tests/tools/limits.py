@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds the sources to CONTRIBUTING.md: functions of at most 60 lines and 15 branches, files below 800 lines, includes
-that name their room. Exceptions, each with its reason, are in tests/limits.txt. Prints what breaks a limit; exit 1 then."""
+"""Holds the sources to CONTRIBUTING.md: functions of at most 60 lines and 15 branches, files below 800 lines.
+Exceptions, each with its reason, are in tests/limits.txt. Prints what breaks a limit; exit 1 then."""
 
 import os
 import subprocess

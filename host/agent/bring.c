@@ -25,8 +25,7 @@ char *request_of(struct json_object *model) {
   return json_empty(parameters) ? strdup("") : json_canonical(parameters);
 }
 
-/* ---- while it goes on ----------------------------------------------------------------------------------------------
- */
+/* ---- while it goes on -------------------------------------------------------------------------------------------- */
 
 /* A model that changed, went or does not belong here any more is not worth another byte. */
 static bool is_outdated(const struct task *t) {

@@ -87,8 +87,7 @@ int32_t agent_tell(const struct task *t, const struct record_entry *what, struct
   return tell_unless(t, what, record_has, err);
 }
 
-/* ---- what the world says ------------------------------------------------------------------------------------------
- */
+/* ---- what the world says ----------------------------------------------------------------------------------------- */
 
 /* What is asked for: from where, to where, with which parameters. */
 static int32_t read_request(struct task *t, struct ome_err *err) {
@@ -182,8 +181,7 @@ static int32_t observe(struct task *t, struct json_object *node, enum happening 
   return OME_OK;
 }
 
-/* ---- actions ------------------------------------------------------------------------------------------------------
- */
+/* ---- actions ----------------------------------------------------------------------------------------------------- */
 
 typedef int32_t act_fn(struct task *t, enum happening *happened, uint64_t *requeue_ms, struct ome_err *err);
 
@@ -367,8 +365,7 @@ static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint6
   return rc;
 }
 
-/* ---- the loop -----------------------------------------------------------------------------------------------------
- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void enter(struct task *t, enum phase next) {
   struct model_state *s = t->state;

@@ -111,8 +111,7 @@ bool peer_map_read(struct peers *p, struct peer_group *g, uint32_t node, struct 
   return true;
 }
 
-/* ---- who owns what ------------------------------------------------------------------------------------------------
- */
+/* ---- who owns what ----------------------------------------------------------------------------------------------- */
 
 static const char *owner_name(const struct peers *p, uint32_t owner) {
   return owner == SWARM_SELF ? p->node : p->nodes.items[owner]->name;

@@ -59,8 +59,7 @@ bool model_fill_spec(struct json_object *model, struct json_object *config, bool
   return fill_version(spec, config, changed) && put_configuration(spec, config, changed);
 }
 
-/* ---- what people wrote and the files do not bear out ---------------------------------------------------------------
- */
+/* ---- what people wrote and the files do not bear out ------------------------------------------------------------- */
 
 /* Older names of capabilities, and what they are called now. */
 static const char *current_name(const char *capability) {

@@ -112,8 +112,7 @@ int32_t table_set(struct table *t, const struct gateway_route *routes, size_t n,
   return OME_OK;
 }
 
-/* ---- matching -----------------------------------------------------------------------------------------------------
- */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 
 /* HOST in lower case without its port and a final dot; false when it does not fit. */
 static bool plain_host(const char *host, char *out, size_t size) {

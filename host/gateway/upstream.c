@@ -55,8 +55,7 @@ struct upstream_pool {
   struct strmap *idle; /* address -> struct upstream, a list */
 };
 
-/* ---- life ---------------------------------------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void upstream_free(struct upstream *u) {
   if (u->bev)
@@ -83,8 +82,7 @@ static void fail_with(struct upstream *u, enum upstream_failure failure, const c
   ops->on_fail(arg, failure, why);
 }
 
-/* ---- idle connections ----------------------------------------------------------------------------------------------
- */
+/* ---- idle connections -------------------------------------------------------------------------------------------- */
 
 static void unlink_idle(struct upstream *u) {
   struct upstream *first = strmap_get(u->pool->idle, u->address);

@@ -44,8 +44,7 @@ static char *read_file(const char *dir, const char *file) {
   return path && file_read(path, 1 << 20, &text, NULL, &err) == OME_OK ? text : NULL;
 }
 
-/* ---- finding our place ----------------------------------------------------------------------------------------------
- */
+/* ---- finding our place ------------------------------------------------------------------------------------------- */
 
 /* Our group in the hierarchy whose controller list (second field of /proc/self/cgroup) holds NAME ("" for v2); new. */
 static char *own_group(const char *name) {

@@ -82,8 +82,7 @@ void mount_maps_fini(struct mount_maps *m) {
   VEC_FREE(&m->list);
 }
 
-/* ---- downward API --------------------------------------------------------------------------------------------------
- */
+/* ---- downward API ------------------------------------------------------------------------------------------------ */
 
 /* All of a map as key="escaped value" lines, for downwardAPI files. */
 static char *map_lines(struct json_object *map) {

@@ -18,8 +18,7 @@ void strv_fini(struct strv *v);
 bool strv_setenv(struct strv *v, const char *name, const char *value);
 const char *strv_getenv(const struct strv *v, const char *name); /* NULL: absent */
 
-/* ---- what a container is started with ------------------------------------------------------------------------------
- */
+/* ---- what a container is started with ---------------------------------------------------------------------------- */
 
 enum action_kind { ACTION_NONE, ACTION_EXEC, ACTION_HTTP, ACTION_TCP };
 

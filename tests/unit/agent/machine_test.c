@@ -67,8 +67,7 @@ static void walks_at_random(void **state) {
   assert_string_equal(phase_name(PHASE_WAITING), "waiting");
 }
 
-/* ---- causes -------------------------------------------------------------------------------------------------------
- */
+/* ---- causes ------------------------------------------------------------------------------------------------------ */
 
 static void tells_causes_apart(void **state) {
   static const struct {
@@ -99,8 +98,7 @@ static void tells_causes_apart(void **state) {
   }
 }
 
-/* ---- room ---------------------------------------------------------------------------------------------------------
- */
+/* ---- room -------------------------------------------------------------------------------------------------------- */
 
 static void wake(void *arg, const char *key) {
   char *woken = arg;

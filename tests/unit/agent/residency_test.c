@@ -126,8 +126,7 @@ static void marks(void **state) {
   assert_true(l.high == 1000 && l.low == 800);
 }
 
-/* ---- who uses a model ----------------------------------------------------------------------------------------------
- */
+/* ---- who uses a model -------------------------------------------------------------------------------------------- */
 
 static struct json_object *yaml(const char *text) {
   struct json_object *o = NULL;

@@ -177,8 +177,7 @@ static void test_types_that_ome_knows(void **state) {
   assert_int_equal(n, 44);
 }
 
-/* ---- context ------------------------------------------------------------------------------------------------------
- */
+/* ---- context ----------------------------------------------------------------------------------------------------- */
 
 static void test_stretched_contexts(void **state) {
   static const struct {

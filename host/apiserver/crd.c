@@ -207,27 +207,6 @@ void crd_prepare(struct apiserver *s, struct json_object *crd, struct json_objec
 
 /* ---- resources -------------------------------------------------------------------------------------------------- */
 
-struct clean_call {
-  struct apiserver *server;
-  char *name;
-};
-
-static void clean_now(void *arg) {
-  struct clean_call *call = arg;
-  struct apiserver *s = call->server;
-  const struct resource *r = registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
-  _cleanup_json_ struct json_object *crd = load(s, r, "", call->name);
-  struct ome_err err = ERR_INIT;
-
-  if (crd && meta_deleting(crd) && crd_clean(s, crd)) {
-    (void)meta_remove_finalizer(crd, "customresourcecleanup.apiextensions.k8s.io");
-    if (store_object(s, r, crd, &err) != OME_OK)
-      log_warning("crd", "delete %s: %s", call->name, err.msg);
-  }
-  free(call->name);
-  free(call);
-}
-
 struct instances {
   VEC(struct json_object *) list;
 };
@@ -244,6 +223,56 @@ static bool add_instance(void *arg, const char *ns, const char *name, const char
   if (json_parse(text, len, SIZE_MAX, &o, &err) == OME_OK && !VEC_PUSH(&x->list, o))
     json_unref(o);
   return true;
+}
+
+/* Deletes the instances of a CRD that is being deleted; whether all are gone. */
+static bool delete_instances(struct apiserver *s, struct json_object *crd) {
+  _cleanup_free_ char *collection =
+      str_printf("%s/%s", json_str(crd, "spec.group", ""), json_str(crd, "spec.names.plural", ""));
+  const struct resource *r = registry_by_collection(s->registry, collection);
+  struct instances x = {{0}};
+  struct ome_err err = ERR_INIT;
+
+  (void)store_list(s->store, &(struct store_part){.collection = collection}, add_instance, &x, &err);
+  for (size_t i = 0; r && i < x.list.len; i++) {
+    struct json_object *o = x.list.items[i];
+    int32_t rc = OME_OK;
+    if (!json_empty(json_at(o, "metadata.finalizers"))) {
+      if (!meta_deleting(o)) {
+        mark_deleting(o, 0);
+        rc = store_object(s, r, o, &err);
+      }
+    } else {
+      rc = remove_object(s, r, o, &err);
+    }
+    if (rc != OME_OK)
+      log_warning("crd", "delete %s %s: %s", collection, meta_name(o), err.msg);
+  }
+  for (size_t i = 0; i < x.list.len; i++)
+    json_unref(x.list.items[i]);
+  VEC_FREE(&x.list);
+  return store_count(s->store, collection, NULL) == 0;
+}
+
+struct clean_call {
+  struct apiserver *server;
+  char *name;
+};
+
+static void clean_now(void *arg) {
+  struct clean_call *call = arg;
+  struct apiserver *s = call->server;
+  const struct resource *r = registry_find(s->registry, "apiextensions.k8s.io", "v1", "customresourcedefinitions");
+  _cleanup_json_ struct json_object *crd = load(s, r, "", call->name);
+  struct ome_err err = ERR_INIT;
+
+  if (crd && meta_deleting(crd) && delete_instances(s, crd)) {
+    (void)meta_remove_finalizer(crd, "customresourcecleanup.apiextensions.k8s.io");
+    if (store_object(s, r, crd, &err) != OME_OK)
+      log_warning("crd", "delete %s: %s", call->name, err.msg);
+  }
+  free(call->name);
+  free(call);
 }
 
 void crd_continue(struct apiserver *s, const char *name) {
@@ -296,34 +325,6 @@ void crd_changed(struct apiserver *s, struct json_object *crd) {
   }
   if (streq(meta_condition(crd, "Established"), "True") && registry_add_crd(s->registry, crd, &err) != OME_OK)
     log_warning("crd", "%s: %s", meta_name(crd), err.msg);
-}
-
-bool crd_clean(struct apiserver *s, struct json_object *crd) {
-  _cleanup_free_ char *collection =
-      str_printf("%s/%s", json_str(crd, "spec.group", ""), json_str(crd, "spec.names.plural", ""));
-  const struct resource *r = registry_by_collection(s->registry, collection);
-  struct instances x = {{0}};
-  struct ome_err err = ERR_INIT;
-
-  (void)store_list(s->store, &(struct store_part){.collection = collection}, add_instance, &x, &err);
-  for (size_t i = 0; r && i < x.list.len; i++) {
-    struct json_object *o = x.list.items[i];
-    int32_t rc = OME_OK;
-    if (!json_empty(json_at(o, "metadata.finalizers"))) {
-      if (!meta_deleting(o)) {
-        mark_deleting(o, 0);
-        rc = store_object(s, r, o, &err);
-      }
-    } else {
-      rc = remove_object(s, r, o, &err);
-    }
-    if (rc != OME_OK)
-      log_warning("crd", "delete %s %s: %s", collection, meta_name(o), err.msg);
-  }
-  for (size_t i = 0; i < x.list.len; i++)
-    json_unref(x.list.items[i]);
-  VEC_FREE(&x.list);
-  return store_count(s->store, collection, NULL) == 0;
 }
 
 static bool load_one(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {

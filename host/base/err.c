@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/cleanup.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/connect.h"
 #include "cli/serve.h"
 #include "net/health.h"
 #include "os/confine.h"
@@ -52,9 +53,7 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
   int32_t rc = o->confine ? confine(o, err) : OME_OK; /* before there is another thread */
 
   if (rc == OME_OK)
-    rc = kube_client_new(o->kubeconfig, o->context, &client, err);
-  if (rc == OME_OK)
-    rc = kube_client_call(client, "agent", err);
+    rc = cli_connect_role("agent", o->kubeconfig, o->context, &client, err);
   if (rc == OME_OK) {
     kube_client_until(client, cli_stopping);
     kube_client_limit(client, o->qps, o->burst);
@@ -143,36 +142,37 @@ static int run(const struct cli_command *self, int argc, char **argv) {
                       .burst = 50};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
-      {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
-       CLI_STRING, &o.kubeconfig},
+      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's own account)", CLI_STRING,
+       &o.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &o.context},
-      {0, "kube-api-qps", "N", "requests to the API server a second at most, deletions aside; 20, 0 for any", CLI_UINT,
-       &o.qps},
-      {0, "kube-api-burst", "N", "so many at once before that; 50", CLI_UINT, &o.burst},
-      {0, "ome-namespace", "NAME", "where the node's report goes; ome", CLI_STRING, &o.ome_namespace},
-      {0, "node-name", "NAME", "this node; without it $NODE_NAME, then the host name", CLI_STRING, &o.node_name},
-      {0, "models-root-dir", "DIR", "where models are kept; /mnt/models", CLI_STRING, &o.store},
+      {0, "kube-api-qps", "N", "requests to the API server a second at most, deletions aside, 0 for any (default: 20)",
+       CLI_UINT, &o.qps},
+      {0, "kube-api-burst", "N", "so many at once before that (default: 50)", CLI_UINT, &o.burst},
+      {0, "ome-namespace", "NAME", "where the node's report goes (default: ome)", CLI_STRING, &o.ome_namespace},
+      {0, "node-name", "NAME", "this node (default: $NODE_NAME, then the host name)", CLI_STRING, &o.node_name},
+      {0, "models-root-dir", "DIR", "where models are kept (default: /mnt/models)", CLI_STRING, &o.store},
       {0, "store-capacity", "BYTES",
-       "of models at most, as 800Gi; without it what the disk has room for. The node's annotation "
+       "of models at most, as 800Gi (default: what the disk has room for). The node's annotation "
        "models.ome.io/store-capacity goes before it",
        CLI_STRING, &o.capacity},
-      {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted; 90", CLI_UINT,
-       &o.high},
-      {0, "store-low", "PERCENT", "of the capacity, down to which they are; 80", CLI_UINT, &o.low},
-      {0, "scrub-every", "TIME", "until all bytes of the store are read again, as 6h; 24h", CLI_STRING, &o.scrub_every},
+      {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted (default: 90)",
+       CLI_UINT, &o.high},
+      {0, "store-low", "PERCENT", "of the capacity, down to which they are (default: 80)", CLI_UINT, &o.low},
+      {0, "scrub-every", "TIME", "until all bytes of the store are read again, as 6h (default: 24h)", CLI_STRING,
+       &o.scrub_every},
       {0, "confine", NULL, "write only there, and start no program, as far as the kernel can see to it", CLI_FLAG,
        &o.confine},
       {0, "writable", "DIR", "with --confine, another folder that models are put into", CLI_LIST, &o.writable},
       OPTION_PLUGINS(&o.plugins),
-      {0, "address", "IP", "where /metrics and the probes are answered; 0.0.0.0", CLI_STRING, &o.address},
-      {0, "port", "N", "its port, 8080; 0 for none", CLI_UINT, &o.port},
-      {0, "log-level", "LEVEL", "error, warning, info or debug; without it $LOG_LEVEL, $OME_LOG_LEVEL, then info",
+      {0, "address", "IP", "where /metrics and the probes are answered (default: 0.0.0.0)", CLI_STRING, &o.address},
+      {0, "port", "N", "its port, 0 for none (default: 8080)", CLI_UINT, &o.port},
+      {0, "log-level", "LEVEL", "error, warning, info or debug (default: $LOG_LEVEL, $OME_LOG_LEVEL, then info)",
        CLI_STRING, &o.level},
       {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
       {0, "peer-address", "IP",
-       "where other nodes reach this one, to give models to each other; without it $POD_IP, then none do", CLI_STRING,
+       "where other nodes reach this one, to give models to each other (default: $POD_IP, then none do)", CLI_STRING,
        &o.peer_address},
-      {0, "peer-port", "N", "port of that, 0 for any; 8473", CLI_UINT, &o.peer_port},
+      {0, "peer-port", "N", "port of that, 0 for any (default: 8473)", CLI_UINT, &o.peer_port},
       {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
       {0, "namespace", "NAME", NULL, CLI_STRING, &o.ome_namespace}, /* OME's word for it */
       OF_OME("concurrency"),
@@ -198,6 +198,6 @@ const struct cli_command cli_agent = {
     .args = "",
     .summary = "keep the models that belong on this node",
     .help = "Brings models to this node, verifies them, and tells the cluster, until it is told to stop.\n\n"
-            "  ome agent --models-root-dir /mnt/models\n",
+            "  ome agent --models-root-dir /mnt/models",
     .run = run,
 };

@@ -71,26 +71,27 @@ static int dispatch(const struct cli_command *self, struct bench_options *o, int
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct bench_options o = {0};
   const struct cli_option options[] = {
-      {'m', "model", "NAME", "what requests name as their model; the server's first", CLI_STRING, &o.model},
+      {'m', "model", "NAME", "what requests name as their model (default: the server's first)", CLI_STRING, &o.model},
       {0, "task", "TASK", "chat (default), completions, embeddings, rerank, image, image-embeddings", CLI_STRING,
        &o.task},
       {'s', "scenario", "S", "lengths, as D(100,200); repeat for several", CLI_LIST, &o.scenarios},
-      {'c', "concurrency", "N", "streams at a time, 1; 1,2,4 or repeat for several", CLI_LIST, &o.concurrency},
+      {'c', "concurrency", "N", "streams at a time (default: 1); 1,2,4 or repeat for several", CLI_LIST,
+       &o.concurrency},
       {'n', "requests", "N", "requests a run", CLI_UINT, &o.requests},
       {'d', "duration", "TIME", "how long requests start, as 60s", CLI_STRING, &o.duration},
       {0, "rate", "R", "requests a second: an open loop; 1,2,4 for several", CLI_LIST, &o.rates},
       {0, "arrival", "KIND", "closed, constant, poisson (default with --rate), ramp (two rates), replay", CLI_STRING,
        &o.arrival},
       {0, "replay", "FILE", "when requests start: seconds, a line each", CLI_STRING, &o.replay},
-      {0, "turns", "N", "turns of a conversation, 1: further ones are sent with all that was said before", CLI_UINT,
-       &o.turns},
+      {0, "turns", "N", "turns of a conversation (default: 1); further ones are sent with all that was said before",
+       CLI_UINT, &o.turns},
       {0, "warmup", "N", "requests before each run that do not count", CLI_UINT, &o.warmup},
       {0, "cooldown", "N", "requests that keep the load up while the last of a run end, and do not count", CLI_UINT,
        &o.cooldown},
       {0, "repeat", "N", "times to repeat each run", CLI_UINT, &o.repeat},
       {0, "stable", "PERCENT", "stop repeating when the throughput is known this well", CLI_UINT, &o.stable},
-      {0, "timeout", "TIME", "for a request, 600s", CLI_STRING, &o.timeout},
-      {0, "stall-timeout", "TIME", "between two pieces of a stream, 60s", CLI_STRING, &o.stall},
+      {0, "timeout", "TIME", "for a request (default: 600s)", CLI_STRING, &o.timeout},
+      {0, "stall-timeout", "TIME", "between two pieces of a stream (default: 60s)", CLI_STRING, &o.stall},
       {0, "no-stream", NULL, "ask for whole answers", CLI_FLAG, &o.no_stream},
       {0, "batch", "N", "documents a request, for embeddings and rerank", CLI_UINT, &o.batch},
       {0, "param", "NAME=VALUE", "a further member of each request; NAME= takes a default out", CLI_LIST, &o.params},
@@ -104,7 +105,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "metadata-file", "FILE", "the same from a JSON or YAML file", CLI_STRING, &o.metadata_file},
       {0, "seed", "N", "of everything random; another each time, so that no server knows the prompts", CLI_UINT,
        &o.seed},
-      {0, "threshold", "PERCENT", "compare: a smaller change is none, 3", CLI_STRING, &o.threshold},
+      {0, "threshold", "PERCENT", "compare: a smaller change is none (default: 3)", CLI_STRING, &o.threshold},
       {'o', "output", "FORMAT", "table (default), json, yaml, or events: a line of JSON as things happen", CLI_STRING,
        &o.outputs.format},
       {0, "report", "DIR", "write JSON, Markdown, HTML and genai-bench's files there", CLI_STRING, &o.outputs.report},
@@ -113,8 +114,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "plugins", "FILE", "plugins.conf to load for it", CLI_STRING, &o.outputs.plugins},
       {0, "namespace", "NAMESPACE", "list, compare: of BenchmarkJobs", CLI_STRING, &o.ns},
       {'A', "all-namespaces", NULL, "list: of every namespace", CLI_FLAG, &o.all_namespaces},
-      {0, "kubeconfig", "FILE", "list, compare: default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING,
-       &o.kubeconfig},
+      {0, "kubeconfig", "FILE", "list, compare: the API server (default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config)",
+       CLI_STRING, &o.kubeconfig},
       {0},
   };
   int operands = cli_parse(self, options, argc, argv);
@@ -144,6 +145,6 @@ const struct cli_command cli_bench = {
         "  ome bench http://localhost:8080 -m llama -s 'N(480,240)/(300,150)' --rate 5 -d 5m -o json\n"
         "  ome bench http://localhost:8080 -m bge --task embeddings -s 'E(256)' -c 8 -n 1000\n"
         "  ome bench compare before after --threshold 5\n"
-        "  kubectl ome bench compare llama-h100 llama-h200\n",
+        "  kubectl ome bench compare llama-h100 llama-h200",
     .run = run,
 };

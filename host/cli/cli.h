@@ -22,10 +22,15 @@ struct cli_option {
 
 /* Options that mean the same wherever they are; P points to the const char * that they set. */
 /* clang-format off */
-#define OPTION_OUTPUT(p) {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, p}
-#define OPTION_NAMESPACE(p) {'n', "namespace", "NAMESPACE", "default: the kubeconfig's", CLI_STRING, p}
-#define OPTION_KUBECONFIG(p) {0, "kubeconfig", "FILE", "default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config", CLI_STRING, p}
-#define OPTION_PLUGINS(p) {0, "plugins", "FILE", "plugins.conf; default: the plugins installed beside ome", CLI_STRING, p}
+#define OPTION_OUTPUT(p) \
+  {'o', "output", "FORMAT", "table (default), json or yaml", CLI_STRING, p}
+#define OPTION_NAMESPACE(p) \
+  {'n', "namespace", "NAMESPACE", "where to look (default: the namespace of the kubeconfig)", CLI_STRING, p}
+#define OPTION_KUBECONFIG(p) \
+  {0, "kubeconfig", "FILE", \
+   "the API server (default: $KUBECONFIG, .ome/kubeconfig, ~/.kube/config)", CLI_STRING, p}
+#define OPTION_PLUGINS(p) \
+  {0, "plugins", "FILE", "plugins.conf (default: the plugins installed beside ome)", CLI_STRING, p}
 /* clang-format on */
 
 struct cli_list { /* of a repeated option; up to 64 */

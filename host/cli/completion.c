@@ -167,6 +167,6 @@ const struct cli_command cli_completion = {
     .help = "bash, zsh   a script that completes commands and options\n"
             "man         the manual page ome(1), for man(1)\n\n"
             "  . <(ome completion bash)\n"
-            "  ome completion man > /usr/local/share/man/man1/ome.1\n",
+            "  ome completion man > /usr/local/share/man/man1/ome.1",
     .run = run,
 };

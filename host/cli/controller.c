@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/connect.h"
 #include "cli/serve.h"
 #include "kube/lease.h"
 #include "net/health.h"
@@ -152,10 +153,8 @@ static int32_t start_part(struct parts *p, const char *check, int32_t (*start)(s
 
 static int32_t serve(const struct options *opt, struct health *health, struct ome_err *err) {
   _cleanup_(parts_fini) struct parts p = {.opt = opt, .health = health};
-  int32_t rc = kube_client_new(opt->kubeconfig, opt->context, &p.client, err);
+  int32_t rc = cli_connect_role("controller", opt->kubeconfig, opt->context, &p.client, err);
 
-  if (rc == OME_OK)
-    rc = kube_client_call(p.client, "controller", err);
   if (rc == OME_OK) {
     kube_client_until(p.client, cli_stopping);
     kube_client_limit(p.client, opt->qps, opt->burst);
@@ -256,29 +255,30 @@ static int start(const struct options *opt) {
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 2000, .burst = 4000};
   const struct cli_option options[] = {
-      {0, "kubeconfig", "FILE", "how to reach the API server; without it $KUBECONFIG, then the pod's own account",
-       CLI_STRING, &opt.kubeconfig},
+      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's own account)", CLI_STRING,
+       &opt.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
-      {0, "ome-namespace", "NAME", "where the configuration is; without it $POD_NAMESPACE, then ome", CLI_STRING,
+      {0, "ome-namespace", "NAME", "where the configuration is (default: $POD_NAMESPACE, then ome)", CLI_STRING,
        &opt.ome_namespace},
       OPTION_PLUGINS(&opt.plugins),
       {0, "leader-elect", NULL, "wait for the lease before reconciling: for several replicas", CLI_FLAG,
        &opt.leader_elect},
       {0, "kube-api-qps", "N",
-       "requests to the API server a second at most, deletions and leases aside; 2000, 0 for any", CLI_UINT, &opt.qps},
-      {0, "kube-api-burst", "N", "so many at once before that; 4000", CLI_UINT, &opt.burst},
-      {0, "runtime-revision-retention", "N", "revisions of a runtime that are kept for pinned services; 10", CLI_UINT,
-       &opt.retention},
-      {0, "runtime-revision-grace-period", "TIME", "how long older ones stay when no service uses them; 24h",
+       "requests to the API server a second at most, deletions and leases aside, 0 for any (default: 2000)", CLI_UINT,
+       &opt.qps},
+      {0, "kube-api-burst", "N", "so many at once before that (default: 4000)", CLI_UINT, &opt.burst},
+      {0, "runtime-revision-retention", "N", "revisions of a runtime that are kept for pinned services (default: 10)",
+       CLI_UINT, &opt.retention},
+      {0, "runtime-revision-grace-period", "TIME", "how long older ones stay when no service uses them (default: 24h)",
        CLI_STRING, &opt.grace},
-      {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered; 0.0.0.0", CLI_STRING,
+      {0, "health-address", "IP", "where /metrics, /healthz and /readyz are answered (default: 0.0.0.0)", CLI_STRING,
        &opt.health_address},
-      {0, "health-port", "PORT", "its port, 8081; 0 for none", CLI_UINT, &opt.health_port},
+      {0, "health-port", "PORT", "its port, 0 for none (default: 8081)", CLI_UINT, &opt.health_port},
       {0, "webhook-port", "PORT",
        "serve the admission webhooks on this port and register them; without it they are left alone", CLI_UINT,
        &opt.webhook_port},
-      {0, "webhook-address", "IP", "where they are served; 0.0.0.0", CLI_STRING, &opt.webhook_address},
-      {0, "webhook-service", "NAME", "Service that leads to them; ome-webhook-server-service", CLI_STRING,
+      {0, "webhook-address", "IP", "where they are served (default: 0.0.0.0)", CLI_STRING, &opt.webhook_address},
+      {0, "webhook-service", "NAME", "Service that leads to them (default: ome-webhook-server-service)", CLI_STRING,
        &opt.webhook_service},
       {0, "webhook-url", "URL", "how the API server reaches them where it cannot reach Services: https://HOST:PORT",
        CLI_STRING, &opt.webhook_url},
@@ -309,6 +309,6 @@ const struct cli_command cli_controller = {
     .help =
         "Reconciles InferenceServices, models, runtimes, accelerator classes and benchmark jobs until it is told to\n"
         "stop (SIGTERM or SIGINT).\n\n"
-        "  ome controller --kubeconfig ~/.kube/config\n",
+        "  ome controller --kubeconfig ~/.kube/config",
     .run = run,
 };

@@ -52,7 +52,8 @@ const struct cli_command cli_crds = {
     .name = "crds",
     .args = "",
     .summary = "print the CustomResourceDefinitions of the ome.io kinds",
-    .help = "  ome crds | kubectl apply -f -\n"
+    .help = "For `ome apply` or kubectl, as many documents as there are kinds.\n\n"
+            "  ome crds | kubectl apply -f -\n"
             "  ome crds --write manifests/crds",
     .run = crds_main,
 };

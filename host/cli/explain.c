@@ -307,7 +307,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "isvc", "NAME", "a service in the cluster", CLI_STRING, &opt.service},
       {0, "matrix", NULL, "the winner for every model", CLI_FLAG, &opt.matrix},
       {'n', "namespace", "NAME", "namespace of the service or model", CLI_STRING, &opt.ns},
-      {0, "ome-namespace", "NAME", "where revisions of runtimes are; ome", CLI_STRING, &opt.ome_namespace},
+      {0, "ome-namespace", "NAME", "where revisions of runtimes are (default: ome)", CLI_STRING, &opt.ome_namespace},
       OPTION_KUBECONFIG(&opt.kubeconfig),
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
       OPTION_PLUGINS(&opt.plugins),
@@ -344,7 +344,7 @@ const struct cli_command cli_explain = {
             "  ome explain -f models/ -f runtimes/ -f service.yaml\n"
             "  ome explain -f models/ -f runtimes/ --model llama-3-70b-instruct -o json\n"
             "  ome explain -f models/ -f runtimes/ --matrix\n"
-            "  ome explain isvc smollm2\n",
+            "  ome explain isvc smollm2",
     .run = run,
 };
 
@@ -355,6 +355,6 @@ const struct cli_command cli_runtime = {
     .help = "Says which runtimes could serve a model or a service, in order, and why not the others.\n\n"
             "  ome runtime explain --model llama-3-70b-instruct\n"
             "  ome runtime explain --isvc smollm2 -n demo\n"
-            "  ome runtime explain --model smollm2 -f models/ -f runtimes/\n",
+            "  ome runtime explain --model smollm2 -f models/ -f runtimes/",
     .run = run_runtime,
 };

@@ -162,9 +162,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "memory", NULL, "say what fits on --accelerator, and why", CLI_FLAG, &r.wants_memory},
       {0, "accelerator", "NAME|FILE", "an AcceleratorClass: h100-80g, or a manifest", CLI_STRING,
        &r.memory.accelerator},
-      {0, "context", "TOKENS", "of a sequence: 8192, 32k; the model's own length", CLI_STRING, &r.memory.context},
-      {0, "concurrency", "N", "sequences at a time, 1", CLI_UINT, &r.memory.concurrency},
-      {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &r.revision},
+      {0, "context", "TOKENS", "of a sequence: 8192, 32k (default: the model's own length)", CLI_STRING,
+       &r.memory.context},
+      {0, "concurrency", "N", "sequences at a time (default: 1)", CLI_UINT, &r.memory.concurrency},
+      {0, "revision", "NAME", "branch, tag or commit (default: what the address says)", CLI_STRING, &r.revision},
       OPTION_PLUGINS(&r.plugins),
       {0},
   };
@@ -189,12 +190,11 @@ const struct cli_command cli_inspect = {
     .name = "inspect",
     .args = "PATH|URI",
     .summary = "say what a model is, from its own files",
-    .help =
-        "Reads config.json, safetensors headers, GGUF metadata and the indexes of PyTorch archives of a folder, a\n"
-        "file or an address that a storage plugin knows: architecture, parameters, context, quantization, memory.\n"
-        "Of a remote model only the first bytes of each file are fetched, no weights.\n\n"
-        "  ome inspect ./SmolLM2-135M-Instruct -o json\n"
-        "  ome inspect --each /models\n"
-        "  ome inspect hf://meta-llama/Llama-3.1-8B --memory --accelerator h100-80g --context 32k --concurrency 64\n",
+    .help = "Reads config.json, safetensors headers, GGUF metadata and the indexes of PyTorch archives of a folder, a\n"
+            "file or an address that a storage plugin knows: architecture, parameters, context, quantization, memory.\n"
+            "Of a remote model only the first bytes of each file are fetched, no weights.\n\n"
+            "  ome inspect ./SmolLM2-135M-Instruct -o json\n"
+            "  ome inspect --each /models\n"
+            "  ome inspect hf://meta-llama/Llama-3.1-8B --memory --accelerator h100-80g --context 32k --concurrency 64",
     .run = run,
 };

@@ -254,7 +254,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   } verbs[] = {{"list", list}, {"info", info}, {"help", info}, {"check", check}};
   struct options opt = {.output = "table"};
   const struct cli_option options[] = {
-      {'p', "plugins", "FILE", "plugins.conf; default: the plugins installed beside ome", CLI_STRING, &opt.plugins},
+      {'p', "plugins", "FILE", "plugins.conf (default: the plugins installed beside ome)", CLI_STRING, &opt.plugins},
       OPTION_OUTPUT(&opt.output),
       {0, "uri", "URI", "check: what a storage plugin is asked for", CLI_STRING, &opt.uri},
       {0, "storage", "URI", "check: run the storage suite on this model of a real backend", CLI_STRING,
@@ -292,6 +292,6 @@ const struct cli_command cli_plugin = {
         "true and stable, are hostile addresses refused, is what is absent or forbidden said, do calls end when they\n"
         "are told to, does what is written come back. Settings come from -p FILE.\n\n"
         "  ome plugin check ./storage-acme.so -p plugins.conf --storage acme://bucket/model --expect SHA256SUMS\n"
-        "      --upload acme://bucket/scratch --wrong token=none\n",
+        "      --upload acme://bucket/scratch --wrong token=none",
     .run = run,
 };

@@ -179,14 +179,14 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &p.format},
-      {0, "revision", "NAME", "branch, tag or commit; what the address says otherwise", CLI_STRING, &p.revision},
+      {0, "revision", "NAME", "branch, tag or commit (default: what the address says)", CLI_STRING, &p.revision},
       WANTED_OPTIONS(&p.wanted),
       PARAMETERS_OPTIONS(&p.parameters),
       {0, "verify-only", NULL, "fetch nothing; read what is in DIR and compare it with the list", CLI_FLAG,
        &p.verify_only},
-      {0, "connections", "N", "requests at a time at most, 16", CLI_UINT, &p.connections},
+      {0, "connections", "N", "requests at a time at most (default: 16)", CLI_UINT, &p.connections},
       {0, "max-rate", "BYTES", "a second at most: 500k, 20M, 1Gi", CLI_STRING, &p.max_rate},
-      {0, "store", "DIR", "model store to use; $OME_STORE, then ~/.cache/ome", CLI_STRING, &p.store},
+      {0, "store", "DIR", "model store to use (default: $OME_STORE, then ~/.cache/ome)", CLI_STRING, &p.store},
       OPTION_PLUGINS(&p.plugins),
       {0},
   };
@@ -222,6 +222,6 @@ const struct cli_command cli_pull = {
         "the command line.\n\n"
         "  ome pull hf://HuggingFaceTB/SmolLM2-135M-Instruct ./smollm2\n"
         "  ome pull hf://org/name ./name --include '*.safetensors' --include '*.json'\n"
-        "  ome pull s3://models/name ./name --parameter endpoint=http://minio:9000 --parameter region=eu-west-1\n",
+        "  ome pull s3://models/name ./name --parameter endpoint=http://minio:9000 --parameter region=eu-west-1",
     .run = run,
 };

@@ -21,10 +21,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
       {'o', "output", "FORMAT", "json: one event a line on standard output", CLI_STRING, &format},
-      {0, "revision", "NAME", "branch or tag; what the address says otherwise", CLI_STRING, &p.revision},
+      {0, "revision", "NAME", "branch or tag (default: what the address says)", CLI_STRING, &p.revision},
       WANTED_OPTIONS(&wanted),
       PARAMETERS_OPTIONS(&parameters),
-      {0, "connections", "N", "requests at a time, 8", CLI_UINT, &p.connections},
+      {0, "connections", "N", "requests at a time (default: 8)", CLI_UINT, &p.connections},
       OPTION_PLUGINS(&p.plugins),
       {0},
   };
@@ -55,6 +55,6 @@ const struct cli_command cli_push = {
             "Credentials come from the environment, a file (--parameter KEY=@FILE) or plugins.conf, never from the\n"
             "command line.\n\n"
             "  ome push ./smollm2 s3://models/smollm2\n"
-            "  ome push ./weights oras://registry.example.com/models/weights:v1 --include '*.safetensors'\n",
+            "  ome push ./weights oras://registry.example.com/models/weights:v1 --include '*.safetensors'",
     .run = run,
 };

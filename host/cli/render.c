@@ -140,7 +140,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "give at least one -f PATH");
   bool table = streq(opt.output, "table");
   if (!table && !streq(opt.output, "yaml") && !streq(opt.output, "json"))
-    return cli_usage(self, "-o %s is not known; yaml, json and table are", opt.output);
+    return cli_usage(self, "--output: \"%s\" is none of yaml, json, table", opt.output);
   if (table && opt.diff)
     return cli_usage(self, "--diff has an output of its own; leave -o table out");
   int32_t rc = cli_load_manifests(&opt.files, &docs, &err);
@@ -168,6 +168,6 @@ const struct cli_command cli_render = {
         "old and new value of each field, - one that it would delete, a workload once what takes its place is ready,\n"
         "! one that is somebody else's, for which it would apply nothing of the service.\n"
         "Exit code 0: nothing would change, 1: something would, or went wrong.\n\n"
-        "  ome render -f service.yaml --diff\n",
+        "  ome render -f service.yaml --diff",
     .run = run,
 };

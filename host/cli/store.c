@@ -183,9 +183,9 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   struct store_options o = {.output = "table", .connections = 16};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
-      {0, "store", "DIR", "the store; $OME_STORE, then ~/.cache/ome", CLI_STRING, &o.store},
+      {0, "store", "DIR", "the store (default: $OME_STORE, then ~/.cache/ome)", CLI_STRING, &o.store},
       OPTION_OUTPUT(&o.output),
-      {0, "connections", "N", "scrub: requests at a time at most, 16", CLI_UINT, &o.connections},
+      {0, "connections", "N", "scrub: requests at a time at most (default: 16)", CLI_UINT, &o.connections},
       {0, "plugins", "FILE", "scrub: plugins.conf to load", CLI_STRING, &o.plugins},
       {0},
   };
@@ -208,6 +208,6 @@ const struct cli_command cli_store = {
             "scrub   reads every byte; what is damaged is fetched again, no more than the damaged ranges\n"
             "gc      removes what no model refers to: remove a model's folder, and this frees its space\n\n"
             "  ome store list\n"
-            "  ome store scrub --store /var/lib/ome/store\n",
+            "  ome store scrub --store /var/lib/ome/store",
     .run = run,
 };

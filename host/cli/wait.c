@@ -111,8 +111,8 @@ static int wait_main(const struct cli_command *self, int argc, char **argv) {
   const char *what = "condition=Ready";
   uint64_t timeout_s = 300;
   const struct cli_option options[] = {
-      {0, "for", "WHAT", "condition=NAME[=STATUS] or delete; default: condition=Ready", CLI_STRING, &what},
-      {0, "timeout", "SECONDS", "give up after so long; default: 300", CLI_UINT, &timeout_s},
+      {0, "for", "WHAT", "condition=NAME[=STATUS] or delete (default: condition=Ready)", CLI_STRING, &what},
+      {0, "timeout", "SECONDS", "give up after so long (default: 300)", CLI_UINT, &timeout_s},
       OPTION_NAMESPACE(&ns),
       OPTION_KUBECONFIG(&kubeconfig),
       {0},

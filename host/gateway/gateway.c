@@ -20,8 +20,7 @@ struct gateway {
   struct gateway_core core;
 };
 
-/* ---- refusals
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void refuse_unknown(struct gateway_core *g, struct http_exchange *x, const struct match *m) {
   _cleanup_buf_ struct buf text = BUF_INIT;
@@ -39,8 +38,7 @@ static void refuse_unknown(struct gateway_core *g, struct http_exchange *x, cons
   refuse(x, 404, "invalid_request_error", "service_not_found", buf_str(&text));
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 static void handle(void *arg, struct http_exchange *x) {
   struct gateway_core *g = arg;

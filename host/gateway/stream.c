@@ -40,8 +40,7 @@ struct tunnel_node { /* an upgraded connection */
   struct tunnel *tunnel;
 };
 
-/* ---- errors
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 void respond_error(struct http_exchange *x, int status, const char *type, const char *code, const char *message) {
   _cleanup_json_ struct json_object *o = json_object_new_object();
@@ -53,8 +52,7 @@ void respond_error(struct http_exchange *x, int status, const char *type, const 
   http_respond(x, status, "application/json", text ? text : "{}", text ? strlen(text) : 2);
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void stream_free(struct stream *s) {
   if (s->up)
@@ -80,8 +78,7 @@ static void on_client_gone(void *arg, struct http_exchange *x UNUSED) {
   stream_free(arg);
 }
 
-/* ---- headers
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 /* RFC 9110 section 7.6.1, and what the server side writes itself. */
 static bool is_hop_by_hop(const char *name, const char *connection) {
@@ -148,8 +145,7 @@ static void write_request_head(struct stream *s, struct buf *out) {
   buf_adds(out, "\r\n");
 }
 
-/* ---- the request's way
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the request's way ------------------------------------------------------------------------------------------- */
 
 static void forward(struct stream *s, const void *data, size_t len) {
   if (s->up)
@@ -187,8 +183,7 @@ static void on_upstream_drain(void *arg) {
     http_pause_body(s->x, false);
 }
 
-/* ---- the answer's way
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the answer's way -------------------------------------------------------------------------------------------- */
 
 static void on_tunnel_end(void *arg) {
   struct tunnel_node *n = arg;
@@ -401,8 +396,7 @@ static bool open_upstream(struct stream *s, const struct backend *avoid, bool fr
   return s->up != NULL;
 }
 
-/* ---- start and end
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- start and end ----------------------------------------------------------------------------------------------- */
 
 static struct stream *stream_new(struct gateway_core *g, struct http_exchange *x, const struct match *match) {
   struct stream *s = calloc(1, sizeof(*s));

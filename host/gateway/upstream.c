@@ -128,8 +128,7 @@ static void keep(struct upstream *u) {
   (void)bufferevent_enable(u->bev, EV_READ); /* to see it close */
 }
 
-/* ---- the parser's callbacks
- * -------------------------------------------------------------------------------------------- */
+/* ---- the parser's callbacks -------------------------------------------------------------------------------------- */
 
 static int add_head(struct upstream *u, const char *at, size_t len) {
   buf_add(&u->head, at, len);
@@ -211,8 +210,7 @@ static const http_parser_settings settings = {.on_message_begin = on_begin,
                                               .on_body = on_body,
                                               .on_message_complete = on_complete};
 
-/* ---- reading
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void complete(struct upstream *u) {
   const struct upstream_ops *ops = u->ops;
@@ -322,8 +320,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg) {
     fail_with(u, u->kept && !u->answered ? UPSTREAM_STALE : UPSTREAM_CLOSED, strerror(error));
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static struct upstream *connect_new(struct upstream_pool *p, const char *address) {
   struct sockaddr_storage sa;

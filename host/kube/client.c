@@ -58,7 +58,7 @@ void kube_client_free(struct kube_client *c) {
   free(c);
 }
 
-int32_t kube_client_call(struct kube_client *c, const char *part, struct ome_err *err) {
+int32_t kube_client_name_part(struct kube_client *c, const char *part, struct ome_err *err) {
   return http_client_name_part(c->http, part, err);
 }
 

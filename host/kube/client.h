@@ -19,7 +19,7 @@ void kube_client_free(struct kube_client *c);
 DEFINE_CLEANUP(struct kube_client *, kube_client_free)
 
 /* How C's requests call themselves in the server's audit log: "ome/0.1.0 (PART)".  Before the first of them. */
-int32_t kube_client_call(struct kube_client *c, const char *part, struct ome_err *err);
+int32_t kube_client_name_part(struct kube_client *c, const char *part, struct ome_err *err);
 
 /* Once STOPPING says so, requests in progress and those to come get two seconds: who ends does not wait for a server
  * that does not answer.  Asked about every 100 ms. [any-thread] */

@@ -63,8 +63,7 @@ static void run_done(struct action_run *run, bool ok, const char *why) {
     done(arg, ok, copy);
 }
 
-/* ---- exec
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- exec -------------------------------------------------------------------------------------------------------- */
 
 static void exec_output(void *arg, int stream UNUSED, const char *data, size_t len) {
   struct action_run *run = arg;
@@ -123,8 +122,7 @@ static bool exec_start(struct action_run *run, const struct action_env *env, con
   return process_start(run->loop, &spec, &exec_ops, run, &run->process, &err) == OME_OK;
 }
 
-/* ---- tcp
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- tcp --------------------------------------------------------------------------------------------------------- */
 
 static void tcp_ready(evutil_socket_t fd, short what UNUSED, void *arg) {
   int error = 0;
@@ -155,8 +153,7 @@ static bool tcp_start(struct action_run *run, const struct action *a) {
   return run->event && event_add(run->event, NULL) == 0;
 }
 
-/* ---- http
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- http -------------------------------------------------------------------------------------------------------- */
 
 static void fetch_settled(struct action_run *run) {
   pthread_mutex_lock(&fetch_lock);

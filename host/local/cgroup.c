@@ -118,8 +118,7 @@ bool cgroups_available(const struct cgroups *c) {
   return c->list.len > 0;
 }
 
-/* ---- clearing up
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- clearing up ------------------------------------------------------------------------------------------------- */
 
 static void kill_members(const char *dir) {
   if (write_file(dir, "cgroup.kill", "1"))
@@ -170,8 +169,7 @@ void cgroups_free(struct cgroups *c) {
   free(c);
 }
 
-/* ---- one container's
- * -------------------------------------------------------------------------------------------------- */
+/* ---- one container's --------------------------------------------------------------------------------------------- */
 
 static bool set_limits(const struct cgroups *c, const struct hierarchy *h, const char *dir, int64_t memory_bytes,
                        int64_t cpu_milli) {

@@ -93,8 +93,7 @@ struct action_env container_action_env(struct container *c) {
                              .cgroups = (const char *const *)c->cgroup.procs};
 }
 
-/* ---- the report
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------------------------------- */
 
 static void set_time(struct json_object *o, const char *key, int64_t ms) {
   char text[TIME_TEXT];
@@ -169,8 +168,7 @@ struct json_object *container_report(struct container *c) {
   return o;
 }
 
-/* ---- ending
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------------------------------------------------ */
 
 static bool starts_again(const struct container *c) {
   enum restart_policy policy = c->pod->spec->restart;
@@ -253,8 +251,7 @@ static void on_exit_(void *arg, int status, int start_errno) {
   pod_step(p);
 }
 
-/* ---- starting
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 static void post_start_done(void *arg, bool ok, const char *why) {
   struct container *c = arg;
@@ -356,8 +353,7 @@ void container_start(struct container *c) {
   enter(c, CONTAINER_WAITING, "ContainerCreating", NULL);
 }
 
-/* ---- stopping
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- stopping ---------------------------------------------------------------------------------------------------- */
 
 static void kill_now(void *arg) {
   struct container *c = arg;

@@ -37,8 +37,7 @@ bool local_synced(struct local *l) {
   return true;
 }
 
-/* ---- what wakes whom
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- what wakes whom --------------------------------------------------------------------------------------------- */
 
 static void enqueue_object(struct local *l, enum local_queue q, struct json_object *o) {
   local_enqueue(l, q, meta_namespace(o), meta_name(o));
@@ -190,8 +189,7 @@ static void enqueue_present(struct local *l) {
   local_enqueue(l, QUEUE_ROUTES, NULL, "all");
 }
 
-/* ---- the runner's side
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the runner's side ------------------------------------------------------------------------------------------- */
 
 static void on_change(void *arg, const char *ns, const char *name) {
   local_enqueue(arg, QUEUE_PODS, ns, name);

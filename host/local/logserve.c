@@ -53,8 +53,7 @@ static void on_gone(void *arg, struct http_exchange *x UNUSED) {
   stream_free(arg);
 }
 
-/* ---- sending
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static void emit(struct log_stream *s, const char *data, size_t len) {
   if (s->limit >= 0 && (int64_t)len >= s->limit) {
@@ -174,8 +173,7 @@ static void on_notify(evutil_socket_t fd, short what UNUSED, void *arg) {
   pump(arg);
 }
 
-/* ---- where to begin
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- where to begin ---------------------------------------------------------------------------------------------- */
 
 /* The offset of the last LINES lines of FD; *FOUND is how many it has. */
 static off_t tail_offset(int fd, int64_t lines, int64_t *found) {
@@ -234,8 +232,7 @@ static bool watch_file(struct log_stream *s) {
   return s->event && event_add(s->event, NULL) == 0;
 }
 
-/* ---- the request
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- the request ------------------------------------------------------------------------------------------------- */
 
 static void refuse(struct http_exchange *x, int status, const char *reason, const char *message) {
   _cleanup_json_ struct json_object *o = json_object_new_object();

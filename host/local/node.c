@@ -22,8 +22,7 @@
 #define HEARTBEAT_MS 60000
 #define LEASE_S 240
 
-/* ---- the machine
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the machine ------------------------------------------------------------------------------------------------- */
 
 char *node_address(void) {
   struct ifaddrs *all = NULL;
@@ -106,8 +105,7 @@ static const char *go_arch(const char *machine) {
   return machine;
 }
 
-/* ---- the object
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the object -------------------------------------------------------------------------------------------------- */
 
 static void set_info(struct json_object *status) {
   _cleanup_free_ char *os = text_field("/etc/os-release", "PRETTY_NAME=", "\"");
@@ -233,8 +231,7 @@ static int32_t write_node(struct local *l, struct ome_err *err) {
   return kube_patch(l->client, &KUBE_NODES, NULL, l->node_name, "status", KUBE_PATCH_MERGE, patch, NULL, err);
 }
 
-/* ---- the heartbeat
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the heartbeat ----------------------------------------------------------------------------------------------- */
 
 static int32_t make_lease_namespace(struct local *l, struct ome_err *err) {
   _cleanup_json_ struct json_object *ns = json_object_new_object();

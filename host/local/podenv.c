@@ -155,8 +155,7 @@ char *resource_value(struct json_object *pod, struct json_object *node, const ch
   return str_printf("%lld", (long long)((value + divisor - 1) / divisor));
 }
 
-/* ---- service variables
- * ------------------------------------------------------------------------------------------------ */
+/* ---- service variables ------------------------------------------------------------------------------------------- */
 
 static char *variable_name(const char *service, const char *suffix) {
   char *name = str_printf("%s%s", service, suffix);

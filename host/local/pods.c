@@ -15,8 +15,7 @@
 
 #define RETRY_MS 5000 /* until something that a pod needs may have come */
 
-/* ---- leaving nothing behind
- * ---------------------------------------------------------------------------------------------- */
+/* ---- leaving nothing behind -------------------------------------------------------------------------------------- */
 
 static void clean_up(struct local *l, const char *ns, const char *name, const char *uid) {
   _cleanup_free_ char *logs = str_printf("%s/logs/%s_%s_%s", l->data_dir, ns, name, uid);
@@ -70,8 +69,7 @@ void pods_sweep(struct local *l) {
   sweep_folder(l, "logs", pods);
 }
 
-/* ---- binding
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- binding ----------------------------------------------------------------------------------------------------- */
 
 static char *pod_key(struct json_object *pod) {
   return str_printf("%s/%s", meta_namespace(pod), meta_name(pod));

@@ -32,8 +32,7 @@ static void __attribute__((format(printf, 3, 4))) refuse(struct build *b, const 
   va_end(ap);
 }
 
-/* ---- mounts
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- mounts ------------------------------------------------------------------------------------------------------ */
 
 /* Without slashes at its end; new. */
 static char *trimmed(const char *path) {
@@ -78,8 +77,7 @@ static void add_mounts(struct build *b) {
     add_mount(b, json_index(mounts, i));
 }
 
-/* ---- environment
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- environment ------------------------------------------------------------------------------------------------- */
 
 /* The value of KEY in a ConfigMap or Secret (decoded); NULL: no such key.  New. */
 static char *data_value(struct json_object *source, const char *kind, const char *key) {
@@ -193,8 +191,7 @@ static void rewrite_all(struct build *b, struct strv *v) {
   }
 }
 
-/* ---- command line
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- command line ------------------------------------------------------------------------------------------------ */
 
 static void add_words(struct build *b, struct json_object *words, struct strv *out) {
   for (size_t i = 0; i < json_len(words); i++)
@@ -225,8 +222,7 @@ static void build_command(struct build *b) {
     b->out->dir = rewrite_paths(dir, &b->maps);
 }
 
-/* ---- probes and hooks
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- probes and hooks -------------------------------------------------------------------------------------------- */
 
 /* A port number, or the container's port of that name; 0: none. */
 static uint16_t port_of(struct build *b, struct json_object *v) {

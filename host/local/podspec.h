@@ -73,8 +73,7 @@ void container_spec_fini(struct container_spec *c);
 void pod_spec_free(struct pod_spec *p);
 DEFINE_CLEANUP(struct pod_spec *, pod_spec_free)
 
-/* ---- how it is made
- * -------------------------------------------------------------------------------------------------- */
+/* ---- how it is made ---------------------------------------------------------------------------------------------- */
 
 /* A path that a container believes in and where it really is. */
 struct mount_map {

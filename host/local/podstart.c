@@ -37,8 +37,7 @@ static char *volume(void *arg, const char *name, const char *sub) {
   return path;
 }
 
-/* ---- what was before
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what was before --------------------------------------------------------------------------------------------- */
 
 static struct json_object *find_status(struct json_object *pod, const char *name) {
   struct json_object *s = json_find(json_at(pod, "status.containerStatuses"), "name", name);
@@ -87,8 +86,7 @@ static void remember(struct json_object *pod, enum restart_policy policy, struct
     c->last_state = json_text(last);
 }
 
-/* ---- environment that is ours
- * ------------------------------------------------------------------------------------------- */
+/* ---- environment that is ours ------------------------------------------------------------------------------------ */
 
 static void add_own_env(struct local *l, const struct pod_spec *spec, struct container_spec *c) {
   const char *preload = strv_getenv(&c->env, "LD_PRELOAD");

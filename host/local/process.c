@@ -105,8 +105,7 @@ static void on_control(evutil_socket_t fd, short what UNUSED, void *arg) {
     p->status = m.value;
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* "ome-shim -c PROCS... -d DIR -- FILE ARGV..."; an array of borrowed strings, new. */
 static char **shim_argv(const struct process_spec *s) {
@@ -243,8 +242,7 @@ void process_destroy(struct process *p) {
     continue;
 }
 
-/* ---- finding the executable
- * ---------------------------------------------------------------------------------------------- */
+/* ---- finding the executable -------------------------------------------------------------------------------------- */
 
 static bool is_executable(const char *path) {
   struct stat st;

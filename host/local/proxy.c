@@ -48,8 +48,7 @@ struct proxies {
   struct passage *passages;
 };
 
-/* ---- connections
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------------------------------- */
 
 static void passage_free(struct passage *c) {
   if (c->next)
@@ -149,8 +148,7 @@ static void on_accept(struct evconnlistener *listener UNUSED, evutil_socket_t fd
   bufferevent_setcb(c->client, NULL, NULL, on_client_event, c);
 }
 
-/* ---- listeners
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- listeners --------------------------------------------------------------------------------------------------- */
 
 static void door_free(struct door *d) {
   if (d->listener)

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- what happened
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- what happened ----------------------------------------------------------------------------------------------- */
 
 void runner_live(struct runner *r, int change) {
   pthread_mutex_lock(&r->lock);
@@ -57,8 +56,7 @@ void pod_event(struct pod *p, bool warning, const char *reason, const char *fmt,
   p->runner->cfg.on_event(p->runner->cfg.arg, &e);
 }
 
-/* ---- calls from other threads
- * ------------------------------------------------------------------------------------------------ */
+/* ---- calls from other threads ------------------------------------------------------------------------------------ */
 
 struct call {
   struct runner *r;

@@ -12,8 +12,7 @@
 #define SERVICE_LABEL "kubernetes.io/service-name"
 #define MANAGED_LABEL "endpointslice.kubernetes.io/managed-by"
 
-/* ---- endpoints
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- endpoints --------------------------------------------------------------------------------------------------- */
 
 /* The slices of SERVICE as they are; OURS_ONLY: those that this controller made.  New array. */
 static struct json_object *present_slices(struct local *l, const char *ns, const char *service, bool ours_only) {
@@ -64,8 +63,7 @@ static int32_t write_slices(struct local *l, const char *ns, const char *service
   return OME_OK;
 }
 
-/* ---- address and proxy
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- address and proxy ------------------------------------------------------------------------------------------- */
 
 static bool has_address(struct json_object *service) {
   return !streq(json_str(service, "spec.type", "ClusterIP"), "ExternalName") &&
@@ -132,8 +130,7 @@ static int32_t forget(struct local *l, const char *key, bool gone) {
   return OME_OK;
 }
 
-/* ---- reconcile
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- reconcile --------------------------------------------------------------------------------------------------- */
 
 static int32_t reconcile_one(struct local *l, struct json_object *service, const char *key, struct ome_err *err) {
   const char *ns = meta_namespace(service), *name = meta_name(service);

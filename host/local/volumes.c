@@ -19,8 +19,7 @@ struct making {
   char *path; /* of the volume; new */
 };
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A file in a volume: not durable, since it is made anew with its pod. */
 static int32_t put_file(const char *dir, const char *name, const void *data, size_t len, mode_t mode,
@@ -133,8 +132,7 @@ static int32_t put_downward(struct making *m, struct json_object *items, const c
   return rc;
 }
 
-/* ---- kinds
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
 static mode_t mode_of(struct json_object *source) {
   return (mode_t)(json_i64(source, "defaultMode", 0644) & 0777);

@@ -88,8 +88,7 @@ static int32_t list_children(struct local *l, const struct workload *w, struct j
   return OME_OK;
 }
 
-/* ---- events
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void tell_scaled(struct local *l, struct json_object *workload, struct json_object *rs, int64_t from,
                         int64_t to) {
@@ -119,8 +118,7 @@ static void tell_ended(struct local *l, struct json_object *workload, struct jso
   }
 }
 
-/* ---- the plan
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 static int32_t create_children(struct local *l, const struct workload *w, struct json_object *workload,
                                const struct plan *p, struct ome_err *err) {

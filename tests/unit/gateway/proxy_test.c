@@ -19,8 +19,7 @@
 #define DEADLINE_MS 20000
 #define STREAMS 1000
 
-/* ---- a backend on the project's own server
- * ------------------------------------------------------------------------------- */
+/* ---- a backend on the project's own server ----------------------------------------------------------------------- */
 
 struct backend_server {
   struct loop *loop;
@@ -133,8 +132,7 @@ static void backend_stop(struct backend_server *b) {
   loop_free(b->loop);
 }
 
-/* ---- clients
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------------------------------------------------- */
 
 static int client(uint16_t port) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -212,8 +210,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* ---- what it does
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- what it does ------------------------------------------------------------------------------------------------ */
 
 static void forwards_by_host_and_by_path(void **state) {
   struct fixture *f = *state;
@@ -348,8 +345,7 @@ static void connections_are_kept_on_both_sides(void **state) {
   (void)close(fd);
 }
 
-/* ---- upgrades: the backend is a plain socket here
- * ------------------------------------------------------------------------------- */
+/* ---- upgrades: the backend is a plain socket here ---------------------------------------------------------------- */
 
 static char not_asked[] = "no upgrade asked for";
 

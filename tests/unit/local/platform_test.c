@@ -26,8 +26,7 @@
 
 extern char **environ;
 
-/* ---- the process that serves
- * ------------------------------------------------------------------------------------------- */
+/* ---- the process that serves ------------------------------------------------------------------------------------- */
 
 /* As much of the InferenceService kind as the routes need, so that the test does not hang on its whole schema. */
 static int32_t make_services_known(struct kube_client *client, struct ome_err *err) {
@@ -100,8 +99,7 @@ static int serve(const char *dir) {
   return 0;
 }
 
-/* ---- fixture
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- fixture ----------------------------------------------------------------------------------------------------- */
 
 struct fixture {
   char dir[64];

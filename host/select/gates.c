@@ -39,8 +39,8 @@ static bool gate_mode(struct json_object *runtime, struct json_object *service, 
     if (!*wanted)
       wanted = known_mode(json_str(spec, "deploymentMode", ""));
     if (*wanted && *has && !streq(wanted, has))
-      return refuse(why, cap, "runtime %s deployment mode %s does not match requested %s deployment mode %s",
-                    sides[i].component, has, sides[i].component, wanted);
+      return select_refuse(why, cap, "runtime %s deployment mode %s does not match requested %s deployment mode %s",
+                           sides[i].component, has, sides[i].component, wanted);
   }
   return true;
 }
@@ -51,9 +51,9 @@ bool gate_namespace(const struct select_runtime *runtime, const char *ns) {
 
 bool gate_runtime(const struct select_runtime *runtime, struct json_object *service, char *why, size_t cap) {
   if (runtime->facts.flags & OME_RUNTIME_DISABLED)
-    return refuse(why, cap, "runtime is disabled");
+    return select_refuse(why, cap, "runtime is disabled");
   if (*runtime->problem)
-    return refuse(why, cap, "%s", runtime->problem);
+    return select_refuse(why, cap, "%s", runtime->problem);
   return !service || gate_mode(runtime->doc, service, why, cap);
 }
 
@@ -78,5 +78,5 @@ bool gate_capabilities(const struct select_runtime *runtime, const struct select
   for (size_t i = 0; has[i]; i++)
     if (is_item(runtime->capabilities, has[i]))
       return true;
-  return refuse(why, cap, "model has capability %.40s but runtime serves %.90s", has[0], runtime->capabilities);
+  return select_refuse(why, cap, "model has capability %.40s but runtime serves %.90s", has[0], runtime->capabilities);
 }

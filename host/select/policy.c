@@ -34,12 +34,12 @@ static bool allows_class(struct json_object *constraints, struct json_object *cl
 
   for (size_t i = 0; i < json_len(excluded); i++)
     if (streq(text_of(json_index(excluded, i)), json_str(class, "metadata.name", "")))
-      return refuse(why, cap, "it is in excludedClasses");
+      return select_refuse(why, cap, "it is in excludedClasses");
   for (size_t i = 0; i < json_len(families); i++)
     if (is_family(class, text_of(json_index(families, i))))
       return true;
-  return json_len(families) == 0 ||
-         refuse(why, cap, "its family %.60s is not in architectureFamilies", json_str(class, "spec.family", "\"\""));
+  return json_len(families) == 0 || select_refuse(why, cap, "its family %.60s is not in architectureFamilies",
+                                                  json_str(class, "spec.family", "\"\""));
 }
 
 /* Whole GiB, rounded down, as the limits are. */
@@ -51,13 +51,13 @@ static bool allows_memory(struct json_object *constraints, struct json_object *c
   if (!json_get(constraints, "minMemory") && !json_get(constraints, "maxMemory"))
     return true;
   if (max && min > max)
-    return refuse(why, cap, "minMemory %lld is above maxMemory %lld", (long long)min, (long long)max);
+    return select_refuse(why, cap, "minMemory %lld is above maxMemory %lld", (long long)min, (long long)max);
   if (accelerator_memory(class) == 0)
-    return refuse(why, cap, "capabilities.memoryGB is not stated, so minMemory and maxMemory cannot be checked");
+    return select_refuse(why, cap, "capabilities.memoryGB is not stated, so minMemory and maxMemory cannot be checked");
   if (has < min)
-    return refuse(why, cap, "its memory of %lld GiB is below minMemory %lld", (long long)has, (long long)min);
+    return select_refuse(why, cap, "its memory of %lld GiB is below minMemory %lld", (long long)has, (long long)min);
   if (max && has > max)
-    return refuse(why, cap, "its memory of %lld GiB is above maxMemory %lld", (long long)has, (long long)max);
+    return select_refuse(why, cap, "its memory of %lld GiB is above maxMemory %lld", (long long)has, (long long)max);
   return true;
 }
 
@@ -71,7 +71,7 @@ static bool allows_features(struct json_object *constraints, struct json_object 
     for (size_t k = 0; k < json_len(has) && !found; k++)
       found = strcasecmp(feature, text_of(json_index(has, k))) == 0;
     if (!found)
-      return refuse(why, cap, "it lacks the required feature %.60s", feature);
+      return select_refuse(why, cap, "it lacks the required feature %.60s", feature);
   }
   return true;
 }
@@ -110,10 +110,10 @@ static bool allows_capability(struct json_object *constraints, struct json_objec
   if (!*wanted)
     return true;
   if (!*has)
-    return refuse(why, cap,
-                  "capabilities.computeCapability is not stated, so minArchitectureVersion cannot be checked");
+    return select_refuse(why, cap,
+                         "capabilities.computeCapability is not stated, so minArchitectureVersion cannot be checked");
   return compare_capability(has, wanted) >= 0 ||
-         refuse(why, cap, "its compute capability %.30s is below minArchitectureVersion %.30s", has, wanted);
+         select_refuse(why, cap, "its compute capability %.30s is below minArchitectureVersion %.30s", has, wanted);
 }
 
 bool policy_allows(struct json_object *constraints, struct json_object *class, char *why, size_t cap) {

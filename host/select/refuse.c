@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool refuse(char *why, size_t cap, const char *fmt, ...) {
+bool select_refuse(char *why, size_t cap, const char *fmt, ...) {
   va_list ap;
 
   va_start(ap, fmt);

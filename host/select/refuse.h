@@ -6,6 +6,6 @@
 #include <stddef.h>
 
 /* Formats WHY, of CAP bytes, cut where it does not fit; false, for the check to return. */
-bool refuse(char *why, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool select_refuse(char *why, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -142,7 +142,7 @@ static int run(const struct cli_command *self, int argc, char **argv) {
                       .burst = 50};
   struct ome_err err = ERR_INIT;
   const struct cli_option options[] = {
-      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's own account)", CLI_STRING,
+      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's account)", CLI_STRING,
        &o.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &o.context},
       {0, "kube-api-qps", "N", "requests to the API server a second at most, deletions aside, 0 for any (default: 20)",
@@ -169,9 +169,8 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "log-level", "LEVEL", "error, warning, info or debug (default: $LOG_LEVEL, $OME_LOG_LEVEL, then info)",
        CLI_STRING, &o.level},
       {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
-      {0, "peer-address", "IP",
-       "where other nodes reach this one, to give models to each other (default: $POD_IP, then none do)", CLI_STRING,
-       &o.peer_address},
+      {0, "peer-address", "IP", "where other nodes reach this one for models (default: $POD_IP, then none do)",
+       CLI_STRING, &o.peer_address},
       {0, "peer-port", "N", "port of that, 0 for any (default: 8473)", CLI_UINT, &o.peer_port},
       {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
       {0, "namespace", "NAME", NULL, CLI_STRING, &o.ome_namespace}, /* OME's word for it */

@@ -255,7 +255,7 @@ static int start(const struct options *opt) {
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 2000, .burst = 4000};
   const struct cli_option options[] = {
-      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's own account)", CLI_STRING,
+      {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's account)", CLI_STRING,
        &opt.kubeconfig},
       {0, "context", "NAME", "context of the kubeconfig", CLI_STRING, &opt.context},
       {0, "ome-namespace", "NAME", "where the configuration is (default: $POD_NAMESPACE, then ome)", CLI_STRING,

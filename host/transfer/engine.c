@@ -589,7 +589,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
   e->growth.processors = processors();
   e->growth.want = e->nflights < FIRST_CONNECTIONS || job->swarm ? e->nflights : FIRST_CONNECTIONS;
   e->stall_ms = job->stall_timeout_ms ? job->stall_timeout_ms : 30000;
-  e->bucket.rate = job->max_bytes_per_second;
+  atomic_store(&e->bucket.rate, job->max_bytes_per_second);
   (void)pthread_mutex_init(&e->bucket.lock, NULL);
   (void)pthread_mutex_init(&e->lock, NULL);
   cond_init(&e->news);
@@ -600,11 +600,7 @@ static struct engine *engine_new(const struct transfer_job *job) {
 }
 
 void transfer_set_max_rate(uint64_t bytes_per_second) {
-  struct pace_bucket *all = pace_process();
-
-  (void)pthread_mutex_lock(&all->lock);
-  all->rate = bytes_per_second;
-  (void)pthread_mutex_unlock(&all->lock);
+  atomic_store(&pace_process()->rate, bytes_per_second);
 }
 
 int32_t transfer_run(const struct transfer_job *job, struct ome_err *err) {

@@ -42,6 +42,8 @@ static void set_restart(struct flight *f, const char *why) {
 
 /* Waits until the caps let LEN more bytes pass. */
 static void throttle(struct engine *e, size_t len) {
+  if (pace_is_free(&e->bucket) && pace_is_free(pace_process()))
+    return;
   uint64_t now = mono_ns();
   uint64_t own = pace_take(&e->bucket, len, now), all = pace_take(pace_process(), len, now);
   uint64_t until = own > all ? own : all;
@@ -133,20 +135,27 @@ void flight_pass_on_locked(struct flight *f) {
   flight_free_locked(f, PIECE_ABSENT);
 }
 
-static void land_good_locked(struct flight *f) {
+/* What needs no lock, as long as the flight has not landed; ERR is its. */
+static int32_t record(struct flight *f, struct ome_err *err) {
+  struct item *it = f->item;
+  int32_t rc = ledger_piece(f->engine->ledger, it->file->path, f->index, err);
+
+  return rc == OME_OK && it->inlined ? hash_end(it, err) : rc; /* the piece is all of it */
+}
+
+static void land_good_locked(struct flight *f, int32_t rc, const struct ome_err *err) {
   struct engine *e = f->engine;
   struct item *it = f->item;
-  int32_t rc = size_is_known(it) ? OME_OK : learn_size_locked(f);
 
+  if (rc != OME_OK)
+    it->err = *err;
+  else if (!size_is_known(it))
+    rc = learn_size_locked(f);
   tell_swarm(f);
   flight_free_locked(f, PIECE_DONE);
   pace_good(it->host, e->nflights);
   it->denied = false;
   (void)atomic_fetch_add(&e->requests, 1);
-  if (rc == OME_OK)
-    rc = ledger_piece(e->ledger, it->file->path, f->index, &it->err);
-  if (rc == OME_OK && it->inlined && item_is_whole(it))
-    rc = hash_end(it, &it->err);
   if (rc != OME_OK) {
     it->verdict = rc;
     it->checked = true;
@@ -168,12 +177,17 @@ static void call_others_locked(struct engine *e, const struct flight *f) {
 
 static void landed(struct flight *f) {
   struct engine *e = f->engine;
+  struct ome_err err = ERR_INIT;
+  int32_t rc = OME_OK;
 
   (void)block_flush(f);
+  bool good = f->rc == OME_OK && !atomic_load(&f->item->restart);
+  if (good)
+    rc = record(f, &err);
   (void)pthread_mutex_lock(&e->lock);
   f->fetch = NULL;
-  if (f->rc == OME_OK && !atomic_load(&f->item->restart)) {
-    land_good_locked(f);
+  if (good && !atomic_load(&f->item->restart)) {
+    land_good_locked(f, rc, &err);
     flight_launch_locked(f);
   } else if (f->direct && !f->item->direct && !atomic_load(&e->stop)) {
     flight_start_locked(f); /* what the redirect led to has run out: by the front door again */

@@ -121,10 +121,8 @@ static int32_t recall(struct engine *e, struct item *it, bool there, struct ome_
   it->piece = choose_piece(e, it);
   if (it->file->size == OME_SIZE_UNKNOWN || it->local)
     it->piece = it->file->size == OME_SIZE_UNKNOWN || !it->file->size ? UINT64_MAX : it->file->size;
-  (void)pthread_mutex_lock(&e->lock);
   int32_t rc = there ? ledger_file(e->ledger, it->file, &it->piece, &done, &sha256, err)
                      : ledger_restart(e->ledger, it->file, it->piece, err);
-  (void)pthread_mutex_unlock(&e->lock);
   if (rc != OME_OK)
     return rc;
   it->npieces = it->file->size == OME_SIZE_UNKNOWN ? 1 : piece_count(it->file->size, it->piece);

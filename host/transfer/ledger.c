@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct entry {
 };
 
 struct ledger {
+  pthread_mutex_t lock;
   int fd;
   char *path;
   char boot[64];
@@ -45,6 +47,7 @@ void ledger_free(struct ledger *l) {
     (void)close(l->fd);
   strmap_free(l->files);
   free(l->path);
+  (void)pthread_mutex_destroy(&l->lock);
   free(l);
 }
 
@@ -131,6 +134,7 @@ int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err) {
 
   if (!l)
     return fail_memory(err);
+  (void)pthread_mutex_init(&l->lock, NULL);
   l->fd = -1;
   l->path = str_printf("%s.ledger", dir); /* beside: no file of a model can be in its way */
   l->files = strmap_new(entry_free);
@@ -149,7 +153,7 @@ int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-int32_t ledger_flush(struct ledger *l, struct ome_err *err) {
+static int32_t flush_locked(struct ledger *l, struct ome_err *err) {
   if (!buf_ok(&l->pending))
     return fail_memory(err);
   ssize_t n = l->pending.len ? write(l->fd, l->pending.data, l->pending.len) : 0;
@@ -158,6 +162,13 @@ int32_t ledger_flush(struct ledger *l, struct ome_err *err) {
   bool whole = (size_t)n == l->pending.len;
   buf_clear(&l->pending);
   return whole ? OME_OK : fail(err, OME_E_NO_SPACE, "write: %s: no space left; free some", l->path);
+}
+
+int32_t ledger_flush(struct ledger *l, struct ome_err *err) {
+  (void)pthread_mutex_lock(&l->lock);
+  int32_t rc = flush_locked(l, err);
+  (void)pthread_mutex_unlock(&l->lock);
+  return rc;
 }
 
 /* What the pieces on disk are pieces of. */
@@ -170,18 +181,33 @@ static void identify(const struct ledger *l, const struct manifest_file *f, char
   sha256_hex(buf_str(&text), text.len, out);
 }
 
-int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err) {
-  char identity[65];
-
-  identify(l, f, identity);
+static int32_t restart_locked(struct ledger *l, const struct manifest_file *f, const char *identity, uint64_t piece,
+                              struct ome_err *err) {
   buf_addf(&l->pending, "F %s %" PRIu64 " ", identity, piece);
   buf_adds(&l->pending, f->path);
   buf_addc(&l->pending, '\n');
   return begin(l, identity, piece, f->path) ? OME_OK : fail_memory(err);
 }
 
-bool ledger_knows(struct ledger *l, const struct manifest_file *f, const char **sha256) {
+int32_t ledger_restart(struct ledger *l, const struct manifest_file *f, uint64_t piece, struct ome_err *err) {
+  char identity[65];
+
+  identify(l, f, identity);
+  (void)pthread_mutex_lock(&l->lock);
+  int32_t rc = restart_locked(l, f, identity, piece, err);
+  (void)pthread_mutex_unlock(&l->lock);
+  return rc;
+}
+
+static const struct entry *entry_of(struct ledger *l, const struct manifest_file *f) {
+  (void)pthread_mutex_lock(&l->lock);
   const struct entry *e = strmap_get(l->files, f->path);
+  (void)pthread_mutex_unlock(&l->lock);
+  return e;
+}
+
+bool ledger_knows(struct ledger *l, const struct manifest_file *f, const char **sha256) {
+  const struct entry *e = entry_of(l, f);
   char identity[65];
 
   if (!e)
@@ -191,14 +217,12 @@ bool ledger_knows(struct ledger *l, const struct manifest_file *f, const char **
   return streq(e->identity, identity);
 }
 
-int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
-                    const char **sha256, struct ome_err *err) {
+static int32_t file_locked(struct ledger *l, const struct manifest_file *f, const char *identity, uint64_t *piece,
+                           const uint8_t **done, const char **sha256, struct ome_err *err) {
   struct entry *e = strmap_get(l->files, f->path);
-  char identity[65];
 
-  identify(l, f, identity);
   if (!e || !streq(e->identity, identity) || piece_count(f->size, e->piece) > MAX_PIECES) {
-    int32_t rc = ledger_restart(l, f, *piece, err);
+    int32_t rc = restart_locked(l, f, identity, *piece, err);
     if (rc != OME_OK)
       return rc;
     e = strmap_get(l->files, f->path);
@@ -214,16 +238,33 @@ int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *p
   return OME_OK;
 }
 
+int32_t ledger_file(struct ledger *l, const struct manifest_file *f, uint64_t *piece, const uint8_t **done,
+                    const char **sha256, struct ome_err *err) {
+  char identity[65];
+
+  identify(l, f, identity);
+  (void)pthread_mutex_lock(&l->lock);
+  int32_t rc = file_locked(l, f, identity, piece, done, sha256, err);
+  (void)pthread_mutex_unlock(&l->lock);
+  return rc;
+}
+
 int32_t ledger_piece(struct ledger *l, const char *path, uint64_t index, struct ome_err *err) {
+  (void)pthread_mutex_lock(&l->lock);
   buf_addf(&l->pending, "P %" PRIu64 " ", index);
   buf_adds(&l->pending, path);
   buf_addc(&l->pending, '\n');
-  return ledger_flush(l, err);
+  int32_t rc = flush_locked(l, err);
+  (void)pthread_mutex_unlock(&l->lock);
+  return rc;
 }
 
 int32_t ledger_verified(struct ledger *l, const char *path, const char *sha256, struct ome_err *err) {
+  (void)pthread_mutex_lock(&l->lock);
   buf_addf(&l->pending, "V %s ", sha256);
   buf_adds(&l->pending, path);
   buf_addc(&l->pending, '\n');
-  return buf_ok(&l->pending) ? OME_OK : fail_memory(err);
+  bool ok = buf_ok(&l->pending);
+  (void)pthread_mutex_unlock(&l->lock);
+  return ok ? OME_OK : fail_memory(err);
 }

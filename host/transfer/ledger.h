@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 
+/* Open and free apart, any thread may call. */
 struct ledger;
 
 int32_t ledger_open(const char *dir, struct ledger **out, struct ome_err *err);

@@ -114,10 +114,11 @@ uint64_t pace_take(struct pace_bucket *b, uint64_t len, uint64_t now_ns) {
   uint64_t at = now_ns;
 
   (void)pthread_mutex_lock(&b->lock);
-  if (b->rate) {
+  uint64_t rate = atomic_load(&b->rate);
+  if (rate) {
     if (b->free_at_ns + BURST_NS < now_ns)
       b->free_at_ns = now_ns - BURST_NS;
-    b->free_at_ns += (uint64_t)((double)len * 1e9 / (double)b->rate);
+    b->free_at_ns += (uint64_t)((double)len * 1e9 / (double)rate);
     at = b->free_at_ns;
   }
   (void)pthread_mutex_unlock(&b->lock);

@@ -3,6 +3,7 @@
 #define HOST_TRANSFER_PACE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,10 +50,15 @@ void pace_measure(struct pace_growth *g, const struct pace_sample *now);
 /* Tokens: bytes that may pass; RATE bytes a second, 0: no bound. */
 struct pace_bucket {
   pthread_mutex_t lock;
-  uint64_t rate, free_at_ns;
+  atomic_uint_fast64_t rate;
+  uint64_t free_at_ns;
 };
 #define PACE_BUCKET_INIT                                                                                               \
   { PTHREAD_MUTEX_INITIALIZER, 0, 0 }
+/* Whether it has no bound now.  [any-thread] */
+static inline bool pace_is_free(struct pace_bucket *b) {
+  return atomic_load_explicit(&b->rate, memory_order_relaxed) == 0;
+}
 /* Takes LEN bytes; when they may be used, monotonic.  [any-thread] */
 uint64_t pace_take(struct pace_bucket *b, uint64_t len, uint64_t now_ns);
 /* The process's own bucket, for all transfers together. */

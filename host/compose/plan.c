@@ -530,12 +530,30 @@ void plan_free(struct plan *p) {
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
+#define MAX_ADDRESSES 32
+
+static int32_t on_address(struct ome_object_sink *s, struct ome_bytes text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+  int32_t rc = json_parse(text.ptr, text.len, 0, &o, &err);
+
+  if (rc == OME_OK && (!*json_str(o, "url", "") || json_len(s->ctx) >= MAX_ADDRESSES))
+    rc = OME_E_INVALID;
+  if (rc == OME_OK && json_object_array_add(s->ctx, o) == 0)
+    return OME_OK;
+  json_unref(o);
+  return rc == OME_OK ? OME_E_NO_MEMORY : rc;
+}
+
 int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
-                     struct json_object *component, struct json_object *observed, struct ome_status *out,
-                     struct ome_err *err) {
+                     struct json_object *component, struct json_object *observed, struct json_object *addresses,
+                     struct ome_status *out, struct ome_err *err) {
   struct plugin_call call = {0};
+  struct ome_object_sink sink = {.struct_size = sizeof(sink), .ctx = addresses, .object = on_address};
   struct ome_render_req req = render_request(world, p, component);
 
-  *out = (struct ome_status){.struct_size = sizeof(*out)};
-  return plugin_observe(part->plugin, &call, &req, bytes_of(observed), out, err);
+  *out = (struct ome_status){.struct_size = sizeof(*out), .addresses = addresses ? &sink : NULL};
+  int32_t rc = plugin_observe(part->plugin, &call, &req, bytes_of(observed), out, err);
+  out->addresses = NULL; /* it lived for the call */
+  return rc;
 }

@@ -93,9 +93,10 @@ bool plan_keeps_record(struct json_object *service);
 char *plan_record_name(struct json_object *service);
 
 /* Asks PART's plugin what became of its objects.  COMPONENT NULL: ingress.  OBSERVED is the array of the live objects
- * in the order of the part, null for an absent one. */
+ * in the order of the part, null for an absent one.  ADDRESSES: array that gets where an ingress is reached,
+ * {url, name?} each; NULL: nobody asks. */
 int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
-                     struct json_object *component, struct json_object *observed, struct ome_status *out,
-                     struct ome_err *err);
+                     struct json_object *component, struct json_object *observed, struct json_object *addresses,
+                     struct ome_status *out, struct ome_err *err);
 
 #endif

@@ -147,7 +147,8 @@ static void set_component_condition(struct work *w, size_t kind, const struct om
   char message[1024];
 
   pods_summarize(w->in->pods, component_kinds[kind], &pods);
-  if (s->phase == OME_PHASE_READY) { /* others may be in trouble all the same: after a new image, or too few nodes */
+  if (s->phase == OME_PHASE_READY ||
+      has_endpoint(w, part)) { /* others may be in trouble all the same: after a new image, or too few nodes */
     (void)snprintf(message, sizeof(message), "%.380s%s%s", s->message, *s->message && *pods.reason ? "; " : "",
                    *pods.reason ? pods.message : "");
     set_condition(w, ready_conditions[kind], "True", s->reason, message);
@@ -229,19 +230,31 @@ static void drop_absent(struct work *w) {
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
-/* From outside, then from inside the cluster; one where they are the same. */
-static bool set_address_list(struct json_object *status, const char *url, const char *address) {
+/* An address called NAME; "": nothing. */
+static bool add_address(struct json_object *list, const char *name, const char *url) {
+  struct json_object *o = json_object_new_object();
+
+  if (o && json_set_str(o, "url", url) && (!*name || json_set_str(o, "name", name)) &&
+      json_object_array_add(list, o) == 0)
+    return true;
+  json_unref(o);
+  return false;
+}
+
+/* From outside, at each gateway by the site's name for it, then from inside the cluster; one where they are the same.
+ */
+static bool set_address_list(struct json_object *status, struct json_object *outside, const char *url,
+                             const char *address) {
   struct json_object *list = json_object_new_array();
-  struct json_object *inside = json_object_new_object();
   bool ok = list && json_set(status, "addresses", list);
 
-  if (ok && !streq(url, address)) {
-    struct json_object *outside = json_object_new_object();
-    ok = outside && json_set_str(outside, "name", "external") && json_set_str(outside, "url", url) &&
-         json_object_array_add(list, outside) == 0;
+  if (ok && !json_len(outside) && !streq(url, address))
+    ok = add_address(list, "external", url);
+  for (size_t i = 0; ok && i < json_len(outside); i++) {
+    struct json_object *o = json_index(outside, i);
+    ok = add_address(list, json_str(o, "name", i == 0 ? "external" : ""), json_str(o, "url", ""));
   }
-  return ok && inside && json_set_str(inside, "name", "cluster-local") && json_set_str(inside, "url", address) &&
-         json_object_array_add(list, inside) == 0;
+  return ok && add_address(list, "cluster-local", address);
 }
 
 static bool set_addresses(struct work *w) {
@@ -254,13 +267,13 @@ static bool set_addresses(struct work *w) {
   /* Decoders are reached through their engine. */
   if (streq(plan->parts[plan->nparts - 1].kind, "decoder"))
     entry = plan->parts[0].doc;
-  bool own_service = streq(plugin_instance_name(plan->ingress.plugin), "service");
+  bool own_service = plan->ingress.plugin && streq(plugin_instance_name(plan->ingress.plugin), "service");
   const char *host = own_service ? meta_name(plan->service) : json_str(entry, "app", "");
   _cleanup_free_ char *address = str_printf("http://%s.%s.svc.%s:%lld", host, json_str(entry, "namespace", ""),
                                             json_str(w->in->cluster, "domain", "cluster.local"),
                                             (long long)json_i64(json_index(json_get(entry, "ports"), 0), "port", 8080));
   return address && json_set_str(w->status, "url", url) && json_set_str(w->status, "address.url", address) &&
-         set_address_list(w->status, url, address);
+         set_address_list(w->status, w->in->addresses, url, address);
 }
 
 /* ---- modelStatus ------------------------------------------------------------------------------------------------- */

@@ -36,13 +36,13 @@ static int32_t drop_finalizer(struct controller *c, struct json_object *service,
 /* ---- observing --------------------------------------------------------------------------------------------------- */
 
 static int32_t observe_part(struct service_worker *w, const struct plan *plan, const struct plan_part *part,
-                            struct json_object *component, struct json_object *live, struct ome_status *out,
-                            struct ome_err *err) {
+                            struct json_object *component, struct json_object *live, struct json_object *addresses,
+                            struct ome_status *out, struct ome_err *err) {
   _cleanup_json_ struct json_object *observed = json_object_new_array();
 
   for (size_t i = 0; observed && i < part->count; i++)
     (void)json_object_array_add(observed, json_object_get(json_index(live, part->first + i)));
-  return observed ? plan_observe(&w->world, plan, part, component, observed, out, err) : fail_memory(err);
+  return observed ? plan_observe(&w->world, plan, part, component, observed, addresses, out, err) : fail_memory(err);
 }
 
 static struct json_object *pods_of(struct controller *c, struct json_object *service) {
@@ -58,12 +58,14 @@ struct observation {
   char *rivals[COMPONENT_KINDS]; /* owned */
   struct children_report children;
   struct ome_status ingress;
+  struct json_object *addresses; /* array, where there is an ingress */
 };
 
 static void observation_fini(struct observation *o) {
   for (size_t i = 0; i < COMPONENT_KINDS; i++)
     free(o->rivals[i]);
   json_unref(o->children.live);
+  json_unref(o->addresses);
 }
 
 static int32_t observe(struct service_worker *w, const struct plan *plan, struct json_object *live,
@@ -72,13 +74,15 @@ static int32_t observe(struct service_worker *w, const struct plan *plan, struct
 
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++) {
     const struct plan_component *p = &plan->parts[i];
-    rc = observe_part(w, plan, &p->deployment, p->doc, live, &o->components[i], err);
+    rc = observe_part(w, plan, &p->deployment, p->doc, live, NULL, &o->components[i], err);
     o->workloads[i] = p->deployment.count ? json_index(live, p->deployment.first) : NULL;
     if (rc == OME_OK && p->autoscaler.plugin)
-      rc = observe_part(w, plan, &p->autoscaler, p->doc, live, &o->autoscalers[i], err);
+      rc = observe_part(w, plan, &p->autoscaler, p->doc, live, NULL, &o->autoscalers[i], err);
   }
+  if (rc == OME_OK && plan->ingress.plugin && !(o->addresses = json_object_new_array()))
+    rc = fail_memory(err);
   if (rc == OME_OK && plan->ingress.plugin)
-    rc = observe_part(w, plan, &plan->ingress, NULL, live, &o->ingress, err);
+    rc = observe_part(w, plan, &plan->ingress, NULL, live, o->addresses, &o->ingress, err);
   return rc;
 }
 
@@ -151,6 +155,7 @@ static int32_t write_status(struct service_worker *w, struct json_object *servic
       .components = o->components,
       .workloads = o->workloads,
       .ingress = &o->ingress,
+      .addresses = o->addresses,
       .autoscalers = o->autoscalers,
       .rivals = o->rivals,
       .autoscaler_failure = o->children.scaler.code != OME_OK ? o->children.scaler.msg : NULL,

@@ -50,6 +50,9 @@ struct ome_status { /* growable; the host allocates and zeroes it, the plugin fi
   char reason[64];   /* CamelCase, for machines */
   char message[448]; /* one sentence, for people */
   char url[512];     /* where requests go; empty: unknown */
+  /* since 1.5, host-owned: of an ingress, every address of the service, {"url", "name"} a push, that of `url` first; a
+   * "name" is optional.  NULL: nobody asks. */
+  struct ome_object_sink *addresses;
 };
 
 struct ome_render_ops { /* growable */

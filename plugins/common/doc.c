@@ -239,6 +239,16 @@ int32_t doc_push(struct ome_object_sink *out, struct json_object *o, struct ome_
   return rc == OME_OK ? OME_OK : doc_fail(err, rc, "the host did not take an object");
 }
 
+int32_t doc_say_address(struct ome_status *out, const char *name, const char *url, struct ome_err *err) {
+  if (!OME_HAS(ome_status, out, addresses))
+    return OME_OK;
+  struct json_object *address = json_object_new_object();
+  doc_set_str(address, "url", url);
+  if (*name)
+    doc_set_str(address, "name", name);
+  return doc_push(out->addresses, address, err);
+}
+
 int32_t doc_need(const struct api_kind *needed, struct ome_object_sink *out, struct ome_err *err) {
   char text[256];
 

@@ -73,6 +73,9 @@ int32_t doc_fail(struct ome_err *err, int32_t code, const char *fmt, ...) __attr
 /* Text into a fixed member of struct ome_status, cut where it does not fit. */
 void doc_text(char *to, size_t cap, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* One address more of a service at its ingress, called NAME ("": nothing), where the host asks for them. */
+int32_t doc_say_address(struct ome_status *out, const char *name, const char *url, struct ome_err *err);
+
 /* The first of the component's ports. */
 int64_t doc_first_port(struct json_object *component);
 

@@ -44,6 +44,10 @@ int domain_is_host(const char *s) {
   }
 }
 
+int domain_is_label(const char *s) {
+  return domain_is_host(s) && !strchr(s, '.');
+}
+
 int32_t domain_fill(const struct request_docs *d, const char *setting, const char *template, const char *name,
                     char *out, size_t cap, struct ome_err *err) {
   const char *t = template;

@@ -12,8 +12,9 @@ int32_t domain_host(const struct request_docs *d, const char *name, char *out, s
 int32_t domain_fill(const struct request_docs *d, const char *key, const char *template, const char *name, char *out,
                     size_t cap, struct ome_err *err);
 
-/* RFC 1123 subdomain. */
+/* RFC 1123 subdomain, and one label of it. */
 int domain_is_host(const char *s);
+int domain_is_label(const char *s);
 
 /* A key of the ingress configuration, or the service's annotation that goes before it. */
 const char *domain_setting(const struct request_docs *d, const char *key, const char *annotation, const char *dflt);

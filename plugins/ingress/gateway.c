@@ -401,28 +401,36 @@ static void judge_all(struct json_object *observed, struct ome_status *out) {
   say(out, OME_PHASE_READY, "", "", "");
 }
 
-static int32_t say_place(const struct gateways *g, struct ome_status *out, struct ome_err *err) {
+/* Where the service is at the gateway of D, the only one that it says. */
+static int32_t url_at(const struct request_docs *d, char *out, size_t cap, struct ome_err *err) {
+  struct gateways one = {.each = {*d}, .len = 1};
   char path[SITE_PATH_MAX];
   struct place p;
-  int32_t rc = site_path(g->each, path, err);
+  int32_t rc = site_path(d, path, err);
 
   if (rc != OME_OK || *path)
-    return rc == OME_OK ? site_url(g->each, out, err) : rc;
-  rc = find_place(g, doc_str(g->each->service, "metadata.name", ""), &p, err);
+    return rc == OME_OK ? site_url(d, out, cap, err) : rc;
+  rc = find_place(&one, doc_str(d->service, "metadata.name", ""), &p, err);
   if (rc == OME_OK)
-    doc_text(out->url, sizeof(out->url), "%s://%s%s", site_scheme(g->each),
-             json_object_get_string(doc_item(p.hosts, 0)), strcmp(p.prefix, "/") != 0 ? p.prefix : "");
+    doc_text(out, cap, "%s://%s%s", site_scheme(d), json_object_get_string(doc_item(p.hosts, 0)),
+             strcmp(p.prefix, "/") != 0 ? p.prefix : "");
   (void)json_object_put(p.hosts);
   return rc;
 }
 
-/* At the primary gateway. */
-static int32_t say_url(const struct request_docs *d, struct ome_status *out, struct ome_err *err) {
+/* The primary gateway's goes before the others'. */
+static int32_t say_urls(const struct request_docs *d, struct ome_status *out, struct ome_err *err) {
+  char url[sizeof(out->url)];
   struct gateways g;
   int32_t rc = gateways_of(d, &g, err);
 
-  if (rc == OME_OK)
-    rc = say_place(&g, out, err);
+  for (size_t i = 0; rc == OME_OK && i < g.len; i++) {
+    rc = url_at(&g.each[i], url, sizeof(url), err);
+    if (rc == OME_OK && i == 0)
+      doc_text(out->url, sizeof(out->url), "%s", url);
+    if (rc == OME_OK)
+      rc = doc_say_address(out, site_text(&g.each[i], GATEWAY_CLASS, ""), url, err);
+  }
   gateways_free(&g);
   return rc;
 }
@@ -434,7 +442,7 @@ static int32_t observe(const struct request_docs *d, struct json_object *live, s
     return OME_OK;
   }
   judge_all(live, out);
-  return say_url(d, out, err);
+  return say_urls(d, out, err);
 }
 
 static const struct api_kind needed = {GATEWAY_GROUP, "v1", "HTTPRoute"};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define ADDITIONAL "ome.io/ingress-additional-gateways"
+#define NO_LABEL "must be a label: small letters, digits and \"-\""
 
 /* ---- one gateway ------------------------------------------------------------------------------------------------- */
 
@@ -21,13 +22,16 @@ static struct json_object *shallow(struct json_object *o) {
   return copy;
 }
 
-/* new: CLUSTER with GATEWAY and DOMAIN as the site's; what else is said of the site's gateway is not said of this. */
-static struct json_object *cluster_with(struct json_object *cluster, const char *gateway, const char *domain) {
+/* new: CLUSTER with GATEWAY, its CLASS and DOMAIN as the site's; what else is said of the site's gateway is not said of
+ * this. */
+static struct json_object *cluster_with(struct json_object *cluster, const char *gateway, const char *class,
+                                        const char *domain) {
   struct json_object *copy = shallow(cluster);
   struct json_object *config = shallow(doc_get(cluster, "config"));
   struct json_object *ingress = shallow(doc_get(config, "ingress"));
 
   (void)json_object_object_add(ingress, "omeIngressGateway", json_object_new_string(gateway));
+  (void)json_object_object_add(ingress, GATEWAY_CLASS, json_object_new_string(class));
   (void)json_object_object_add(ingress, "ingressDomain", json_object_new_string(domain));
   json_object_object_del(ingress, "omeIngressGatewaySection");
   json_object_object_del(ingress, "additionalIngressDomains");
@@ -56,6 +60,7 @@ static int32_t add(const struct request_docs *d, struct json_object *entry, cons
                    struct ome_err *err) {
   const char *gateway = doc_str(entry, "omeIngressGateway", "");
   const char *domain = doc_str(entry, "ingressDomain", "");
+  const char *class = doc_str(entry, "class", "");
   const char *name = "";
   char ns[SITE_NS_MAX];
 
@@ -68,10 +73,12 @@ static int32_t add(const struct request_docs *d, struct json_object *entry, cons
   if (!domain_is_host(domain))
     return doc_fail(err, OME_E_INVALID, "ingress: %s.ingressDomain: \"%.80s\" must be the domain of hosts there", key,
                     domain);
+  if (*class && !domain_is_label(class))
+    return doc_fail(err, OME_E_INVALID, "ingress: %s.class: \"%.80s\" " NO_LABEL, key, class);
   struct request_docs *to = &out->each[out->len++];
   *to = *d;
   to->service = service_without(d->service);
-  to->cluster = cluster_with(d->cluster, gateway, domain);
+  to->cluster = cluster_with(d->cluster, gateway, class, domain);
   return OME_OK;
 }
 
@@ -87,6 +94,9 @@ static int32_t add_primary(const struct request_docs *d, struct gateways *out, s
   struct json_object *primary = doc_get(of_namespace(d), "primary");
   char key[160];
 
+  const char *class = site_text(d, GATEWAY_CLASS, "");
+  if (*class && !domain_is_label(class))
+    return doc_fail(err, OME_E_INVALID, "ingress: " GATEWAY_CLASS ": \"%.80s\" " NO_LABEL, class);
   if (site_annotation(d, "ome.io/ingress-gateway") || !*doc_str(primary, "omeIngressGateway", "")) {
     struct request_docs *to = &out->each[out->len++];
     *to = *d;

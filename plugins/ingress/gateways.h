@@ -5,6 +5,7 @@
 #include "../common/doc.h"
 
 #define GATEWAYS_MAX 16
+#define GATEWAY_CLASS "omeIngressGatewayClass" /* what the site calls the addresses at its gateway */
 
 /* Each is what a request says where that gateway is the site's only one: hosts are found for it as for that. */
 struct gateways {

@@ -254,7 +254,7 @@ static int32_t observe(const struct request_docs *d, struct json_object *live, s
   }
   judge(doc_item(live, 0), out);
   if (!site_is_local(d))
-    return site_url(d, out, err);
+    return site_url(d, out->url, sizeof(out->url), err);
   doc_service_url(out->url, sizeof(out->url), doc_str(d->service, "metadata.name", ""),
                   doc_str(d->service, "metadata.namespace", "default"), d->cluster, 0);
   return OME_OK;

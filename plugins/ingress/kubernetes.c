@@ -156,7 +156,7 @@ static int32_t observe(const struct request_docs *d, struct json_object *live, s
     return OME_OK;
   }
   judge(doc_item(live, 0), out);
-  return site_url(d, out, err);
+  return site_url(d, out->url, sizeof(out->url), err);
 }
 
 static const struct api_kind needed = {"networking.k8s.io", "v1", "Ingress"};

@@ -201,19 +201,19 @@ void site_say_local(const struct request_docs *d, struct json_object *entry, str
                   d->cluster, doc_first_port(entry));
 }
 
-int32_t site_url(const struct request_docs *d, struct ome_status *out, struct ome_err *err) {
+int32_t site_url(const struct request_docs *d, char *out, size_t cap, struct ome_err *err) {
   char path[SITE_PATH_MAX];
   char host[SITE_HOST_MAX];
   int32_t rc = site_path(d, path, err);
 
   if (rc == OME_OK && *path) {
-    doc_text(out->url, sizeof(out->url), "%s://%s%s", site_scheme(d),
+    doc_text(out, cap, "%s://%s%s", site_scheme(d),
              domain_setting(d, "ingressDomain", "ome.io/ingress-domain", "example.com"), path);
     return OME_OK;
   }
   if (rc == OME_OK)
     rc = domain_host(d, doc_str(d->service, "metadata.name", ""), host, sizeof(host), err);
   if (rc == OME_OK)
-    doc_text(out->url, sizeof(out->url), "%s://%s", site_scheme(d), host);
+    doc_text(out, cap, "%s://%s", site_scheme(d), host);
   return rc;
 }

@@ -52,7 +52,7 @@ struct json_object *site_object(const struct request_docs *d, const char *api_ve
 
 /* What a service that is reached from inside only says of itself. */
 void site_say_local(const struct request_docs *d, struct json_object *entry, struct ome_status *out);
-/* SCHEME://HOST, or SCHEME://INGRESSDOMAIN/PATH with a path template. */
-int32_t site_url(const struct request_docs *d, struct ome_status *out, struct ome_err *err);
+/* SCHEME://HOST, or SCHEME://INGRESSDOMAIN/PATH with a path template, into OUT of CAP bytes. */
+int32_t site_url(const struct request_docs *d, char *out, size_t cap, struct ome_err *err);
 
 #endif

@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 4u || OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 5u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -92,7 +92,12 @@ AT(ome_render_req, component, 24);
 AT(ome_render_req, components, 40);
 AT(ome_render_req, cluster, 56);
 
+#if OME_ABI_MINOR == 0u
 SIZE(ome_status, 1040);
+#else
+SIZE(ome_status, 1048);
+AT(ome_status, addresses, 1040);
+#endif
 AT(ome_status, struct_size, 0);
 AT(ome_status, phase, 4);
 AT(ome_status, ready, 8);

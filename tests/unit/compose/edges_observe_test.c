@@ -42,7 +42,7 @@ static void check(const struct observation *o, struct edges *e, const struct pla
   struct ome_err err = ERR_INIT;
   struct ome_status s;
 
-  ok(plan_observe(&e->offline.world, e->plan, part, component, observed, &s, &err), &err);
+  ok(plan_observe(&e->offline.world, e->plan, part, component, observed, NULL, &s, &err), &err);
   if (s.phase != o->phase || !streq(s.reason, o->reason) || !strstr(s.message, o->message) ||
       (url && !streq(s.url, url)))
     fail_msg("%s gives phase %d, %s: %s (%s)", o->observed, s.phase, s.reason, s.message, s.url);

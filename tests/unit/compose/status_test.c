@@ -83,7 +83,10 @@ struct bench {
   struct ome_status components[COMPONENT_KINDS];
   struct json_object *workloads[COMPONENT_KINDS];
   struct ome_status ingress;
+  struct json_object *addresses;
 };
+
+static struct selection nothing; /* of which a component takes no accelerator */
 
 static void bench_init(struct bench *b) {
   memset(b, 0, sizeof(*b));
@@ -110,6 +113,7 @@ static struct json_object *write_at(struct bench *b, int64_t now_ms) {
       .components = b->components,
       .workloads = b->workloads,
       .ingress = &b->ingress,
+      .addresses = b->addresses,
       .pods = b->pods,
       .cluster = b->cluster,
       .now_ms = now_ms,
@@ -216,7 +220,6 @@ static void keeps_what_runs(void **state) {
 static void tells_of_pods_beside_those_that_serve(void **state) {
   struct bench b;
   struct plan_component *engine;
-  static struct selection nothing;
 
   (void)state;
   bench_init(&b);
@@ -238,6 +241,43 @@ static void tells_of_pods_beside_those_that_serve(void **state) {
                       "enough; pod new: ImagePullBackOff: container ome-container: no such image");
   json_unref(engine->doc);
   bench_fini(&b);
+}
+
+/* Gateways by the site's names for them; the primary one is "external" where it has none. */
+static void lists_where_it_is_reached(void **state) {
+  static const struct {
+    const char *url, *addresses, *said;
+  } cases[] = {
+      {"http://x.org", "[]", "[{url: 'http://x.org', name: external}, INSIDE]"},
+      {"http://x.org", "[{url: 'http://x.org'}, {url: 'http://y.org'}]",
+       "[{url: 'http://x.org', name: external}, {url: 'http://y.org'}, INSIDE]"},
+      {"http://x.org", "[{url: 'http://x.org', name: internal}, {url: 'http://y.org', name: public}]",
+       "[{url: 'http://x.org', name: internal}, {url: 'http://y.org', name: public}, INSIDE]"},
+      {"http://s-engine.team.svc.cluster.local:8080", "[]", "[INSIDE]"},
+  };
+  static const char inside[] = "{url: 'http://s-engine.team.svc.cluster.local:8080', name: cluster-local}";
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct bench b;
+    bench_init(&b);
+    b.plan.nparts = 1;
+    b.plan.parts[0].kind = "engine";
+    b.plan.parts[0].mode = mode_find("RawDeployment");
+    b.plan.selection = &nothing;
+    b.plan.parts[0].doc = yaml("{name: s-engine, app: s-engine, namespace: team, ports: [{port: 8080}]}");
+    (void)snprintf(b.ingress.url, sizeof(b.ingress.url), "%s", cases[i].url);
+    b.addresses = yaml(cases[i].addresses);
+    struct json_object *status = write_at(&b, 1000);
+    _cleanup_free_ char *said =
+        str_printf("%.*s%s]", (int)(strstr(cases[i].said, "INSIDE") - cases[i].said), cases[i].said, inside);
+    _cleanup_json_ struct json_object *want = yaml(said);
+    if (!json_equal(json_get(status, "addresses"), want))
+      fail_msg("%s: %s", cases[i].said, json_object_to_json_string(json_get(status, "addresses")));
+    json_unref(b.plan.parts[0].doc);
+    json_unref(b.addresses);
+    bench_fini(&b);
+  }
 }
 
 /* The same facts give the same status, so that nothing is written. */
@@ -262,6 +302,7 @@ int main(void) {
       cmocka_unit_test(waits_for_the_model),
       cmocka_unit_test(keeps_what_runs),
       cmocka_unit_test(tells_of_pods_beside_those_that_serve),
+      cmocka_unit_test(lists_where_it_is_reached),
       cmocka_unit_test(is_stable),
       cmocka_unit_test(does_not_wait_for_what_is_wrong),
       cmocka_unit_test(needs_no_model),

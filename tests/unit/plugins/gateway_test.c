@@ -97,6 +97,10 @@ static void a_wrong_entry_is_named(void **state) {
        "ingress: namespaceIngressGateways.n.primary.ingressDomain: \"Own\" must be"},
       {"", OF_N("\"additional\":[{}]"),
        "ingress: namespaceIngressGateways.n.additional[0].omeIngressGateway: \"\" must"},
+      {"", ",\"omeIngressGatewayClass\":\"In ternal\"", "omeIngressGatewayClass: \"In ternal\" must be a label"},
+      {"",
+       ",\"additionalIngressGateways\":[{\"omeIngressGateway\":\"g/a\",\"ingressDomain\":\"a.org\",\"class\":\"a.b\"}]",
+       "additionalIngressGateways[0].class: \"a.b\" must be a label"},
       {ANNOTATED("none"), "", "metadata.annotations[ome.io/ingress-additional-gateways]: not JSON: none"},
       {ANNOTATED("[{}]"), "", "metadata.annotations[ome.io/ingress-additional-gateways][0].omeIngressGateway: "},
   };
@@ -111,6 +115,50 @@ static void a_wrong_entry_is_named(void **state) {
     last[0] = '\0';
     if (ops->render(NULL, NULL, &r.req, &sink, &err) != OME_E_INVALID || !strstr(err.msg, wrong[i].said) || *last)
       fail_msg("%s: %s %s", wrong[i].said, err.msg, last);
+  }
+}
+
+static char said[1024];
+
+static int32_t note(struct ome_object_sink *s, struct ome_bytes json) {
+  size_t n = strlen(said);
+
+  (void)s;
+  (void)snprintf(said + n, sizeof(said) - n, "%.*s\n", (int)json.len, (const char *)json.ptr);
+  return OME_OK;
+}
+
+static void an_address_has_its_gateways_class_as_its_name(void **state) {
+  static const struct {
+    const char *annotations, *ingress, *addresses;
+  } named[] = {
+      {"", "", "{\"url\":\"http://s.n.x.org\"}\n"},
+      {"",
+       ",\"omeIngressGatewayClass\":\"internal\",\"additionalIngressGateways\":[{\"omeIngressGateway\":\"g/out\","
+       "\"ingressDomain\":\"out.org\",\"class\":\"external\"},{\"omeIngressGateway\":\"g/more\",\"ingressDomain\":"
+       "\"more.org\"}]",
+       "{\"url\":\"http://s.n.x.org\",\"name\":\"internal\"}\n{\"url\":\"http://s.n.out.org\",\"name\":\"external\"}\n"
+       "{\"url\":\"http://s.n.more.org\"}\n"},
+      {"", ",\"omeIngressGatewayClass\":\"site\"" OF_N(PRIMARY) MORE ",\"sharedHostPrefix\":\"llm\"",
+       "{\"url\":\"http://llm.own.org/n/s\",\"name\":\"internal\"}\n{\"url\":\"http://llm.out.org/n/s\"}\n"},
+      {"\"ome.io/ingress-path-template\":\"/m/{{ .Name }}\"", MORE,
+       "{\"url\":\"http://x.org/m/s\"}\n{\"url\":\"http://out.org/m/s\"}\n"},
+  };
+  const struct ome_render_ops *ops = ome_plugin_v1()->factories[0]->ops;
+  struct ome_object_sink sink = {.struct_size = sizeof(sink), .object = note};
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++) {
+    struct ome_status status = {.struct_size = sizeof(status), .addresses = &sink};
+    struct ome_status old = {.struct_size = offsetof(struct ome_status, addresses), .addresses = &sink};
+    struct ome_err err = {0};
+    struct request r;
+    said[0] = '\0';
+    request_init(&r, named[i].annotations, named[i].ingress);
+    assert_int_equal(ops->observe(NULL, NULL, &r.req, bytes("[null]"), &status, &err), OME_OK);
+    assert_string_equal(said, named[i].addresses);
+    assert_int_equal(ops->observe(NULL, NULL, &r.req, bytes("[null]"), &old, &err), OME_OK);
+    assert_string_equal(said, named[i].addresses); /* a host of ABI 1.0 has nothing there */
   }
 }
 
@@ -150,6 +198,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(routes_attach_to_every_gateway),
       cmocka_unit_test(a_wrong_entry_is_named),
+      cmocka_unit_test(an_address_has_its_gateways_class_as_its_name),
       cmocka_unit_test(is_ready_when_every_gateway_has_accepted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "compose/pods.h"
 
+#include "api/selector.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "kube/meta.h"
@@ -70,6 +71,24 @@ static void pod_trouble(struct json_object *pod, struct pods_summary *out) {
     note(out, name, json_str(pod, "status.reason", "Failed"), json_str(pod, "status.message", ""), true);
 }
 
+static bool is_ready(struct json_object *pod) {
+  return streq(json_str(find_condition(pod, "Ready"), "status", ""), "True");
+}
+
+size_t pods_serving(struct json_object *pods, struct json_object *labels) {
+  _cleanup_(selector_freep) struct selector *selector = NULL;
+  struct ome_err err = ERR_INIT;
+  size_t n = 0;
+
+  if (selector_from_map(labels, &selector, &err) != OME_OK)
+    return 0;
+  for (size_t i = 0; i < json_len(pods); i++) {
+    struct json_object *pod = json_index(pods, i);
+    n += is_ready(pod) && !meta_deleting(pod) && selector_match(selector, json_at(pod, "metadata.labels"));
+  }
+  return n;
+}
+
 void pods_summarize(struct json_object *pods, const char *kind, struct pods_summary *out) {
   const char *newest = "";
 
@@ -81,7 +100,7 @@ void pods_summarize(struct json_object *pods, const char *kind, struct pods_summ
     if (!component || !streq(component, kind) || meta_deleting(pod))
       continue;
     out->total++;
-    bool ready = streq(json_str(find_condition(pod, "Ready"), "status", ""), "True");
+    bool ready = is_ready(pod);
     out->ready += ready;
     if (ready || strcmp(created, newest) < 0)
       continue;

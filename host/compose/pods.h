@@ -19,6 +19,9 @@ struct pods_summary {
 /* The pods in PODS with label component=KIND that are not being deleted. */
 void pods_summarize(struct json_object *pods, const char *kind, struct pods_summary *out);
 
+/* How many of PODS a Service that selects by LABELS leads to: ready, and not being deleted. */
+size_t pods_serving(struct json_object *pods, struct json_object *labels);
+
 /* Takes out of POD, in place, what pods_summarize() does not read; its identity, labels and owners stay. */
 void pods_trim(struct json_object *pod);
 

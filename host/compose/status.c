@@ -142,7 +142,20 @@ static void set_problems(struct work *w) {
 
 /* ---- components -------------------------------------------------------------------------------------------------- */
 
-static void set_component_condition(struct work *w, size_t kind, const struct ome_status *s) {
+/* Whether the Service of PART, which is of a component, leads to a pod that is ready.  It may be one of the workload
+ * that is to be replaced, or one of fewer than its workload wants. */
+static bool has_endpoint(const struct work *w, const struct plan_part *part) {
+  for (size_t i = 0; i < part->count; i++) {
+    struct json_object *o = json_index(w->in->plan->objects, part->first + i);
+    if (streq(json_str(o, "kind", ""), "Service") && streq(json_str(o, "apiVersion", ""), "v1") &&
+        pods_serving(w->in->pods, json_at(o, "spec.selector")) > 0)
+      return true;
+  }
+  return false;
+}
+
+static void set_component_condition(struct work *w, size_t kind, const struct ome_status *s,
+                                    const struct plan_part *part) {
   struct pods_summary pods;
   char message[1024];
 
@@ -202,7 +215,7 @@ static bool set_components(struct work *w) {
     size_t kind = 0;
     while (kind < COMPONENT_KINDS - 1 && !streq(component_kinds[kind], plan->parts[i].kind))
       kind++;
-    set_component_condition(w, kind, &w->in->components[i]);
+    set_component_condition(w, kind, &w->in->components[i], &plan->parts[i].deployment);
     if (!put_component(w, &plan->parts[i], &w->in->components[i], w->in->workloads[i]))
       return false;
   }

@@ -243,6 +243,54 @@ static void tells_of_pods_beside_those_that_serve(void **state) {
   bench_fini(&b);
 }
 
+/* A pod that its Service leads to makes a component ready, whatever its workload says: it may be one of too few, or of
+ * the workload that is replaced. */
+static void follows_its_endpoints(void **state) {
+  static const struct {
+    const char *pod; /* labels and status */
+    int32_t phase;
+    const char *ready;
+  } cases[] = {
+      {"labels: {component: engine, app: a}}, status: {conditions: [{type: Ready, status: 'True'}]}",
+       OME_PHASE_PROGRESSING, "True"},
+      {"labels: {component: engine, app: a}}, status: {conditions: [{type: Ready, status: 'True'}]}", OME_PHASE_FAILED,
+       "True"},
+      {"labels: {component: engine, app: a}}, status: {conditions: [{type: Ready, status: 'False'}]}",
+       OME_PHASE_PROGRESSING, "Unknown"},
+      {"labels: {component: engine}}, status: {conditions: [{type: Ready, status: 'True'}]}", /* a worker */
+       OME_PHASE_PROGRESSING, "Unknown"},
+      {"labels: {component: engine, app: a}, deletionTimestamp: x}, status: {conditions: [{type: Ready, status: 'True'}]}",
+       OME_PHASE_PENDING, "Unknown"},
+      {"labels: {component: engine, app: a}}, status: {conditions: [{type: Ready, status: 'False'}]}", OME_PHASE_FAILED,
+       "False"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    struct bench b;
+    bench_init(&b);
+    json_unref(b.pods);
+    _cleanup_free_ char *pods = str_printf("[{metadata: {name: p, %s}]", cases[i].pod);
+    b.pods = yaml(pods);
+    b.plan.objects = yaml("[{apiVersion: apps/v1, kind: Deployment}, {apiVersion: v1, kind: Service, spec: {selector: "
+                          "{app: a}}}]");
+    b.plan.nparts = 1;
+    b.plan.parts[0].kind = "engine";
+    b.plan.parts[0].mode = mode_find("RawDeployment");
+    b.plan.selection = &nothing;
+    b.plan.parts[0].doc = yaml("{name: s-engine}");
+    b.plan.parts[0].deployment.count = 2;
+    b.components[0].phase = cases[i].phase;
+    b.ingress.phase = OME_PHASE_READY;
+    struct json_object *status = write_at(&b, 1000);
+    if (!streq(condition(status, "Ready", "status"), cases[i].ready))
+      fail_msg("%s: %s", cases[i].pod, condition(status, "Ready", "status"));
+    json_unref(b.plan.parts[0].doc);
+    json_unref(b.plan.objects);
+    bench_fini(&b);
+  }
+}
+
 /* Gateways by the site's names for them; the primary one is "external" where it has none. */
 static void lists_where_it_is_reached(void **state) {
   static const struct {
@@ -302,6 +350,7 @@ int main(void) {
       cmocka_unit_test(waits_for_the_model),
       cmocka_unit_test(keeps_what_runs),
       cmocka_unit_test(tells_of_pods_beside_those_that_serve),
+      cmocka_unit_test(follows_its_endpoints),
       cmocka_unit_test(lists_where_it_is_reached),
       cmocka_unit_test(is_stable),
       cmocka_unit_test(does_not_wait_for_what_is_wrong),

@@ -20,8 +20,10 @@ static struct json_object *group_template(struct json_object *component, struct 
   return t;
 }
 
-/* The leader takes the requests, so that only it carries the label that the Service selects. */
+/* The leader takes the requests, so that only it carries the label that the Service selects, and is ready when it does.
+ */
 static struct json_object *leader_template(struct json_object *component) {
+  template_default_readiness(doc_get(component, "podSpec"), doc_first_port(component));
   struct json_object *t = group_template(component, doc_get(component, "podSpec"));
   struct json_object *labels = doc_at(t, "metadata.labels");
   doc_set_str(labels, "app", doc_str(component, "app", ""));

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define MAX_CLUSTERS 60 /* a plugin may render 64 objects */
+#define METRICS_PORT 8000
+#define METRICS_PORT_TEXT "8000"
 
 /* ---- pods -------------------------------------------------------------------------------------------------------- */
 
@@ -30,10 +32,32 @@ static void add_stop(struct json_object *pod) {
       doc_set(doc_item(containers, i), "lifecycle.preStop.exec.command", strings(stop, 3));
 }
 
-/* new: the head's pod with the start of a worker, whose arguments KubeRay provides. */
+/* The number that rayStartParams give Ray: without a port of this name KubeRay adds one of its own, 8080, which is the
+ * engine's already. */
+static void add_metrics_port(struct json_object *pod) {
+  struct json_object *container = doc_item(doc_get(pod, "containers"), 0);
+
+  if (!container)
+    return;
+  if (!doc_get(container, "ports"))
+    doc_set(container, "ports", json_object_new_array());
+  struct json_object *ports = doc_get(container, "ports");
+  for (size_t i = 0; i < doc_len(ports); i++)
+    if (strcmp(doc_str(doc_item(ports, i), "name", ""), "metrics") == 0)
+      return;
+  struct json_object *port = json_object_new_object();
+  doc_set_str(port, "name", "metrics");
+  doc_set_int(port, "containerPort", METRICS_PORT);
+  doc_set_str(port, "protocol", "TCP");
+  (void)json_object_array_add(ports, port);
+}
+
+/* new: the head's pod with the start of a worker, whose arguments KubeRay provides.  What tells whether an engine is
+ * well tells nothing of a worker. */
 static struct json_object *worker_pod(struct json_object *head) {
   static const char *const command[] = {"/bin/bash", "-lc", "--"};
   static const char *const args[] = {"ulimit -n 65536; echo worker; $KUBERAY_GEN_RAY_START_CMD"};
+  static const char *const probes[] = {"startupProbe", "readinessProbe", "livenessProbe"};
   struct json_object *pod = NULL;
 
   if (json_object_deep_copy(head, &pod, NULL) != 0)
@@ -42,6 +66,8 @@ static struct json_object *worker_pod(struct json_object *head) {
     struct json_object *c = doc_item(doc_get(pod, "containers"), i);
     doc_set(c, "command", strings(command, 3));
     doc_set(c, "args", strings(args, 1));
+    for (size_t p = 0; p < sizeof(probes) / sizeof(*probes); p++)
+      json_object_object_del(c, probes[p]);
   }
   return pod;
 }
@@ -85,8 +111,11 @@ static struct json_object *cluster(struct json_object *component, int64_t index)
   struct json_object *o = doc_object("ray.io/v1", "RayCluster", name, component);
   doc_set_str(o, "spec.headGroupSpec.serviceType", "ClusterIP");
   doc_set_str(o, "spec.headGroupSpec.headService.metadata.name", name);
+  /* Workers meet at the head before its engine, which waits for them, is ready. */
+  doc_set_str(o, "spec.headGroupSpec.headService.spec.clusterIP", "None");
+  doc_set(o, "spec.headGroupSpec.headService.spec.publishNotReadyAddresses", json_object_new_boolean(1));
   doc_set_str(o, "spec.headGroupSpec.rayStartParams.dashboard-host", "0.0.0.0");
-  doc_set_str(o, "spec.headGroupSpec.rayStartParams.metrics-export-port", "8000");
+  doc_set_str(o, "spec.headGroupSpec.rayStartParams.metrics-export-port", METRICS_PORT_TEXT);
   doc_set(o, "spec.headGroupSpec.template", template_new(component, pod));
   doc_set_str(o, "spec.headGroupSpec.template.metadata.name", name);
   (void)json_object_array_add(groups, worker_group(component, pod));
@@ -108,11 +137,18 @@ static struct json_object *heads(struct json_object *component) {
   return s;
 }
 
+static int has_port(struct json_object *ports, const char *name, int64_t number) {
+  for (size_t i = 0; i < doc_len(ports); i++)
+    if (doc_int(doc_item(ports, i), "port", 0) == number || strcmp(doc_str(doc_item(ports, i), "name", ""), name) == 0)
+      return 1;
+  return 0;
+}
+
 static struct json_object *head_service(struct json_object *component) {
   static const struct {
     const char *name;
     int64_t port;
-  } extra[] = {{"dashboard", 8265}, {"metrics", 8000}, {"redis", 6379}};
+  } extra[] = {{"dashboard", 8265}, {"metrics", METRICS_PORT}, {"redis", 6379}};
   struct json_object *o = component_service(component, heads(component));
   struct json_object *ports = doc_at(o, "spec.ports");
 
@@ -120,6 +156,8 @@ static struct json_object *head_service(struct json_object *component) {
     if (!doc_get(doc_item(ports, i), "name"))
       doc_set_str(doc_item(ports, i), "name", "http");
   for (size_t i = 0; i < sizeof(extra) / sizeof(*extra); i++) {
+    if (has_port(ports, extra[i].name, extra[i].port)) /* the component's own */
+      continue;
     struct json_object *p = json_object_new_object();
     doc_set_str(p, "name", extra[i].name);
     doc_set_int(p, "port", extra[i].port);
@@ -144,7 +182,9 @@ static int32_t render_all(struct json_object *component, struct ome_object_sink 
   if (n < 1 || n > MAX_CLUSTERS)
     return doc_fail(err, OME_E_INVALID, "spec.%s.minReplicas is %lld; MultiNodeRayVLLM takes 1 to %d", kind,
                     (long long)n, MAX_CLUSTERS);
+  add_metrics_port(pod);
   template_default_pod(pod);
+  template_default_readiness(pod, doc_first_port(component));
   add_stop(pod);
   int32_t rc = OME_OK;
   for (int64_t i = 0; rc == OME_OK && i < n; i++)
@@ -158,13 +198,19 @@ static int32_t render(const struct request_docs *d, struct ome_object_sink *out,
 
 /* ---- observation ------------------------------------------------------------------------------------------------- */
 
+/* "ready" stays when the head goes; the condition, which KubeRay has since 1.3, follows it. */
+static int serves(struct json_object *cluster) {
+  return strcmp(doc_str(cluster, "status.state", ""), "ready") == 0 &&
+         strcmp(doc_str(doc_condition(cluster, "HeadPodReady"), "status", ""), "False") != 0;
+}
+
 static void judge(struct json_object *list, uint32_t desired, struct ome_status *out) {
   const char *why = "";
 
   out->desired = desired;
   for (uint32_t i = 0; i < desired; i++) {
     struct json_object *live = doc_item(list, i);
-    if (strcmp(doc_str(live, "status.state", ""), "ready") == 0)
+    if (serves(live))
       out->ready++;
     else if (!*why)
       why = doc_str(live, "status.reason", "");

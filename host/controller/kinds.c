@@ -36,7 +36,7 @@ static const struct {
     {{"gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy", true}, CUSTOM},
     {{"leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", true}, CUSTOM | EMBEDDED | WORKLOAD},
     {{"serving.knative.dev", "v1", "services", "Service", true}, CUSTOM | EMBEDDED | WORKLOAD},
-    {{"ray.io", "v1", "rayclusters", "RayCluster", true}, CUSTOM | WORKLOAD},
+    {{"ray.io", "v1", "rayclusters", "RayCluster", true}, CUSTOM | EMBEDDED | WORKLOAD},
 };
 
 const struct kube_resource *controller_child(size_t i) {

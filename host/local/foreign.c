@@ -7,6 +7,7 @@
 
 const struct kube_resource LOCAL_LEADERWORKERSETS = {"leaderworkerset.x-k8s.io", "v1", "leaderworkersets",
                                                      "LeaderWorkerSet", true};
+const struct kube_resource LOCAL_RAYCLUSTERS = {"ray.io", "v1", "rayclusters", "RayCluster", true};
 const struct kube_resource LOCAL_KNATIVESERVICES = {"serving.knative.dev", "v1", "services", "Service", true};
 
 struct column {
@@ -15,7 +16,7 @@ struct column {
 
 static const struct foreign {
   const struct kube_resource *resource;
-  const char *singular, *short_name;
+  const char *singular, *short_name; /* NULL: none */
   struct column columns[4];
 } kinds[] = {
     {&LOCAL_LEADERWORKERSETS,
@@ -24,6 +25,13 @@ static const struct foreign {
      {{"Ready", "integer", ".status.readyReplicas"},
       {"Desired", "integer", ".spec.replicas"},
       {"Up-to-date", "integer", ".status.updatedReplicas"},
+      {"Age", "date", ".metadata.creationTimestamp"}}},
+    {&LOCAL_RAYCLUSTERS,
+     "raycluster",
+     NULL,
+     {{"Desired Workers", "integer", ".status.desiredWorkerReplicas"},
+      {"Available Workers", "integer", ".status.availableWorkerReplicas"},
+      {"Status", "string", ".status.state"},
       {"Age", "date", ".metadata.creationTimestamp"}}},
     {&LOCAL_KNATIVESERVICES,
      "service",
@@ -74,7 +82,8 @@ static struct json_object *crd_of(const struct foreign *f) {
   _cleanup_free_ char *name = str_printf("%s.%s", r->resource, r->group);
   _cleanup_free_ char *list = str_printf("%sList", r->kind);
 
-  (void)json_object_array_add(short_names, json_object_new_string(f->short_name));
+  if (f->short_name)
+    (void)json_object_array_add(short_names, json_object_new_string(f->short_name));
   (void)json_object_array_add(versions, version_of(f));
   (void)json_set_str(crd, "apiVersion", "apiextensions.k8s.io/v1");
   (void)json_set_str(crd, "kind", "CustomResourceDefinition");

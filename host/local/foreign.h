@@ -5,6 +5,6 @@
 
 #include "kube/resource.h"
 
-extern const struct kube_resource LOCAL_LEADERWORKERSETS, LOCAL_KNATIVESERVICES;
+extern const struct kube_resource LOCAL_LEADERWORKERSETS, LOCAL_RAYCLUSTERS, LOCAL_KNATIVESERVICES;
 
 #endif

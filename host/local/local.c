@@ -50,11 +50,8 @@ static void enqueue_owner(struct local *l, struct json_object *o) {
   static const struct {
     const char *kind;
     enum local_queue queue;
-  } owners[] = {{"ReplicaSet", QUEUE_REPLICASETS},
-                {"Job", QUEUE_JOBS},
-                {"Deployment", QUEUE_DEPLOYMENTS},
-                {"LeaderWorkerSet", QUEUE_LWS},
-                {"Service", QUEUE_KNATIVE}};
+  } owners[] = {{"ReplicaSet", QUEUE_REPLICASETS}, {"Job", QUEUE_JOBS},       {"Deployment", QUEUE_DEPLOYMENTS},
+                {"LeaderWorkerSet", QUEUE_LWS},    {"RayCluster", QUEUE_RAY}, {"Service", QUEUE_KNATIVE}};
 
   for (size_t i = 0; i < ARRAY_LEN(owners); i++)
     if (streq(kind, owners[i].kind))
@@ -77,6 +74,10 @@ static void on_job(void *arg, const struct kube_event *e) {
 
 static void on_lws(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_LWS, e->object);
+}
+
+static void on_ray(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_RAY, e->object);
 }
 
 static void on_knative(void *arg, const struct kube_event *e) {
@@ -108,6 +109,7 @@ static void on_pod(void *arg, const struct kube_event *e) {
 
 static void on_service(void *arg, const struct kube_event *e) {
   enqueue_object(arg, QUEUE_SERVICES, e->object);
+  enqueue_owner(arg, e->object);
   local_enqueue(arg, QUEUE_ROUTES, NULL, "all");
 }
 
@@ -141,6 +143,7 @@ static const struct {
     [CACHE_REPLICASETS] = {&KUBE_REPLICASETS, on_replicaset},
     [CACHE_JOBS] = {&KUBE_JOBS, on_job},
     [CACHE_LWS] = {&LOCAL_LEADERWORKERSETS, on_lws},
+    [CACHE_RAY] = {&LOCAL_RAYCLUSTERS, on_ray},
     [CACHE_KNATIVE] = {&LOCAL_KNATIVESERVICES, on_knative},
     [CACHE_PODS] = {&KUBE_PODS, on_pod},
     [CACHE_SERVICES] = {&KUBE_SERVICES, on_service},
@@ -158,6 +161,7 @@ static const struct {
     [QUEUE_REPLICASETS] = {"replicasets", 1, replicasets_reconcile},
     [QUEUE_JOBS] = {"jobs", 1, jobs_reconcile},
     [QUEUE_LWS] = {"leaderworkersets", 1, lws_reconcile},
+    [QUEUE_RAY] = {"rayclusters", 1, ray_reconcile},
     [QUEUE_KNATIVE] = {"knative", 1, knative_reconcile},
     [QUEUE_SCALE] = {"scale", 1, scale_reconcile},
     [QUEUE_PODS] = {"pods", 2, pods_reconcile},
@@ -175,6 +179,7 @@ static void enqueue_present(struct local *l) {
                  {CACHE_REPLICASETS, QUEUE_REPLICASETS},
                  {CACHE_JOBS, QUEUE_JOBS},
                  {CACHE_LWS, QUEUE_LWS},
+                 {CACHE_RAY, QUEUE_RAY},
                  {CACHE_KNATIVE, QUEUE_KNATIVE},
                  {CACHE_KNATIVE, QUEUE_SCALE},
                  {CACHE_PODS, QUEUE_PODS},

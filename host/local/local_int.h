@@ -20,6 +20,7 @@ enum local_queue {
   QUEUE_REPLICASETS,
   QUEUE_JOBS,
   QUEUE_LWS,
+  QUEUE_RAY,
   QUEUE_KNATIVE,
   QUEUE_SCALE,
   QUEUE_PODS,
@@ -33,6 +34,7 @@ enum local_cache {
   CACHE_REPLICASETS,
   CACHE_JOBS,
   CACHE_LWS,
+  CACHE_RAY,
   CACHE_KNATIVE,
   CACHE_PODS,
   CACHE_SERVICES,
@@ -72,7 +74,8 @@ bool local_synced(struct local *l);
 void local_enqueue(struct local *l, enum local_queue q, const char *ns, const char *name);
 
 /* workloads.c; ARG is the struct local, in all of them */
-kube_reconcile_fn deployments_reconcile, replicasets_reconcile, jobs_reconcile, lws_reconcile, knative_reconcile;
+kube_reconcile_fn deployments_reconcile, replicasets_reconcile, jobs_reconcile, lws_reconcile, ray_reconcile,
+    knative_reconcile;
 
 /* scale.c: as many replicas of a Knative Service as the gateway's requests ask for */
 kube_reconcile_fn scale_reconcile;

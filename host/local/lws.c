@@ -114,39 +114,16 @@ static bool pass_init(struct lws_pass *p, struct json_object *set, struct json_o
 
 /* ---- what is missing --------------------------------------------------------------------------------------------- */
 
-/* Before a container's own variables, so that those may refer to them. */
-static void add_env(struct json_object *container, const char *const (*vars)[2], size_t n) {
-  struct json_object *own = json_get(container, "env"), *all = json_object_new_array();
-
-  for (size_t i = 0; i < n; i++) {
-    struct json_object *e = json_object_new_object();
-    (void)json_set_str(e, "name", vars[i][0]);
-    if (vars[i][1])
-      (void)json_set_str(e, "value", vars[i][1]);
-    else
-      (void)json_set_str(e, "valueFrom.fieldRef.fieldPath", "status.podIP");
-    (void)json_object_array_add(all, e);
-  }
-  for (size_t i = 0; i < json_len(own); i++) {
-    bool ours = false;
-    for (size_t k = 0; k < n && !ours; k++)
-      ours = streq(json_str(json_index(own, i), "name", ""), vars[k][0]);
-    if (!ours)
-      (void)json_object_array_add(all, json_object_get(json_index(own, i)));
-  }
-  (void)json_set(container, "env", all);
-}
-
 /* Where the group meets (ADDRESS NULL: at this pod itself), how large it is, and which of it this pod is. */
 static void tell_group(struct lws_pass *p, struct json_object *spec, const char *address, const char *index) {
   static const char *const lists[] = {"initContainers", "containers"};
   _cleanup_free_ char *size = str_printf("%lld", (long long)p->size);
-  const char *const vars[][2] = {
-      {"LWS_LEADER_ADDRESS", address}, {"LWS_GROUP_SIZE", size}, {"LWS_WORKER_INDEX", index}};
+  const struct plan_env vars[] = {
+      {"LWS_LEADER_ADDRESS", address, false}, {"LWS_GROUP_SIZE", size, false}, {"LWS_WORKER_INDEX", index, false}};
 
   for (size_t l = 0; l < ARRAY_LEN(lists); l++)
     for (size_t i = 0; i < json_len(json_get(spec, lists[l])); i++)
-      add_env(json_index(json_get(spec, lists[l]), i), vars, ARRAY_LEN(vars));
+      plan_add_env(json_index(json_get(spec, lists[l]), i), vars, ARRAY_LEN(vars));
 }
 
 static struct json_object *template_of(struct lws_pass *p, int64_t w) {

@@ -9,14 +9,17 @@
 #include <string.h>
 
 void plan_init(struct plan *p) {
-  *p = (struct plan){
-      .create = json_object_new_array(), .patch = json_object_new_array(), .remove = json_object_new_array()};
+  *p = (struct plan){.create = json_object_new_array(),
+                     .patch = json_object_new_array(),
+                     .remove = json_object_new_array(),
+                     .services = json_object_new_array()};
 }
 
 void plan_fini(struct plan *p) {
   json_unref(p->create);
   json_unref(p->patch);
   json_unref(p->remove);
+  json_unref(p->services);
   json_unref(p->self);
   json_unref(p->status);
   *p = (struct plan){0};
@@ -106,6 +109,35 @@ struct json_object *plan_child_meta(struct json_object *owner, struct json_objec
   struct json_object *meta = json_object_get(json_get(child, "metadata"));
   json_unref(child);
   return meta;
+}
+
+static struct json_object *variable(const struct plan_env *var) {
+  struct json_object *e = json_object_new_object();
+
+  (void)json_set_str(e, "name", var->name);
+  if (var->value)
+    (void)json_set_str(e, "value", var->value);
+  else
+    (void)json_set_str(e, "valueFrom.fieldRef.fieldPath", "status.podIP");
+  return e;
+}
+
+void plan_add_env(struct json_object *container, const struct plan_env *vars, size_t n) {
+  struct json_object *own = json_get(container, "env"), *all = json_object_new_array();
+
+  for (size_t i = 0; i < n; i++)
+    if (!vars[i].yields || !json_find(own, "name", vars[i].name))
+      (void)json_object_array_add(all, variable(&vars[i]));
+  size_t ours = json_len(all);
+  for (size_t i = 0; i < json_len(own); i++) {
+    const char *name = json_str(json_index(own, i), "name", "");
+    bool taken = false;
+    for (size_t k = 0; k < ours && !taken; k++)
+      taken = streq(json_str(json_index(all, k), "name", ""), name);
+    if (!taken)
+      (void)json_object_array_add(all, json_object_get(json_index(own, i)));
+  }
+  (void)json_set(container, "env", all);
 }
 
 int64_t plan_time(struct json_object *o, const char *path) {

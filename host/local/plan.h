@@ -6,13 +6,14 @@
 #include "base/json.h"
 
 struct plan {
-  struct json_object *create; /* array of whole children, metadata.generateName or name set */
-  struct json_object *patch;  /* array of merge patches for children; metadata.name says which */
-  struct json_object *remove; /* array of children (as read) to delete */
-  struct json_object *self;   /* merge patch for the workload itself; NULL: none */
-  struct json_object *status; /* the whole next status; NULL: as it is */
-  bool remove_self;           /* delete the workload, with its children */
-  uint64_t again_ms;          /* decide again after this long even if nothing happens; 0: no */
+  struct json_object *create;   /* array of whole children, metadata.generateName or name set */
+  struct json_object *patch;    /* array of merge patches for children; metadata.name says which */
+  struct json_object *remove;   /* array of children (as read) to delete */
+  struct json_object *services; /* array of Services to make where they are not there */
+  struct json_object *self;     /* merge patch for the workload itself; NULL: none */
+  struct json_object *status;   /* the whole next status; NULL: as it is */
+  bool remove_self;             /* delete the workload, with its children */
+  uint64_t again_ms;            /* decide again after this long even if nothing happens; 0: no */
 };
 
 void plan_init(struct plan *p);
@@ -39,6 +40,14 @@ int64_t plan_share(struct json_object *v, int64_t total, bool round_up, int64_t 
 /* metadata of a child: namespace, labels and annotations of TEMPLATE, controller owner reference to OWNER. New. */
 struct json_object *plan_child_meta(struct json_object *owner, struct json_object *template_meta);
 
+/* A variable that a controller gives a container. */
+struct plan_env {
+  const char *name, *value; /* VALUE NULL: the pod's own address */
+  bool yields;              /* the container's own of that name stays */
+};
+/* Before CONTAINER's own variables, so that those may refer to them. */
+void plan_add_env(struct json_object *container, const struct plan_env *vars, size_t n);
+
 /* Wall milliseconds of an RFC 3339 field, 0 when absent. */
 int64_t plan_time(struct json_object *o, const char *path);
 
@@ -60,6 +69,8 @@ void job_plan(struct json_object *job, struct json_object *pods, int64_t now_ms,
 
 /* LeaderWorkerSet SET and the array of pods that it controls (leaderworkerset.x-k8s.io/v1). */
 void lws_plan(struct json_object *set, struct json_object *pods, int64_t now_ms, struct plan *out);
+/* RayCluster CLUSTER and the array of pods that it controls (ray.io/v1). */
+void ray_plan(struct json_object *cluster, struct json_object *pods, int64_t now_ms, struct plan *out);
 /* Knative Service SERVICE and the array of Deployments that it controls: one, whose replicas are the scaler's. */
 void knative_plan(struct json_object *service, struct json_object *deployments, int64_t now_ms, struct plan *out);
 

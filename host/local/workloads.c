@@ -20,6 +20,7 @@ static const struct workload deployments = {&KUBE_DEPLOYMENTS, &KUBE_REPLICASETS
 static const struct workload replicasets = {&KUBE_REPLICASETS, &KUBE_PODS, CACHE_REPLICASETS, replicaset_plan};
 static const struct workload jobs = {&KUBE_JOBS, &KUBE_PODS, CACHE_JOBS, job_plan};
 static const struct workload groups = {&LOCAL_LEADERWORKERSETS, &KUBE_PODS, CACHE_LWS, lws_plan};
+static const struct workload ray = {&LOCAL_RAYCLUSTERS, &KUBE_PODS, CACHE_RAY, ray_plan};
 static const struct workload knative = {&LOCAL_KNATIVESERVICES, &KUBE_DEPLOYMENTS, CACHE_KNATIVE, knative_plan};
 
 /* Those that select their children by label, and so may find some that nobody owns. */
@@ -166,6 +167,20 @@ static int32_t remove_children(struct local *l, const struct workload *w, struct
   return OME_OK;
 }
 
+/* One of the name that is somebody else's stays as it is. */
+static int32_t make_services(struct local *l, const struct plan *p, struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; i < json_len(p->services) && (rc == OME_OK || rc == OME_E_EXISTS); i++) {
+    struct json_object *service = json_index(p->services, i);
+    _cleanup_json_ struct json_object *have =
+        kube_cache_get(l->caches[CACHE_SERVICES], meta_namespace(service), meta_name(service));
+    if (!have)
+      rc = kube_create(l->client, &KUBE_SERVICES, service, NULL, err);
+  }
+  return rc == OME_E_EXISTS ? OME_OK : rc;
+}
+
 /* Writes STATUS where it differs; a workload that is gone is fine. */
 static int32_t write_status(struct local *l, const struct workload *w, struct json_object *workload,
                             struct json_object *status, struct ome_err *err) {
@@ -190,7 +205,9 @@ static int32_t carry_out(struct local *l, const struct workload *w, struct json_
     rc = kube_delete(l->client, w->resource, ns, name, meta_uid(workload), KUBE_BACKGROUND, err);
     return rc == OME_E_NOT_FOUND ? OME_OK : rc;
   }
-  rc = create_children(l, w, workload, p, err);
+  rc = make_services(l, p, err);
+  if (rc == OME_OK)
+    rc = create_children(l, w, workload, p, err);
   if (rc == OME_OK)
     rc = patch_children(l, w, workload, children, p, err);
   if (rc == OME_OK)
@@ -240,6 +257,10 @@ int32_t jobs_reconcile(void *arg, const char *ns, const char *name, uint64_t *re
 
 int32_t lws_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   return reconcile(arg, &groups, ns, name, requeue_ms, err);
+}
+
+int32_t ray_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
+  return reconcile(arg, &ray, ns, name, requeue_ms, err);
 }
 
 int32_t knative_reconcile(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {

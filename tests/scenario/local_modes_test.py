@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The samples of manifests/samples run for real under one `ome up`, on parts_engine.py in place of SGLang: a group of
-nodes meets and restarts as a whole, prefill and decode answer behind their router, engines behind the one that nobody
+"""The samples of manifests/samples run for real under one `ome up`, on parts_engine.py in place of SGLang and vLLM, and
+parts_ray.py in place of Ray: a group of nodes meets and restarts as a whole, a Ray cluster comes together, prefill and decode answer behind their router, engines behind the one that nobody
 describes, adapters are where the engine is told that they are, and a service without replicas holds the requests that come
-until one is there, and loses none."""
+until one is there, and loses none. A service is Ready when its engine answers, in every mode, and not before."""
 
 import concurrent.futures
 import contextlib
@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ import sys
 import scenario
 from scenario import DEADLINE, HOME, ISVC, OME, Hub, Platform, processes_with, wait_for
 
-SAMPLES = ("raw", "multinode", "pd", "pd-multinode", "serverless", "router", "lora")
+SAMPLES = ("raw", "multinode", "pd", "pd-multinode", "ray", "serverless", "router", "lora")
+HOLDS_REQUESTS = ("serverless",)  # Ready without a replica
 ANSWERS = {"raw": "whole by 1 of 1", "multinode": "whole by 2 of 2", "pd": "prefill by 1 of 1 then decode by 1 of 1",
            "pd-multinode": "prefill by 2 of 2 then decode by 4 of 4", "serverless": "whole by 1 of 1",
-           "router": "whole by 1 of 1, routed", "lora": "whole by 1 of 1 with lora-sql for SQL with lora-law for LAW"}
+           "ray": "whole by 2 of 2", "router": "whole by 1 of 1, routed", "lora": "whole by 1 of 1 with lora-sql for SQL with lora-law for LAW"}
 PODS = "/api/v1/namespaces/default/pods"
 
 
@@ -55,11 +57,23 @@ def write_router(folder, platform):
                                            "os.execv(command[0], [*command, *sys.argv[1:]])\n").encode()})
 
 
+def write_ray(platform):
+    """The program that KubeRay's commands start, first on the PATH that the platform's pods have."""
+    program = os.path.join(platform.data, "bin/ray")
+    with open(os.path.join(HOME, "tests/scenario/parts_ray.py"), "rb") as text:
+        scenario.write_files(os.path.dirname(program), {"ray": text.read()})
+    os.chmod(program, 0o755)
+    platform.env["PATH"] = os.path.dirname(program) + ":" + platform.env["PATH"]
+
+
 def fitted(name, platform):
     """The sample with our engine in it, and without the GPUs and the path that this machine does not have."""
     text = open(os.path.join(HOME, "manifests/samples", name + ".yaml"), encoding="utf-8").read()
     command = json.dumps(command_of(platform))
-    text = re.sub(r"^( *)(image: .*)$", lambda m: f"{m[1]}{m[2]}\n{m[1]}command: {command}", text, flags=re.M)
+    if "vllm serve" in text:
+        text = text.replace("vllm serve", shlex.join(command_of(platform)))
+    else:
+        text = re.sub(r"^( *)(image: .*)$", lambda m: f"{m[1]}{m[2]}\n{m[1]}command: {command}", text, flags=re.M)
     text = re.sub(r"^ *resources: { limits: .*\n", "", text, flags=re.M)
     text = re.sub(r", path: [^ ]*", "", text)
     env = json.dumps([{"name": "PYTHONPATH", "value": os.path.join(platform.data, "python")}])
@@ -91,25 +105,93 @@ def why(platform):
     return "\n".join(lines)
 
 
+def readiness(platform):
+    """Status of each service's condition Ready."""
+    return {s["metadata"]["name"]: c["status"] for s in platform.api("GET", ISVC)["items"]
+            for c in s.get("status", {}).get("conditions", []) if c["type"] == "Ready"}
+
+
+def hold(platform, held):
+    """Whether engines that start are to wait before they listen."""
+    path = os.path.join(platform.data, "hold")
+    if held:
+        scenario.write_files(platform.data, {"hold": b""})
+    else:
+        os.remove(path)
+
+
+def explained_wait(platform, what, condition):
+    """wait_for() that says how things are when it was in vain."""
+    try:
+        return wait_for(what, condition)
+    except AssertionError as failed:
+        raise AssertionError(f"{failed}\n{why(platform)}") from failed
+
+
+def check_held(platform):
+    """Every pod runs and none listens: no service is Ready."""
+    early = set()
+
+    def all_run():
+        early.update(name for name, status in readiness(platform).items() if status == "True")
+        found = pods(platform, "ome.io/inferenceservice")
+        return {p["metadata"]["labels"]["ome.io/inferenceservice"] for p in found} == set(SAMPLES) and all(
+            p["status"].get("phase") == "Running" for p in found) and set(readiness(platform)) == set(SAMPLES)
+
+    explained_wait(platform, "every pod to run", all_run)
+    assert not early, f"{early}: Ready, and no engine listens\n{why(platform)}"
+    hold(platform, False)
+
+
+def check_falls(platform):
+    """Every engine dies and comes back later: so does Ready, except where requests are held for it."""
+    hold(platform, True)
+    for pid in processes_with(platform.data):
+        with contextlib.suppress(OSError):
+            words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+            if words[0] == sys.executable.encode() and any(word.endswith(b"parts_engine.py") for word in words):
+                os.kill(pid, signal.SIGKILL)
+    serving = set(SAMPLES) - set(HOLDS_REQUESTS)
+    explained_wait(platform, "services without an engine not to be Ready", lambda: not [
+        name for name, status in readiness(platform).items() if name in serving and status == "True"])
+    hold(platform, False)
+    check_ready(platform)
+
+
+def check_ready(platform):
+    """What answers is Ready."""
+    check_answers(platform)
+    explained_wait(platform, "what answers to be Ready",
+                   lambda: {readiness(platform)[name] for name in SAMPLES} == {"True"})
+
+
 def check_answers(platform):
     for name in SAMPLES:
-        try:
-            text = wait_for(f"{name} to answer", lambda name=name: platform.chat(name))
-        except AssertionError as failed:
-            raise AssertionError(f"{failed}\n{why(platform)}") from failed
+        text = explained_wait(platform, f"{name} to answer", lambda name=name: platform.chat(name))
         assert text == ANSWERS[name], (name, text)
     listed = ome(platform, "get", "lws")
     assert len(listed.splitlines()) == 4, listed
 
 
 def check_elsewhere(platform):
-    """What is served elsewhere is nothing to run; Ray's clusters nobody here runs, which is said."""
-    ome(platform, "apply", "-f", "-", stdin=fitted("virtual", platform) + "\n---\n" + fitted("ray", platform))
-    ready = lambda name: next((c for c in (platform.find(ISVC + name) or {}).get("status", {}).get("conditions", [])
-                               if c["type"] == "Ready"), {})
-    wait_for("the virtual service", lambda: ready("virtual").get("status") == "True")
-    wait_for("the lack of Ray to be said", lambda: "RayCluster (ray.io/v1)" in ready("ray").get("message", ""))
-    assert ready("ray")["reason"] == "APIMissing" and not pods(platform, "ome.io/inferenceservice=ray")
+    """What is served elsewhere is nothing to run."""
+    ome(platform, "apply", "-f", "-", stdin=fitted("virtual", platform))
+    wait_for("the virtual service", lambda: readiness(platform).get("virtual") == "True")
+    assert not pods(platform, "ome.io/inferenceservice=virtual")
+
+
+def check_ray(platform):
+    """What KubeRay would make of a cluster, and an edit: its pods are made again, at another head."""
+    service = platform.api("GET", "/api/v1/namespaces/default/services/ray-engine-0")
+    assert service["spec"]["clusterIP"] == "None" and service["spec"]["publishNotReadyAddresses"], service
+    before = {p["metadata"]["name"]: p["metadata"]["uid"] for p in pods(platform, "ray.io/cluster=ray-engine-0")}
+    assert set(before) == {"ray-engine-0", "ray-engine-0-wg-worker-0"}, before
+    assert "ray-engine-0" in ome(platform, "get", "rayclusters")
+    platform.api("PATCH", ISVC + "ray", {"spec": {"engine": {"runner": {"env": [{"name": "EDITED", "value": "1"}]}}}},
+                 "application/merge-patch+json")
+    wait_for("other pods", lambda: {p["metadata"]["name"]: p["metadata"]["uid"] == before[p["metadata"]["name"]]
+                                    for p in pods(platform, "ray.io/cluster=ray-engine-0")} == dict.fromkeys(before, False))
+    assert wait_for("the cluster to answer again", lambda: platform.chat("ray")) == ANSWERS["ray"]
 
 
 def check_group_restart(platform):
@@ -171,14 +253,20 @@ def main():
                                                for path, data in model_files().items()})
         scenario.write_files(folder + "/hub/example/lora-sql", adapter_files("SQL"))
         hub = Hub(folder + "/hub")
-        platform = Platform(folder, hub).start()
+        platform = Platform(folder, hub)
+        write_ray(platform)
+        platform.start()
         scenario.write_files(platform.data + "/claims/default/adapters/law", adapter_files("LAW"))
         write_router(platform.data + "/python", platform)
+        hold(platform, True)
         for name in SAMPLES:
             ome(platform, "apply", "-f", "-", stdin=fitted(name, platform))
-        check_answers(platform)
+        check_held(platform)
+        check_ready(platform)
         check_elsewhere(platform)
         check_group_restart(platform)
+        check_ray(platform)
+        check_falls(platform)
         check_zero(platform)
         platform.stop()
         assert not processes_with(platform.data), "an engine outlives the platform"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """An engine of no model for local_modes_test.py, in every part that a service can have.
 
-usage: parts_engine.py DATA PORT [flags as SGLang, its router and vLLM have them]
+usage: parts_engine.py DATA PORT [MODEL] [flags as SGLang, its router and vLLM have them]
 
 Alone it answers chat completions, and says which adapters it was given. As the leader of a group it does so when all
-workers have come to --dist-init-addr; as a worker it holds on to its leader and ends with it. As a router
+workers have come to --dist-init-addr; as a worker it holds on to its leader and ends with it. Over Ray (--pipeline-parallel-size
+above 1) it does when as many nodes have joined; parts_ray.py plays Ray. As a router
 (--service-discovery) it asks the API server on PORT, whose kubeconfig is in DATA, for the pods that its selectors find,
-and asks one of each.
+and asks one of each. While there is DATA/hold none of them is ready.
 """
 
 import argparse
@@ -23,7 +24,10 @@ def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
     parser.add_argument("api_port", type=int)
-    parser.add_argument("--model-path", "--model")
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--model-path", "--model", dest="model_path")
+    parser.add_argument("--tensor-parallel-size", type=int, default=1)
+    parser.add_argument("--pipeline-parallel-size", type=int, default=1)
     parser.add_argument("--enable-lora", action="store_true")
     parser.add_argument("--lora-modules", nargs="*", default=[])
     parser.add_argument("--max-loras", type=int)
@@ -71,6 +75,17 @@ def gather(args):
     return workers
 
 
+def await_ray(nodes):
+    """Until NODES have joined the cluster of RAY_ADDRESS."""
+    host, port = os.environ["RAY_ADDRESS"].rsplit(":", 1)
+    while True:
+        with socket.create_connection((host, int(port))) as head:
+            head.sendall(b"count\n")
+            if int(head.makefile().readline()) >= nodes:
+                return
+        time.sleep(0.05)
+
+
 def ask(pod, port):
     connection = http.client.HTTPConnection(pod["status"]["podIP"], port, timeout=30)
     connection.request("POST", "/v1/chat/completions", "{}")
@@ -106,7 +121,13 @@ def main():
     if args.node_rank:
         follow(args)
     group = gather(args) if args.nnodes > 1 else {}
-    answer = f"{args.disaggregation_mode} by {1 + len(group)} of {os.environ.get('LWS_GROUP_SIZE', 1)}" + adapters(args)
+    nodes = args.pipeline_parallel_size if args.pipeline_parallel_size > 1 else 1 + len(group)
+    if args.pipeline_parallel_size > 1:
+        await_ray(nodes)
+    while os.path.exists(os.path.join(args.data, "hold")):
+        time.sleep(0.05)
+    size = os.environ.get("LWS_GROUP_SIZE", args.pipeline_parallel_size)
+    answer = f"{args.disaggregation_mode} by {nodes} of {size}" + adapters(args)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

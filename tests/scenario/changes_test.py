@@ -26,6 +26,8 @@ IMPOSSIBLE = (
     ({"engine": {"minReplicas": 0, "autoscaler": {"class": "HPA"}}}, "spec.engine.minReplicas: 0 needs autoscaler.class KEDA"),
     ({"engine": {"leader": {"runner": {"name": "l", "image": "i"}}}}, "spec.engine.worker: a leader needs workers"),
     ({"model": {"name": "elsewhere"}}, "spec.model.name: neither ClusterBaseModel nor BaseModel found with name elsewhere"),
+    ({"engine": {"runner": {"ports": [{"name": "http", "containerPort": 1}, {"name": "http", "containerPort": 2}]}}},
+     'spec.engine.runner.ports[1].name: "http" is the name of'),
     ({"engine": None, "decoder": {}}, "a decoder needs an engine beside it: add spec.engine"),
 )
 
@@ -95,6 +97,9 @@ def check_rival(server):
 
 def check_impossible(server):
     spec = service(server)["spec"]
+    server.apply({"apiVersion": "ome.io/v1beta1", "kind": "BaseModel",  # of another namespace
+                  "metadata": {"name": "elsewhere", "namespace": server.ome_ns},
+                  "spec": {"modelFormat": {"name": "safetensors"}, "storage": {"storageUri": "hf://example/elsewhere"}}})
     before = server.find(DEPLOYMENT.format(server.ns))
     for bad, says_so in IMPOSSIBLE:
         edit(server, bad)

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import scenario
+from plugins_doc_test import ASKED_WITH, CONFIGURATION as SITE, annotated
 from scenario import DEADLINE, HOME, OME, ApiServer, Refused, free_port, wait_for
 
 SHARED = os.environ.get("OME_SHARED_DIR", os.path.join(os.path.dirname(HOME), "shared"))
@@ -19,7 +20,8 @@ SAMPLES = os.path.join(HOME, "manifests/samples")
 PLURALS = {"Service": "services", "ConfigMap": "configmaps", "Deployment": "deployments", "Role": "roles",
            "RoleBinding": "rolebindings", "ServiceAccount": "serviceaccounts", "Ingress": "ingresses",
            "HorizontalPodAutoscaler": "horizontalpodautoscalers", "PodDisruptionBudget": "poddisruptionbudgets",
-           "LeaderWorkerSet": "leaderworkersets", "RayCluster": "rayclusters"}
+           "LeaderWorkerSet": "leaderworkersets", "RayCluster": "rayclusters", "HTTPRoute": "httproutes",
+           "InferencePool": "inferencepools", "VirtualService": "virtualservices", "ScaledObject": "scaledobjects"}
 LATE = ("lws", "knative", "kuberay")
 
 
@@ -143,20 +145,42 @@ def check_diff(server):
     assert diff() == (0, "", ""), diff()
 
 
+# The workload of the engine of `raw` in each mode, and what its own controller says of one that serves.
+WORKLOADS = {
+    "RawDeployment": ("/apis/apps/v1/namespaces/default/deployments/raw-engine",
+                      {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+                       "conditions": [{"type": "Available", "status": "True"}]}),
+    "MultiNode": ("/apis/leaderworkerset.x-k8s.io/v1/namespaces/default/leaderworkersets/lws-raw-engine",
+                  {"readyReplicas": 1}),
+    "Serverless": ("/apis/serving.knative.dev/v1/namespaces/default/services/raw-engine",
+                   {"conditions": [{"type": "Ready", "status": "True"}]}),
+    "MultiNodeRayVLLM": ("/apis/ray.io/v1/namespaces/default/rayclusters/raw-engine-0", {"state": "ready"}),
+}
+# From each mode to each other one; the sample begins as the first.
+RAW, GROUP, KNATIVE, RAY = WORKLOADS
+TOUR = (GROUP, RAW, KNATIVE, RAW, RAY, GROUP, KNATIVE, GROUP, RAY, KNATIVE, RAY, RAW)
+
+
 def check_change(server):
-    """From one mode to another: what runs goes when the new one is ready, not before."""
-    deployment = "/apis/apps/v1/namespaces/default/deployments/raw-engine"
-    knative = "/apis/serving.knative.dev/v1/namespaces/default/services/raw-engine"
+    """From every mode to every other one: what runs goes when the new one is ready, not before; Ready follows."""
+    raw = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw"
     merge = "application/merge-patch+json"
-    server.api("PATCH", "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw",
-               {"spec": {"engine": {"annotations": {"ome.io/deploymentMode": "Serverless"}}}}, merge)
-    wait_for("the Knative Service", lambda: server.find(knative))
-    wait_for("the status to be Knative's", lambda: "Knative" in conditions(server, "raw")["EngineReady"]["message"])
-    assert server.find(deployment), "it went before its successor was ready"
-    server.api("PATCH", knative + "/status",
-               {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, merge)
-    wait_for("the Deployment to go", lambda: not server.find(deployment))
-    assert server.find(knative)
+    ready = lambda: conditions(server, "raw")["EngineReady"]["status"]
+    assert len({*zip((RAW, *TOUR), TOUR)}) == 12
+    server.api("PATCH", WORKLOADS[RAW][0] + "/status", {"status": WORKLOADS[RAW][1]}, merge)
+    wait_for("the first mode to be ready", lambda: ready() == "True")
+    for before, after in zip((RAW, *TOUR), TOUR):
+        old, (new, serves) = WORKLOADS[before][0], WORKLOADS[after]
+        edited = server.api("PATCH", raw, {"spec": {"engine": {"annotations": {"ome.io/deploymentMode": after}}}}, merge)
+        wait_for(f"the {after}", lambda new=new: server.find(new))
+        wait_for(f"the status to be of {after}", lambda edited=edited: server.find(raw)["status"]["observedGeneration"]
+                 == edited["metadata"]["generation"])
+        assert ready() != "True", f"{after}: nobody serves, and it is ready: {conditions(server, 'raw')['EngineReady']}"
+        assert server.find(old), f"{before} went before {after} was ready"
+        server.api("PATCH", new + "/status", {"status": serves}, merge)
+        wait_for(f"the {before} to go", lambda old=old: not server.find(old))
+        assert server.find(new)
+        wait_for(f"{after} to be ready", lambda: ready() == "True")
 
 
 def check_prune(server):
@@ -242,6 +266,31 @@ def check_shared(server):
     return len(items)
 
 
+def check_every_crd(server):
+    """All samples with every autoscaler and ingress, against the CRDs of all projects: how many objects."""
+    picker = {**SITE, "data": {"ingress": json.dumps({**json.loads(SITE["data"]["ingress"]),
+                                                      "endpointPicker": {"name": "picker"}})}}
+    kinds, count = set(), 0
+    server.create_namespace("every")  # where nothing is that an apply would be merged with
+    for project in os.listdir(os.path.join(SHARED, "crds")):
+        if not project.startswith("ome-"):
+            run("apply", "--kubeconfig", server.kubeconfig, "-f", os.path.join(SHARED, "crds", project))
+    for site, annotations in ((picker, {"ome.io/ingress-provider": "gateway"}), *((SITE, a) for a in ASKED_WITH.values())):
+        text = "\n---\n".join([json.dumps(site), *(annotated(name, annotations) for name in sorted(os.listdir(SAMPLES)))])
+        done = subprocess.run([OME, "render", "-f", "-", "-o", "json"], input=text, capture_output=True, text=True,
+                              timeout=DEADLINE, check=True)
+        items = json.loads(done.stdout)["items"]
+        for o in items:
+            o["metadata"]["namespace"] = "every"
+        check_strict(server, items)
+        kinds |= {(o["apiVersion"].split("/")[0], o["kind"]) for o in items}
+        count += len(items)
+    assert kinds >= {("gateway.networking.k8s.io", "HTTPRoute"), ("inference.networking.k8s.io", "InferencePool"),
+                       ("networking.istio.io", "VirtualService"), ("keda.sh", "ScaledObject"), ("ray.io", "RayCluster"),
+                       ("serving.knative.dev", "Service"), ("leaderworkerset.x-k8s.io", "LeaderWorkerSet")}, kinds
+    return count
+
+
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
@@ -274,6 +323,7 @@ def main():
         check_prune(server)
         check_clash(server)
         count += check_shared(server)
+        count += check_every_crd(server)
         print(f"{count} objects: taken strictly, written as rendered")
         server.stop()
 

@@ -225,4 +225,5 @@ def main():
     print("what is said to people: ok")
 
 
-main()
+if __name__ == "__main__":
+    main()

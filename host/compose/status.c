@@ -147,8 +147,9 @@ static void set_problems(struct work *w) {
 static bool has_endpoint(const struct work *w, const struct plan_part *part) {
   for (size_t i = 0; i < part->count; i++) {
     struct json_object *o = json_index(w->in->plan->objects, part->first + i);
+    struct json_object *live = json_index(w->in->live, part->first + i);
     if (streq(json_str(o, "kind", ""), "Service") && streq(json_str(o, "apiVersion", ""), "v1") &&
-        pods_serving(w->in->pods, json_at(o, "spec.selector")) > 0)
+        pods_serving(w->in->pods, json_at(live ? live : o, "spec.selector")) > 0)
       return true;
   }
   return false;

@@ -9,8 +9,9 @@ struct status_input {
   const struct plan *plan;
   const struct ome_status *components;  /* plan->nparts of them; unused when the plan has problems */
   struct json_object *const *workloads; /* the first live object of each component; NULL entries allowed */
-  const struct ome_status *ingress;     /* likewise */
-  struct json_object *addresses;        /* array of what plan_observe() got from it; NULL */
+  struct json_object *live;         /* array: what there is of each object of the plan, or NULL; NULL: as the plan */
+  const struct ome_status *ingress; /* likewise */
+  struct json_object *addresses;    /* array of what plan_observe() got from it; NULL */
   const struct ome_status *autoscalers; /* as components; NULL: not observed */
   char *const *rivals;                  /* who else scales each component's workload; NULL (entries too): nobody */
   const char *autoscaler_failure;       /* why one could not be applied; NULL */

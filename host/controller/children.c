@@ -150,6 +150,21 @@ static bool holds_the_fort(const struct plan *plan, const struct child_kind *k, 
   return false;
 }
 
+/* Where that of a workload to go has the name, it goes with it, and its end is an event. */
+int32_t children_take_over(struct service_worker *w, struct json_object *service, const struct plan *plan,
+                           const bool *ready, const struct children_report *report, struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < json_len(plan->objects); i++) {
+    _cleanup_json_ struct json_object *live = NULL;
+    bool made = false;
+    size_t part;
+    if (takeover_waits(plan, report->holders, i, &part) && !report->holders[part]->names && ready[part])
+      rc = apply_one(w, service, json_index(plan->objects, i), json_index(report->live, i), &live, &made, err);
+  }
+  return rc;
+}
+
 int32_t children_prune(struct controller *c, struct json_object *service, const struct plan *plan, const bool *ready,
                        struct ome_err *err) {
   for (size_t i = 0; i < CHILD_KINDS; i++) {
@@ -161,8 +176,8 @@ int32_t children_prune(struct controller *c, struct json_object *service, const 
       if (meta_deleting(o) || child_is_wanted(plan, k, o) || holds_the_fort(plan, k, o, ready) ||
           (k->scaler && scalers_stays(c, plan, o)))
         continue;
-      int32_t rc =
-          kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o), KUBE_BACKGROUND, err);
+      int32_t rc = kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o),
+                               k->names ? KUBE_FOREGROUND : KUBE_BACKGROUND, err);
       if (rc != OME_OK && rc != OME_E_NOT_FOUND)
         return fail_prefix(err, "delete %s %s/%s", k->resource->kind, meta_namespace(o), meta_name(o));
     }
@@ -215,6 +230,9 @@ static int32_t look_at_all(struct service_worker *w, struct json_object *service
     struct json_object *want = json_index(plan->objects, i);
     struct json_object *have = NULL;
     rc = look_up(w->c, service, want, &have, err);
+    size_t part;
+    if (rc == OME_OK && takeover_waits(plan, report->holders, i, &part) && !meta_is_owned_by(have, service))
+      json_unref(TAKE_PTR(have)); /* of the workload that is to go */
     if (rc != OME_OK)
       (void)fail_prefix(err, "%s %s/%s", json_str(want, "kind", ""), meta_namespace(want), meta_name(want));
     else if (!is_scaler(plan, i))
@@ -251,6 +269,10 @@ static int32_t sync_one(struct service_worker *w, struct json_object *service, c
   struct json_object *one = NULL;
   struct ome_err failure = ERR_INIT;
   bool is_new = false;
+  size_t part;
+
+  if (takeover_waits(plan, report->holders, i, &part))
+    return json_object_array_add(all, json_object_get(have)) == 0 ? OME_OK : fail_memory(err);
   int32_t rc = want ? apply_one(w, service, want, have, &one, &is_new, &failure) : OME_OK; /* NULL: withheld */
 
   if (rc != OME_OK && rc != OME_E_NO_MEMORY && is_scaler(plan, i)) {
@@ -272,6 +294,8 @@ int32_t children_sync(struct service_worker *w, struct json_object *service, str
   _cleanup_json_ struct json_object *all = json_object_new_array();
   _cleanup_json_ struct json_object *made = json_object_new_array();
   _cleanup_json_ struct json_object *have = NULL;
+
+  takeover_find(w->c, service, plan, report->holders);
   int32_t rc = all && made ? look_at_all(w, service, plan, report, &have, err) : fail_memory(err);
 
   if (rc == OME_OK)

@@ -154,6 +154,7 @@ static int32_t write_status(struct service_worker *w, struct json_object *servic
       .plan = plan,
       .components = o->components,
       .workloads = o->workloads,
+      .live = o->children.live,
       .ingress = &o->ingress,
       .addresses = o->addresses,
       .autoscalers = o->autoscalers,
@@ -200,6 +201,8 @@ static int32_t realize(struct service_worker *w, struct json_object *service, st
     rc = observe(w, plan, o->children.live, o, err);
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++)
     ready[i] = o->components[i].phase == OME_PHASE_READY;
+  if (rc == OME_OK)
+    rc = children_take_over(w, service, plan, ready, &o->children, err);
   return rc == OME_OK ? children_prune(w->c, service, plan, ready, err) : rc;
 }
 

@@ -59,6 +59,7 @@ struct child_kind {
   char api_version[128];
   bool scaler;   /* the cache has those of others too */
   bool workload; /* it goes when what takes its place is ready */
+  bool names;    /* a workload whose own controller makes a Service of its name */
   atomic_bool there;
   struct kube_cache *cache; /* once it was there; read with child_cache() */
 };
@@ -174,19 +175,34 @@ void further_requeue(struct controller *c, const char *ns);
 
 struct children_report {
   struct json_object
-      *live;             /* new array: every object of the plan as the server has it now, NULL for what is not there */
-  const char *condition; /* that is to tell what failed */
-  struct ome_err scaler; /* why an autoscaler could not be applied; the rest was */
+      *live; /* new array: every object of the plan as the server has it now, NULL for what is not there */
+  const struct child_kind *holders[COMPONENT_KINDS]; /* by part: of takeover_find() */
+  const char *condition;                             /* that is to tell what failed */
+  struct ome_err scaler;                             /* why an autoscaler could not be applied; the rest was */
 };
 /* Applies what is missing or different of PLAN. */
 int32_t children_sync(struct service_worker *w, struct json_object *service, struct plan *plan,
                       struct children_report *report, struct ome_err *err);
+/* Applies the Services that children_sync() left with a workload that is to go, of the parts of which READY says that
+ * what takes its place serves. */
+int32_t children_take_over(struct service_worker *w, struct json_object *service, const struct plan *plan,
+                           const bool *ready, const struct children_report *report, struct ome_err *err);
 /* Deletes what SERVICE owns and PLAN has no more.  A workload whose component is still wanted stays until READY, by
  * part of the plan, says that what takes its place serves: a change of mode interrupts nothing. */
 int32_t children_prune(struct controller *c, struct json_object *service, const struct plan *plan, const bool *ready,
                        struct ome_err *err);
 /* Whether PLAN has an object of kind K named like O. */
 bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o);
+
+/* ---- takeover.c -------------------------------------------------------------------------------------------------- */
+
+/* While a workload of another kind serves a component until what takes its place does, the component's Service stays
+ * what it is.  HOLDERS (COMPONENT_KINDS of them) gets by part of PLAN the kind of that workload, NULL where there is
+ * none. */
+void takeover_find(struct controller *c, struct json_object *service, const struct plan *plan,
+                   const struct child_kind **holders);
+/* Whether object number I of PLAN is such a Service; *PART is then whose. */
+bool takeover_waits(const struct plan *plan, const struct child_kind *const *holders, size_t i, size_t *part);
 
 /* ---- pins.c ------------------------------------------------------------------------------------------------------ */
 

@@ -14,6 +14,7 @@ enum {
   CUSTOM = 2,   /* of another project, with a CRD */
   SCALER = 4,
   WORKLOAD = 8,
+  NAMES = 16, /* its own controller makes a Service of its name */
 };
 
 static const struct {
@@ -35,7 +36,7 @@ static const struct {
     {{"networking.istio.io", "v1beta1", "virtualservices", "VirtualService", true}, CUSTOM},
     {{"gateway.envoyproxy.io", "v1alpha1", "backendtrafficpolicies", "BackendTrafficPolicy", true}, CUSTOM},
     {{"leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", true}, CUSTOM | EMBEDDED | WORKLOAD},
-    {{"serving.knative.dev", "v1", "services", "Service", true}, CUSTOM | EMBEDDED | WORKLOAD},
+    {{"serving.knative.dev", "v1", "services", "Service", true}, CUSTOM | EMBEDDED | WORKLOAD | NAMES},
     {{"ray.io", "v1", "rayclusters", "RayCluster", true}, CUSTOM | EMBEDDED | WORKLOAD},
 };
 
@@ -162,6 +163,7 @@ int32_t kinds_start(struct controller *c, kube_event_fn *on_child, struct ome_er
     k->resource = &kinds[i].resource;
     k->scaler = kinds[i].flags & SCALER;
     k->workload = kinds[i].flags & WORKLOAD;
+    k->names = kinds[i].flags & NAMES;
     kube_api_version(k->resource, k->api_version);
   }
   for (size_t i = 0; rc == OME_OK && i < CHILD_KINDS; i++)

@@ -158,11 +158,26 @@ WORKLOADS = {
 }
 # From each mode to each other one; the sample begins as the first.
 RAW, GROUP, KNATIVE, RAY = WORKLOADS
+SELECTED = {RAW: "app", GROUP: "app", RAY: "ray.io/node-type"}  # a label that the component's Service selects by
 TOUR = (GROUP, RAW, KNATIVE, RAW, RAY, GROUP, KNATIVE, GROUP, RAY, KNATIVE, RAY, RAW)
 
 
+SERVICE = "/api/v1/namespaces/default/services/raw-engine"
+
+
+def knatives_service(server):
+    """Knative makes a Service with the name of its own; it goes with it."""
+    owner = server.find(WORKLOADS[KNATIVE][0])["metadata"]
+    server.create("/api/v1/namespaces/default/services", {
+        "metadata": {"name": "raw-engine", "ownerReferences": [
+            {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": owner["name"], "uid": owner["uid"],
+             "controller": True, "blockOwnerDeletion": True}]},
+        "spec": {"type": "ExternalName", "externalName": "gateway.knative.example"}})
+
+
 def check_change(server):
-    """From every mode to every other one: what runs goes when the new one is ready, not before; Ready follows."""
+    """From every mode to every other one: what runs goes when the new one is ready, not before, and its Service leads to it
+    until then; Ready follows."""
     raw = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices/raw"
     merge = "application/merge-patch+json"
     ready = lambda: conditions(server, "raw")["EngineReady"]["status"]
@@ -171,16 +186,25 @@ def check_change(server):
     wait_for("the first mode to be ready", lambda: ready() == "True")
     for before, after in zip((RAW, *TOUR), TOUR):
         old, (new, serves) = WORKLOADS[before][0], WORKLOADS[after]
+        entry = server.find(SERVICE)["spec"]
         edited = server.api("PATCH", raw, {"spec": {"engine": {"annotations": {"ome.io/deploymentMode": after}}}}, merge)
         wait_for(f"the {after}", lambda new=new: server.find(new))
         wait_for(f"the status to be of {after}", lambda edited=edited: server.find(raw)["status"]["observedGeneration"]
                  == edited["metadata"]["generation"])
         assert ready() != "True", f"{after}: nobody serves, and it is ready: {conditions(server, 'raw')['EngineReady']}"
         assert server.find(old), f"{before} went before {after} was ready"
+        if after != KNATIVE:  # which has to have the name
+            assert server.find(SERVICE)["spec"] == entry, f"{before} serves, and nobody finds it"
         server.api("PATCH", new + "/status", {"status": serves}, merge)
         wait_for(f"the {before} to go", lambda old=old: not server.find(old))
         assert server.find(new)
         wait_for(f"{after} to be ready", lambda: ready() == "True")
+        if after == KNATIVE:
+            wait_for("the name to be Knative's", lambda: not server.find(SERVICE))
+            knatives_service(server)
+        else:
+            wait_for(f"the Service to be of {after}", lambda after=after: SELECTED[after] in (
+                server.find(SERVICE) or {"spec": {}})["spec"].get("selector", {}))
 
 
 def check_prune(server):

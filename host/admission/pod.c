@@ -28,19 +28,21 @@ static bool switched_on(struct json_object *pod, const char *annotation, const c
   return streq(meta_annotation(pod, annotation), "true");
 }
 
-static void set_env(struct json_object *container, const char *name, const char *value) {
-  struct json_object *list = json_get(container, "env");
+/* The array at KEY, made where there is none. */
+static struct json_object *array_in(struct json_object *container, const char *key) {
+  if (!json_is(json_get(container, key), json_type_array))
+    (void)json_put(container, key, json_object_new_array());
+  return json_get(container, key);
+}
 
-  if (!json_is(list, json_type_array)) {
-    list = json_object_new_array();
-    (void)json_object_object_add(container, "env", list);
-  }
+static void set_env(struct json_object *container, const char *name, const char *value) {
+  struct json_object *list = array_in(container, "env");
+
   if (json_find(list, "name", name))
     return;
-  struct json_object *e = json_object_new_object();
+  struct json_object *e = json_add_object(list);
   (void)json_set_str(e, "name", name);
   (void)json_set_str(e, "value", value);
-  (void)json_object_array_add(list, e);
 }
 
 /* Knative's proxy collects the engine's metrics beside its own. */
@@ -54,18 +56,13 @@ static void aggregate(struct json_object *pod) {
   set_env(proxy, "CONTAINER_PROMETHEUS_METRICS_PORT", port ? port : "8080");
   set_env(proxy, "CONTAINER_PROMETHEUS_METRICS_PATH", path ? path : "/metrics");
   set_env(proxy, "AGGREGATE_PROMETHEUS_METRICS_PORT", "9088");
-  struct json_object *ports = json_get(proxy, "ports");
-  if (!json_is(ports, json_type_array)) {
-    ports = json_object_new_array();
-    (void)json_object_object_add(proxy, "ports", ports);
-  }
+  struct json_object *ports = array_in(proxy, "ports");
   if (json_find(ports, "name", "aggr-metric"))
     return;
-  struct json_object *p = json_object_new_object();
+  struct json_object *p = json_add_object(ports);
   (void)json_set_str(p, "name", "aggr-metric");
   (void)json_set_i64(p, "containerPort", AGGREGATE_PORT);
   (void)json_set_str(p, "protocol", "TCP");
-  (void)json_object_array_add(ports, p);
 }
 
 static void mutate_metrics(struct json_object *pod, struct json_object *config) {

@@ -119,7 +119,7 @@ void verdict_warn(struct review *r, const char *fmt, ...) {
   va_end(ap);
   if (!r->verdict->warnings)
     r->verdict->warnings = json_object_new_array();
-  (void)json_object_array_add(r->verdict->warnings, json_object_new_string(buf_str(&b)));
+  (void)json_add_str(r->verdict->warnings, buf_str(&b));
 }
 
 static void verdict_fini(struct verdict *v) {
@@ -138,7 +138,7 @@ static void add_operation(struct json_object *patch, const char *op, const char 
   (void)json_set_str(o, "path", path ? path : "/");
   if (value)
     (void)json_set(o, "value", json_copy(value));
-  (void)json_object_array_add(patch, o);
+  (void)json_add(patch, o);
 }
 
 /* RFC 6902, field by field at the top: what is below is short. */

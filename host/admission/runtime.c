@@ -188,9 +188,8 @@ static int32_t check_heritage(struct review *r, struct ome_err *err) {
   int32_t rc = r->lookup->list(r->lookup->arg, &KUBE_CLUSTERSERVINGRUNTIMES, NULL, &all, err);
   if (rc == OME_OK && !is_cluster(r->object))
     rc = r->lookup->list(r->lookup->arg, &KUBE_SERVINGRUNTIMES, r->ns, &near, err);
-  for (size_t i = 0; rc == OME_OK && i < json_len(near); i++)
-    if (json_object_array_add(all, json_object_get(json_index(near, i))) != 0)
-      rc = fail_memory(err);
+  if (rc == OME_OK && !json_add_all(all, near))
+    rc = fail_memory(err);
   if (rc == OME_OK)
     rc = inherit(r->object, all, &h, err);
   if (rc != OME_OK)

@@ -218,8 +218,7 @@ static int32_t list_both(struct review *r, const struct kube_resource *namespace
     rc = r->lookup->list(r->lookup->arg, namespaced, r->ns, &more, err);
   if (rc != OME_OK)
     return rc;
-  for (size_t i = 0; i < json_len(more); i++)
-    (void)json_object_array_add(all, json_object_get(json_index(more, i)));
+  (void)json_add_all(all, more);
   *out = TAKE_PTR(all);
   return OME_OK;
 }
@@ -239,10 +238,7 @@ static int32_t find_revision(struct review *r, struct json_object **out, struct 
   if (rc != OME_OK || !revision)
     return rc;
   *out = json_object_new_array();
-  if (*out && json_object_array_add(*out, revision) == 0)
-    return OME_OK;
-  json_unref(revision);
-  return fail_memory(err);
+  return json_add(*out, revision) ? OME_OK : fail_memory(err);
 }
 
 /* What a service was pinned to and is there no more is no reason to refuse what else is changed. */

@@ -64,7 +64,7 @@ static void set_owner(struct json_object *map, struct json_object *record) {
   (void)json_set_str(owner, "kind", "ConfigMap");
   (void)json_set_str(owner, "name", meta_name(record));
   (void)json_set_str(owner, "uid", meta_uid(record));
-  (void)json_object_array_add(owners, owner);
+  (void)json_add(owners, owner);
   (void)json_set(map, "metadata.ownerReferences", owners);
 }
 

@@ -67,8 +67,7 @@ static int32_t put_key(const struct record *r, const char *key, const char *text
   _cleanup_json_ struct json_object *patch = new_config_map(r);
   struct json_object *data = json_ensure(patch, "data");
 
-  return data && json_object_object_add(data, key, json_object_new_string(text)) == 0 ? merge(r, patch, err)
-                                                                                      : fail_memory(err);
+  return data && json_put_str(data, key, text) ? merge(r, patch, err) : fail_memory(err);
 }
 
 /* A ConfigMap that is not there has no key. */
@@ -76,7 +75,7 @@ static int32_t drop_key(const struct record *r, const char *key, struct ome_err 
   _cleanup_json_ struct json_object *patch = new_config_map(r);
   struct json_object *data = json_ensure(patch, "data");
 
-  if (!data || json_object_object_add(data, key, NULL) != 0)
+  if (!data || !json_put(data, key, NULL))
     return fail_memory(err);
   int32_t rc = kube_patch(r->client, &KUBE_CONFIGMAPS, r->ns, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
   if (rc != OME_E_NOT_FOUND)
@@ -96,7 +95,7 @@ static int32_t put_label(const struct record *r, const char *key, const char *va
   _cleanup_json_ struct json_object *patch = json_object_new_object();
   struct json_object *labels = json_ensure(patch, "metadata.labels");
 
-  if (!labels || json_object_object_add(labels, key, value ? json_object_new_string(value) : NULL) != 0)
+  if (!labels || !json_put(labels, key, value ? json_object_new_string(value) : NULL))
     return fail_memory(err);
   int32_t rc = kube_patch(r->client, &KUBE_NODES, NULL, r->node, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
   if (rc != OME_E_NOT_FOUND || value)

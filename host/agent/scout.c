@@ -79,7 +79,7 @@ static bool prefers(struct json_object *term, struct json_object *node) {
   _cleanup_json_ struct json_object *selector = json_object_new_object();
   struct json_object *terms = json_object_new_array();
 
-  if (!selector || !terms || json_object_array_add(terms, json_object_get(json_at(term, "preference"))) != 0 ||
+  if (!selector || !terms || !json_add(terms, json_object_get(json_at(term, "preference"))) ||
       !json_set(selector, "nodeSelectorTerms", terms))
     return false;
   return node_selector_match(selector, node);

@@ -27,7 +27,7 @@ bool adapters_are_merged(struct json_object *weights) {
 const char *adapters_strategy(struct json_object *weights) {
   struct json_object *s = json_at(json_index(weights, 0), "spec.hyperParameters.strategy");
 
-  return json_is(s, json_type_string) ? json_object_get_string(s) : NULL;
+  return json_as_str(s, NULL);
 }
 
 static struct json_object *find_named(struct json_object *all, const char *name) {
@@ -124,7 +124,7 @@ int32_t adapters_find(const struct adapters_search *s, struct json_object **out,
     int32_t rc = check(s, weight, i, n, reason, err);
     if (rc != OME_OK)
       return rc;
-    if (json_object_array_add(found, json_object_get(weight)) != 0)
+    if (!json_add(found, json_object_get(weight)))
       return fail_memory(err);
   }
   if (!found)
@@ -224,16 +224,14 @@ static bool ask_for_node(const struct adapter *a, struct json_object *group) {
   _cleanup_free_ char *label = name_model_label(NS_WEIGHTS, a->name);
   struct json_object *selector = json_ensure(group, "nodeSelector");
 
-  return label && selector &&
-         (json_get(selector, label) || json_object_object_add(selector, label, json_object_new_string("Ready")) == 0);
+  return label && selector && (json_get(selector, label) || json_put_str(selector, label, "Ready"));
 }
 
 static bool add_volume(const struct adapter *a, struct json_object *group) {
   struct json_object *v = json_object_new_object();
   struct json_object *volumes = list_in(group, "volumes");
 
-  return v && volumes && json_object_array_add(volumes, v) == 0 && json_set_str(v, "name", a->volume) &&
-         fill_volume(a, v);
+  return v && volumes && json_add(volumes, v) && json_set_str(v, "name", a->volume) && fill_volume(a, v);
 }
 
 /* spec.storage.parameters in the order of their names: pods must not change by the order of a map. */
@@ -262,7 +260,7 @@ static bool add_credentials(const struct adapter *a, struct json_object *group, 
     json_unref(v);
     return name != NULL;
   }
-  return name && v && json_object_array_add(list_in(group, "volumes"), v) == 0 && json_set_str(v, "name", name) &&
+  return name && v && json_add(list_in(group, "volumes"), v) && json_set_str(v, "name", name) &&
          json_set_str(v, "secret.secretName", secret) && container_mount(fetch, name, CREDENTIALS_MOUNT, NULL) &&
          words_add(args, "--credentials", CREDENTIALS_MOUNT, NULL);
 }
@@ -307,7 +305,7 @@ static bool add_fetch(const struct adapter *a, size_t i, struct json_object *gro
 
   if (i)
     (void)snprintf(name, sizeof(name), "fine-tuned-adapter-%zu", i);
-  if (!fetch || !first || json_object_array_add(first, fetch) != 0 || !args || !command)
+  if (!fetch || !first || !json_add(first, fetch) || !args || !command)
     return false;
   return json_set_str(fetch, "name", name) && words_add(command, json_str(cluster, "program", "ome"), NULL) &&
          fill_fetch(a, fetch, args, cluster) && add_credentials(a, group, fetch, args);

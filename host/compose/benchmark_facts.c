@@ -151,7 +151,7 @@ struct json_object *benchmark_params(const struct benchmark_work *w) {
     struct ome_err ignored = ERR_INIT;
     if (json_parse(text, strlen(text), 0, &value, &ignored) != OME_OK)
       value = json_object_new_string(text);
-    if (json_object_object_add(o, key, value) != 0) {
+    if (!json_put(o, key, value)) {
       json_unref(o);
       return NULL;
     }

@@ -31,8 +31,8 @@ static bool add_mount(struct json_object *pod, struct json_object *mounts, const
   ok = ok && (m->key ? json_set_str(volume, path, m->value) : json_set(volume, path, json_object_new_object()));
   if (ok && streq(m->kind, "hostPath") && !m->read_only)
     ok = json_set_str(volume, "hostPath.type", "DirectoryOrCreate");
-  ok = json_object_array_add(json_get(pod, "volumes"), volume) == 0 && ok;
-  return json_object_array_add(mounts, mount) == 0 && ok;
+  ok = json_add(json_get(pod, "volumes"), volume) && ok;
+  return json_add(mounts, mount) && ok;
 }
 
 /* Whether S is to be mounted from PLACE.  Processes of `ome up` see the machine's folders as they are. */
@@ -81,14 +81,14 @@ static bool add_mounts(const struct benchmark_work *w, struct json_object *pod, 
 static bool add_env(struct json_object *env, const char *name, const char *value) {
   struct json_object *e = json_object_new_object();
 
-  return json_set_str(e, "name", name) && json_set_str(e, "value", value) && json_object_array_add(env, e) == 0;
+  return json_set_str(e, "name", name) && json_set_str(e, "value", value) && json_add(env, e);
 }
 
 static bool add_secret_env(struct json_object *env, const char *name, const char *secret, const char *key) {
   struct json_object *e = json_object_new_object();
 
   return json_set_str(e, "name", name) && json_set_str(e, "valueFrom.secretKeyRef.name", secret) &&
-         json_set_str(e, "valueFrom.secretKeyRef.key", key) && json_object_array_add(env, e) == 0;
+         json_set_str(e, "valueFrom.secretKeyRef.key", key) && json_add(env, e);
 }
 
 /* Tokens for the Hugging Face Hub as genai-bench and as our plugin look for them; genai-bench's API key. */
@@ -184,9 +184,8 @@ static bool place(const struct benchmark_work *w, struct json_object *pod) {
   bool ok = label && json_set_str(toleration, "key", "nvidia.com/gpu") &&
             json_set_str(toleration, "operator", "Exists") && json_set_str(toleration, "effect", "NoSchedule");
 
-  (void)json_object_array_add(list, toleration);
-  return json_set(pod, "tolerations", list) && ok && selector &&
-         json_object_object_add(selector, label, json_object_new_string("Ready")) == 0;
+  (void)json_add(list, toleration);
+  return json_set(pod, "tolerations", list) && ok && selector && json_put_str(selector, label, "Ready");
 }
 
 /* podOverride as a patch of such a pod. */
@@ -218,7 +217,7 @@ static bool add_fetch(const struct benchmark_work *w, struct json_object *before
   struct json_object *c =
       container("dataset", w->ome_image, program_of(w), benchmark_dataset_args(w), environment(w), mounts);
 
-  return c && json_object_array_add(before, c) == 0;
+  return c && json_add(before, c);
 }
 
 /* Sends what genai-bench left. */
@@ -226,7 +225,7 @@ static bool add_upload(const struct benchmark_work *w, struct json_object *main,
   struct json_object *c = container(BENCHMARK_CONTAINER, w->ome_image, program_of(w), benchmark_upload_args(w),
                                     json_object_new_array(), mounts);
 
-  return c && json_object_array_add(main, c) == 0;
+  return c && json_add(main, c);
 }
 
 /* The runner takes its place among the others: last of those that come before, or the only one that counts. */
@@ -239,7 +238,7 @@ static bool seat_containers(const struct benchmark_work *w, struct json_object *
 
   json_del(pod, "runner");
   ok = ok && (!fetch || add_fetch(w, before, mounts)) && (!w->genai || add_upload(w, main, mounts));
-  ok = json_object_array_add(w->genai ? before : main, runner) == 0 && ok;
+  ok = json_add(w->genai ? before : main, runner) && ok;
   ok = json_set(pod, "containers", main) && ok;
   if (json_len(before))
     return json_set(pod, "initContainers", before) && ok;

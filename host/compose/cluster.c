@@ -30,7 +30,7 @@ static int32_t read_config(struct json_object *map, struct json_object *config, 
       json_set_bool(config, "ingress.disableIngressCreation", false);
     struct json_object *section = json_get(config, key);
     struct json_object *merged = section ? json_merge_patch(json_object_get(section), parsed) : json_object_get(parsed);
-    if (json_object_object_add(config, key, merged) != 0)
+    if (!json_put(config, key, merged))
       return fail_memory(err);
   }
   return OME_OK;
@@ -56,7 +56,7 @@ int32_t cluster_document(const struct cluster_facts *facts, struct json_object *
   if (rc != OME_OK)
     return rc;
   for (size_t i = 0; apis && i < facts->napis; i++)
-    (void)json_object_array_add(apis, json_object_new_string(facts->apis[i]));
+    (void)json_add_str(apis, facts->apis[i]);
   if (!o || !apis || !put_texts(o, facts) || !json_set(o, "apis", TAKE_PTR(apis)) ||
       !json_set(o, "config", TAKE_PTR(config)))
     return fail_memory(err);

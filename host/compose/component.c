@@ -58,7 +58,7 @@ static struct json_object *ports_of(struct json_object *pod, const char *contain
     (void)json_set_i64(e, "port", json_i64(p, "containerPort", 8080));
     (void)json_set_str(e, "protocol", json_str(p, "protocol", "TCP"));
     say_protocol(e, protocols);
-    (void)json_object_array_add(out, e);
+    (void)json_add(out, e);
   }
   if (out && json_len(out) == 0) {
     struct json_object *e = json_object_new_object();
@@ -66,7 +66,7 @@ static struct json_object *ports_of(struct json_object *pod, const char *contain
     (void)json_set_i64(e, "port", 8080);
     (void)json_set_str(e, "protocol", "TCP");
     say_protocol(e, protocols);
-    (void)json_object_array_add(out, e);
+    (void)json_add(out, e);
   }
   return out;
 }

@@ -27,8 +27,7 @@ bool container_set_env(struct json_object *container, const char *name, const ch
     return json_set_str(e, "value", value);
   }
   e = json_object_new_object();
-  return env && e && json_set_str(e, "name", name) && json_set_str(e, "value", value) &&
-         json_object_array_add(env, e) == 0;
+  return env && e && json_set_str(e, "name", name) && json_set_str(e, "value", value) && json_add(env, e);
 }
 
 bool container_mount(struct json_object *container, const char *volume, const char *path, const char *sub_path) {
@@ -37,5 +36,5 @@ bool container_mount(struct json_object *container, const char *volume, const ch
 
   return mounts && m && json_set_str(m, "name", volume) && json_set_str(m, "mountPath", path) &&
          json_set_bool(m, "readOnly", true) && (!sub_path || !*sub_path || json_set_str(m, "subPath", sub_path)) &&
-         json_object_array_add(mounts, m) == 0;
+         json_add(mounts, m);
 }

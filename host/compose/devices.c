@@ -25,7 +25,7 @@ static bool take_one(struct json_object *container, struct json_object *resource
   }
   for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
     struct json_object *map = resources ? json_ensure(resources, kinds[k]) : NULL;
-    if (!map || json_object_object_add(map, name, json_object_new_string(text)) != 0)
+    if (!map || !json_put_str(map, name, text))
       return false;
   }
   return true;

@@ -48,9 +48,8 @@ static char *models_json(struct json_object *model, struct json_object *weights)
   struct json_object *spec = json_object_new_object();
   struct json_object *tuned = json_len(weights) ? json_object_new_object() : NULL;
 
-  if (!list || json_object_array_add(list, entry) != 0 ||
-      !json_set_str(entry, "modelName", json_str(model, "metadata.name", "")) || !json_set(entry, "modelSpec", spec) ||
-      !fill_spec(spec, model))
+  if (!list || !json_add(list, entry) || !json_set_str(entry, "modelName", json_str(model, "metadata.name", "")) ||
+      !json_set(entry, "modelSpec", spec) || !fill_spec(spec, model))
     return NULL;
   if (json_len(weights) &&
       (!tuned || !json_set(entry, "fineTunedWeightSpec", tuned) || !fill_spec(tuned, json_index(weights, 0))))
@@ -68,7 +67,7 @@ static struct json_object *model_config(struct json_object *service, struct json
       config ? object("v1", "ConfigMap", config, json_str(service, "metadata.namespace", "default")) : NULL;
   struct json_object *data = o ? json_ensure(o, "data") : NULL;
 
-  if (!text || !data || json_object_object_add(data, "models.json", json_object_new_string(text)) != 0)
+  if (!text || !data || !json_put_str(data, "models.json", text))
     return NULL;
   return TAKE_PTR(o);
 }
@@ -79,7 +78,7 @@ static struct json_object *strings(const char *const *s, size_t n) {
   struct json_object *a = json_object_new_array();
 
   for (size_t i = 0; a && i < n; i++)
-    (void)json_object_array_add(a, json_object_new_string(s[i]));
+    (void)json_add_str(a, s[i]);
   return a;
 }
 
@@ -90,7 +89,7 @@ static bool fill_role(struct json_object *role) {
   struct json_object *rules = json_object_new_array();
   struct json_object *rule = json_object_new_object();
 
-  return rules && json_object_array_add(rules, rule) == 0 && json_set(role, "rules", rules) &&
+  return rules && json_add(rules, rule) && json_set(role, "rules", rules) &&
          json_set(rule, "apiGroups", strings(groups, 1)) && json_set(rule, "resources", strings(resources, 1)) &&
          json_set(rule, "verbs", strings(verbs, 3));
 }
@@ -99,7 +98,7 @@ static bool fill_binding(struct json_object *binding, const char *name, const ch
   struct json_object *subjects = json_object_new_array();
   struct json_object *subject = json_object_new_object();
 
-  return subjects && json_object_array_add(subjects, subject) == 0 && json_set(binding, "subjects", subjects) &&
+  return subjects && json_add(subjects, subject) && json_set(binding, "subjects", subjects) &&
          json_set_str(subject, "kind", "ServiceAccount") && json_set_str(subject, "name", name) &&
          json_set_str(subject, "namespace", ns) &&
          json_set_str(binding, "roleRef.apiGroup", "rbac.authorization.k8s.io") &&
@@ -107,7 +106,7 @@ static bool fill_binding(struct json_object *binding, const char *name, const ch
 }
 
 static bool add_labelled(struct json_object *objects, struct json_object *o, struct json_object *labels) {
-  return o && json_set(o, "metadata.labels", json_copy(labels)) && json_object_array_add(objects, o) == 0;
+  return o && json_set(o, "metadata.labels", json_copy(labels)) && json_add(objects, o);
 }
 
 static bool router_access(struct json_object *router, struct json_object *cluster, struct json_object *objects) {
@@ -132,7 +131,7 @@ int32_t extras_render(struct json_object *service, struct json_object *model, st
                       struct ome_err *err) {
   if (model) {
     struct json_object *config = model_config(service, model, weights);
-    if (!config || json_object_array_add(objects, config) != 0)
+    if (!config || !json_add(objects, config))
       return fail_memory(err);
   }
   if (router && !router_access(router, cluster, objects))

@@ -108,7 +108,7 @@ static bool append_env(struct json_object *runner, const char *name, const char 
 
   if (!env && (!json_set(runner, "env", json_object_new_array()) || !(env = json_get(runner, "env"))))
     return false;
-  return e && json_set_str(e, "name", name) && json_set_str(e, "value", value) && json_object_array_add(env, e) == 0;
+  return e && json_set_str(e, "name", name) && json_set_str(e, "value", value) && json_add(env, e);
 }
 
 /* predictor.model carries a container inline beside its own fields. */

@@ -24,7 +24,7 @@ struct json_object *inert_fields(struct json_object *service) {
     if (json_empty(json_at(service, inert[i].field)))
       continue;
     _cleanup_free_ char *text = str_printf("%s has no effect: %s", inert[i].field, inert[i].instead);
-    if (!text || json_object_array_add(out, json_object_new_string(text)) != 0)
+    if (!text || !json_add_str(out, text))
       return NULL;
   }
   return TAKE_PTR(out);

@@ -70,7 +70,7 @@ static struct json_object *without_nulls(struct json_object *o) {
     struct json_object *a = json_object_new_array();
     for (size_t i = 0; a && i < json_len(o); i++)
       if (json_index(o, i))
-        (void)json_object_array_add(a, without_nulls(json_index(o, i)));
+        (void)json_add(a, without_nulls(json_index(o, i)));
     return a;
   }
   if (!json_is(o, json_type_object))
@@ -78,7 +78,7 @@ static struct json_object *without_nulls(struct json_object *o) {
   struct json_object *out = json_object_new_object();
   json_object_object_foreach (o, key, value) {
     if (out && value)
-      (void)json_object_object_add(out, key, without_nulls(value));
+      (void)json_put(out, key, without_nulls(value));
   }
   return out;
 }

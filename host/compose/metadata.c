@@ -28,7 +28,7 @@ static bool copy_map(struct json_object *to, struct json_object *from, bool filt
   if (!json_is(from, json_type_object))
     return true;
   json_object_object_foreach (from, key, value) {
-    if ((!filtered || !is_private(key)) && json_object_object_add(to, key, json_object_get(value)) != 0)
+    if ((!filtered || !is_private(key)) && !json_put(to, key, json_object_get(value)))
       return false;
   }
   return true;
@@ -46,7 +46,7 @@ struct json_object *metadata_inherited(struct json_object *from, bool annotation
 static bool put(struct json_object *o, const char *key, const char *value) {
   struct json_object *v = json_object_new_string(value);
 
-  return v && json_object_object_add(o, key, v) == 0;
+  return v && json_put(o, key, v);
 }
 
 static bool put_label(struct json_object *o, const char *key, const char *value) {
@@ -130,7 +130,7 @@ static bool fill_model_annotations(const struct component_request *req, struct j
   }
   for (size_t i = 0; i < ARRAY_LEN(copied); i++) {
     struct json_object *v = json_get(json_at(req->model, "metadata.annotations"), copied[i]);
-    if (v && json_object_object_add(annotations, copied[i], json_object_get(v)) != 0)
+    if (v && !json_put(annotations, copied[i], json_object_get(v)))
       return false;
   }
   return true;

@@ -37,7 +37,7 @@ int32_t model_mount_volume(struct json_object *model, const char *ns, struct jso
   if (name && volumes && json_find(volumes, "name", name))
     return OME_OK;
   struct json_object *v = json_object_new_object();
-  if (!name || !volumes || !v || json_object_array_add(volumes, v) != 0 || !json_set_str(v, "name", name) ||
+  if (!name || !volumes || !v || !json_add(volumes, v) || !json_set_str(v, "name", name) ||
       !fill_volume(v, model, &claim))
     return fail_memory(err);
   return OME_OK;
@@ -65,6 +65,5 @@ bool model_select_nodes(struct json_object *model, struct json_object *selector)
   _cleanup_free_ char *label = name_model_label(cluster ? NULL : json_str(model, "metadata.namespace", "default"),
                                                 json_str(model, "metadata.name", ""));
 
-  return label &&
-         (json_get(selector, label) || json_object_object_add(selector, label, json_object_new_string("Ready")) == 0);
+  return label && (json_get(selector, label) || json_put_str(selector, label, "Ready"));
 }

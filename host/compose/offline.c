@@ -23,7 +23,7 @@ static bool check(struct offline *o, struct json_object *doc) {
     struct field_error *e = &errors.list.items[i];
     _cleanup_free_ char *text =
         str_printf("%s %s: %s: %s", kind, json_str(doc, "metadata.name", ""), e->field, e->message);
-    ok = ok && text && json_object_array_add(o->problems, json_object_new_string(text)) == 0;
+    ok = ok && text && json_add_str(o->problems, text);
   }
   field_errors_fini(&errors);
   return ok;
@@ -41,7 +41,7 @@ static bool put(struct json_object *array, struct json_object *doc) {
   for (size_t i = 0; i < json_len(array); i++)
     if (same_name(json_index(array, i), doc))
       return json_object_array_put_idx(array, i, json_object_get(doc)) == 0;
-  return json_object_array_add(array, json_object_get(doc)) == 0;
+  return json_add(array, json_object_get(doc));
 }
 
 static struct json_object *array_for(struct offline *o, const char *kind) {

@@ -65,7 +65,7 @@ int32_t overlays_find(const struct plan_world *world, struct plan *plan, struct 
       return err->code;
     if (why)
       buf_addf(&skipped, "%sspec.model.overlays[%zu]: %s is left out: %s", skipped.len ? "; " : "", i, name, why);
-    else if (json_object_array_add(plan->overlays, json_object_get(model)) != 0)
+    else if (!json_add(plan->overlays, json_object_get(model)))
       return fail_memory(err);
   }
   plan->overlays_skipped = skipped.len ? buf_take(&skipped) : NULL;
@@ -111,7 +111,7 @@ static bool put_mounted(struct json_object *list, struct json_object *model) {
   _cleanup_free_ char *variable = variable_of(meta_name(model));
   struct json_object *o = json_object_new_object();
 
-  return o && json_object_array_add(list, o) == 0 && path && variable && json_set_str(o, "name", meta_name(model)) &&
+  return o && json_add(list, o) && path && variable && json_set_str(o, "name", meta_name(model)) &&
          json_set_str(o, "envVar", variable) && json_set_str(o, "mountPath", path) &&
          json_set_str(o, "distribution", json_str(model, "spec.distribution", "PerNode"));
 }

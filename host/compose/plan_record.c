@@ -14,9 +14,8 @@ static bool add_input(struct json_object *inputs, struct json_object *doc) {
   o = json_object_new_object();
   if (!o || !json_set_str(o, "kind", json_str(doc, "kind", "")) || !json_set_str(o, "name", meta_name(doc)) ||
       !json_set_i64(o, "generation", generation) || !json_set_str(o, "resourceVersion", version) ||
-      json_object_array_add(inputs, o) != 0)
+      !json_add(inputs, TAKE_PTR(o)))
     return false;
-  (void)TAKE_PTR(o);
   return true;
 }
 
@@ -39,8 +38,7 @@ static struct json_object *record_without_selection(const struct plan *p) {
 
   if (!o || !json_set_str(o, "namespace", json_str(p->service, "metadata.namespace", "default")) ||
       !json_set_str(o, "name", json_str(p->service, "metadata.name", "")) ||
-      !json_set_str(o, "model", json_str(p->service, "spec.model.name", "")) ||
-      json_object_object_add(o, "selected", NULL) != 0 ||
+      !json_set_str(o, "model", json_str(p->service, "spec.model.name", "")) || !json_put(o, "selected", NULL) ||
       !json_set_str(o, "reason", p->nproblems ? p->problems[0].message : "") ||
       !json_set(o, "candidates", json_object_new_array()))
     return NULL;

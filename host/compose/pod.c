@@ -51,7 +51,7 @@ static int by_text(const void *a, const void *b) {
 
 /* Calls SET for every string of the map O in the order of its keys: maps have none, pods must not change by it. */
 static bool each_sorted(struct json_object *o, struct json_object *container, bool overwrite) {
-  size_t n = json_is(o, json_type_object) ? (size_t)json_object_object_length(o) : 0;
+  size_t n = json_is(o, json_type_object) ? json_count(o) : 0;
   _cleanup_free_ const char **keys = calloc(n + 1, sizeof(*keys));
   size_t k = 0;
   bool ok = keys != NULL;
@@ -81,7 +81,7 @@ static bool fill_resources(struct json_object *container, struct json_object *fr
     struct json_object *resources = json_ensure(container, "resources");
     struct json_object *to = resources ? json_ensure(resources, kinds[i]) : NULL;
     json_object_object_foreach (map, key, value) {
-      if (!to || (!json_get(to, key) && json_object_object_add(to, key, json_object_get(value)) != 0))
+      if (!to || (!json_get(to, key) && !json_put(to, key, json_object_get(value))))
         return false;
     }
   }
@@ -114,7 +114,7 @@ static struct json_object *pod_fields_of(struct json_object *group) {
     return pod;
   json_object_object_foreach (group, key, value) {
     if (is_pod_field(key) && value)
-      (void)json_object_object_add(pod, key, json_copy(value));
+      (void)json_put(pod, key, json_copy(value));
   }
   return pod;
 }
@@ -138,9 +138,9 @@ static struct json_object *joined_args(struct json_object *container, struct jso
   struct json_object *out = json_object_new_array();
 
   for (size_t i = 0; out && i < json_len(first); i++)
-    (void)json_object_array_add(out, json_object_get(json_index(first, i)));
+    (void)json_add(out, json_object_get(json_index(first, i)));
   for (size_t i = 0; out && i < json_len(second); i++)
-    (void)json_object_array_add(out, json_object_get(json_index(second, i)));
+    (void)json_add(out, json_object_get(json_index(second, i)));
   return out;
 }
 
@@ -165,7 +165,7 @@ static int32_t place_runner(struct json_object *pod, struct json_object *runner,
       rc = fail_memory(err);
     return rc;
   }
-  return json_object_array_add(containers, json_object_get(runner)) == 0 ? OME_OK : fail_memory(err);
+  return json_add(containers, json_object_get(runner)) ? OME_OK : fail_memory(err);
 }
 
 /* OME's routers see a model of the node, though they read nothing of it; a claim is spared that. */
@@ -179,7 +179,7 @@ static bool overlay(struct json_object *to, struct json_object *map) {
   if (!json_is(map, json_type_object))
     return true;
   json_object_object_foreach (map, key, value) {
-    if (!to || json_object_object_add(to, key, json_object_get(value)) != 0)
+    if (!to || !json_put(to, key, json_object_get(value)))
       return false;
   }
   return true;

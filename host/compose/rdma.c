@@ -135,7 +135,7 @@ static struct json_object *entry_of(struct json_object *list, const char *name, 
     return e;
   e = json_object_new_object();
   (void)json_set_str(e, "name", name);
-  (void)json_object_array_add(list, e);
+  (void)json_add(list, e);
   return e;
 }
 
@@ -191,7 +191,7 @@ static void add_rights(struct json_object *container, struct json_object *profil
     struct json_object *list = list_in(capabilities, "add");
     for (size_t i = 0; i < json_len(wanted); i++)
       if (!has_word(list, json_object_get_string(json_index(wanted, i))))
-        (void)json_object_array_add(list, json_object_get(json_index(wanted, i)));
+        (void)json_add(list, json_object_get(json_index(wanted, i)));
   }
   if (json_flag(profile, "privileged", false) && !json_at(container, "securityContext.privileged"))
     (void)json_set_bool(container, "securityContext.privileged", true);
@@ -205,7 +205,7 @@ static void add_resources(struct json_object *container, struct json_object *wan
     return;
   json_object_object_foreach (wanted, key, v) {
     if (!json_get(limits, key))
-      (void)json_object_object_add(limits, key, json_object_get(v));
+      (void)json_put(limits, key, json_object_get(v));
   }
 }
 
@@ -246,7 +246,7 @@ static int32_t read_networks(struct json_object *annotations, struct json_object
   for (size_t i = 0; names && names[i]; i++) {
     char *name = names[i] + strspn(names[i], " ");
     name[strcspn(name, " ")] = '\0';
-    (void)json_object_array_add(*out, attachment(name));
+    (void)json_add(*out, attachment(name));
   }
   return *out ? OME_OK : fail_memory(err);
 }
@@ -266,13 +266,13 @@ static int32_t add_networks(struct json_object *annotations, struct json_object 
     if (is_attached(list, a))
       json_unref(a);
     else
-      (void)json_object_array_add(list, a);
+      (void)json_add(list, a);
   }
   if (json_len(list) == before)
     return OME_OK;
   _cleanup_free_ char *text = json_text(list);
   struct json_object *value = text ? json_object_new_string(text) : NULL;
-  return value && json_object_object_add(annotations, NETWORKS, value) == 0 ? OME_OK : fail_memory(err);
+  return value && json_put(annotations, NETWORKS, value) ? OME_OK : fail_memory(err);
 }
 
 /* ---- entry ------------------------------------------------------------------------------------------------------- */

@@ -88,7 +88,7 @@ static bool fill_ports(struct json_object *runner) {
   struct json_object *ports = json_object_new_array();
   struct json_object *port = json_object_new_object();
 
-  return ports && json_set(runner, "ports", ports) && port && json_object_array_add(ports, port) == 0 &&
+  return ports && json_set(runner, "ports", ports) && port && json_add(ports, port) &&
          json_set_str(port, "name", "http") && json_set_i64(port, "containerPort", ROUTER_PORT) &&
          json_set_str(port, "protocol", "TCP");
 }

@@ -13,7 +13,7 @@ bool topology_spread(struct json_object *merged, const char *app, struct json_ob
     return true;
   struct json_object *constraints = list_in(pod, "topologySpreadConstraints");
   struct json_object *c = json_object_new_object();
-  return constraints && c && json_object_array_add(constraints, c) == 0 && json_set_i64(c, "maxSkew", 1) &&
+  return constraints && c && json_add(constraints, c) && json_set_i64(c, "maxSkew", 1) &&
          json_set_str(c, "topologyKey", key) &&
          json_set_str(c, "whenUnsatisfiable", streq(how, "Required") ? "DoNotSchedule" : "ScheduleAnyway") &&
          json_set_str(c, "labelSelector.matchLabels.app", app);
@@ -26,8 +26,7 @@ static struct json_object *own_leader(const char *key) {
   struct json_object *own = json_object_new_array();
   struct json_object *labels = term ? json_ensure(term, "labelSelector.matchLabels") : NULL;
 
-  if (labels && own && json_object_array_add(own, json_object_new_string(LWS "group-key")) == 0 &&
-      json_object_object_add(labels, LWS "worker-index", json_object_new_string("0")) == 0 &&
+  if (labels && own && json_add_str(own, LWS "group-key") && json_put_str(labels, LWS "worker-index", "0") &&
       json_set(term, "matchLabelKeys", own) && json_set_str(term, "topologyKey", key))
     return term;
   json_unref(term);
@@ -44,5 +43,5 @@ bool topology_gather(struct json_object *merged, struct json_object *worker) {
   if (terms && json_find(terms, "topologyKey", key))
     return true;
   struct json_object *term = terms ? own_leader(key) : NULL;
-  return term && json_object_array_add(terms, term) == 0;
+  return term && json_add(terms, term);
 }

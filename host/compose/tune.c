@@ -33,10 +33,8 @@ static int32_t note(struct work *w, const char *kind, const char *name, const ch
     return OME_OK;
   if (!o || !json_set_str(o, "component", w->to->kind) || !json_set_str(o, "kind", kind) ||
       !json_set_str(o, "name", name) || !json_set_str(o, "value", value) || !json_set_str(o, "reason", reason) ||
-      !json_set_str(o, "by", w->by) || !json_set_bool(o, "applied", applied) ||
-      json_object_array_add(w->tune->record, o) != 0)
+      !json_set_str(o, "by", w->by) || !json_set_bool(o, "applied", applied) || !json_add(w->tune->record, TAKE_PTR(o)))
     return OME_E_NO_MEMORY;
-  (void)TAKE_PTR(o);
   return OME_OK;
 }
 
@@ -67,8 +65,7 @@ static int32_t on_env(struct ome_setting_sink *s, const char *name, const char *
   if (json_find(env, "name", name) || json_find(below, "name", name))
     return OME_OK;
   e = json_object_new_object();
-  if (!env || !e || json_object_array_add(env, e) != 0 || !json_set_str(e, "name", name) ||
-      !json_set_str(e, "value", value))
+  if (!env || !e || !json_add(env, e) || !json_set_str(e, "name", name) || !json_set_str(e, "value", value))
     return OME_E_NO_MEMORY;
   return note(w, "env", name, value, reason, true);
 }
@@ -84,7 +81,7 @@ static int32_t on_resource(struct ome_setting_sink *s, const char *name, const c
     struct json_object *map = resources ? json_ensure(resources, kinds[i]) : NULL;
     if (!map)
       return OME_E_NO_MEMORY;
-    if (!json_get(map, name) && json_object_object_add(map, name, json_object_new_string(quantity)) != 0)
+    if (!json_get(map, name) && !json_put_str(map, name, quantity))
       return OME_E_NO_MEMORY;
   }
   return note(w, "resource", name, quantity, reason, true);

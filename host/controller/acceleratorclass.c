@@ -21,7 +21,7 @@ static void trim_conditions(struct json_object *status) {
   struct json_object *condition = kept ? json_object_new_object() : NULL;
 
   json_del(status, "conditions");
-  if (condition && json_object_array_add(kept, condition) == 0 && json_set_str(condition, "type", "Ready") &&
+  if (condition && json_add(kept, condition) && json_set_str(condition, "type", "Ready") &&
       json_set_str(condition, "status", value))
     (void)json_set(status, "conditions", json_object_get(kept));
   json_unref(kept);

@@ -56,7 +56,7 @@ static struct json_object *who_waits(struct controller *c, struct json_object *m
   for (size_t i = 0; i < json_len(records); i++) {
     struct json_object *record = json_index(records, i);
     if (may_have(c, record, model, key))
-      (void)json_object_array_add(out, json_object_get(record));
+      (void)json_add(out, json_object_get(record));
   }
   return out;
 }

@@ -58,10 +58,7 @@ int32_t pins_load(struct service_worker *w, struct json_object *service, uint64_
   if (rc != OME_OK || !revision)
     return rc;
   w->world.revisions = json_object_new_array();
-  if (w->world.revisions && json_object_array_add(w->world.revisions, revision) == 0)
-    return OME_OK;
-  json_unref(revision);
-  return fail_memory(err);
+  return json_add(w->world.revisions, revision) ? OME_OK : fail_memory(err);
 }
 
 /* ---- collecting -------------------------------------------------------------------------------------------------- */
@@ -84,8 +81,7 @@ static int32_t mark(struct controller *c, const char *name, const char *since, s
   _cleanup_json_ struct json_object *patch = json_object_new_object();
   _cleanup_json_ struct json_object *annotations = json_object_new_object();
 
-  if (!patch || !annotations ||
-      json_object_object_add(annotations, ELIGIBLE_SINCE, since ? json_object_new_string(since) : NULL) != 0 ||
+  if (!patch || !annotations || !json_put(annotations, ELIGIBLE_SINCE, since ? json_object_new_string(since) : NULL) ||
       !json_set(patch, "metadata.annotations", TAKE_PTR(annotations)))
     return fail_memory(err);
   return kube_patch(c->client, &KUBE_CONTROLLERREVISIONS, c->ome_namespace, name, NULL, KUBE_PATCH_MERGE, patch, NULL,
@@ -171,7 +167,7 @@ static int32_t take_revision(struct service_worker *w, const struct select_pin *
   if (rc == OME_E_EXISTS) { /* equal names are of equal specs */
     err_clear(err);
     rc = OME_OK;
-  } else if (rc == OME_OK && json_object_array_add(revisions, json_object_get(revision)) == 0) {
+  } else if (rc == OME_OK && json_add(revisions, json_object_get(revision))) {
     collect(c, revisions);
   }
   return rc == OME_OK ? keep_text(w, revision, err) : rc;

@@ -36,7 +36,7 @@ static struct json_object *config_map(struct json_object *service, const char *n
 
   if (!data || !json_set_str(o, "apiVersion", "v1") || !json_set_str(o, "kind", "ConfigMap") ||
       !json_set_str(o, "metadata.name", name) || !json_set_str(o, "metadata.namespace", meta_namespace(service)) ||
-      json_object_object_add(data, RECORD_KEY, json_object_new_string(text)) != 0)
+      !json_put_str(data, RECORD_KEY, text))
     return NULL;
   meta_set_owner(o, service);
   return TAKE_PTR(o);

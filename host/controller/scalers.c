@@ -27,7 +27,7 @@ static int32_t load_foreign(struct service_worker *w, struct ome_err *err) {
     _cleanup_json_ struct json_object *some = cache ? kube_cache_list(cache, NULL) : NULL;
     for (size_t j = 0; j < json_len(some); j++)
       if (scaling_is_foreign(json_index(some, j)))
-        (void)json_object_array_add(w->foreign, json_object_get(json_index(some, j)));
+        (void)json_add(w->foreign, json_object_get(json_index(some, j)));
   }
   w->foreign_seen = version;
   return w->foreign ? OME_OK : fail_memory(err);

@@ -11,8 +11,7 @@
 
 /* Two arrays into one; takes both. */
 static struct json_object *joined(struct json_object *a, struct json_object *b) {
-  for (size_t i = 0; a && i < json_len(b); i++)
-    (void)json_object_array_add(a, json_object_get(json_index(b, i)));
+  (void)json_add_all(a, b);
   json_unref(b);
   return a;
 }
@@ -159,8 +158,8 @@ static void add_models(struct controller *c, const char *ns, const char *name, s
                                  kube_cache_get(c->watches[WATCH_CLUSTER_BASE_MODELS], NULL, name)};
 
   for (size_t i = 0; i < ARRAY_LEN(found); i++)
-    if (found[i] && (!out || json_object_array_add(out, found[i]) != 0))
-      json_unref(found[i]);
+    if (found[i])
+      (void)json_add(out, found[i]);
 }
 
 struct json_object *world_models(struct controller *c, struct json_object *service) {

@@ -210,7 +210,7 @@ static void answer_info(struct http_exchange *x, const struct repository *r) {
   set_time(o, "lastModified", r->changed);
   (void)json_set(o, "tags", json_object_new_array());
   for (size_t i = 0; i < r->files.len; i++)
-    (void)json_object_array_add(siblings, sibling(&r->files.items[i], is_set(x, "blobs")));
+    (void)json_add(siblings, sibling(&r->files.items[i], is_set(x, "blobs")));
   (void)json_set(o, "siblings", siblings);
   answer_json(x, 200, o);
 }
@@ -239,7 +239,7 @@ static void list_folders(struct json_object *list, const struct repository *r, c
     (void)json_set_str(o, "oid", r->commit);
     (void)json_set_i64(o, "size", 0);
     (void)json_set_str(o, "path", name ? name : "");
-    (void)json_object_array_add(list, o);
+    (void)json_add(list, o);
   }
 }
 
@@ -298,7 +298,7 @@ static void answer_tree(struct hub *h, struct http_exchange *x, const struct rep
       continue;
     list_folders(list, r, folder, path, i ? r->files.items[i - 1].path : NULL, recursive);
     if (recursive || !strchr(rest, '/'))
-      (void)json_object_array_add(list, describe(r, &r->files.items[i], expand));
+      (void)json_add(list, describe(r, &r->files.items[i], expand));
   }
   if (i < r->files.len)
     add_next_page(h, x, i);
@@ -309,7 +309,7 @@ static void describe_path(struct json_object *list, const struct repository *r, 
   const struct repo_file *f = path ? repository_find(r, path) : NULL;
 
   if (f)
-    (void)json_object_array_add(list, describe(r, f, expand));
+    (void)json_add(list, describe(r, f, expand));
 }
 
 /* "paths=A&paths=B&expand=true" (application/x-www-form-urlencoded), as the Python client sends it. */

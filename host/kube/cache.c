@@ -665,8 +665,8 @@ static struct json_object *parse_rows(row_list *rows) {
     qsort(rows->items, rows->len, sizeof(*rows->items), compare_rows);
   for (size_t i = 0; i < rows->len; i++) {
     struct json_object *o = parse_text(rows->items[i].text);
-    if (o && json_object_array_add(out, o) != 0)
-      json_unref(o);
+    if (o)
+      (void)json_add(out, o);
     free(rows->items[i].key);
     free(rows->items[i].text);
   }

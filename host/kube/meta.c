@@ -28,7 +28,7 @@ bool meta_deleting(struct json_object *o) {
 static const char *text_of(struct json_object *map, const char *key) {
   struct json_object *v = json_get(map, key);
 
-  return json_is(v, json_type_string) ? json_object_get_string(v) : NULL;
+  return json_as_str(v, NULL);
 }
 
 const char *meta_label(struct json_object *o, const char *key) {
@@ -43,7 +43,7 @@ static void set_text(struct json_object *o, const char *map, const char *key, co
   struct json_object *m = json_ensure(o, map);
 
   if (m)
-    (void)json_object_object_add(m, key, json_object_new_string(value));
+    (void)json_put_str(m, key, value);
 }
 
 void meta_set_label(struct json_object *o, const char *key, const char *value) {
@@ -71,13 +71,7 @@ bool meta_has_finalizer(struct json_object *o, const char *name) {
 bool meta_add_finalizer(struct json_object *o, const char *name) {
   if (meta_has_finalizer(o, name))
     return false;
-  struct json_object *list = json_at(o, "metadata.finalizers");
-  if (!list) {
-    list = json_object_new_array();
-    if (!list || !json_set(o, "metadata.finalizers", list))
-      return false;
-  }
-  return json_object_array_add(list, json_object_new_string(name)) == 0;
+  return json_add_str(json_ensure_array(o, "metadata.finalizers"), name);
 }
 
 bool meta_remove_finalizer(struct json_object *o, const char *name) {
@@ -100,11 +94,10 @@ bool meta_is_owned_by(struct json_object *o, struct json_object *owner) {
 }
 
 void meta_set_owner(struct json_object *o, struct json_object *owner) {
-  struct json_object *ref = json_object_new_object();
   struct json_object *list = json_object_new_array();
+  struct json_object *ref = json_add_object(list);
 
-  if (!ref || !list || json_object_array_add(list, ref) != 0) {
-    json_unref(ref);
+  if (!ref) {
     json_unref(list);
     return;
   }
@@ -123,21 +116,12 @@ const char *meta_condition(struct json_object *o, const char *type) {
 
 /* The condition of TYPE, made when absent. */
 static struct json_object *ensure_condition(struct json_object *o, const char *type) {
-  struct json_object *list = json_at(o, "status.conditions");
+  struct json_object *list = json_ensure_array(o, "status.conditions");
   struct json_object *c = json_find(list, "type", type);
 
   if (c)
     return c;
-  if (!list) {
-    list = json_object_new_array();
-    if (!list || !json_set(o, "status.conditions", list))
-      return NULL;
-  }
-  c = json_object_new_object();
-  if (c && json_object_array_add(list, c) != 0) {
-    json_unref(c);
-    return NULL;
-  }
+  c = json_add_object(list);
   if (c)
     (void)json_set_str(c, "type", type);
   return c;

@@ -141,11 +141,11 @@ static struct json_object *new_replicaset(const struct rollout *r, const char *h
   if (!selector)
     selector = json_object_new_object();
   struct json_object *match = json_ensure(selector, "matchLabels");
-  (void)json_object_object_add(match, HASH_LABEL, json_object_new_string(hash));
+  (void)json_put_str(match, HASH_LABEL, hash);
   (void)json_set(rs, "spec.selector", selector);
   (void)json_set(rs, "spec.template", json_copy(json_at(d, "spec.template")));
   struct json_object *labels = json_ensure(rs, "spec.template.metadata.labels");
-  (void)json_object_object_add(labels, HASH_LABEL, json_object_new_string(hash));
+  (void)json_put_str(labels, HASH_LABEL, hash);
   if (json_at(d, "spec.minReadySeconds"))
     (void)json_set(rs, "spec.minReadySeconds", json_copy(json_at(d, "spec.minReadySeconds")));
   return rs;
@@ -178,7 +178,7 @@ static void plan_create_current(struct rollout *r, struct json_object *status) {
   }
   struct json_object *rs = new_replicaset(r, hash, revision + 1);
   (void)json_set_i64(rs, "spec.replicas", new_replicas(r, 0));
-  (void)json_object_array_add(r->out->create, rs);
+  (void)json_add(r->out->create, rs);
   _cleanup_free_ char *message = str_printf("Created new replica set \"%s\"", meta_name(rs));
   plan_condition(status, "Progressing", "True", "NewReplicaSetCreated", message, r->now_ms, true);
 }
@@ -305,7 +305,7 @@ static void plan_cleanup(struct rollout *r) {
     if (i == r->current || r->next[i] || json_i64(rs, "status.replicas", 0) || meta_deleting(rs) ||
         json_i64(rs, "status.observedGeneration", 0) < meta_generation(rs))
       continue;
-    (void)json_object_array_add(r->out->remove, json_object_get(rs));
+    (void)json_add(r->out->remove, json_object_get(rs));
     old--;
   }
 }

@@ -8,7 +8,7 @@ static void add_changed(struct json_object *before, struct json_object *after, s
       continue;
     struct json_object *part =
         json_is(old, json_type_object) && json_is(v, json_type_object) ? merge_diff(old, v) : json_copy(v);
-    (void)json_object_object_add(patch, key, part);
+    (void)json_put(patch, key, part);
   }
 }
 
@@ -19,8 +19,8 @@ struct json_object *merge_diff(struct json_object *before, struct json_object *a
   if (before) {
     json_object_object_foreach (before, key, unused) {
       (void)unused;
-      if (!json_object_object_get_ex(after, key, NULL))
-        (void)json_object_object_add(patch, key, NULL);
+      if (!json_has(after, key))
+        (void)json_put(patch, key, NULL);
     }
   }
   if (!json_empty(patch))

@@ -40,7 +40,7 @@ static struct json_object *slice_ports(struct json_object *service, struct json_
     (void)json_set_str(p, "name", json_str(port, "name", ""));
     (void)json_set_i64(p, "port", n);
     (void)json_set_str(p, "protocol", json_str(port, "protocol", "TCP"));
-    (void)json_object_array_add(out, p);
+    (void)json_add(out, p);
   }
   return out;
 }
@@ -65,7 +65,7 @@ static struct json_object *slice_for(struct json_object *slices, struct json_obj
   (void)json_set_str(slice, "addressType", "IPv4");
   (void)json_set(slice, "endpoints", json_object_new_array());
   (void)json_set(slice, "ports", TAKE_PTR(ports));
-  (void)json_object_array_add(slices, slice);
+  (void)json_add(slices, slice);
   return slice;
 }
 
@@ -73,7 +73,7 @@ static struct json_object *endpoint_of(struct json_object *pod, bool any_state) 
   struct json_object *e = json_object_new_object(), *addresses = json_object_new_array();
   bool serving = pod_is_ready(pod), deleting = meta_deleting(pod);
 
-  (void)json_object_array_add(addresses, json_object_new_string(json_str(pod, "status.podIP", "")));
+  (void)json_add_str(addresses, json_str(pod, "status.podIP", ""));
   (void)json_set(e, "addresses", addresses);
   (void)json_set_bool(e, "conditions.ready", any_state || (serving && !deleting));
   (void)json_set_bool(e, "conditions.serving", serving);
@@ -102,7 +102,7 @@ struct json_object *endpoint_slices(struct json_object *service, struct json_obj
         !selector_match(selector, json_at(pod, "metadata.labels")))
       continue;
     struct json_object *slice = slice_for(slices, service, pod);
-    (void)json_object_array_add(json_get(slice, "endpoints"), endpoint_of(pod, any_state));
+    (void)json_add(json_get(slice, "endpoints"), endpoint_of(pod, any_state));
   }
   return slices;
 }
@@ -118,7 +118,7 @@ struct json_object *endpoint_targets(struct json_object *slices, struct json_obj
       const char *ip = json_object_get_string(json_index(json_get(e, "addresses"), 0));
       _cleanup_free_ char *target = str_printf("%s:%lld", ip ? ip : "", (long long)json_i64(p, "port", 0));
       if (target && json_flag(e, "conditions.ready", false))
-        (void)json_object_array_add(out, json_object_new_string(target));
+        (void)json_add_str(out, target);
     }
   }
   return out;

@@ -123,7 +123,7 @@ static struct json_object *pod_template(struct json_object *service) {
     struct json_object *e = json_object_new_object();
     (void)json_set_str(e, "name", vars[i].name);
     (void)json_set_str(e, "value", vars[i].value);
-    (void)json_object_array_add(env, e);
+    (void)json_add(env, e);
   }
   return t;
 }
@@ -142,10 +142,9 @@ static void add_deployment(struct json_object *service, struct json_object *temp
   meta_set_label(d, SERVICE_LABEL, meta_name(service));
   meta_set_annotation(d, HASH_ANNOTATION, hash);
   (void)json_set_i64(d, "spec.replicas", least > 0 ? least : 1);
-  (void)json_object_object_add(json_ensure(d, "spec.selector.matchLabels"), SERVICE_LABEL,
-                               json_object_new_string(meta_name(service)));
+  (void)json_put_str(json_ensure(d, "spec.selector.matchLabels"), SERVICE_LABEL, meta_name(service));
   (void)json_set(d, "spec.template", json_object_get(template));
-  (void)json_object_array_add(out->create, d);
+  (void)json_add(out->create, d);
 }
 
 static void change_deployment(struct json_object *service, struct json_object *deployment, struct json_object *template,

@@ -173,7 +173,7 @@ struct json_object *pod_report(struct pod *p) {
   struct json_object *report = json_object_new_object(), *containers = json_object_new_array();
 
   for (size_t i = 0; i < p->spec->containers.len; i++)
-    (void)json_object_array_add(containers, container_report(&p->containers[i]));
+    (void)json_add(containers, container_report(&p->containers[i]));
   (void)json_set(report, "containers", containers);
   if (p->reason) {
     (void)json_set_str(report, "reason", p->reason);

@@ -144,7 +144,7 @@ static struct json_object *all_waiting(struct json_object *pod, const char *list
   for (size_t i = 0; i < json_len(containers); i++) {
     struct json_object *c = json_index(containers, i), *status = waiting_status(c, reason, message);
     carry_over(json_find(before, "name", json_str(c, "name", "")), status);
-    (void)json_object_array_add(out, status);
+    (void)json_add(out, status);
   }
   return out;
 }
@@ -167,7 +167,7 @@ static void set_container_statuses(struct json_object *pod, struct json_object *
   for (size_t i = 0; i < json_len(containers); i++) {
     struct json_object *c = json_index(containers, i);
     bool is_main = streq(json_str(c, "role", ""), "main");
-    (void)json_object_array_add(is_main ? mains : inits, json_copy(json_get(c, "status")));
+    (void)json_add(is_main ? mains : inits, json_copy(json_get(c, "status")));
   }
   (void)json_set(status, "containerStatuses", mains);
   if (json_len(inits))
@@ -211,7 +211,7 @@ static void set_addresses(struct json_object *status, const char *pod_ip, const 
     return;
   struct json_object *ips = json_object_new_array(), *entry = json_object_new_object();
   (void)json_set_str(entry, "ip", pod_ip);
-  (void)json_object_array_add(ips, entry);
+  (void)json_add(ips, entry);
   (void)json_set_str(status, "podIP", pod_ip);
   (void)json_set(status, "podIPs", ips);
 }

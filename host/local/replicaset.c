@@ -48,7 +48,7 @@ static void plan_new_pods(struct json_object *rs, int64_t n, struct plan *out) {
     _cleanup_free_ char *prefix = str_printf("%.57s-", meta_name(rs));
     (void)json_set_str(pod, "metadata.generateName", prefix);
     (void)json_set(pod, "spec", json_copy(json_get(template, "spec")));
-    (void)json_object_array_add(out->create, pod);
+    (void)json_add(out->create, pod);
   }
 }
 
@@ -63,7 +63,7 @@ static void plan_fewer_pods(struct json_object *pods, size_t n, struct plan *out
       active[len++] = json_index(pods, i);
   qsort(active, len, sizeof(struct json_object *), by_worth);
   for (size_t i = 0; i < n && i < len; i++)
-    (void)json_object_array_add(out->remove, json_object_get(active[i]));
+    (void)json_add(out->remove, json_object_get(active[i]));
 }
 
 static bool labels_hold(struct json_object *labels, struct json_object *wanted) {

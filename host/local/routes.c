@@ -33,7 +33,7 @@ static char *backends(struct routing *r, struct json_object *service) {
     struct json_object *slice = json_index(r->slices, i);
     if (streq(meta_namespace(slice), meta_namespace(service)) &&
         streq(meta_label(slice, "kubernetes.io/service-name"), meta_name(service)))
-      (void)json_object_array_add(mine, json_object_get(slice));
+      (void)json_add(mine, json_object_get(slice));
   }
   _cleanup_json_ struct json_object *targets = endpoint_targets(mine, json_index(json_at(service, "spec.ports"), 0));
   for (size_t i = 0; i < json_len(targets); i++)

@@ -106,7 +106,7 @@ static void check_room(struct json_object *pod, struct json_object *node, struct
           (void)unused;
           if (!json_get(seen, resource))
             check_resource(pod, node, pods, resource, why);
-          (void)json_object_object_add(seen, resource, json_object_new_boolean(1));
+          (void)json_put(seen, resource, json_object_new_boolean(1));
         }
       }
 }

@@ -85,7 +85,7 @@ struct json_object *model_store_list(struct model_store *s, struct ome_err *err)
     if (owners)
       add_unique(owners, &all.items[i]);
     manifest_fini(&all.items[i].m);
-    (void)json_object_array_add(out, all.items[i].o);
+    (void)json_add(out, all.items[i].o);
   }
   VEC_FREE(&all);
   return out;

@@ -110,7 +110,7 @@ int32_t manifest_write(const struct model_store *s, const struct manifest *m, ch
   struct json_object *files = json_object_new_array();
 
   for (size_t i = 0; i < m->files.len; i++)
-    (void)json_object_array_add(files, describe(&m->files.items[i]));
+    (void)json_add(files, describe(&m->files.items[i]));
   (void)json_set(o, "files", files);
   _cleanup_free_ char *text = json_text(o);
   if (!text)

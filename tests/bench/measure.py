@@ -128,9 +128,9 @@ def compare(title, site, contenders, rounds, size, check=None, fresh=None, limit
     for name, rs in runs.items():
         median = lambda key: statistics.median(getattr(r, key) for r in rs)
         ratio = f"{medians[name] / medians['ome']:.2f} x" if "ome" in medians else ""
-        best = f"{medians[name] / limit.verified:.2f} x" if limit else ""
+        best = f"{f'{medians[name] / limit.verified:.2f} x':>9}" if limit else ""
         print(f"  {name:34}{median('wall'):9.2f}{size / MIB / median('wall'):9.0f}{median('client'):10.2f}"
-              f"{median('server'):10.2f}{median('memory'):9.0f}{ratio:>9}{best:>9}", flush=True)
+              f"{median('server'):10.2f}{median('memory'):9.0f}{ratio:>9}{best}", flush=True)
     if limit and "ome" in medians:
         print(f"  ome is at {limit.verified / medians['ome']:.2f} of the limit", flush=True)
     return medians

@@ -29,50 +29,48 @@ int32_t fail(struct ome_err *err, int32_t code, const char *fmt, ...) {
   return code;
 }
 
-static int32_t code_of_errno(int e) {
-  switch (e) {
-  case ENOENT:
-  case ENOTDIR:
-    return OME_E_NOT_FOUND;
-  case EEXIST:
-    return OME_E_EXISTS;
-  case EACCES:
-  case EPERM:
-  case EROFS:
-    return OME_E_DENIED;
-  case ENOSPC:
-  case EDQUOT:
-    return OME_E_NO_SPACE;
-  case ENOMEM:
-    return OME_E_NO_MEMORY;
-  case EBUSY:
-  case EAGAIN:
-  case EADDRINUSE:
-    return OME_E_BUSY;
-  case ETIMEDOUT:
-    return OME_E_DEADLINE;
-  case ECONNREFUSED:
-  case ECONNRESET:
-  case EPIPE:
-  case EHOSTUNREACH:
-  case ENETUNREACH:
-  case EMFILE:
-  case ENFILE:
-    return OME_E_UNAVAILABLE;
-  case EINVAL:
-  case ENAMETOOLONG:
-  case ELOOP:
-    return OME_E_INVALID;
-  default:
-    return OME_E_INTERNAL;
-  }
-}
+/* What an errno is to callers, and to the person who must act. */
+static const struct {
+  int number;
+  int32_t code;
+  const char *advice;
+} known[] = {
+    {ENOENT, OME_E_NOT_FOUND, "; check the path"},
+    {ENOTDIR, OME_E_NOT_FOUND, "; check the path"},
+    {EEXIST, OME_E_EXISTS, ""},
+    {EACCES, OME_E_DENIED, "; check its owner and permissions"},
+    {EPERM, OME_E_DENIED, "; check its owner and permissions"},
+    {EROFS, OME_E_DENIED, "; choose a place that is mounted for writing"},
+    {ENOSPC, OME_E_NO_SPACE, "; free some space and try again"},
+    {EDQUOT, OME_E_NO_SPACE, "; free some space or raise the quota, and try again"},
+    {EIO, OME_E_INTERNAL, "; check the disk and its file system"},
+    {ENOMEM, OME_E_NO_MEMORY, ""},
+    {EBUSY, OME_E_BUSY, ""},
+    {EAGAIN, OME_E_BUSY, ""},
+    {EADDRINUSE, OME_E_BUSY, ""},
+    {ETIMEDOUT, OME_E_DEADLINE, ""},
+    {ECONNREFUSED, OME_E_UNAVAILABLE, ""},
+    {ECONNRESET, OME_E_UNAVAILABLE, ""},
+    {EPIPE, OME_E_UNAVAILABLE, ""},
+    {EHOSTUNREACH, OME_E_UNAVAILABLE, ""},
+    {ENETUNREACH, OME_E_UNAVAILABLE, ""},
+    {EMFILE, OME_E_UNAVAILABLE, "; raise the limit of open files"},
+    {ENFILE, OME_E_UNAVAILABLE, "; raise the limit of open files"},
+    {EINVAL, OME_E_INVALID, ""},
+    {ENAMETOOLONG, OME_E_INVALID, "; choose a shorter name"},
+    {ELOOP, OME_E_INVALID, "; look where its links lead"},
+};
 
 int32_t fail_errno(struct ome_err *err, const char *what, const char *name) {
   int e = errno;
   char why[128];
+  size_t i = 0;
 
-  return fail(err, code_of_errno(e), "%s: %s: %s", what, name, strerror_r(e, why, sizeof(why)));
+  while (i < sizeof(known) / sizeof(known[0]) && known[i].number != e)
+    i++;
+  bool found = i < sizeof(known) / sizeof(known[0]);
+  return fail(err, found ? known[i].code : OME_E_INTERNAL, "%s: %s: %s%s", what, name, strerror_r(e, why, sizeof(why)),
+              found ? known[i].advice : "");
 }
 
 int32_t fail_prefix(struct ome_err *err, const char *fmt, ...) {

@@ -246,8 +246,11 @@ static void finish(struct http_fetch *f, CURLcode result) {
   if (atomic_load(&f->cancelled) || f->refused)
     rc = fail(&err, OME_E_CANCELLED, "%s %.*s: cancelled", f->method, shown, f->url);
   else if (result != CURLE_OK)
-    rc = fail(&err, code_of_curl(result), "%s %.*s: %s", f->method, shown, f->url,
-              f->curl_error[0] ? f->curl_error : curl_easy_strerror(result));
+    rc = fail(&err, code_of_curl(result), "%s %.*s: %s%s", f->method, shown, f->url,
+              f->curl_error[0] ? f->curl_error : curl_easy_strerror(result),
+              code_of_curl(result) != OME_E_DENIED
+                  ? ""
+                  : "; check the server's name, its certificate and this machine's CA certificates");
   f->ops->on_done(f->arg, rc, &err);
   fetch_free(f);
 }

@@ -178,8 +178,10 @@ void digests_end(struct digests *d, char sha256[65], char wanted[65], struct sum
 int32_t digest_compare(const struct manifest_file *f, const char *wanted, struct ome_err *err) {
   if (!f->digest || strcasecmp(f->digest, wanted) == 0)
     return OME_OK;
-  return fail(err, OME_E_CORRUPT, "verify: %.200s: the digest is %.12s..., listed is %.12s...", f->path, wanted,
-              f->digest);
+  return fail(
+      err, OME_E_CORRUPT,
+      "verify: %.200s: the digest is %.12s..., listed is %.12s...; try again, or ask who provides it to look at it",
+      f->path, wanted, f->digest);
 }
 
 int32_t digest_file(int fd, const struct manifest_file *f, bool (*stop)(void *), void *arg, char sha256[65],

@@ -239,8 +239,8 @@ static int32_t work_locked(struct engine *e, struct ome_err *err) {
 
 static const char *advice_on_denial(int status) {
   switch (status) {
-  case 0:
-    return "; check the server's name, its certificate and this machine's CA certificates";
+  case 0: /* no certificate that is trusted; what to do is said */
+    return "";
   case 401:
     return "; give credentials that may read it (a token or key), or check those given";
   default:
@@ -249,8 +249,8 @@ static const char *advice_on_denial(int status) {
 }
 
 static const char *advice(const struct flight *f) {
-  if (f->disk)
-    return f->rc == OME_E_NO_SPACE ? "; free some space and try again" : "; check the disk and its file system";
+  if (f->disk) /* errno said what to do */
+    return "";
   switch (f->rc) {
   case OME_E_DENIED:
     return advice_on_denial(f->status);

@@ -1,6 +1,7 @@
 /* Preloaded into a program under test: one call on a file below $FAULT_DIR fails, or the wall clock jumps.
  *
  *   FAULT=pwrite:3:28   the third pwrite() fails with errno 28; calls that never come are no failure
+ *   FAULT_HIT=F         F is made when it has failed
  *   FAULT_CLOCK=86400   each look at the wall clock is a day before or after the one before
  *   FAULT_CLOCK_FILE=F  it is wrong by as many seconds as F says at the time */
 #define _GNU_SOURCE
@@ -47,6 +48,9 @@ static int fails(const char *name) {
   if (!fault || sscanf(fault, "%31[^:]:%ld:%d", wanted, &number, &code) != 3 || strcmp(wanted, name) != 0 ||
       atomic_fetch_add(&calls, 1) + 1 != number)
     return 0;
+  const char *hit = getenv("FAULT_HIT");
+  if (hit)
+    (void)close((int)syscall(SYS_openat, AT_FDCWD, hit, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   errno = code;
   return 1;
 }
@@ -80,6 +84,31 @@ EXPORT int fdatasync(int fd) {
   return is_ours(fd) && fails("fdatasync") ? -1 : REAL(fn, "fdatasync")(fd);
 }
 
+EXPORT int fsync(int fd) {
+  typedef int (*fn)(int);
+  return is_ours(fd) && fails("fsync") ? -1 : REAL(fn, "fsync")(fd);
+}
+
+EXPORT int mkdir(const char *path, mode_t mode) {
+  typedef int (*fn)(const char *, mode_t);
+  return is_below(path) && fails("mkdir") ? -1 : REAL(fn, "mkdir")(path, mode);
+}
+
+EXPORT int mkdirat(int dir, const char *name, mode_t mode) {
+  typedef int (*fn)(int, const char *, mode_t);
+  return is_ours(dir) && fails("mkdirat") ? -1 : REAL(fn, "mkdirat")(dir, name, mode);
+}
+
+EXPORT int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags) {
+  typedef int (*fn)(int, const char *, int, const char *, int);
+  return is_ours(to_dir) && fails("linkat") ? -1 : REAL(fn, "linkat")(from_dir, from, to_dir, to, flags);
+}
+
+EXPORT int renameat(int from_dir, const char *from, int to_dir, const char *to) {
+  typedef int (*fn)(int, const char *, int, const char *);
+  return is_ours(to_dir) && fails("renameat") ? -1 : REAL(fn, "renameat")(from_dir, from, to_dir, to);
+}
+
 EXPORT int syncfs(int fd) {
   typedef int (*fn)(int);
   return is_ours(fd) && fails("syncfs") ? -1 : REAL(fn, "syncfs")(fd);
@@ -105,6 +134,23 @@ EXPORT int open64(const char *path, int flags, ...) {
   mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
   va_end(ap);
   return open(path, flags, mode);
+}
+
+EXPORT int openat(int dir, const char *name, int flags, ...) {
+  typedef int (*fn)(int, const char *, int, ...);
+  va_list ap;
+  va_start(ap, flags);
+  mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+  va_end(ap);
+  return flags & O_CREAT && is_ours(dir) && fails("openat") ? -1 : REAL(fn, "openat64")(dir, name, flags, mode);
+}
+
+EXPORT int openat64(int dir, const char *name, int flags, ...) {
+  va_list ap;
+  va_start(ap, flags);
+  mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
+  va_end(ap);
+  return openat(dir, name, flags, mode);
 }
 
 /* By how much the wall clock is wrong. */

@@ -123,6 +123,23 @@ int32_t dir_make(const char *path, mode_t mode, struct ome_err *err) {
   return OME_OK;
 }
 
+int32_t path_device(const char *path, dev_t *out, struct ome_err *err) {
+  _cleanup_free_ char *folder = strdup(path);
+  struct stat st;
+
+  while (folder && stat(folder, &st) != 0) {
+    if (errno != ENOENT || streq(folder, ".") || streq(folder, "/"))
+      return fail_errno(err, "look at", path);
+    char *up = folder_of(folder);
+    free(folder);
+    folder = up;
+  }
+  if (!folder)
+    return fail_memory(err);
+  *out = st.st_dev;
+  return OME_OK;
+}
+
 static int32_t remove_at(int dirfd, const char *name, const char *path, int depth, struct ome_err *err);
 
 static int32_t remove_entries(int dirfd, const char *path, int depth, struct ome_err *err) {

@@ -18,8 +18,10 @@ int32_t file_write(const char *path, const void *data, size_t len, mode_t mode, 
 
 bool file_exists(const char *path);
 int32_t dir_make(const char *path, mode_t mode, struct ome_err *err); /* with parents; existing is fine */
-int32_t dir_sync(const char *path, struct ome_err *err);              /* fsync of a folder */
-int32_t tree_remove(const char *path, struct ome_err *err);           /* rm -rf, never through a link; absent is fine */
+/* The file system that PATH is on, or would be made on. */
+int32_t path_device(const char *path, dev_t *out, struct ome_err *err);
+int32_t dir_sync(const char *path, struct ome_err *err);    /* fsync of a folder */
+int32_t tree_remove(const char *path, struct ome_err *err); /* rm -rf, never through a link; absent is fine */
 
 /* DIR/NAME, new. */
 char *path_join(const char *dir, const char *name);

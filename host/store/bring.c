@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,8 +29,9 @@ struct round {
   int root, dir;      /* of the session's files; the last folder that one was moved from, -1: none */
   const char *folder; /* its path, FOLDER_LEN bytes with the slash */
   size_t folder_len;
-  int32_t rc;
+  int32_t rc; /* of moving into the store, with ERR */
   struct ome_err err;
+  atomic_bool failed; /* the same for other threads: what cannot be kept is not fetched any longer */
 };
 
 enum landing { LANDING_ABSENT, LANDING_RIPE, LANDING_DONE };
@@ -126,6 +128,8 @@ static void on_event(void *arg, const struct transfer_event *e) {
   }
   if (r->rc == OME_OK && r->ripe.len && (large || e->type != TRANSFER_FILE || r->ripe.len >= BATCH_FILES))
     r->rc = land(r, &r->err);
+  if (r->rc != OME_OK)
+    atomic_store(&r->failed, true);
   whole.bytes += r->bytes_before;
   whole.files += r->files_before;
   whole.total_bytes += r->bytes_before;
@@ -135,9 +139,9 @@ static void on_event(void *arg, const struct transfer_event *e) {
 }
 
 static bool is_stopped(void *arg) {
-  const struct round *r = arg;
+  struct round *r = arg;
 
-  return session_stopped(r->x);
+  return session_stopped(r->x) || atomic_load(&r->failed);
 }
 
 static int32_t pick(struct round *r, struct ome_err *err) {
@@ -345,7 +349,9 @@ static const char *laid_out(struct json_object *old) {
 }
 
 /* Reference, folder, reference again: a folder that appears is always one that a reference names. */
-static int32_t publish(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
+static int32_t publish(const struct session *x, struct ome_err *err) {
+  const struct model_store *s = x->store;
+  const struct store_job *job = x->job;
   _cleanup_json_ struct json_object *old = reference_read(s, job->name);
   _cleanup_json_ struct json_object *o = new_reference(job, old);
   _cleanup_manifest_ struct manifest before = {0};
@@ -366,7 +372,7 @@ static int32_t publish(const struct model_store *s, const struct store_job *job,
   closep(&lock);
   lock = -1;
   if (rc == OME_OK)
-    rc = layout_make(s, job, err);
+    rc = layout_make(s, job, x->device, err);
   if (rc == OME_OK && !job->owned && !job->partial && is_same_source(job, old))
     rc = layout_drop(s, job->path, &before, job->manifest, err);
   if (rc == OME_OK && json_at(o, "previous"))
@@ -389,11 +395,11 @@ int32_t model_store_bring(struct model_store *s, const struct store_job *job, st
   if (rc == OME_OK)
     rc = begin(s, job, err);
   if (rc == OME_OK)
-    rc = layout_check_room(s, job, err);
+    rc = layout_check_room(s, job, &x.device, err);
   if (rc == OME_OK)
     rc = bring_blobs(&x, err);
   if (rc == OME_OK)
-    rc = publish(s, job, err);
+    rc = publish(&x, err);
   session_close(&x, rc == OME_OK);
   return rc;
 }

@@ -10,6 +10,8 @@
 
 struct model_store {
   char *root;
+  bool is_open;
+  dev_t device; /* of ROOT when it was opened: on another one there is no store of ours */
 };
 
 /* ---- store.c ----------------------------------------------------------------------------------------------------- */
@@ -94,6 +96,7 @@ struct session {
   int fd;                /* locked */
   int blobs;             /* the folder of all blobs: the store stays while FD is locked */
   char *files;           /* where transfers go */
+  dev_t device;          /* of the model's folder */
   struct strmap *landed; /* content_id -> SHA-256 of what this session or one before it has brought */
 };
 
@@ -147,9 +150,10 @@ int32_t fetch_plan_make(struct session *x, struct fetch_plan *out, struct ome_er
 
 /* Whether JOB's folder may become the model's: owned by it, empty, or absent. */
 int32_t layout_check_place(const struct model_store *s, const struct store_job *job, struct ome_err *err);
-/* Makes the folder; whether there is room for copies where no links lead. */
-int32_t layout_check_room(const struct model_store *s, const struct store_job *job, struct ome_err *err);
-int32_t layout_make(const struct model_store *s, const struct store_job *job, struct ome_err *err);
+/* Makes the folder, on *DEVICE; whether there is room for copies where no links lead. */
+int32_t layout_check_room(const struct model_store *s, const struct store_job *job, dev_t *device, struct ome_err *err);
+/* What was removed meanwhile is made again, but on no other file system than DEVICE. */
+int32_t layout_make(const struct model_store *s, const struct store_job *job, dev_t device, struct ome_err *err);
 /* Whether all files of M are at PATH as they were verified. */
 bool layout_is_whole(const struct model_store *s, const char *path, const struct manifest *m);
 /* Removes the files of OLD that NOW does not have, where they are still ours. */

@@ -53,7 +53,8 @@ static int32_t prune(const char *path, const struct manifest *m, struct ome_err 
 }
 
 /* Copies take room of their own, and only their number says so: better now than after an hour of fetching. */
-int32_t layout_check_room(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
+int32_t layout_check_room(const struct model_store *s, const struct store_job *job, dev_t *device,
+                          struct ome_err *err) {
   uint64_t need = job->manifest->total_bytes;
   struct stat mine;
   struct stat there;
@@ -66,6 +67,7 @@ int32_t layout_check_room(const struct model_store *s, const struct store_job *j
     return rc;
   if (stat(s->root, &mine) != 0 || stat(job->path, &there) != 0 || statvfs(job->path, &vfs) != 0)
     return fail_errno(err, "look at", job->path);
+  *device = there.st_dev;
   if (mine.st_dev == there.st_dev)
     return OME_OK;
   for (size_t i = 0; i < job->manifest->files.len; i++) { /* what is there is replaced */
@@ -183,11 +185,24 @@ static const char *first_missing(const struct model_store *s, int blobs, int roo
   return NULL;
 }
 
-int32_t layout_make(const struct model_store *s, const struct store_job *job, struct ome_err *err) {
+/* A file system that is not mounted any more leaves its folder, empty, on the one below. */
+static int32_t check_device(const char *path, dev_t device, struct ome_err *err) {
+  dev_t now;
+  int32_t rc = path_device(path, &now, err);
+
+  if (rc != OME_OK || now == device)
+    return rc;
+  return fail(err, OME_E_UNAVAILABLE,
+              "publish: %.200s: is on another file system than when this began; is its disk still mounted?", path);
+}
+
+int32_t layout_make(const struct model_store *s, const struct store_job *job, dev_t device, struct ome_err *err) {
   _cleanup_close_ int blobs = -1;
   bool sure = true; /* no name took the place of another */
-  int32_t rc = dir_make(job->path, 0755, err);
+  int32_t rc = check_device(job->path, device, err);
 
+  if (rc == OME_OK)
+    rc = dir_make(job->path, 0755, err);
   if (rc != OME_OK)
     return rc;
   _cleanup_close_ int root = open(job->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -48,17 +48,30 @@ static bool is_file(int fd, const char *path) {
   return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
 }
 
+/* Whether there is a store where it was opened, or may be one again.  A file system that is not mounted any more leaves
+ * its folder, empty, on the one below: what would be fetched anew there is not what that one has room for. */
+static int32_t check_device(const struct model_store *s, struct ome_err *err) {
+  dev_t now;
+  int32_t rc = s->is_open ? path_device(s->root, &now, err) : OME_OK;
+
+  if (rc != OME_OK || !s->is_open || now == s->device)
+    return rc;
+  return fail(err, OME_E_UNAVAILABLE, "store: %s: is on another file system than it was; is its disk still mounted?",
+              s->root);
+}
+
 /* Nobody makes anything in a store without its lock, but for the lock itself.  Whoever removes a store has it: one that
  * is on no path any more is not the store's, and who waited for it begins with an empty store. */
 int32_t model_store_lock(const struct model_store *s, int *out, struct ome_err *err) {
   _cleanup_free_ char *path = path_join(s->root, "lock");
+  int32_t rc = path ? check_device(s, err) : fail_memory(err);
 
-  if (!path)
-    return fail_memory(err);
+  if (rc != OME_OK)
+    return rc;
   for (int tries = 0;; tries++) {
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0 && errno == ENOENT && tries < MAX_TRIES) {
-      int32_t rc = dir_make(s->root, 0755, err);
+      rc = dir_make(s->root, 0755, err);
       if (rc != OME_OK && rc != OME_E_NOT_FOUND) /* it was removed while it was made */
         return rc;
       err_clear(err);
@@ -93,8 +106,11 @@ int32_t model_store_open(const char *root, struct model_store **out, struct ome_
     return fail_errno(err, "store", root);
   free(s->root);
   s->root = real;
-  *out = TAKE_PTR(s);
-  return OME_OK;
+  int32_t rc = path_device(s->root, &s->device, err);
+  s->is_open = rc == OME_OK;
+  if (rc == OME_OK)
+    *out = TAKE_PTR(s);
+  return rc;
 }
 
 void model_store_close(struct model_store *s) {

@@ -1,6 +1,7 @@
 /* One file of a transfer: opened, begun again, verified, made durable. */
 #include "base/clock.h"
 #include "base/str.h"
+#include "os/beneath.h"
 #include "os/file.h"
 #include "transfer/internal.h"
 
@@ -72,16 +73,6 @@ static uint64_t choose_piece(const struct engine *e, const struct item *it) {
   return piece;
 }
 
-static int32_t make_folders(const struct engine *e, const char *path, struct ome_err *err) {
-  const char *slash = strrchr(path, '/');
-  _cleanup_free_ char *folder = slash ? str_copy(path, (size_t)(slash - path)) : NULL;
-  _cleanup_free_ char *full = folder ? path_join(e->job->dir, folder) : NULL;
-
-  if (!slash)
-    return OME_OK;
-  return full ? dir_make(full, 0755, err) : fail_memory(err);
-}
-
 /* Room is taken now, where the file system can: better to fail here than after an hour.  In memory that would only be
  * done twice. */
 static int32_t take_room(const struct engine *e, const struct item *it, struct ome_err *err) {
@@ -96,11 +87,15 @@ static int32_t open_file(struct engine *e, struct item *it, bool *there, struct 
   struct stat st;
 
   it->fd = openat(e->dir, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (it->fd < 0 && errno == ENOENT) {
-    int32_t rc = make_folders(e, path, err);
+  if (it->fd < 0 && errno == ENOENT) { /* below what was opened, wherever that is now: nothing comes back by its name */
+    _cleanup_close_ int folder = -1;
+    const char *name;
+    int32_t rc = beneath_parent(e->dir, path, true, &folder, &name, err);
+    if (rc == OME_E_NOT_FOUND)
+      return fail(err, rc, "fetch: %.200s: %.120s was removed meanwhile; start again", path, e->job->dir);
     if (rc != OME_OK)
       return rc;
-    it->fd = openat(e->dir, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    it->fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
   }
   if (it->fd < 0 || fstat(it->fd, &st) != 0)
     return fail_errno(err, "open", path);

@@ -105,6 +105,45 @@ def filled(disk, hub, models):
     line.close()
 
 
+def taken_away(disk, hub, models):
+    """The disk of a store is not mounted any more, in the middle: its folder, on the disk below, stays empty."""
+    for what, model in (("store", "b"), ("folder", "c")):  # the first file of "b" is half of it
+        line = Line(hub.port, hold=4 * MIB)
+        with disk(100) as folder, tempfile.TemporaryDirectory() as elsewhere:
+            store = Store(folder if what == "store" else elsewhere, line.url)
+            target = f"{folder if what == 'folder' else elsewhere}/{model}"
+            command = [*store.command(model, model), "--connections", "1", *(["--max-rate", "12Mi"] if what == "store" else [])]
+            command[3] = target
+            first = scenario.end_with_us(subprocess.Popen(command, env=store.environment, text=True, stdout=subprocess.PIPE,
+                                                          stderr=subprocess.PIPE))
+            wait_for("the first files", lambda: line.passed > 4 * MIB or first.poll() is not None)
+            assert first.poll() is None, first.communicate()
+            subprocess.run(["umount", "-l", folder], check=True)
+            line.release()
+            _, errors = first.communicate(timeout=scenario.DEADLINE)
+            assert first.returncode == 1 and "is its disk still mounted?" in errors and "\n" not in errors.strip(), errors
+            assert not os.listdir(folder), f"{os.listdir(folder)} on the disk below"
+            subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)  # for who takes it away
+        if what == "store":
+            assert line.passed < 30 * MIB, f"{line.passed} bytes for a store that is not there"
+        line.close()
+
+
+def removed(disk, hub, models):
+    """What is removed on the disk where it was is made again: that is what was asked for."""
+    line = Line(hub.port, hold=4 * MIB)
+    with disk(100) as folder:
+        store = Store(folder, line.url)
+        first = store.start("c", "c", "--connections", "1")
+        wait_for("the first files", lambda: line.passed > 4 * MIB or first.poll() is not None)
+        os.rmdir(folder + "/c")
+        line.release()
+        _, errors = first.communicate(timeout=scenario.DEADLINE)
+        assert first.returncode == 0, errors
+        check_files(folder + "/c", models["c"])
+    line.close()
+
+
 def main():
     if sys.argv[1:] != ["inside"]:
         if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
@@ -119,8 +158,10 @@ def main():
         collected(disk, hub, models)
         copies(disk, hub, models)
         filled(disk, hub, models)
+        taken_away(disk, hub, models)
+        removed(disk, hub, models)
         hub.stop()
-    print("refused with numbers, reserved, collected, and gone on with after the disk was full")
+    print("refused with numbers, reserved, collected, and gone on with after the disk was full, nothing where a disk was")
 
 
 main()

@@ -1,8 +1,10 @@
 #include "secret.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *secret_read_file(const char *path, size_t max, size_t *len) {
   FILE *f = fopen(path, "re");
@@ -28,6 +30,24 @@ char *secret_read_word(const char *path, size_t max) {
   if (text)
     text[strcspn(text, " \t\r\n")] = '\0';
   return text;
+}
+
+int secret_write_file(const char *path, const char *text, size_t len) {
+  char *aside = NULL;
+  int fd = asprintf(&aside, "%s.XXXXXX", path) < 0 ? -1 : mkostemp(aside, O_CLOEXEC); /* of mode 0600 */
+  FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+  int failed = !f || fwrite(text, 1, len, f) != len || fflush(f) != 0 || fsync(fd) != 0;
+
+  if (f)
+    failed |= fclose(f) != 0;
+  else if (fd >= 0)
+    (void)close(fd);
+  if (fd >= 0 && (failed || rename(aside, path) != 0)) {
+    (void)unlink(aside);
+    failed = 1;
+  }
+  free(aside);
+  return failed ? -1 : 0;
 }
 
 void secret_forget(char *text, size_t len) {

@@ -17,7 +17,6 @@
 #define MAX_FILE ((size_t)1 << 20)
 #define MAX_TOKEN ((size_t)20000) /* what STS takes */
 #define MAX_PROFILES 4            /* that name each other */
-#define METADATA_MS 1000          /* where there is no such service, packets may just vanish */
 
 static int32_t keep(char *out, size_t size, const char *text, const char *what, struct ome_err *err) {
   if (strlen(text) >= size)
@@ -113,16 +112,15 @@ int32_t aws_document_read(struct json_object *o, const char *session, const char
                           struct ome_err *err) {
   const char *access = json_text_at(o, "AccessKeyId"), *secret = json_text_at(o, "SecretAccessKey");
   int32_t rc = *access && *secret ? aws_credentials_set(out, access, secret, json_text_at(o, session), err)
-                                  : ome_fail(err, OME_E_UNAVAILABLE, "aws: %s: its answer has no credentials", what);
+                                  : ome_fail(err, OME_E_UNAVAILABLE, "%s: its answer has no credentials", what);
 
   if (rc == OME_OK)
     out->expires_s = aws_time(json_text_at(o, "Expiration"));
   return rc;
 }
 
-/* As the services of containers and instances answer. */
-static int32_t read_document(const struct http_answer *a, const char *what, struct aws_credentials *out,
-                             struct ome_err *err) {
+int32_t aws_document_take(const struct http_answer *a, const char *what, struct aws_credentials *out,
+                          struct ome_err *err) {
   struct json_object *o = a->body ? json_read(a->body, a->len) : NULL;
   int32_t rc = aws_document_read(o, "Token", what, out, err);
 
@@ -288,64 +286,9 @@ static int32_t find_container(const struct aws_sources *s, struct aws_credential
   const struct ome_http_req req = {.url = url, .headers = headers, .nheaders = token ? 1 : 0};
   int32_t rc = aws_ask(s, AWS_SERVICE_MS, req, &a, err);
   if (rc == OME_OK)
-    rc = a.status == 200 ? read_document(&a, "the container's credentials service", out, err)
+    rc = a.status == 200 ? aws_document_take(&a, "aws: the container's credentials service", out, err)
                          : http_refused(&a, "aws: the container's credentials service", NULL, NULL, err);
   free(from_file);
-  http_answer_fini(&a);
-  return rc;
-}
-
-/* PATH of the instance's metadata service. */
-static int32_t ask_instance(const struct aws_sources *s, const char *method, const char *path,
-                            const struct ome_kv *header, struct http_answer *a, struct ome_err *err) {
-  const char *endpoint = env_text("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-  const char *base = endpoint ? endpoint : "http://169.254.169.254";
-  size_t len = strlen(base);
-  char url[900];
-
-  while (len && base[len - 1] == '/')
-    len--;
-  (void)snprintf(url, sizeof(url), "%.*s%s", (int)len, base, path);
-  return aws_ask(s, METADATA_MS, (struct ome_http_req){.method = method, .url = url, .headers = header, .nheaders = 1},
-                 a, err);
-}
-
-/* Whether the instance has a role; the path of its credentials and the TOKEN to ask for them then.  That there is no
- * such service, or none of Amazon's, is no error. */
-static int has_role(const struct aws_sources *s, char token[512], char *path, size_t size) {
-  static const char roles[] = "/latest/meta-data/iam/security-credentials/";
-  const struct ome_kv ttl = {"x-aws-ec2-metadata-token-ttl-seconds", "21600"},
-                      with_token = {"x-aws-ec2-metadata-token", token};
-  struct http_answer a = {0};
-  struct ome_err ignored;
-  int found = ask_instance(s, "PUT", "/latest/api/token", &ttl, &a, &ignored) == OME_OK && a.status == 200 && a.body &&
-              a.len < 512;
-
-  if (found) {
-    memcpy(token, a.body, a.len + 1);
-    found = ask_instance(s, "GET", roles, &with_token, &a, &ignored) == OME_OK && a.status == 200 && a.body;
-  }
-  if (found) {
-    int n = snprintf(path, size, "%s%.*s", roles, (int)strcspn(a.body, "\r\n/?#"), a.body);
-    found = n > (int)sizeof(roles) - 1 && (size_t)n < size;
-  }
-  http_answer_fini(&a);
-  return found;
-}
-
-/* IMDSv2: a token first, then the name of the instance's role, then its credentials. */
-static int32_t find_instance(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) {
-  const char *off = env_text("AWS_EC2_METADATA_DISABLED");
-  char token[512], path[300];
-  const struct ome_kv with_token = {"x-aws-ec2-metadata-token", token};
-  struct http_answer a = {0};
-
-  if (s->no_metadata || (off && strcmp(off, "true") == 0) || !has_role(s, token, path, sizeof(path)))
-    return ome_check_cancelled(s->call, err);
-  int32_t rc = ask_instance(s, "GET", path, &with_token, &a, err);
-  if (rc == OME_OK)
-    rc = a.status == 200 ? read_document(&a, "the instance's metadata service", out, err)
-                         : http_refused(&a, "aws: the instance's metadata service", NULL, NULL, err);
   http_answer_fini(&a);
   return rc;
 }
@@ -369,7 +312,7 @@ static int32_t find_signer(const struct aws_sources *s, const struct profile_fil
     const char *name;
     int32_t (*find)(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err);
   } others[] = {
-      {"Environment", find_environment}, {"EcsContainer", find_container}, {"Ec2InstanceMetadata", find_instance}};
+      {"Environment", find_environment}, {"EcsContainer", find_container}, {"Ec2InstanceMetadata", aws_find_instance}};
   struct aws_sources plain = *s;
   char source[200];
 
@@ -451,7 +394,7 @@ static int32_t find_profile(const struct aws_sources *s, struct aws_credentials 
 
 int32_t aws_credentials_find(const struct aws_sources *sources, struct aws_credentials *out, struct ome_err *err) {
   static int32_t (*const steps[])(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err) = {
-      find_given, find_environment, find_profile, find_web_identity, find_container, find_instance};
+      find_given, find_environment, find_profile, find_web_identity, find_container, aws_find_instance};
   int32_t rc = OME_OK;
 
   *out = (struct aws_credentials){.expires_s = 0};

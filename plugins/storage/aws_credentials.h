@@ -25,13 +25,17 @@ struct aws_sources {
   const char *role_arn, *token_file; /* web identity; the environment's when NULL */
   const char *sts_endpoint;          /* $AWS_ENDPOINT_URL_STS, Amazon's of REGION */
   const char *region;
-  int no_metadata; /* leave the instance's metadata service alone */
+  const char *metadata_url; /* an address of the instance's metadata service, where it has another; "" is as NULL */
+  int no_metadata;          /* leave it alone */
 };
 
 /* In this order: SOURCES' own keys, the environment, the profile (its keys, its role), web identity, the container's
  * service, the instance's metadata service (IMDSv2).  OME_OK with an empty access_key where nothing has any.  Fails
  * when a source that was named does not give them; the error names it and nothing secret. */
 int32_t aws_credentials_find(const struct aws_sources *sources, struct aws_credentials *out, struct ome_err *err);
+
+/* The region that this is, as the environment, the profile or the instance say; 0, or -1: nothing does. */
+int aws_region(const struct aws_sources *sources, char *out, size_t size);
 
 /* A setting of the profile ("region", "s3.addressing_style"); 0, or -1: not set. */
 int aws_profile_setting(const struct aws_sources *sources, const char *key, char *out, size_t size);

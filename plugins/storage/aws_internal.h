@@ -28,11 +28,18 @@ int32_t aws_credentials_set(struct aws_credentials *out, const char *access, con
 int32_t aws_document_read(struct json_object *o, const char *session, const char *what, struct aws_credentials *out,
                           struct ome_err *err);
 
-/* ---- aws_login.c: OME_OK with an empty access_key where the profile has nothing of the kind ---- */
+/* The same in an answer, as the services of containers and instances give it. */
+int32_t aws_document_take(const struct http_answer *a, const char *what, struct aws_credentials *out,
+                          struct ome_err *err);
+
+/* ---- OME_OK with an empty access_key where there is nothing of the kind ---- */
+/* IMDSv2: a token first, then the name of the instance's role, then its credentials. */
+int32_t aws_find_instance(const struct aws_sources *s, struct aws_credentials *out, struct ome_err *err);
 /* The profile's credential_process. */
 int32_t aws_find_process(const struct aws_sources *s, const struct profile_files *f, const char *profile,
                          struct aws_credentials *out, struct ome_err *err);
-/* The profile's single sign-on: what `aws sso login` has left, exchanged for keys of a role. */
+/* The profile's single sign-on: what `aws sso login` has left, renewed when it is about to end, exchanged for keys of a
+ * role. */
 int32_t aws_find_sso(const struct aws_sources *s, const struct profile_files *f, const char *profile,
                      struct aws_credentials *out, struct ome_err *err);
 

@@ -1,6 +1,6 @@
 /* S3's answers, the AWS tools' files and addresses; the first byte says which. */
+#include "../../plugins/common/process.h"
 #include "../../plugins/common/xml.h"
-#include "../../plugins/storage/aws_process.h"
 #include "../../plugins/storage/aws_profile.h"
 #include "../../plugins/storage/s3_answer.h"
 #include "../../plugins/storage/s3_uri.h"
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)aws_profile_get(text, "default", "region", out, sizeof(out));
     (void)aws_profile_has(text, "default");
     (void)aws_time(text);
-    (void)aws_words(text, words, sizeof(words) / sizeof(*words));
+    (void)process_words(text, words, sizeof(words) / sizeof(*words));
     break;
   case 'h':
     for (size_t i = 0; i < 3; i++)

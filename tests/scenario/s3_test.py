@@ -168,8 +168,22 @@ class Metadata(http.server.BaseHTTPRequestHandler):
         return self.answer(json.dumps({"roleCredentials": {"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY,
                                                            "sessionToken": "", "expiration": int(time.time() + 3600) * 1000}}))
 
+    def renew(self, form):
+        """CreateToken of single sign-on: each refresh token is good for once."""
+        asked = json.loads(form)
+        good = {"clientId": "the-client", "clientSecret": "hidden-word", "grantType": "refresh_token",
+                "refreshToken": f"refresh-{self.server.renewals}"}
+        if asked != good:
+            return self.answer('{"error": "invalid_grant"}', 400)
+        self.server.renewals += 1
+        return self.answer(json.dumps({"accessToken": SIGNED_IN, "expiresIn": 3600, "tokenType": "Bearer",
+                                       "refreshToken": f"refresh-{self.server.renewals}"}))
+
     def do_POST(self):
         form = self.rfile.read(int(self.headers["content-length"])).decode()
+        if self.path == "/token":
+            self.renew(form)
+            return
         action = "AssumeRoleWithWebIdentity" if "WebIdentityToken=the.web.token" in form else "AssumeRole"
         signed = "Credential=" + ACCESS_KEY in (self.headers["authorization"] or "")
         if f"Action={action}&" not in form or "RoleArn=arn%3Aaws" not in form or (action == "AssumeRole" and not signed):
@@ -195,10 +209,16 @@ def logins(s, url):
     def keys(**more):
         return json.dumps({"Version": 1, "AccessKeyId": ACCESS_KEY, "SecretAccessKey": SECRET_KEY, **more})
 
-    def session(name, ends):
-        with open(f"{home}/.aws/sso/cache/{hashlib.sha1(name.encode()).hexdigest()}.json", "w") as out:
-            json.dump({"startUrl": "https://x", "region": "eu-west-1", "accessToken": SIGNED_IN,
-                       "expiresAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ends))}, out)
+    def place(name):
+        return f"{home}/.aws/sso/cache/{hashlib.sha1(name.encode()).hexdigest()}.json"
+
+    def session(name, ends, token=SIGNED_IN, **more):
+        def at(seconds):
+            return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+        with open(place(name), "w") as out:
+            json.dump({"startUrl": "https://x", "region": "eu-west-1", "accessToken": token, "expiresAt": at(ends),
+                       **{k: at(v) if k == "registrationExpiresAt" else v for k, v in more.items()}}, out)
 
     home = s.folder + "/home"
     os.makedirs(home + "/.aws/sso/cache")
@@ -218,7 +238,7 @@ def logins(s, url):
                   "sso_role_name = read er\n")
     conf = s.without_keys(sts_endpoint=url)
     here = {"AWS_CONFIG_FILE": s.folder + "/logins", "AWS_SHARED_CREDENTIALS_FILE": "/absent", "HOME": home,
-            "OME_STORE": s.folder + "/logins-store", "AWS_ENDPOINT_URL_SSO": url}
+            "OME_STORE": s.folder + "/logins-store", "AWS_ENDPOINT_URL_SSO": url, "AWS_ENDPOINT_URL_SSO_OIDC": url}
     session("corp", 3600)
     session("https://y", 3600)
     for profile in ("good", "login", "legacy"):
@@ -231,7 +251,26 @@ def logins(s, url):
         s.refused(profile, *words, conf=conf, AWS_PROFILE=profile, **here)
     session("corp", -5)
     s.refused("the session has ended", "aws sso login --profile login", conf=conf, AWS_PROFILE="login", **here)
-    os.unlink(f"{home}/.aws/sso/cache/{hashlib.sha1(b'corp').hexdigest()}.json")
+    # One that can be renewed is, before it ends and after; by us as by the AWS tools, who take what the other has left.
+    client = {"clientId": "the-client", "clientSecret": "hidden-word", "registrationExpiresAt": 9999}
+    session("corp", -5, token="ended", refreshToken="refresh-0", **client)
+    s.pull(conf=conf, AWS_PROFILE="login", **here)
+    with open(place("corp")) as left:
+        left = json.load(left)
+    assert left["accessToken"] == SIGNED_IN and left["refreshToken"] == "refresh-1" and left["startUrl"] == "https://x", left
+    assert os.stat(place("corp")).st_mode & 0o777 == 0o600 and len(os.listdir(os.path.dirname(place("corp")))) == 2
+    assert keys_of_boto3("login", **here) == ACCESS_KEY
+    session("corp", 600, token="ending", refreshToken="refresh-1", **client)
+    assert keys_of_boto3("login", **here) == ACCESS_KEY
+    s.pull(conf=conf, AWS_PROFILE="login", **here)
+    session("corp", 600, refreshToken="refresh-2", **client)
+    s.pull(conf=conf, AWS_PROFILE="login", **here)
+    session("corp", 600, refreshToken="used up", **client)  # it is good for ten minutes more
+    s.pull(conf=conf, AWS_PROFILE="login", **here)
+    for wrong in ({"refreshToken": "used up", **client}, {"refreshToken": "refresh-3", **client, "registrationExpiresAt": -5}):
+        session("corp", -5, token="ended", **wrong)
+        s.refused("the session has ended", "aws sso login --profile login", conf=conf, AWS_PROFILE="login", **here)
+    os.unlink(place("corp"))
     s.refused("nobody has signed in", conf=conf, AWS_PROFILE="login", **here)
 
 
@@ -252,7 +291,7 @@ def credentials(s):
     s.refused("no such profile", conf=bare, AWS_PROFILE="absent", **files)
     s.refused("no keys", conf=bare, AWS_PROFILE="empty", **files)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
-    server.paths = []
+    server.paths, server.renewals = [], 0
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     s.pull(conf=s.without_keys(endpoint=None, sts_endpoint=url), AWS_PROFILE="ready", **files)

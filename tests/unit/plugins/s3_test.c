@@ -1,8 +1,8 @@
 /* storage "s3": addresses, listings, digests, the AWS tools' files. */
 #include "../unit.h"
 
+#include "../../../plugins/common/process.h"
 #include "../../../plugins/common/xml.h"
-#include "../../../plugins/storage/aws_process.h"
 #include "../../../plugins/storage/aws_profile.h"
 #include "../../../plugins/storage/s3_answer.h"
 #include "../../../plugins/storage/s3_uri.h"
@@ -169,7 +169,7 @@ static void words(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
     (void)strcpy(text, rows[i].text);
-    assert_int_equal(aws_words(text, out, 5), rows[i].n);
+    assert_int_equal(process_words(text, out, 5), rows[i].n);
     for (int k = 0; k < rows[i].n; k++)
       assert_string_equal(out[k], rows[i].words[k]);
   }
@@ -180,6 +180,14 @@ static int times_asked;
 static int32_t is_over(const struct ome_call *call) {
   (void)call;
   return ++times_asked > 2;
+}
+
+static int32_t run(const char *command, char **out, struct ome_err *err) {
+  static char mine[] = "MINE=this", home[] = "HOME=/theirs";
+  char *const also[] = {mine, home, NULL};
+  const struct process p = {.what = "w", .command = command, .also = also, .longest_s = 60};
+
+  return process_run(NULL, &p, out, err);
 }
 
 static void programs(void **state) {
@@ -196,17 +204,21 @@ static void programs(void **state) {
   char *out;
 
   (void)state;
-  assert_int_equal(aws_process_run(NULL, "w", "printf '%s' \"a b\"", &out, &err), OME_OK);
+  assert_int_equal(run("printf '%s' \"a b\"", &out, &err), OME_OK);
   assert_string_equal(out, "a b");
   free(out);
   for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-    assert_int_equal(aws_process_run(NULL, "w", rows[i].command, &out, &err), rows[i].code);
+    assert_int_equal(run(rows[i].command, &out, &err), rows[i].code);
     assert_non_null(strstr(err.msg, rows[i].word));
     assert_null(strstr(err.msg, "--secret"));
     assert_null(out);
   }
+  assert_int_equal(run("sh -c 'echo $MINE $HOME'", &out, &err), OME_OK);
+  assert_string_equal(out, "this /theirs\n");
+  free(out);
   const struct ome_call call = {.struct_size = sizeof(call), .cancelled = is_over};
-  assert_int_equal(aws_process_run(&call, "w", "sh -c 'sleep 1000'", &out, &err), OME_E_CANCELLED);
+  const struct process endless = {.what = "w", .command = "sh -c 'sleep 1000'", .longest_s = 60};
+  assert_int_equal(process_run(&call, &endless, &out, &err), OME_E_CANCELLED);
 }
 
 int main(void) {

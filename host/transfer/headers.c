@@ -11,6 +11,8 @@ void request_headers_fini(struct request_headers *h) {
   free(h->sigv4);
   free(h->credentials);
   free(h->ca_file);
+  free(h->cert_file);
+  free(h->key_file);
   memset(h, 0, sizeof(*h));
 }
 
@@ -19,10 +21,9 @@ static char **slot_of(struct request_headers *h, const char *key) {
   const struct {
     const char *key;
     char **slot;
-  } slots[] = {{OME_REQUEST_URL, &h->url},
-               {OME_REQUEST_SIGV4, &h->sigv4},
-               {OME_REQUEST_CREDENTIALS, &h->credentials},
-               {OME_REQUEST_CA, &h->ca_file}};
+  } slots[] = {
+      {OME_REQUEST_URL, &h->url},    {OME_REQUEST_SIGV4, &h->sigv4},    {OME_REQUEST_CREDENTIALS, &h->credentials},
+      {OME_REQUEST_CA, &h->ca_file}, {OME_REQUEST_CERT, &h->cert_file}, {OME_REQUEST_KEY, &h->key_file}};
 
   for (size_t i = 0; i < ARRAY_LEN(slots); i++)
     if (streq(slots[i].key, key))

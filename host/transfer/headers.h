@@ -14,10 +14,12 @@
 struct request_headers {
   char *lines[REQUEST_HEADERS_MAX + 1]; /* "Name: value"; NULL-terminated */
   size_t n;
-  char *url;           /* OME_REQUEST_URL; NULL: as listed */
-  char *sigv4;         /* OME_REQUEST_SIGV4; NULL: not signed */
-  char *credentials;   /* OME_REQUEST_CREDENTIALS */
-  char *ca_file;       /* OME_REQUEST_CA; NULL: what this machine trusts */
+  char *url;         /* OME_REQUEST_URL; NULL: as listed */
+  char *sigv4;       /* OME_REQUEST_SIGV4; NULL: not signed */
+  char *credentials; /* OME_REQUEST_CREDENTIALS */
+  char *ca_file;     /* OME_REQUEST_CA; NULL: what this machine trusts */
+  char *cert_file;   /* OME_REQUEST_CERT and _KEY; NULL: no certificate of ours is shown */
+  char *key_file;
   uint64_t expires_ms; /* OME_REQUEST_EXPIRES; 0: never */
 };
 void request_headers_fini(struct request_headers *h); /* H may be filled again */

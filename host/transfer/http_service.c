@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define MAX_BODY ((size_t)256 << 20)
-#define MAX_CA ((size_t)1 << 20)
+#define MAX_PEM ((size_t)1 << 20)
 #define DEFAULT_TIMEOUT_MS 120000u
 
 struct http_service {
@@ -61,10 +61,36 @@ static int32_t push_body(void *arg, const void *data, size_t len, struct ome_err
 
 static const struct http_stream_ops push = {.head = push_head, .body = push_body};
 
+/* The texts of the files that a request's directives name. */
+struct pems {
+  char *ca, *cert, *key;
+};
+
+static void pems_fini(struct pems *p) {
+  free(p->ca);
+  free(p->cert);
+  if (p->key)
+    explicit_bzero(p->key, strlen(p->key));
+  free(p->key);
+}
+
+static int32_t pems_read(const struct request_headers *h, struct pems *out, struct ome_err *err) {
+  const struct {
+    const char *file;
+    char **text;
+  } all[] = {{h->ca_file, &out->ca}, {h->cert_file, &out->cert}, {h->key_file, &out->key}};
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < ARRAY_LEN(all); i++)
+    if (all[i].file)
+      rc = file_read(all[i].file, MAX_PEM, all[i].text, NULL, err);
+  return rc;
+}
+
 static int32_t perform(const struct ome_host *host, const struct ome_call *call, const struct ome_http_req *req,
                        struct ome_http_sink *out, struct ome_err *err) {
   _cleanup_request_headers_ struct request_headers headers = {.n = 0};
-  _cleanup_free_ char *ca = NULL;
+  _cleanup_(pems_fini) struct pems pems = {NULL, NULL, NULL};
   struct http_service *s = atomic_load(&current);
   union { /* the callback's argument is not const */
     const struct ome_call *in;
@@ -83,15 +109,16 @@ static int32_t perform(const struct ome_host *host, const struct ome_call *call,
     return rc;
   if (timeout_ms == 0)
     return fail(err, OME_E_DEADLINE, "http: %.*s: no time left", shown, req->url);
-  if (headers.ca_file && (rc = file_read(headers.ca_file, MAX_CA, &ca, NULL, err)) != OME_OK)
+  rc = pems_read(&headers, &pems, err);
+  if (rc != OME_OK)
     return rc;
-  const struct http_tls tls = {.ca_pem = ca};
+  const struct http_tls tls = {.ca_pem = pems.ca, .cert_pem = pems.cert, .key_pem = pems.key};
   const struct http_request r = {.method = req->method,
                                  .url = req->url,
                                  .headers = (const char *const *)headers.lines,
                                  .sigv4 = headers.sigv4,
                                  .credentials = headers.credentials,
-                                 .tls = headers.ca_file ? &tls : NULL,
+                                 .tls = pems.ca || pems.cert || pems.key ? &tls : NULL,
                                  .body = req->body.ptr,
                                  .body_len = (size_t)req->body.len,
                                  .timeout_ms = timeout_ms,

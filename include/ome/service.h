@@ -19,7 +19,7 @@ struct ome_http_req { /* growable; plugin-owned */
   uint32_t flags;     /* OME_HTTP_* */
   const char *method; /* NULL: GET */
   const char *url;
-  const struct ome_kv *headers; /* since 1.1 also OME_REQUEST_{SIGV4,CREDENTIALS,CA} of storage.h */
+  const struct ome_kv *headers; /* since 1.1 also OME_REQUEST_* of storage.h */
   uint64_t nheaders;
   struct ome_bytes body;
   uint64_t max_body; /* answers longer than this fail with OME_E_INVALID; 0: 64 MiB */

@@ -88,6 +88,10 @@ struct ome_byte_sink { /* growable; host-owned */
 #define OME_REQUEST_SIGV4 ":aws-sigv4"             /* sign each request: "aws:amz:REGION:SERVICE" (AWS SigV4) */
 #define OME_REQUEST_CREDENTIALS ":aws-credentials" /* with it: "ACCESS-KEY:SECRET-KEY"; secret */
 #define OME_REQUEST_CA ":ca-file" /* trust the certificates in this PEM file, no others; in ome_http_req.headers */
+/* since 1.6: show the certificate (and what it was issued by) of the one PEM file, whose key is in the other; there,
+ * too */
+#define OME_REQUEST_CERT ":cert-file"
+#define OME_REQUEST_KEY ":key-file"
 
 struct ome_upload_file { /* since 1.1; growable; host-owned */
   uint32_t struct_size;

@@ -4,6 +4,7 @@
 #include "../common/secret.h"
 #include "gcs_credentials.h"
 #include "gcs_external.h"
+#include "gcs_subject.h"
 
 #include <ome-sdk/error.h>
 
@@ -14,14 +15,8 @@
 
 #define TOKEN_MS 20000
 
-struct with_subject {
-  const struct gcs_session *s;
-  const struct gcs_external *x;
-  const char *where;
-};
-
-static int32_t refused(const struct with_subject *w, const char *url, const struct http_answer *a, const char *advice,
-                       struct ome_err *err) {
+int32_t gcs_federation_refused(const struct gcs_subject *w, const char *url, const struct http_answer *a,
+                               const char *advice, struct ome_err *err) {
   char what[400], why[160];
 
   (void)snprintf(what, sizeof(what), "gcs: %.100s: %.250s", w->where, url);
@@ -30,43 +25,6 @@ static int32_t refused(const struct with_subject *w, const char *url, const stru
   if (a->status == 400) /* what OAuth says of a token that is none */
     rc = err->code = OME_E_DENIED;
   return rc;
-}
-
-/* ---- the subject's token ----------------------------------------------------------------------------------------- */
-
-static int32_t subject_of_url(const struct with_subject *w, char **out, struct ome_err *err) {
-  struct ome_kv headers[GCS_EXTERNAL_HEADERS];
-  struct http_answer a = {0};
-
-  for (uint32_t i = 0; i < w->x->nheaders; i++)
-    headers[i] = (struct ome_kv){w->x->headers[i].name, w->x->headers[i].value};
-  const struct ome_http_req req = {.method = "GET", .url = w->x->url, .headers = headers, .nheaders = w->x->nheaders};
-  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
-  if (rc == OME_OK && a.status != 200)
-    rc = refused(w, w->x->url, &a, "check the url and headers of its credential_source", err);
-  if (rc == OME_OK && a.body)
-    *out = gcs_subject_token(w->x, a.body, a.len);
-  if (rc == OME_OK && !*out)
-    rc = ome_fail(err, OME_E_DENIED,
-                  "gcs: %.100s: the answer of %.250s has no token; check the format of its credential_source", w->where,
-                  w->x->url);
-  http_answer_fini(&a);
-  return rc;
-}
-
-static int32_t subject_of(const struct with_subject *w, char **out, struct ome_err *err) {
-  size_t len = 0;
-
-  *out = NULL;
-  if (*w->x->url)
-    return subject_of_url(w, out, err);
-  char *text = secret_read_file(w->x->file, 2 * GCS_SUBJECT_TOKEN, &len);
-  if (text)
-    *out = gcs_subject_token(w->x, text, len);
-  secret_forget(text, text ? len : 0);
-  return *out ? OME_OK
-              : ome_fail(err, OME_E_DENIED, "gcs: %.100s: %.300s, the file of its credential_source, %s", w->where,
-                         w->x->file, text ? "has no token; check its format" : "cannot be read; is it mounted?");
 }
 
 /* ---- Google's ---------------------------------------------------------------------------------------------------- */
@@ -85,24 +43,31 @@ static void client_of(const struct gcs_external *x, char *out, size_t size) {
 }
 
 /* https://cloud.google.com/iam/docs/reference/sts/rest/v1/TopLevel/token */
-static int32_t exchange(const struct with_subject *w, const char *subject, struct oauth_token *out,
+static int32_t exchange(const struct gcs_subject *w, const char *subject, struct oauth_token *out,
                         struct ome_err *err) {
   char client[sizeof("Basic ") + BASE64_TEXT(sizeof(w->x->client_id) + sizeof(w->x->client_secret))];
-  struct ome_kv headers[] = {{"content-type", "application/x-www-form-urlencoded"}, {"authorization", client}};
-  char *form = gcs_exchange_form(w->x, subject);
+  char cert[GCS_PATH_TEXT], key[GCS_PATH_TEXT];
+  struct ome_kv headers[4] = {{"content-type", "application/x-www-form-urlencoded"}};
+  int32_t rc = gcs_subject_certificate(w, cert, key, err);
+  char *form = rc == OME_OK ? gcs_exchange_form(w->x, subject) : NULL;
   struct http_answer a = {0};
+  uint64_t n = 1;
 
   if (!form)
-    return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
+    return rc != OME_OK ? rc : ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
   client_of(w->x, client, sizeof(client));
-  const struct ome_http_req req = {.method = "POST",
-                                   .url = w->x->token_url,
-                                   .headers = headers,
-                                   .nheaders = *client ? 2 : 1,
-                                   .body = {form, strlen(form)}};
-  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
+  if (*client)
+    headers[n++] = (struct ome_kv){"authorization", client};
+  if (*cert) {
+    headers[n++] = (struct ome_kv){OME_REQUEST_CERT, cert};
+    headers[n++] = (struct ome_kv){OME_REQUEST_KEY, key};
+  }
+  const struct ome_http_req req = {
+      .method = "POST", .url = w->x->token_url, .headers = headers, .nheaders = n, .body = {form, strlen(form)}};
+  rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = refused(w, w->x->token_url, &a, "check the pool, its provider and who the subject's token is for", err);
+    rc = gcs_federation_refused(w, w->x->token_url, &a,
+                                "check the pool, its provider and who the subject's token is for", err);
   else if (rc == OME_OK && oauth_token_read(a.body, a.len, (int64_t)time(NULL), out) != 0)
     rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.200s: its answer has no access token", w->x->token_url);
   secret_forget(form, strlen(form));
@@ -112,7 +77,7 @@ static int32_t exchange(const struct with_subject *w, const char *subject, struc
 }
 
 /* https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken */
-static int32_t impersonate(const struct with_subject *w, struct oauth_token *token, struct ome_err *err) {
+static int32_t impersonate(const struct gcs_subject *w, struct oauth_token *token, struct ome_err *err) {
   char bearer[OAUTH_TOKEN_TEXT + 8], body[300];
   const struct ome_kv headers[] = {{"content-type", "application/json"}, {"authorization", bearer}};
   struct http_answer a = {0};
@@ -126,8 +91,8 @@ static int32_t impersonate(const struct with_subject *w, struct oauth_token *tok
                                    .body = {body, strlen(body)}};
   int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = refused(w, w->x->impersonation_url, &a,
-                 "the subject needs the role Workload Identity User on that service account", err);
+    rc = gcs_federation_refused(w, w->x->impersonation_url, &a,
+                                "the subject needs the role Workload Identity User on that service account", err);
   else if (rc == OME_OK && gcs_impersonation_read(w->x, a.body, a.len, (int64_t)time(NULL), token) != 0)
     rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.300s: its answer has no access token", w->x->impersonation_url);
   explicit_bzero(bearer, sizeof(bearer));
@@ -136,9 +101,9 @@ static int32_t impersonate(const struct with_subject *w, struct oauth_token *tok
 }
 
 static int32_t fetch(void *arg, struct oauth_token *out, struct ome_err *err) {
-  const struct with_subject *w = arg;
+  const struct gcs_subject *w = arg;
   char *subject = NULL;
-  int32_t rc = subject_of(w, &subject, err);
+  int32_t rc = gcs_subject_of(w, &subject, err);
 
   if (rc == OME_OK)
     rc = exchange(w, subject, out, err);
@@ -155,7 +120,7 @@ int32_t gcs_federate(const struct gcs_session *s, const char *text, const char *
   if (!x)
     return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
   int32_t rc = gcs_external_read(text, strlen(text), where, x, err);
-  struct with_subject w = {s, x, where};
+  struct gcs_subject w = {s, x, where};
   if (rc == OME_OK)
     rc = oauth_cache_get(&s->gcs->tokens, text, fetch, &w, out, err);
   secret_forget((char *)x, sizeof(*x));

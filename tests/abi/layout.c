@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 5u || OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 6u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -451,6 +451,10 @@ int main(void) {
     {OME_REQUEST_SIGV4, ":aws-sigv4"},
     {OME_REQUEST_CREDENTIALS, ":aws-credentials"},
     {OME_REQUEST_CA, ":ca-file"},
+#endif
+#if OME_ABI_MINOR >= 6u
+    {OME_REQUEST_CERT, ":cert-file"},
+    {OME_REQUEST_KEY, ":key-file"},
 #endif
   };
 

@@ -1,4 +1,4 @@
-"""A double of Google Cloud Storage: its JSON API, the token endpoint, the metadata server.  It checks tokens, the
+"""A double of Google Cloud Storage: its JSON API, the token endpoints, the metadata servers of Google and of AWS.  It checks tokens, the
 signatures of service accounts, checksums and preconditions.  The `google-cloud-storage` client is what it has to satisfy
 first (gcs_test.py)."""
 
@@ -9,10 +9,14 @@ import hashlib
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 import urllib.parse
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import google_crc32c
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -47,6 +51,8 @@ def user(**more):
 
 AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/pool/providers/cluster"
 SUBJECT, JWT = "eyJ.the-subject.token", "urn:ietf:params:oauth:token-type:jwt"
+MTLS_TYPE = "urn:ietf:params:oauth:token-type:mtls"
+AWS_TYPE, AWS_KEYS = "urn:ietf:params:aws:token-type:aws4_request", ("AKIATHEKEY", "the/secret+key", "the-session")
 
 
 def external(url, source, impersonate=False, **more):
@@ -54,6 +60,29 @@ def external(url, source, impersonate=False, **more):
     theirs = {"service_account_impersonation_url": f"{url}/v1/projects/-/serviceAccounts/{EMAIL}:generateAccessToken"}
     return {"type": "external_account", "audience": AUDIENCE, "subject_token_type": JWT, "token_url": url + "/v1/token",
             "credential_source": source, **(theirs if impersonate else {}), **more}
+
+
+def aws_source(url):
+    """Of an instance at AWS, with the double in its metadata service's place."""
+    data = url + "/latest/meta-data"
+    return {"environment_id": "aws1", "region_url": data + "/placement/availability-zone", "url": data + "/iam/security-credentials",
+            "imdsv2_session_token_url": url + "/latest/api/token",
+            "regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}
+
+
+def is_ours_at_aws(subject):
+    """Whether the request that the subject shows is one that AWS would say our name to, as AWS's own signer has it."""
+    asked = json.loads(urllib.parse.unquote(subject))
+    headers = {h["key"]: h["value"] for h in asked["headers"]}
+    said = headers.pop("Authorization")
+    if headers["x-goog-cloud-target-resource"] != AUDIENCE or headers["host"] != urllib.parse.urlparse(asked["url"]).hostname:
+        return False
+    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(*AWS_KEYS), "sts", "eu-west-1")
+    signed = set(re.search("SignedHeaders=([^,]+),", said)[1].split(";")) - {"host"}  # Google's client signs not all that it sends
+    request = botocore.awsrequest.AWSRequest(asked["method"], asked["url"], {k: headers[k] for k in signed})
+    request.context["timestamp"] = headers["x-amz-date"]
+    signature = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    return said.startswith(f"AWS4-HMAC-SHA256 Credential={AWS_KEYS[0]}/") and said.endswith("Signature=" + signature)
 
 
 class Refusal(Exception):
@@ -82,6 +111,18 @@ class Server:
         self.host = f"127.0.0.1:{self.server.server_address[1]}"
         self.url = "http://" + self.host
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def with_certificates(self, cert, key):
+        """The same over TLS, for who shows a certificate, too; its address.  CERT is ours and who we trust."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        context.load_verify_locations(cert)
+        context.verify_mode = ssl.CERT_REQUIRED
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.server.RequestHandlerClass)
+        server.daemon_threads, server.handle_error = True, lambda *_: None
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"https://127.0.0.1:{server.server_address[1]}"
 
     def stop(self):
         self.server.shutdown()
@@ -152,6 +193,8 @@ class Requests(http.server.BaseHTTPRequestHandler):
         if self.target == "/subject":
             good = self.headers.get("X-From") == "test"
             return self.answer_json({"id_token": SUBJECT}) if good else self.answer(403)
+        if self.target.startswith("/latest/"):
+            return self.instance_at_aws(self.target)
         if self.target == "/computeMetadata/v1/instance/service-accounts/default/token":
             if self.headers.get("Metadata-Flavor") != "Google":
                 raise Refusal(403, "forbidden", "no flavor")
@@ -200,9 +243,11 @@ class Requests(http.server.BaseHTTPRequestHandler):
     def exchange(self):
         """Security Token Service: token exchange (RFC 8693)."""
         form = dict(urllib.parse.parse_qsl(self.body.decode()))
-        if form.get("subject_token") != SUBJECT:
+        kind, subject = form.get("subject_token_type"), form.get("subject_token")
+        if not (is_ours_at_aws(subject) if kind == AWS_TYPE else self.is_shown(subject) if kind == MTLS_TYPE else subject == SUBJECT):
             return self.answer_json({"error": "invalid_grant", "error_description": "The subject token is not ours."}, 400)
-        wanted = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": AUDIENCE, "subject_token_type": JWT,
+        wanted = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "audience": AUDIENCE,
+                  "subject_token_type": kind if kind in (AWS_TYPE, MTLS_TYPE) else JWT,
                   "requested_token_type": "urn:ietf:params:oauth:token-type:access_token"}
         if any(form.get(k) != v for k, v in wanted.items()) or "googleapis.com/auth/" not in form.get("scope", ""):
             return self.answer_json({"error": "invalid_request", "error_description": str(form)}, 400)
@@ -210,6 +255,25 @@ class Requests(http.server.BaseHTTPRequestHandler):
         if form["scope"].endswith(("auth/cloud-platform", "auth/iam")):  # good for impersonation, not for buckets
             self.double.federated[token["access_token"]] = self.double.tokens.pop(token["access_token"])
         return self.answer_json({**token, "issued_token_type": wanted["requested_token_type"]})
+
+    def is_shown(self, subject):
+        """Whether the first of these certificates is the one that the connection was made with."""
+        shown = isinstance(self.connection, ssl.SSLSocket) and self.connection.getpeercert(binary_form=True)
+        return bool(shown) and json.loads(subject)[0] == b64(shown)
+
+    def instance_at_aws(self, path):
+        """IMDSv2 of an instance with a role."""
+        role = "/latest/meta-data/iam/security-credentials"
+        known = {"/latest/meta-data/placement/region": "eu-west-1", "/latest/meta-data/placement/availability-zone": "eu-west-1b",
+                 role: "a-role", role + "/": "a-role", role + "/a-role": json.dumps({
+                     "Code": "Success", "AccessKeyId": AWS_KEYS[0], "SecretAccessKey": AWS_KEYS[1], "Token": AWS_KEYS[2],
+                     "Expiration": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))})}
+        if path == "/latest/api/token":
+            good = self.command == "PUT" and self.headers.get("x-aws-ec2-metadata-token-ttl-seconds")
+            return self.answer(200, b"the-imds-token") if good else self.answer(400)
+        if self.headers.get("x-aws-ec2-metadata-token") != "the-imds-token":
+            return self.answer(401)
+        return self.answer(200, known[path].encode()) if path in known else self.answer(404)
 
     def impersonate(self):
         """IAM credentials: generateAccessToken."""

@@ -16,8 +16,9 @@ if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirn
     python = peers.python("google/cloud/storage", "cryptography")
     os.execv(python, [python, "-B", *sys.argv])
 
-from cloudstorage import CLIENT_SECRET, REFRESH, SUBJECT, Server, account, external, new_key, user  # noqa: E402
-from google.auth import identity_pool  # noqa: E402
+from cloudstorage import (AWS_KEYS, AWS_TYPE, CLIENT_SECRET, JWT, MTLS_TYPE, REFRESH, SUBJECT, Server, account,  # noqa: E402
+                          aws_source, external, new_key, user)
+from google.auth import aws, identity_pool, pluggable  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.auth.exceptions import InvalidOperation, RefreshError  # noqa: E402
 from google.cloud import storage  # noqa: E402: the client
@@ -58,14 +59,14 @@ class Setting:
         return self.plugins(f"bare-{self.count}.conf", credentials_file=None, **more)
 
     def command(self, verb, *args, conf=None, **environment):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_"))}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_", "AWS_"))}
         return {"args": [OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
                 "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                 "env": {**clean, "HOME": "/nonexistent", **environment}}
 
     def ome(self, *args, **more):
         done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))
-        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, SUBJECT, "/session/"):
+        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, SUBJECT, AWS_KEYS[1], "/session/", "hidden-word"):
             assert secret not in done.stdout + done.stderr, f"{secret} was printed"
         return done.returncode, done.stderr
 
@@ -181,6 +182,97 @@ def credentials(s):
     s.server.public.clear()
 
 
+def a_client_takes(kind, document):
+    """Google's own client is satisfied with the double, for credentials of DOCUMENT."""
+    theirs = kind.Credentials.from_info(document, scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
+    theirs.refresh(google.auth.transport.requests.Request())
+    buckets = storage.Client(project="project", credentials=theirs,
+                             client_options={"api_endpoint": document["token_url"].removesuffix("/v1/token")})
+    assert buckets.bucket("models").get_blob("llama/8b/empty") is not None
+
+
+def program(s, name, text):
+    """An executable of a credential_source, with a blank in its path; its command."""
+    path = f"{s.folder}/{name} helper"
+    with open(path, "w") as out:
+        out.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return f"'{path}' hidden-word"
+
+
+def programs(s):
+    """Tokens that a program prints, or leaves in a file; it is not run where the operator did not allow it."""
+    good = json.dumps({"version": 1, "success": True, "token_type": JWT, "id_token": SUBJECT, "expiration_time": int(time.time()) + 3600})
+    kept = s.folder + "/kept.json"
+    allowed = {"GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1"}
+    checks = ('test "$1" = hidden-word && test -n "$GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE" || exit 9\n'
+              'test "$GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE$GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE" = "0' + JWT + '" || exit 8\n')
+    sources = {"prints": {"command": program(s, "prints", checks + f"echo '{good}'\n")},
+               "writes": {"command": program(s, "writes", f"echo x >>'{s.folder}/runs'; echo '{good}' >\"$GOOGLE_EXTERNAL_ACCOUNT_OUTPUT_FILE\"\n"),
+                          "output_file": kept}}
+    os.environ.update(allowed)  # for Google's client
+    for name, source in sources.items():
+        document = external(s.server.url, {"executable": {**source, "timeout_millis": 10000}}, name == "prints")
+        a_client_takes(pluggable, document)
+        if os.path.exists(kept):
+            os.unlink(kept)
+        for _ in range(2):
+            s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(f"program-{name}.json", document), **allowed)
+    with open(s.folder + "/runs") as runs:
+        assert runs.read() == "x\nx\n", "what is in the output file was asked for again"
+    del os.environ["GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"]
+    s.refused("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(
+        "not-allowed.json", external(s.server.url, {"executable": sources["prints"]})))
+    for text, words in (("exit 3\n", ("ended with status 3",)), ("echo no\n", ("no JSON",)),
+                        ('echo \'{"version": 1, "success": false, "code": "401", "message": "Caller not authorized."}\'\n',
+                         ("401: Caller not authorized.",))):
+        document = external(s.server.url, {"executable": {"command": program(s, "failing", text)}})
+        s.refused("failing.json: its executable", *words, conf=s.bare(),
+                  GOOGLE_APPLICATION_CREDENTIALS=s.write("failing.json", document), **allowed)
+
+
+def identity_of_aws(s):
+    """A request that this machine signs as who it is at AWS: with the keys of the environment, with its instance's role."""
+    document = external(s.server.url, aws_source(s.server.url), subject_token_type=AWS_TYPE)
+    file = s.write("aws.json", document)
+    a_client_takes(aws, document)
+    keys = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), AWS_KEYS), AWS_REGION="eu-west-1")
+    s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=file)
+    s.server.requests.clear()
+    s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=file, **keys)
+    assert not any("/latest/" in path for _, path in s.server.requests), "the instance was asked all the same"
+    s.refused("The subject token is not ours", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=file,
+              **{**keys, "AWS_SECRET_ACCESS_KEY": "another"})
+    nobody = {"AWS_EC2_METADATA_DISABLED": "true"}
+    s.refused("set AWS_REGION", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=file, **nobody)
+    s.refused("no credentials of AWS", "AWS_ACCESS_KEY_ID", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=file, AWS_REGION="eu-west-1",
+              **nobody)
+
+
+def certificates(s):
+    """A certificate that is shown at the exchange, as gcloud's configuration names it."""
+    key, cert = s.folder + "/mine.key", s.folder + "/mine.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mine", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    url = s.server.with_certificates(cert, key)
+    named = s.write("certificate_config.json", {"cert_configs": {"workload": {"cert_path": cert, "key_path": key}}})
+
+    def document(**certificate):
+        return {**external(s.server.url, {"certificate": certificate}), "subject_token_type": MTLS_TYPE, "token_url": url + "/v1/token"}
+
+    good = s.write("certificate.json", document(certificate_config_location=named, trust_chain_path=cert))
+    os.environ["REQUESTS_CA_BUNDLE"] = cert  # for Google's client
+    theirs = identity_pool.Credentials.from_file(good, scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
+    theirs.refresh(google.auth.transport.requests.Request())
+    del os.environ["REQUESTS_CA_BUNDLE"]
+    s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=good, SSL_CERT_FILE=cert)
+    usual = s.write("usual.json", document(use_default_certificate_config=True))
+    s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=usual, SSL_CERT_FILE=cert, CLOUDSDK_CONFIG=s.folder)
+    s.refused("/absent", "cannot be read", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=usual, GOOGLE_API_CERTIFICATE_CONFIG="/absent")
+    torn = s.write("torn_config.json", {"cert_configs": {"workload": {"cert_path": key, "key_path": key}}})
+    s.refused("mine.key holds no certificate", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=usual, GOOGLE_API_CERTIFICATE_CONFIG=torn)
+
+
 def federation(s):
     """A token that a cluster gave, in a file or at an address, for one of Google's; Google's own client does the same."""
     token = s.folder + "/subject.token"
@@ -190,10 +282,7 @@ def federation(s):
              "format": {"type": "json", "subject_token_field_name": "id_token"}}
     for name, source, impersonate in (("file", {"file": token}, False), ("url", there, False), ("service", {"file": token}, True)):
         document = external(s.server.url, source, impersonate)
-        theirs = identity_pool.Credentials.from_info(document, scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
-        theirs.refresh(google.auth.transport.requests.Request())
-        buckets = storage.Client(project="project", client_options={"api_endpoint": s.server.url}, credentials=theirs)
-        assert buckets.bucket("models").get_blob("llama/8b/empty") is not None
+        a_client_takes(identity_pool, document)
         s.pull(conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(f"external-{name}.json", document))
     s.server.may_impersonate = False
     s.refused("403", "Workload Identity User", conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write(
@@ -201,9 +290,11 @@ def federation(s):
     s.server.may_impersonate = True
     for source, words in (({"file": "/absent"}, ("/absent", "cannot be read")),
                           ({"url": s.server.url + "/subject"}, ("/subject", "403", "credential_source")),
-                          ({"file": s.file}, ("The subject token is not ours", "pool")),
-                          ({"executable": {"command": "/bin/false"}}, ("executable", "not supported"))):
+                          ({"file": s.file}, ("The subject token is not ours", "pool"))):
         s.refused(*words, conf=s.bare(), GOOGLE_APPLICATION_CREDENTIALS=s.write("wrong.json", external(s.server.url, source)))
+    programs(s)
+    identity_of_aws(s)
+    certificates(s)
 
 
 def refusals(s):

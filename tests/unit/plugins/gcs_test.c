@@ -2,10 +2,12 @@
 #include "../unit.h"
 
 #include "../../../plugins/common/encode.h"
+#include "../../../plugins/common/http.h"
 #include "../../../plugins/common/json.h"
 #include "../../../plugins/common/oauth.h"
 #include "../../../plugins/common/rsa.h"
 #include "../../../plugins/storage/gcs_answer.h"
+#include "../../../plugins/storage/gcs_aws.h"
 #include "../../../plugins/storage/gcs_external.h"
 #include "../../../plugins/storage/gcs_key.h"
 #include "../../../plugins/storage/gcs_uri.h"
@@ -243,10 +245,17 @@ static void federation_that_is_none(void **state) {
     const char *json, *word;
     int32_t code;
   } rows[] = {
-      {EXTERNAL("{\"executable\":{\"command\":\"x\"}}"), "executable", OME_E_UNSUPPORTED},
-      {EXTERNAL("{\"environment_id\":\"aws1\"}"), "environment_id", OME_E_UNSUPPORTED},
-      {EXTERNAL("{}"), "no file and no URL", OME_E_INVALID},
-      {EXTERNAL("{\"file\":\"/f\",\"url\":\"http://h\"}"), "or both", OME_E_INVALID},
+      {EXTERNAL("{\"certificate\":{}}"), "certificate_config_location", OME_E_INVALID},
+      {EXTERNAL("{\"certificate\":{\"use_default_certificate_config\":true,\"certificate_config_location\":\"/c\"}}"),
+       "or both", OME_E_INVALID},
+      {EXTERNAL("{\"environment_id\":\"aws2\"}"), "aws2", OME_E_UNSUPPORTED},
+      {EXTERNAL("{\"environment_id\":\"aws1\",\"regional_cred_verification_url\":\"ftp://h\"}"), "no http address",
+       OME_E_INVALID},
+      {EXTERNAL("{\"executable\":{}}"), "no command", OME_E_INVALID},
+      {EXTERNAL("{\"executable\":{\"command\":\"x\",\"timeout_millis\":1000}}"), "timeout_millis", OME_E_INVALID},
+      {EXTERNAL("{}"), "none of file", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\",\"url\":\"http://h\"}"), "several", OME_E_INVALID},
+      {EXTERNAL("{\"file\":\"/f\",\"executable\":{\"command\":\"x\"}}"), "several", OME_E_INVALID},
       {EXTERNAL("{\"url\":\"ftp://h\"}"), "no http address", OME_E_INVALID},
       {EXTERNAL("{\"file\":\"/f\",\"format\":{\"type\":\"json\"}}"), "subject_token_field_name", OME_E_INVALID},
       {EXTERNAL("{\"file\":\"/f\",\"format\":{\"type\":\"xml\"}}"), "xml", OME_E_INVALID},
@@ -263,6 +272,133 @@ static void federation_that_is_none(void **state) {
     assert_int_equal(read_external(rows[i].json, &x, &err), rows[i].code);
     assert_non_null(strstr(err.msg, rows[i].word));
   }
+}
+
+static void programs(void **state) {
+#define GOOD "\"version\":1,\"success\":true,\"token_type\":\"urn:ietf:params:oauth:token-type:"
+  static const struct {
+    const char *text;
+    int kept;
+    const char *token, *word; /* one of them */
+  } rows[] = {
+      {"{" GOOD "id_token\",\"id_token\":\"a.b\"}", 0, "a.b", NULL},
+      {"{" GOOD "jwt\",\"id_token\":\"a.b\",\"expiration_time\":1001}", 1, "a.b", NULL},
+      {"{" GOOD "saml2\",\"saml_response\":\"PHM+\"}", 0, "PHM+", NULL},
+      {"{" GOOD "id_token\",\"id_token\":\"a.b\"}", 1, NULL, "expired"},
+      {"{" GOOD "id_token\",\"id_token\":\"a.b\",\"expiration_time\":1000}", 0, NULL, "expired"},
+      {"{" GOOD "id_token\"}", 0, NULL, "no id_token"},
+      {"{" GOOD "saml2\",\"id_token\":\"a.b\"}", 0, NULL, "no saml_response"},
+      {"{\"version\":1,\"success\":false,\"code\":\"401\",\"message\":\"go away\"}", 0, NULL, "401: go away"},
+      {"{\"version\":2,\"success\":true}", 0, NULL, "\"version\": 1"},
+      {"{\"version\":1}", 0, NULL, "\"success\""},
+      {"", 0, NULL, "no JSON"},
+  };
+#undef GOOD
+  static const char json[] = EXTERNAL("{\"executable\":{\"command\":\"/bin/x --y\",\"output_file\":\"/o\"}},"
+                                      "\"service_account_impersonation_url\":"
+                                      "\"https://h/v1/projects/-/serviceAccounts/a@b.c:generateAccessToken\"");
+  struct gcs_external x;
+  struct ome_err err;
+  char email[64], *out;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    int32_t rc = gcs_program_token(rows[i].text, strlen(rows[i].text), rows[i].kept, 1000, "w", &out, &err);
+    assert_int_equal(rc, rows[i].token ? OME_OK : OME_E_DENIED);
+    if (rows[i].token)
+      assert_string_equal(out, rows[i].token);
+    else
+      assert_non_null(strstr(err.msg, rows[i].word));
+    free(out);
+  }
+  assert_int_equal(read_external(json, &x, &err), OME_OK);
+  assert_int_equal(x.source, GCS_SOURCE_PROGRAM);
+  assert_string_equal(x.command, "/bin/x --y");
+  assert_string_equal(x.output_file, "/o");
+  assert_int_equal(x.timeout_s, 30);
+  gcs_impersonated(&x, email, sizeof(email));
+  assert_string_equal(email, "a@b.c");
+}
+
+/* The signatures are those of Google's own client. */
+static void identities_of_aws(void **state) {
+  static const struct {
+    const char *session, *signature;
+  } rows[] = {{"", "9f08c61cce9308e89629f5cea8076906d543f51d37f30a8133da6a7e0f6a66df"},
+              {"tok/en==", "1c12bd4cd441f26d2c2727b887faa671a4b93cda3df4e914760b9114b83566a3"}};
+  static const char *const wrong[] = {"http://sts.{region}.amazonaws.com?A=b",
+                                      "https://sts.x.com/path?A=b",
+                                      "https://evil.com?A=b",
+                                      "https://sts.x.com",
+                                      "https://sts@evil.com?A=b",
+                                      "https://sts.{zone}.com?A=b"};
+  struct gcs_aws_identity who = {"AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "", "us-east-2"};
+  struct gcs_external x;
+  struct ome_err err;
+
+  (void)state;
+  assert_int_equal(
+      read_external(EXTERNAL("{\"environment_id\":\"aws1\",\"url\":\"http://169.254.169.254/x\"}"), &x, &err), OME_OK);
+  assert_int_equal(x.source, GCS_SOURCE_AWS);
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    who.session_token = rows[i].session;
+    char *out = gcs_aws_subject(&who, x.verify_url, "//iam.googleapis.com/projects/1/x", 1767323045);
+    assert_non_null(out);
+    assert_int_equal(strspn(out, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%"), strlen(out));
+    assert_int_equal(uri_decode(out, 0), 0);
+    struct json_object *o = json_read(out, strlen(out)), *headers = json_array_at(o, "headers");
+    assert_string_equal(json_text_at(o, "url"),
+                        "https://sts.us-east-2.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15");
+    assert_int_equal(json_object_array_length(headers), *who.session_token ? 5 : 4);
+    assert_non_null(strstr(json_text_at(json_object_array_get_idx(headers, 0), "value"), rows[i].signature));
+    (void)json_object_put(o);
+    free(out);
+  }
+  for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+    assert_null(gcs_aws_subject(&who, wrong[i], "//iam", 1767323045));
+  who.region = "{region}";
+  assert_null(gcs_aws_subject(&who, x.verify_url, "//iam", 1767323045));
+}
+
+#define PEM(text) "-----BEGIN CERTIFICATE-----\n" text "\n-----END CERTIFICATE-----\n"
+#define KEY "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+
+static void certificates(void **state) {
+  static const struct {
+    const char *pem, *chain, *subject; /* NULL: none */
+  } rows[] = {
+      {PEM("YWJj"), NULL, "[\"YWJj\"]"},
+      {KEY PEM("YWJj") PEM("ZGVm"), NULL, "[\"YWJj\"]"},
+      {PEM("YWJj"), PEM("ZGVm") PEM("Z2hp"), "[\"YWJj\",\"ZGVm\",\"Z2hp\"]"},
+      {PEM("YWJj"), PEM("YWJj") PEM("ZGVm"), "[\"YWJj\",\"ZGVm\"]"},
+      {PEM("YWJj"), PEM("ZGVm") PEM("YWJj"), NULL},
+      {PEM("YWJj"), "", "[\"YWJj\"]"},
+      {KEY, NULL, NULL},
+      {"", NULL, NULL},
+  };
+  static const char both[] = "{\"cert_configs\":{\"workload\":{\"cert_path\":\"/c\",\"key_path\":\"/k\"}}}",
+                    one[] = "{\"cert_configs\":{\"workload\":{\"cert_path\":\"/c\"}}}";
+  char cert[GCS_PATH_TEXT], key[GCS_PATH_TEXT];
+  struct gcs_external x;
+  struct ome_err err;
+
+  (void)state;
+  for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    char *subject = gcs_certificate_subject(rows[i].pem, rows[i].chain);
+    if (rows[i].subject)
+      assert_string_equal(subject, rows[i].subject);
+    else
+      assert_null(subject);
+    free(subject);
+  }
+  assert_int_equal(gcs_certificate_files(both, sizeof(both) - 1, cert, key), 0);
+  assert_string_equal(cert, "/c");
+  assert_string_equal(key, "/k");
+  assert_int_equal(gcs_certificate_files(one, sizeof(one) - 1, cert, key), -1);
+  assert_int_equal(gcs_certificate_files("", 0, cert, key), -1);
+  assert_int_equal(read_external(EXTERNAL("{\"certificate\":{\"use_default_certificate_config\":true}}"), &x, &err),
+                   OME_OK);
+  assert_int_equal(x.source, GCS_SOURCE_CERTIFICATE);
 }
 
 /* The JSON of a service account whose key is RSA; the caller's to free. */
@@ -390,6 +526,9 @@ int main(void) {
                                      cmocka_unit_test(other_types),
                                      cmocka_unit_test(federation),
                                      cmocka_unit_test(federation_that_is_none),
+                                     cmocka_unit_test(programs),
+                                     cmocka_unit_test(identities_of_aws),
+                                     cmocka_unit_test(certificates),
                                      cmocka_unit_test(assertions),
                                      cmocka_unit_test(token_answers),
                                      cmocka_unit_test(kept_tokens)};

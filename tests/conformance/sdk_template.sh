@@ -4,7 +4,8 @@
 set -eu
 cmake=$1 build=$2 cc=$3
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+web=
+trap '[ -z "$web" ] || { kill "$web"; wait "$web"; }; rm -rf "$work"' EXIT
 chmod 755 "$work" # the loader trusts no folder that others may write
 umask 022
 
@@ -46,6 +47,45 @@ grep -q '"kind": *"ome.storage/1"' "$work/list" || fail "no factory: $(cat "$wor
 conf '{}'
 if "$ome" plugin list -p "$work/plugins.conf" >/dev/null 2>"$work/err"; then fail "base_url is required"; fi
 grep -q 'base_url' "$work/err" || fail "the error does not name base_url: $(cat "$work/err")"
+
+# Its storage suite, by the one command that docs/plugin-guide.md gives, on files that a web server has: more than are fetched
+# at once, in folders, empty ones, and one of many ranges.
+site=$work/site/acme/model
+for i in $(seq 60); do
+  mkdir -p "$site/part-$((i % 7))"
+  head -c $((i % 13 * 1000)) /dev/urandom >"$site/part-$((i % 7))/file $i.bin"
+done
+head -c 12582913 /dev/urandom >"$site/model.safetensors"
+(cd "$site" && find . -type f -print0 | xargs -0 sha256sum) >"$work/SHA256SUMS"
+while read -r sum path; do
+  printf '%s %s %s\n' "$sum" "$(stat -c %s "$site/$path")" "${path#./}"
+done <"$work/SHA256SUMS" >"$site/files.txt"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+nginx=$(command -v nginx || echo /usr/sbin/nginx)
+[ -x "$nginx" ] || fail "nginx is missing; ./dev test installs it"
+cat >"$work/nginx.conf" <<CONF
+daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log;
+events { }
+http {
+  access_log off; client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c; uwsgi_temp_path $work/d;
+  scgi_temp_path $work/e;
+  server { listen 127.0.0.1:$port; root $work/site; }
+}
+CONF
+"$nginx" -c "$work/nginx.conf" -p "$work" 2>"$work/nginx.err" &
+web=$!
+timeout 20 sh -c 'until curl -sfo /dev/null "$1"; do sleep 0.05; done' sh "http://127.0.0.1:$port/acme/model/files.txt" ||
+  { cat "$work/nginx.err"; fail "nginx does not answer"; }
+conf "{ base_url: \"http://127.0.0.1:$port\" }"
+"$ome" plugin check "$plugin" -p "$work/plugins.conf" --storage filelist://acme/model \
+  --expect "$work/SHA256SUMS" >"$work/suite" || { cat "$work/suite"; fail "the template does not pass the storage suite"; }
+for check in list stable complete bytes ranges hostile missing cancelled deadline parallel; do
+  grep -q "^pass  *$check " "$work/suite" || { cat "$work/suite"; fail "$check was not asked for"; }
+done
+printf 'not the file' >"$site/part-1/file 1.bin"
+if "$ome" plugin check "$plugin" -p "$work/plugins.conf" --storage filelist://acme/model \
+  --expect "$work/SHA256SUMS" >"$work/suite" 2>&1; then fail "another file than listed passes"; fi
+grep -q '^FAIL  *bytes ' "$work/suite" || { cat "$work/suite"; fail "bytes that are others are not found"; }
 
 # The scorer changes a choice where plugins.conf names it, and nowhere else.
 manifests=$(dirname "$0")/../../manifests

@@ -129,10 +129,10 @@ def drawn(folder, digests):
 
 def unknown(folder):
     """A scheme that no plugin knows is refused at once, with those that are known."""
-    done = subprocess.run([OME, "pull", "ftp://there/model", folder + "/unknown"], capture_output=True, text=True,
-                          timeout=DEADLINE, check=False)
-    assert done.returncode == 1 and "hf://" in done.stderr and "local://" in done.stderr, done.stderr
-    assert not os.path.exists(folder + "/unknown")
+    for uri in ("ftp://there/model", "github://sgl-project/ome@v0.1", "vendor://openai/models/gpt-4"):
+        done = subprocess.run([OME, "pull", uri, folder + "/unknown"], capture_output=True, text=True, timeout=DEADLINE, check=False)
+        assert done.returncode == 1 and all(s + "://" in done.stderr for s in ("hf", "local", "s3", "gs", "az", "oci")), done.stderr
+        assert uri in done.stderr and not os.path.exists(folder + "/unknown"), done.stderr
 
 
 def mistaken(folder):

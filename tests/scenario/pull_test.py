@@ -132,7 +132,7 @@ def unknown(folder):
     for uri in ("ftp://there/model", "github://sgl-project/ome@v0.1", "vendor://openai/models/gpt-4"):
         done = subprocess.run([OME, "pull", uri, folder + "/unknown"], capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 1 and all(s + "://" in done.stderr for s in ("hf", "local", "s3", "gs", "az", "oci")), done.stderr
-        assert uri in done.stderr and not os.path.exists(folder + "/unknown"), done.stderr
+        assert f'"{uri.partition("//")[0]}//"' in done.stderr and not os.path.exists(folder + "/unknown"), done.stderr
 
 
 def mistaken(folder):

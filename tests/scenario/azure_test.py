@@ -9,7 +9,7 @@ import time
 
 import peers
 from azurite import ACCOUNT, KEY, Azurite, Identities, Versions
-from scenario import DEADLINE, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
+from scenario import DEADLINE, NO_HOME, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
 
 MIB = 1 << 20
 MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?=#1.bin": os.urandom(1000), "empty": b"",
@@ -43,7 +43,7 @@ class Setting:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AZURE_")}
         return {"args": [*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
                 "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                "env": {**clean, "HOME": "/nonexistent", **environment}}
+                "env": {**clean, "HOME": NO_HOME, **environment}}
 
     def ome(self, *args, **more):
         done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))

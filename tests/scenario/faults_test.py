@@ -17,7 +17,7 @@ import time
 
 import scenario
 from faulty_hub import Answer, FaultyHub
-from scenario import DEADLINE, OME
+from scenario import DEADLINE, NO_HOME, OME
 
 MIB = 1 << 20
 FILES = {"config.json": b"{}" * 500, "model.bin": os.urandom(6 * MIB), "deep/er/other.bin": os.urandom(700_000)}
@@ -34,7 +34,7 @@ def digests_of(files):
 def pull(url, target, uri="hf://test/model", **env):
     full = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "http", "HTTP"))}
     return subprocess.run([OME, "pull", uri, target], capture_output=True, text=True, timeout=DEADLINE,
-                          env={**full, "HF_ENDPOINT": url, "HOME": "/nonexistent", **env})
+                          env={**full, "HF_ENDPOINT": url, "HOME": NO_HOME, **env})
 
 
 def check_whole(target, files=FILES):

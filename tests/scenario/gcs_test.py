@@ -10,7 +10,7 @@ import sys
 import time
 
 import peers
-from scenario import DEADLINE, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
+from scenario import DEADLINE, NO_HOME, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("google/cloud/storage", "cryptography")
@@ -62,7 +62,7 @@ class Setting:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_", "AWS_"))}
         return {"args": [OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
                 "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                "env": {**clean, "HOME": "/nonexistent", **environment}}
+                "env": {**clean, "HOME": NO_HOME, **environment}}
 
     def ome(self, *args, **more):
         done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))

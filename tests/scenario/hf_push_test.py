@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import peers
-from scenario import DEADLINE, OME, scratch, write_files
+from scenario import DEADLINE, NO_HOME, OME, scratch, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("huggingface_hub")
@@ -23,7 +23,7 @@ FILES = {"config.json": b'{"model_type": "llama"}', "empty": b"", "deep/a b&é.t
 
 def ome(hub, *args, token=TOKEN):
     done = subprocess.run([OME, "push", *args, "-o", "json"], capture_output=True, text=True, timeout=DEADLINE,
-                          env=dict(os.environ, HF_ENDPOINT=hub.url, HF_TOKEN=token, HOME="/nonexistent"))
+                          env=dict(os.environ, HF_ENDPOINT=hub.url, HF_TOKEN=token, HOME=NO_HOME))
     assert TOKEN not in done.stdout + done.stderr
     return done.returncode, done.stderr
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 
 import peers
-from scenario import DEADLINE, OME, check_files, end_with_us, free_port, plugins_conf, scratch, storage_suite, wait_for, write_files
+from scenario import DEADLINE, NO_HOME, OME, check_files, end_with_us, free_port, plugins_conf, scratch, storage_suite, wait_for, write_files
 
 MIB = 1 << 20
 PASSWORD = "open sesame"
@@ -69,7 +69,7 @@ class Setting:
         target = f"{self.folder}/pulled-{self.count}"
         given = [*options, *(word for p in parameters for word in ("--parameter", p))]
         done = subprocess.run([OME, "pull", self.url + path, target, "--plugins", self.plugins(**settings), "-o", "json", *given],
-                              capture_output=True, text=True, timeout=DEADLINE, env=dict(os.environ, HOME="/nonexistent"))
+                              capture_output=True, text=True, timeout=DEADLINE, env=dict(os.environ, HOME=NO_HOME))
         assert PASSWORD not in done.stdout + done.stderr, "the password was printed"
         return target, done.returncode, done.stderr
 

@@ -14,7 +14,7 @@ import time
 
 import scenario
 from faulty_hub import FaultyHub
-from scenario import DEADLINE, OME
+from scenario import DEADLINE, NO_HOME, OME
 
 MIB = 1 << 20
 CONNECTIONS = 4
@@ -66,7 +66,7 @@ def one_model(folder, hub, digests, kills, longest):
     target, killed = folder + "/target", 0
     hub.ranges.clear()
     command = [OME, "pull", "hf://test/model", target, "--connections", str(CONNECTIONS)]
-    env = dict(os.environ, HF_ENDPOINT=hub.url, HOME="/nonexistent")
+    env = dict(os.environ, HF_ENDPOINT=hub.url, HOME=NO_HOME)
     while True:
         process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
         try:

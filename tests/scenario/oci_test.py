@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import peers
-from scenario import DEADLINE, OME, check_files, digests_below, plugins_conf, scratch, storage_suite, write_files
+from scenario import DEADLINE, NO_HOME, OME, check_files, digests_below, plugins_conf, scratch, storage_suite, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("oci", "cryptography")  # the double needs it too
@@ -52,7 +52,7 @@ class Setting:
 
     def ome(self, verb, *args, conf=None, **environment):
         done = subprocess.run([OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], capture_output=True,
-                              text=True, timeout=DEADLINE, env=dict(os.environ, HOME="/nonexistent", **environment))
+                              text=True, timeout=DEADLINE, env=dict(os.environ, HOME=NO_HOME, **environment))
         text = done.stdout + done.stderr
         assert PHRASE not in text and "PRIVATE KEY" not in text and "ST$" not in text and "signature=" not in text, text
         return done.returncode, done.stderr
@@ -166,7 +166,7 @@ def principals(s):
     metadata = {"OCI_METADATA_BASE_URL": s.server.url + "/opc/v2"}
     s.pull(conf=conf("InstancePrincipal"), **metadata)
     # Who has no configuration file is the instance.
-    s.pull(conf=s.plugins("default.conf", config_file="/nonexistent"), **metadata)
+    s.pull(conf=s.plugins("default.conf", config_file="/absent"), **metadata)
     s.refused("InstancePrincipal", "set `auth`", conf=conf("InstancePrincipal"),
               OCI_METADATA_BASE_URL=s.server.url + "/nothing")
     key = new_key()

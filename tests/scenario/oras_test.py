@@ -11,7 +11,7 @@ import threading
 
 import peers
 from registry import PASSWORD, USER, Registry, TokenServer
-from scenario import DEADLINE, OME, digests_below, scratch
+from scenario import DEADLINE, NO_HOME, OME, digests_below, scratch
 
 MIB = 1 << 20
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -42,7 +42,7 @@ def make_model(folder):
     return digests_below(folder)
 
 
-def ome(verb, *args, home="/nonexistent", **environment):
+def ome(verb, *args, home=NO_HOME, **environment):
     """Exit code, events and standard error of one `ome push` or `ome pull`; no secret is ever told."""
     done = subprocess.run([OME, verb, *args, "-o", "json"], capture_output=True, text=True, timeout=DEADLINE,
                           env=dict(os.environ, HOME=home, **environment))

@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import scenario
-from scenario import DEADLINE, OME, Hub, check_files, wait_for
+from scenario import DEADLINE, NO_HOME, OME, Hub, check_files, wait_for
 
 MIB = 1 << 20
 
@@ -34,7 +34,7 @@ def command(target, *options):
 
 
 def environment(hub):
-    return dict(os.environ, HF_ENDPOINT=hub.url, HOME="/nonexistent")
+    return dict(os.environ, HF_ENDPOINT=hub.url, HOME=NO_HOME)
 
 
 def pull(hub, target, *options):
@@ -137,7 +137,7 @@ def unknown(folder):
 
 def mistaken(folder):
     """What a person gets wrong: one line that names it and says what to do, nothing written."""
-    empty = {"HF_ENDPOINT": "http://127.0.0.1:1", "HOME": "/nonexistent"}
+    empty = {"HF_ENDPOINT": "http://127.0.0.1:1", "HOME": NO_HOME}
     rows = ((["models/llama"], 1, ('"models/llama" is no address', "local://PATH", "hf://")),
             (["hf://test/model", "-o", "yaml"], 2, ("--output is json",)),
             (["hf://test/model", "--max-rate", "fast"], 2, ("--max-rate", "20M")),

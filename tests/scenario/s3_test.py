@@ -13,7 +13,7 @@ import time
 import urllib.parse
 
 import peers
-from scenario import DEADLINE, OME, check_files, plugins_conf, scratch, storage_suite, write_files
+from scenario import DEADLINE, NO_HOME, OME, check_files, plugins_conf, scratch, storage_suite, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("boto3")
@@ -59,7 +59,7 @@ class Setting:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         done = subprocess.run([*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"],
                               capture_output=True, text=True, timeout=DEADLINE,
-                              env={**clean, "HOME": "/nonexistent", **environment})
+                              env={**clean, "HOME": NO_HOME, **environment})
         for secret in (SECRET_KEY, SIGNED_IN, "hidden-word"):
             assert secret not in done.stdout + done.stderr, f"{secret} was printed"
         return done.returncode, done.stderr

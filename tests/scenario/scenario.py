@@ -26,6 +26,7 @@ import urllib.error
 import urllib.request
 
 HOME = os.environ.get("OME_HOME", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+NO_HOME = "/dev/null/home"  # for programs that are to have none: nobody can make it, as others have made /nonexistent
 OME = os.environ.get("OME_BIN", os.path.join(HOME, "build/bin/ome"))
 DEADLINE = 60.0 * float(os.environ.get("OME_PATIENCE", "1"))  # seconds; sanitizers make everything slower
 
@@ -256,7 +257,7 @@ class Store:
 
     def __init__(self, folder, url):
         self.folder, self.root = folder, folder + "/store"
-        self.environment = dict(os.environ, HF_ENDPOINT=url, HOME="/nonexistent")
+        self.environment = dict(os.environ, HF_ENDPOINT=url, HOME=NO_HOME)
 
     def command(self, model, target, *options):
         store = ["--store", self.root] if self.root else []

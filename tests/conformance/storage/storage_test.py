@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 
 import peers
 from registry import PASSWORD, USER, Registry, TokenServer
-from scenario import DEADLINE, OME, Hub, digests_below, plugins_conf, scratch, storage_suite
+from scenario import DEADLINE, NO_HOME, OME, Hub, digests_below, plugins_conf, scratch, storage_suite
 
 FILES = 1100  # more than a page of any hub or store
 
@@ -40,7 +40,7 @@ def local(folder):
 def hf(folder):
     digests = make_model(folder + "/hub/test/model", FILES)
     hub = Hub(folder + "/hub")
-    storage_suite("storage-hf", "hf://test/model", expect=digests, HF_ENDPOINT=hub.url, HOME="/nonexistent",
+    storage_suite("storage-hf", "hf://test/model", expect=digests, HF_ENDPOINT=hub.url, HOME=NO_HOME,
                   skips=["denied", "upload", "stopped-upload"])
     hub.stop()
 

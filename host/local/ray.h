@@ -4,7 +4,6 @@
 
 #include "base/json.h"
 
-#define RAY_HEAD_GROUP "headgroup"
 #define RAY_CLUSTER_LABEL "ray.io/cluster"
 #define RAY_NODE_TYPE_LABEL "ray.io/node-type"
 

@@ -11,6 +11,7 @@
 
 #define OVERWRITE "ray.io/overwrite-container-cmd" /* "true": the container's command starts Ray itself */
 #define POD_ADDRESS "RAY_NODE_IP"
+#define HEAD_GROUP "headgroup"
 
 /* What one pod is made of. */
 struct ray_node {
@@ -53,7 +54,7 @@ static void dflt_amount(struct json_object *params, const char *key, struct json
 
 static struct json_object *start_params(const struct ray_node *n, struct json_object *container) {
   struct json_object *given = json_get(n->group, "rayStartParams"), *resources = json_get(container, "resources");
-  struct json_object *params = given ? json_copy(given) : json_object_new_object();
+  struct json_object *params = json_is(given, json_type_object) ? json_copy(given) : json_object_new_object();
   _cleanup_free_ char *address = str_printf("%s:%s", n->head ? n->head : "", ray_port(n->cluster));
 
   dflt_param(params, n->head ? "address" : "dashboard-host", n->head ? address : "0.0.0.0");
@@ -178,8 +179,10 @@ static void wait_for_head(const struct ray_node *n, struct json_object *spec, st
   for (size_t i = 0; i < ARRAY_LEN(shared); i++)
     if (json_get(container, shared[i]))
       (void)json_set(wait, shared[i], json_copy(json_get(container, shared[i])));
-  if (!all && (all = json_object_new_array()))
+  if (!json_is(all, json_type_array)) {
+    all = json_object_new_array();
     (void)json_set(spec, "initContainers", all);
+  }
   (void)json_object_array_add(all, wait);
 }
 
@@ -207,7 +210,7 @@ static void label_pod(const struct ray_node *n, struct json_object *pod) {
 
 struct json_object *ray_pod(struct json_object *cluster, struct json_object *group, const char *name,
                             const char *head) {
-  const struct ray_node n = {cluster, group, name, json_str(group, "groupName", RAY_HEAD_GROUP), head};
+  const struct ray_node n = {cluster, group, name, json_str(group, "groupName", HEAD_GROUP), head};
   struct json_object *template = json_get(group, "template"), *pod = json_object_new_object();
   struct json_object *spec = json_copy(json_get(template, "spec"));
   struct json_object *containers = json_get(spec, "containers"), *container = json_index(containers, 0);

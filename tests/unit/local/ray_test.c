@@ -164,12 +164,36 @@ static void a_head_that_is_not_ready_is_said(UNUSED void **state) {
   assert_int_equal(removed(&last, NULL), 0);
 }
 
+/* The schema is open: anything may be anywhere. */
+static void survives_any_shape(UNUSED void **state) {
+  static const char *const specs[] = {
+      "{}",
+      "{'headGroupSpec':'x','workerGroupSpecs':{}}",
+      "{'headGroupSpec':{'template':[],'rayStartParams':[1],'headService':1},'workerGroupSpecs':['w',1,null]}",
+      "{'headGroupSpec':{'rayStartParams':'x','template':{'metadata':1,'spec':{'containers':[{'command':'x','args':{},'env':1,"
+      "'ports':'p','lifecycle':[],'resources':{'limits':[],'requests':'r'}}]}}},'workerGroupSpecs':[{'groupName':1,'replicas':"
+      "99999999999,'numOfHosts':-1},{'groupName':'g','replicas':1,'rayStartParams':7,'template':{'spec':{'initContainers':"
+      "'i','containers':[{'command':[1],'volumeMounts':2},'c']}}}]}",
+      "{'headGroupSpec':{'template':{'spec':{'containers':[]}}},'workerGroupSpecs':[{'replicas':1,'template':'t'}]}",
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(specs); i++) {
+    _cleanup_free_ char *text = str_printf("{'metadata':{'name':'c','namespace':'n','uid':'u'},'spec':%s}", specs[i]);
+    _cleanup_json_ struct json_object *cluster = doc(text), *pods = json_object_new_array();
+    _cleanup_plan_ struct plan first, second;
+    pass(cluster, pods, &first, "127.1.0.1", true);
+    pass(cluster, pods, &second, "127.1.0.2", true);
+    assert_non_null(second.status);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_head_comes_first_and_tells_workers_where_to_meet),
       cmocka_unit_test(leaves_a_command_that_starts_ray),
       cmocka_unit_test(pods_that_do_not_fit_are_made_again),
       cmocka_unit_test(a_head_that_is_not_ready_is_said),
+      cmocka_unit_test(survives_any_shape),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

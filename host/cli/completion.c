@@ -135,7 +135,7 @@ static void print_man(void) {
     roff_text(c->summary);
     printf(".\n.PP\n.nf\n");
     roff_text(c->help);
-    printf(".fi\n");
+    printf("\n.fi\n");
     cli_describe(c, roff_options, NULL);
   }
   printf(".SH EXIT STATUS\n0 on success, 1 on failure, 2 on wrong usage.\n");

@@ -315,6 +315,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   };
   int n = cli_parse(self, options, argc, argv);
 
+  if (self == &cli_runtime) { /* `ome runtime explain`, as OME's own client spells it */
+    if (n == 0 || !streq(argv[1], "explain"))
+      return cli_usage(self, "give explain, and --model NAME or --isvc NAME");
+    argv++;
+    n--;
+  }
   if (n == 2 && (streq(argv[1], "isvc") || streq(argv[1], "inferenceservice")))
     opt.service = argv[2];
   else if (n > 0)
@@ -324,15 +330,6 @@ static int run(const struct cli_command *self, int argc, char **argv) {
   if ((opt.model != NULL) + opt.matrix + (opt.service != NULL) > 1)
     return cli_usage(self, "a service, --model and --matrix exclude each other");
   return work(&opt);
-}
-
-/* `ome runtime explain`, as OME's own client spells it. */
-static int run_runtime(const struct cli_command *self, int argc, char **argv) {
-  if (argc >= 2 && (streq(argv[1], "-h") || streq(argv[1], "--help")))
-    return run(self, argc, argv);
-  if (argc < 2 || !streq(argv[1], "explain"))
-    return cli_usage(self, "give explain, and --model NAME or --isvc NAME");
-  return run(self, argc - 1, argv + 1);
 }
 
 const struct cli_command cli_explain = {
@@ -356,5 +353,5 @@ const struct cli_command cli_runtime = {
             "  ome runtime explain --model llama-3-70b-instruct\n"
             "  ome runtime explain --isvc smollm2 -n demo\n"
             "  ome runtime explain --model smollm2 -f models/ -f runtimes/",
-    .run = run_runtime,
+    .run = run,
 };

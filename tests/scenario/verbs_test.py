@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""ome apply, get, status, wait and delete against an API server of their own."""
+"""ome apply, get, status, wait and delete against an API server of their own; the manual page and the completions."""
 
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -108,7 +109,28 @@ def status(ome, platform):
     ome.run("delete", "clusterbasemodel", "tiny")
 
 
+def said(*words):
+    done = subprocess.run([OME, *words], capture_output=True, text=True, timeout=scenario.DEADLINE)
+    assert done.returncode == 0 and not done.stderr, (words, done.stderr)
+    return done.stdout
+
+
+def manual():
+    """Every command is in the manual page and in the completions, with its options."""
+    commands = re.findall(r"^  (\w+) ", said("--help"), re.M)
+    lines = said("completion", "man").splitlines()
+    assert len(commands) > 15 and lines.count(".nf") == lines.count(".fi") == len(commands), lines
+    for command in commands:
+        assert any(line.startswith(f".SS ome {command} ") for line in lines), command
+        options = set(re.findall(r"^ .*?(--[a-z-]+)", said(command, "--help").split("\nOptions:\n")[1], re.M)) - {"--help"}
+        for script, form in (("bash", r"^ *%s\) (.*)$"), ("zsh", r"^ *%s\) (.*(?:\n .*)*)$")):
+            row = re.search(form % command, said("completion", script), re.M)
+            assert row and all(option in row.group(1) for option in options), (script, command, options)
+    subprocess.run(["bash", "-n"], input=said("completion", "bash"), check=True, text=True)
+
+
 def main():
+    manual()
     with scenario.scratch() as folder:
         os.makedirs(folder + "/hub/acme/tiny")
         hub = Hub(folder + "/hub")

@@ -4,6 +4,7 @@
 #include "cli/inspect_list.h"
 #include "cli/inspect_memory.h"
 #include "model/facts.h"
+#include "os/file.h"
 #include "transfer/remote_model.h"
 
 #include "base/str.h"
@@ -120,7 +121,8 @@ static int32_t look(const char *what, const char *revision, const char *plugins,
   const char *path = has_prefix(what, "file://") ? what + 7 : what;
 
   path = has_prefix(path, "local://") ? path + 8 : path;
-  return strstr(path, "://") ? of_uri(what, revision, plugins, out, err) : model_facts_of_path(path, out, err);
+  return *path != '/' && strstr(path, "://") ? of_uri(what, revision, plugins, out, err)
+                                             : model_facts_of_path(path, out, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
@@ -128,8 +130,34 @@ static int32_t look(const char *what, const char *revision, const char *plugins,
 struct request {
   const char *format, *revision, *plugins;
   struct inspect_memory memory;
-  bool wants_memory, each, families;
+  bool wants_memory, each, families, report;
 };
+
+/* What is there and is no model is another thing than what is not there. */
+static int32_t look_for_report(const char *what, struct model_facts *out, struct ome_err *err) {
+  int32_t rc = look(what, NULL, NULL, out, err);
+
+  if (rc == OME_E_NOT_FOUND && *what == '/' && file_exists(what))
+    err->code = OME_E_UNSUPPORTED;
+  return err->code;
+}
+
+/* One line, as an agent puts it into a node's record: the controller reads it in the log of a pod. */
+static int report(const char *what) {
+  _cleanup_model_facts_ struct model_facts facts = {0};
+  _cleanup_json_ struct json_object *event = json_object_new_object();
+  struct ome_err err = ERR_INIT;
+  int32_t rc = look_for_report(what, &facts, &err);
+
+  if (rc == OME_OK)
+    (void)(json_set_str(event, "event", "done") && json_set(event, "config", model_facts_config(&facts)));
+  else
+    (void)(json_set_str(event, "event", "error") && json_set_str(event, "code", err_name(rc)) &&
+           json_set_str(event, "message", err.msg));
+  _cleanup_free_ char *text = json_text(event);
+  (void)printf("%s\n", text ? text : "");
+  return rc == OME_OK ? 0 : 1;
+}
 
 static int one(const struct request *r, const char *what) {
   _cleanup_model_facts_ struct model_facts facts = {0};
@@ -153,12 +181,35 @@ static int each(const struct request *r, const char *folder) {
   return cli_print(list, r->format, inspect_each_print);
 }
 
+/* What does not go together; NULL: nothing. */
+static const char *find_wrong(const struct request *r, int operands) {
+  const struct {
+    bool is_so;
+    const char *what;
+  } all[] = {
+      {r->families, "--families stands alone"},
+      {operands != 1, "one folder, file or address is needed"},
+      {r->wants_memory != (r->memory.accelerator != NULL), "--memory and --accelerator go together"},
+      {r->report && (r->each || r->wants_memory || r->format), "--report goes with no other option"},
+      {r->each && r->wants_memory, "--memory is of one model"},
+      {r->memory.concurrency == 0 || r->memory.concurrency > 1000000, "--concurrency is 1 to 1000000"},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(all); i++)
+    if (all[i].is_so)
+      return all[i].what;
+  return NULL;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv) {
   struct request r = {.memory = {.concurrency = 1}};
   const struct cli_option options[] = {
       {'o', "output", "FORMAT", "json, yaml or table", CLI_STRING, &r.format},
       {0, "each", NULL, "PATH is a folder of models: say it of each of them", CLI_FLAG, &r.each},
       {0, "families", NULL, "list the families of models that config.json is understood of", CLI_FLAG, &r.families},
+      {0, "report", NULL,
+       "one line of JSON as a node reports it, {event: done, config} or {event: error, code, message}", CLI_FLAG,
+       &r.report},
       {0, "memory", NULL, "say what fits on --accelerator, and why", CLI_FLAG, &r.wants_memory},
       {0, "accelerator", "NAME|FILE", "an AcceleratorClass: h100-80g, or a manifest", CLI_STRING,
        &r.memory.accelerator},
@@ -175,15 +226,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
     _cleanup_json_ struct json_object *list = inspect_families();
     return cli_print(list, r.format, inspect_families_print);
   }
-  if (operands != 1 || r.families)
-    return cli_usage(self, r.families ? "--families stands alone" : "one folder, file or address is needed");
-  if (r.wants_memory != (r.memory.accelerator != NULL))
-    return cli_usage(self, "--memory and --accelerator go together");
-  if (r.each && r.wants_memory)
-    return cli_usage(self, "--memory is of one model");
-  if (r.memory.concurrency == 0 || r.memory.concurrency > 1000000)
-    return cli_usage(self, "--concurrency is 1 to 1000000");
-  return r.each ? each(&r, argv[1]) : one(&r, argv[1]);
+  const char *wrong = find_wrong(&r, operands);
+  if (wrong)
+    return cli_usage(self, "%s", wrong);
+  return r.report ? report(argv[1]) : r.each ? each(&r, argv[1]) : one(&r, argv[1]);
 }
 
 const struct cli_command cli_inspect = {

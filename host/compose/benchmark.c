@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "compose/benchmark_internal.h"
+#include "compose/jobs.h"
 #include "compose/metadata.h"
 #include "compose/names.h"
 #include "kube/meta.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_IMAGE "ome:" OME_VERSION
 #define TOOL_ANNOTATION "ome.io/benchmark-tool" /* "ome" or "genai-bench" */
 
 char *benchmark_job_name(struct json_object *job) {
@@ -112,7 +112,7 @@ static void choose_tool(struct benchmark_work *w) {
   const char *image = *override ? override : configured;
 
   w->genai = told ? streq(told, "genai-bench") : is_genai(image);
-  w->ome_image = *configured && !is_genai(configured) ? configured : DEFAULT_IMAGE;
+  w->ome_image = *configured && !is_genai(configured) ? configured : OME_IMAGE;
   /* The other tool's image is of no use. */
   w->image = *image && is_genai(image) == w->genai ? image : w->genai ? "genai-bench" : w->ome_image;
   if (*override && (is_genai(override) == w->genai || told))

@@ -2,14 +2,13 @@
 
 #include "base/clock.h"
 #include "base/str.h"
+#include "compose/jobs.h"
 #include "kube/meta.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define CONDITION "Succeeded"
-#define EVENT_MAX ((size_t)1 << 20)
-#define TROUBLE_TEXT 700
 #define MESSAGE_TEXT 1024 /* as benchmark_plan's */
 
 struct state {
@@ -21,69 +20,10 @@ struct state {
 
 /* ---- what the benchmark says of itself --------------------------------------------------------------------------- */
 
-static struct json_object *event_of(const char *line, size_t len) {
-  struct json_object *o = NULL;
-  struct ome_err ignored = ERR_INIT;
-
-  if (len < 2 || *line != '{' || json_parse(line, len, EVENT_MAX, &o, &ignored) != OME_OK)
-    return NULL;
-  if (*json_str(o, "event", ""))
-    return o;
-  json_unref(o);
-  return NULL;
-}
-
-struct json_object *benchmark_last_event(const char *log) {
-  for (size_t end = strlen(log); end;) {
-    size_t begin = end;
-    while (begin && log[begin - 1] != '\n')
-      begin--;
-    struct json_object *o = event_of(log + begin, end - begin);
-    if (o)
-      return o;
-    end = begin ? begin - 1 : 0;
-  }
-  return NULL;
-}
-
 static bool is_last_word(struct json_object *event) {
   const char *name = json_str(event, "event", "");
 
   return streq(name, "done") || streq(name, "error");
-}
-
-/* ---- what is in the pod's way ------------------------------------------------------------------------------------ */
-
-/* The first container that waits for more than a moment, or ended badly; false: none. */
-static bool trouble(struct json_object *pod, char out[TROUBLE_TEXT]) {
-  static const char *const lists[] = {"status.initContainerStatuses", "status.containerStatuses"};
-  struct json_object *scheduled = json_find(json_at(pod, "status.conditions"), "type", "PodScheduled");
-
-  for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
-    struct json_object *all = json_at(pod, lists[l]);
-    for (size_t i = 0; i < json_len(all); i++) {
-      struct json_object *c = json_index(all, i);
-      struct json_object *ended = json_at(c, "state.terminated");
-      const char *waiting = json_str(c, "state.waiting.reason", "");
-      if (ended && json_i64(ended, "exitCode", 0) != 0) {
-        (void)snprintf(out, TROUBLE_TEXT, "container %.60s ended with code %lld: %.560s", json_str(c, "name", ""),
-                       (long long)json_i64(ended, "exitCode", 0),
-                       json_str(ended, "message", json_str(ended, "reason", "it said nothing; see its log")));
-        return true;
-      }
-      const char *why = json_str(c, "state.waiting.message", "");
-      bool stage = streq(waiting, "ContainerCreating") || streq(waiting, "PodInitializing");
-      if (*waiting && (!stage || *why)) {
-        (void)snprintf(out, TROUBLE_TEXT, "container %.60s waits: %.60s: %.480s", json_str(c, "name", ""), waiting,
-                       why);
-        return true;
-      }
-    }
-  }
-  if (!streq(json_str(scheduled, "status", ""), "False"))
-    return false;
-  (void)snprintf(out, TROUBLE_TEXT, "the pod has no node: %.600s", json_str(scheduled, "message", ""));
-  return true;
 }
 
 /* ---- the state --------------------------------------------------------------------------------------------------- */
@@ -104,21 +44,21 @@ static void state_without_job(const struct benchmark_observation *in, struct sta
 }
 
 static void state_of_failed(const struct benchmark_observation *in, struct json_object *condition, struct state *s) {
-  char text[TROUBLE_TEXT];
+  char text[JOB_TROUBLE_TEXT];
   const char *said = streq(json_str(in->event, "event", ""), "error") ? json_str(in->event, "message", "") : "";
 
-  if (!*said && trouble(in->pod, text))
+  if (!*said && job_pod_trouble(in->pod, text))
     said = text;
   set(s, "Failed", "False", json_str(condition, "reason", "Failed"),
       *said ? said : json_str(condition, "message", "the Job failed"));
 }
 
 static void state_of_active(const struct benchmark_observation *in, struct state *s) {
-  char text[TROUBLE_TEXT];
+  char text[JOB_TROUBLE_TEXT];
 
   if (json_flag(in->batch, "spec.suspend", false))
     set(s, "Pending", "Unknown", "Queued", "its Job is suspended: a queue has not admitted it");
-  else if (trouble(in->pod, text))
+  else if (job_pod_trouble(in->pod, text))
     set(s, "Pending", "Unknown", "PodNotRunning", text);
   else if (!in->pod || streq(json_str(in->pod, "status.phase", "Pending"), "Pending"))
     set(s, "Pending", "Unknown", "Starting", "its pod is being started");

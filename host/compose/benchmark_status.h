@@ -19,7 +19,4 @@ int32_t benchmark_status(const struct benchmark_observation *in, struct json_obj
 /* Whether the spec as it is now has been run to its end, well or not. */
 bool benchmark_is_over(struct json_object *job);
 
-/* new: the last event in LOG, the tail of a container's log; NULL: there is none. */
-struct json_object *benchmark_last_event(const char *log);
-
 #endif

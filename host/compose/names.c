@@ -67,6 +67,29 @@ char *name_model_key(const char *ns, const char *name) {
   return ns ? namespaced_key("", ns, name, 242) : cluster_key("", "clusterbasemodel.", name, 236);
 }
 
+static const struct {
+  const char *ns;      /* of a BaseModel */
+  const char *instead; /* what stands for the namespace of the other */
+} shared[] = {{"clusterbasemodel", NULL}, {"finetunedweight", NS_WEIGHTS}};
+
+char *name_rival(const char *ns, const char *name, const char **other_ns) {
+  for (size_t i = 0; ns && i < ARRAY_LEN(shared); i++)
+    if (streq(ns, shared[i].ns)) {
+      *other_ns = shared[i].instead;
+      return str_printf("basemodel.%s", name);
+    }
+  return NULL;
+}
+
+const char *name_twin(const char *ns, const char *name, const char **other_ns) {
+  for (size_t i = 0; i < ARRAY_LEN(shared); i++)
+    if (streq(ns, shared[i].instead) && has_prefix(name, "basemodel.") && name[strlen("basemodel.")]) {
+      *other_ns = shared[i].ns;
+      return name + strlen("basemodel.");
+    }
+  return NULL;
+}
+
 static bool is_alnum(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }

@@ -31,6 +31,14 @@ char *name_model_label(const char *ns, const char *name);
  * "finetunedweight.NAME". */
 char *name_model_key(const char *ns, const char *name);
 
+/* Keys have dots, and so have names: the BaseModel x in a namespace called "clusterbasemodel" has the key of a
+ * ClusterBaseModel called "basemodel.x" (and one in "finetunedweight" that of a FineTunedWeight).  The cluster-scoped
+ * one has it then, and nothing is done for the other. */
+/* new: who NAME in NS shares its key with, in *OTHER_NS as above; NULL: nobody could. */
+char *name_rival(const char *ns, const char *name, const char **other_ns);
+/* The other way round: whom the cluster-scoped NAME keeps from it; borrowed from NAME. */
+const char *name_twin(const char *ns, const char *name, const char **other_ns);
+
 /* new: V when it is a valid label value; else with other characters replaced by "-", trimmed and truncated. */
 char *name_label_value(const char *v);
 /* new: S when it is a DNS label; else made one in the same way.  For volume names. */

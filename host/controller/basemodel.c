@@ -51,6 +51,8 @@ struct tally {
   char holders[300];          /* names of nodes that have not let go yet, as far as there is room */
   size_t holding;             /* how many these are */
   struct model_progress progress;
+  struct claim_look claim; /* of a model on one */
+  bool crowded_out;        /* its key is another model's: what the agents say is of that */
 };
 
 static void quote(char out[400], struct json_object *config_map, const char *message) {
@@ -145,6 +147,10 @@ static bool put_list(struct json_object *status, const char *key, struct json_ob
 static void set_ready(struct json_object *model, const char *state, const struct tally *t) {
   int64_t now = wall_ms();
 
+  if (t->crowded_out) {
+    (void)meta_set_condition(model, "Ready", "False", "NameConflict", t->failure, now);
+    return;
+  }
   if (streq(state, "Ready"))
     (void)meta_set_condition(model, "Ready", "True", "Ready", "the model's files are in place and verified", now);
   else if (streq(state, "Failed"))
@@ -195,7 +201,7 @@ static uint64_t progress_pause_ms(struct json_object *old, struct json_object *n
 }
 
 static const char *state_of(const struct tally *t) {
-  return json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
+  return t->crowded_out ? "Failed" : json_len(t->ready) ? "Ready" : json_len(t->failed) ? "Failed" : "In_Transit";
 }
 
 /* What the nodes say, into CHANGED; false: no memory. */
@@ -204,8 +210,10 @@ static bool fill_status(struct controller *c, const struct model_kind *k, struct
   struct json_object *status = json_ensure(changed, "status");
   const char *state = state_of(t);
 
-  if (status && on_claim_of(changed))
-    return claim_model_status(c, changed);
+  if (status && on_claim_of(changed)) {
+    set_agreement(c, k, changed, t);
+    return claim_model_status(c, changed, &t->claim);
+  }
 
   if (!status || !json_set_str(status, "state", state) || !put_list(status, "nodesReady", t->ready) ||
       !put_list(status, "nodesFailed", t->failed) || !model_progress_write(&t->progress, status))
@@ -215,6 +223,23 @@ static bool fill_status(struct controller *c, const struct model_kind *k, struct
   return true;
 }
 
+/* A model of another scope has NAME's key, and what agents say under it is of that one. */
+static bool find_rival(struct controller *c, const char *ns, const char *name, struct tally *t) {
+  const char *other_ns = NULL;
+  _cleanup_free_ char *rival = name_rival(ns, name, &other_ns);
+  const struct model_kind k = kind_of(other_ns);
+  _cleanup_json_ struct json_object *there = rival ? kube_cache_get(c->watches[k.watch], NULL, rival) : NULL;
+
+  t->crowded_out = there != NULL;
+  if (there)
+    (void)snprintf(
+        t->failure, sizeof(t->failure),
+        "%s %.200s has the same key on nodes, \"%.30s.basemodel.%.60s\", and is brought instead; give one of "
+        "them another name",
+        json_str(there, "kind", ""), rival, ns, name);
+  return t->crowded_out;
+}
+
 /* Once for each end that a model comes to. */
 static void tell_state(struct controller *c, struct json_object *model, const struct tally *t) {
   const char *state = state_of(t);
@@ -222,8 +247,11 @@ static void tell_state(struct controller *c, struct json_object *model, const st
 
   if (streq(json_str(model, "status.state", ""), state) || streq(state, "In_Transit"))
     return;
-  kube_record(c->recorder, model, failed, failed ? "ModelFailed" : "ModelReady", "model is %s on %zu nodes", state,
-              json_len(failed ? t->failed : t->ready));
+  if (t->crowded_out)
+    kube_record(c->recorder, model, true, "NameConflict", "%s", t->failure);
+  else
+    kube_record(c->recorder, model, failed, failed ? "ModelFailed" : "ModelReady", "model is %s on %zu nodes", state,
+                json_len(failed ? t->failed : t->ready));
 }
 
 static int32_t write_status(struct controller *c, const struct model_kind *k, struct json_object *model,
@@ -298,7 +326,10 @@ static int32_t keep(struct controller *c, const struct model_kind *k, struct jso
 
   if (!changed || (t->config && !k->fill(changed, t->config, &filled)))
     return fail_memory(err);
-  if (!meta_add_finalizer(changed, k->finalizer) && !filled)
+  bool news = meta_add_finalizer(changed, k->finalizer) || filled;
+  if (t->claim.facts)
+    claim_model_mark(changed, &t->claim);
+  if (!news && !t->claim.facts)
     return write_status(c, k, model, t, requeue_ms, err);
   int32_t rc = kube_update(c->client, k->resource, changed, &stored, err);
   if (rc != OME_OK)
@@ -318,21 +349,37 @@ static void requeue_by_key(struct controller *c, const struct model_kind *k, con
   }
 }
 
+/* What agents found, or where none comes, somebody else. */
+static int32_t find_facts(struct controller *c, struct json_object *model, struct tally *t, struct ome_err *err) {
+  int32_t rc = OME_OK;
+
+  if (skips_facts(model)) {
+    json_unref(t->config);
+    t->config = NULL;
+  } else if (on_claim_of(model) && !meta_deleting(model)) {
+    rc = claim_model_look(c, model, &t->claim, err);
+    json_unref(t->config);
+    t->config = json_object_get(t->claim.config);
+  }
+  return rc;
+}
+
 static int32_t sum_up(struct controller *c, const struct model_kind *k, const char *key, struct json_object *model,
                       uint64_t *requeue_ms, struct ome_err *err) {
   struct tally t = {0};
-  int32_t rc = count_nodes(c, key, &t, err);
+  int32_t rc = find_rival(c, place_of(k, model), meta_name(model), &t) ? OME_OK : count_nodes(c, key, &t, err);
 
-  if (skips_facts(model)) {
-    json_unref(t.config);
-    t.config = NULL;
-  }
+  if (rc == OME_OK)
+    rc = find_facts(c, model, &t, err);
   if (rc == OME_OK)
     rc = meta_deleting(model) ? finish_deletion(c, k, model, &t, requeue_ms, err)
                               : keep(c, k, model, &t, requeue_ms, err);
+  if (t.claim.again_ms && (!*requeue_ms || t.claim.again_ms < *requeue_ms))
+    *requeue_ms = t.claim.again_ms;
   json_unref(t.ready);
   json_unref(t.failed);
   json_unref(t.config);
+  claim_look_fini(&t.claim);
   return rc;
 }
 
@@ -345,8 +392,10 @@ int32_t reconcile_model(void *arg, const char *ns, const char *name, uint64_t *r
 
   if (!key)
     return fail_memory(err);
+  struct tally other = {0};
+  bool crowded_out = model && find_rival(c, ns, name, &other);
   /* Before the model is changed, which no agent that waits should wait for. */
-  int32_t rc = credentials_hand_over(c, ns, key, model, &again_ms, err);
+  int32_t rc = crowded_out ? OME_OK : credentials_hand_over(c, ns, key, model, &again_ms, err);
   if (rc == OME_OK && model)
     rc = sum_up(c, &k, key, model, requeue_ms, err);
   else if (!model && strlen(name) > 200)

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "compose/benchmark.h"
 #include "compose/benchmark_status.h"
+#include "compose/jobs.h"
 #include "controller/internal.h"
 #include "kube/meta.h"
 
@@ -206,7 +207,7 @@ static struct json_object *last_event(struct controller *c, struct json_object *
   int32_t rc = kube_pod_log(c->client, meta_namespace(pod), meta_name(pod), BENCHMARK_CONTAINER, LOG_LINES, &log, &err);
   if (rc != OME_OK)
     log_info("controller", "log of pod %s/%s: %s", meta_namespace(pod), meta_name(pod), err.msg);
-  return rc == OME_OK ? benchmark_last_event(log) : NULL;
+  return rc == OME_OK ? job_last_event(log) : NULL;
 }
 
 static int32_t write_status(struct controller *c, const struct benchmark_observation *seen, struct ome_err *err) {

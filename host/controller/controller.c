@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "compose/benchmark.h"
+#include "compose/claim_job.h"
 #include "compose/names.h"
 #include "compose/pods.h"
 #include "controller/internal.h"
@@ -73,6 +74,14 @@ static const char *service_of(struct json_object *pod) {
   return meta_label(pod, LABEL_SERVICE);
 }
 
+/* Whom a cluster-scoped model keeps from the key of both. */
+static void requeue_twin(struct controller *c, const char *ns, const char *name) {
+  const char *of = NULL, *twin = name_twin(ns, name, &of);
+
+  if (twin)
+    enqueue(c, QUEUE_MODELS, of, twin);
+}
+
 /* Its services are looked at without waiting for the model's own turn. */
 static void on_model(void *arg, const struct kube_event *e) {
   const char *ns = meta_namespace(e->object);
@@ -80,6 +89,8 @@ static void on_model(void *arg, const struct kube_event *e) {
   requeue_services(arg, *ns ? ns : NULL, meta_name(e->object));
   further_requeue(arg, *ns ? ns : NULL);
   requeue_weights_of(arg, meta_name(e->object));
+  if (e->type != KUBE_MODIFIED)
+    requeue_twin(arg, *ns ? ns : NULL, meta_name(e->object));
   enqueue_object(arg, QUEUE_MODELS, e->object);
 }
 
@@ -87,6 +98,8 @@ static void on_weights(void *arg, const struct kube_event *e) {
   struct controller *c = arg;
 
   enqueue(c, QUEUE_MODELS, NS_WEIGHTS, meta_name(e->object));
+  if (e->type != KUBE_MODIFIED)
+    requeue_twin(c, NS_WEIGHTS, meta_name(e->object));
   if (e->type == KUBE_MODIFIED && e->old && json_equal(json_get(e->old, "spec"), json_get(e->object, "spec")))
     return;
   atomic_fetch_add(&c->world_version, 1);
@@ -234,6 +247,9 @@ static const struct {
                                 .ome_namespace = true},
     [WATCH_JOBS] = {.resource = &KUBE_JOBS, .on_event = on_benchmark_child, .labels = LABEL_BENCHMARK},
     [WATCH_JOB_PODS] = {.resource = &KUBE_PODS, .on_event = on_benchmark_child, .labels = LABEL_BENCHMARK},
+    [WATCH_CLAIM_JOBS] = {.resource = &KUBE_JOBS,
+                          .on_event = on_claim_job,
+                          .labels = CLAIM_JOB_LABEL "=" CLAIM_JOB_COMPONENT},
     [WATCH_CLAIMS] = {.resource = &KUBE_PVCS, .on_event = on_claim, .trim = trim_claim},
     [WATCH_ALL_PODS] = {.resource = &KUBE_PODS, .on_event = on_any_pod, .fields = BOUND_PODS, .trim = trim_pod},
     [WATCH_CRDS] = {.resource = &KUBE_CRDS, .on_event = on_crd, .metadata_only = true},

@@ -34,8 +34,9 @@ enum watch_id {
   WATCH_BENCHMARK_CONFIG, /* benchmarkjob-config */
   WATCH_JOBS,             /* of benchmarks; their pods */
   WATCH_JOB_PODS,
-  WATCH_CLAIMS,   /* what PersistentVolumeClaims are bound */
-  WATCH_ALL_PODS, /* that are bound to nodes, and no more of them than what they take there */
+  WATCH_CLAIMS,     /* what PersistentVolumeClaims are bound */
+  WATCH_CLAIM_JOBS, /* that read models there */
+  WATCH_ALL_PODS,   /* that are bound to nodes, and no more of them than what they take there */
   WATCH_COUNT
 };
 
@@ -156,8 +157,29 @@ struct child_kind *child_kind_of(struct controller *c, struct json_object *o);
 
 /* The index of models that are on claims. */
 kube_index_fn on_claim_of;
-/* Says in the status of MODEL, which is on one, what the claim is; false: no memory. */
-bool claim_model_status(struct controller *c, struct json_object *model);
+/* How far it is known what the files of a model on a claim say. */
+struct claim_look {
+  enum {
+    CLAIM_UNREAD,  /* nobody is to read them, or the claim is not to be had */
+    CLAIM_PENDING, /* a Job for it was made */
+    CLAIM_READING, /* it is at work, or something is in its way */
+    CLAIM_FAILED,
+    CLAIM_READ,
+  } state;
+  struct json_object *config; /* new: what they say, as an agent would; NULL: not known */
+  char *facts;                /* new: the same for claim_model_mark(); NULL: that is done */
+  struct ome_err why;         /* of what is not READ */
+  uint64_t again_ms;          /* look again; 0: when something happens */
+};
+void claim_look_fini(struct claim_look *l);
+/* Has the files of MODEL, which is on a claim, read where they were not; what was found is in OUT. */
+int32_t claim_model_look(struct controller *c, struct json_object *model, struct claim_look *out, struct ome_err *err);
+/* Keeps with MODEL what was read, which is not read again for as long as its address stays. */
+void claim_model_mark(struct json_object *model, const struct claim_look *look);
+/* Says in the status of MODEL, which is on one, what the claim is and what became of the reading; false: no memory. */
+bool claim_model_status(struct controller *c, struct json_object *model, const struct claim_look *look);
+/* A Job that reads one. */
+kube_event_fn on_claim_job;
 /* Queues the models that a claim in NS may hold.  [any-thread] */
 void claim_models_requeue(struct controller *c, const char *ns);
 

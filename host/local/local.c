@@ -131,6 +131,10 @@ static void on_node(void *arg, const struct kube_event *e) {
   pods_retry_unscheduled(l);
 }
 
+static void on_claim(void *arg, const struct kube_event *e) {
+  enqueue_object(arg, QUEUE_CLAIMS, e->object);
+}
+
 static void on_isvc(void *arg, const struct kube_event *e UNUSED) {
   local_enqueue(arg, QUEUE_ROUTES, NULL, "all");
 }
@@ -149,6 +153,7 @@ static const struct {
     [CACHE_SERVICES] = {&KUBE_SERVICES, on_service},
     [CACHE_SLICES] = {&KUBE_ENDPOINTSLICES, on_slice},
     [CACHE_NODES] = {&KUBE_NODES, on_node},
+    [CACHE_CLAIMS] = {&KUBE_PVCS, on_claim},
     [CACHE_ISVCS] = {&KUBE_INFERENCESERVICES, on_isvc},
 };
 
@@ -167,6 +172,7 @@ static const struct {
     [QUEUE_PODS] = {"pods", 2, pods_reconcile},
     [QUEUE_SERVICES] = {"services", 1, services_reconcile},
     [QUEUE_NODE] = {"node", 1, node_reconcile},
+    [QUEUE_CLAIMS] = {"claims", 1, claims_reconcile},
     [QUEUE_ROUTES] = {"routes", 1, routes_reconcile},
 };
 
@@ -183,6 +189,7 @@ static void enqueue_present(struct local *l) {
                  {CACHE_KNATIVE, QUEUE_KNATIVE},
                  {CACHE_KNATIVE, QUEUE_SCALE},
                  {CACHE_PODS, QUEUE_PODS},
+                 {CACHE_CLAIMS, QUEUE_CLAIMS},
                  {CACHE_SERVICES, QUEUE_SERVICES}};
 
   for (size_t i = 0; i < ARRAY_LEN(present); i++) {

@@ -26,6 +26,7 @@ enum local_queue {
   QUEUE_PODS,
   QUEUE_SERVICES,
   QUEUE_NODE,
+  QUEUE_CLAIMS,
   QUEUE_ROUTES,
   QUEUES
 };
@@ -40,6 +41,7 @@ enum local_cache {
   CACHE_SERVICES,
   CACHE_SLICES,
   CACHE_NODES,
+  CACHE_CLAIMS,
   CACHE_ISVCS,
   CACHES
 };
@@ -97,6 +99,9 @@ kube_reconcile_fn services_reconcile;
 /* node.c */
 kube_reconcile_fn node_reconcile;
 char *node_address(void); /* this machine's first address that is not loopback; new */
+
+/* claims.c: a claim is bound as soon as it is there: it is a folder */
+kube_reconcile_fn claims_reconcile;
 
 /* routes.c */
 kube_reconcile_fn routes_reconcile;

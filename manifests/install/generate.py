@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TEMPLATES = ("configuration.yaml", "controller-rbac.yaml", "controller.yaml", "agent.yaml")
 # What the chart lets people choose: the base's text, and the expression in its place.  Each has to be there.
 CHOICES = {
+    "configuration.yaml": [(r'"image": "ome:0\.1\.0"', '"image": "{{ .Values.image }}"')],
     "controller.yaml": [
         (r"replicas: 2", "replicas: {{ .Values.controller.replicas }}"),
         (r"value: json", "value: {{ .Values.controller.logFormat }}"),

@@ -247,7 +247,8 @@ def check_claim(server):
     wait_for("the model to say so", lambda: source() == "PVCNotBound" and model()["state"] == "In_Transit")
     server.api("PATCH", claim + "/status", {"status": {"phase": "Bound"}}, "application/merge-patch+json")
     wait_for("the bound claim", lambda: conditions(server, "claim")["ModelReady"]["status"] == "True")
-    wait_for("the model to be there", lambda: source() == "PVCValidated" and model()["state"] == "Ready")
+    wait_for("the model to be there, and its files to be read", lambda: source() == "PVCValidated" and any(
+        c["type"] == "Ready" and c["reason"] == "PVCMetadataExtracting" for c in model()["conditions"]))
     server.api("DELETE", claim)
     wait_for("the claim to be missed", lambda: reason() == "PVCNotFound")
     assert "PersistentVolumeClaim default/models is not there" in conditions(server, "claim")["ModelReady"]["message"]

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "compose/benchmark.h"
 #include "compose/benchmark_status.h"
+#include "compose/jobs.h"
 #include "kube/meta.h"
 
 #include <string.h>
@@ -214,7 +215,7 @@ static void test_status(void **state) {
   for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
     struct json_object *batch = yaml(cases[i].batch), *pod = cases[i].pod ? yaml(cases[i].pod) : NULL, *out = NULL;
     meta_set_annotation(batch, ANNOTATION_BENCHMARK_REPORT, "s3://b/p");
-    struct json_object *event = benchmark_last_event(cases[i].log);
+    struct json_object *event = job_last_event(cases[i].log);
     const struct benchmark_observation in = {.job = job, .batch = batch, .pod = pod, .event = event, .now_ms = 1000};
     struct ome_err err = ERR_INIT;
     assert_int_equal(benchmark_status(&in, &out, &err), OME_OK);
@@ -235,7 +236,7 @@ static void test_status(void **state) {
 static void test_status_settles(void **state) {
   struct json_object *job = yaml(HEAD BY_URL TO_S3);
   struct json_object *batch = yaml("status: {conditions: [{type: Complete, status: 'True'}], completionTime: t}");
-  struct json_object *event = benchmark_last_event(DONE);
+  struct json_object *event = job_last_event(DONE);
   struct benchmark_observation in = {.job = job, .batch = batch, .event = event, .now_ms = 1000};
   struct json_object *first = NULL, *second = NULL;
   struct ome_err err = ERR_INIT;

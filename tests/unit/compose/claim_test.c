@@ -3,7 +3,8 @@
 
 #include "../documents.h"
 #include "base/str.h"
-#include "compose/claim.h"
+#include "compose/claim_job.h"
+#include "kube/meta.h"
 
 static void reads_addresses(UNUSED void **state) {
   static const struct {
@@ -104,11 +105,69 @@ static void looks_at_claims(UNUSED void **state) {
   }
 }
 
+/* ---- the Job that reads one -------------------------------------------------------------------------------------- */
+
+static const char on_claim[] =
+    "apiVersion: ome.io/v1beta1\nkind: ClusterBaseModel\nmetadata: {name: llama.8b, uid: u1}\n"
+    "spec: {storage: {storageUri: 'pvc://team:models/a/b'}}\n";
+
+/* It has no account, may write nothing, and mounts no more than the claim. */
+static void reads_with_a_job(UNUSED void **state) {
+  _cleanup_json_ struct json_object *model = yaml(on_claim);
+  const struct claim claim = {.ns = (char[]){"team"}, .name = (char[]){"models"}, .path = (char[]){"a/b"}};
+  const struct claim_job_facts facts = {.model = model, .claim = &claim, .ns = "team"};
+  _cleanup_json_ struct json_object *job = claim_job(&facts);
+  _cleanup_free_ char *name = claim_job_name(model);
+  struct json_object *pod = json_at(job, "spec.template.spec"), *c = json_index(json_at(pod, "containers"), 0);
+  _cleanup_free_ char *command = json_text(json_get(c, "command")), *volumes = json_text(json_get(pod, "volumes"));
+
+  assert_string_equal(json_str(job, "metadata.name", ""), name);
+  assert_int_equal(strlen(name), strlen("llama.8b-metadata-01234567"));
+  assert_string_equal(json_str(job, "metadata.namespace", ""), "team");
+  assert_string_equal(meta_label(job, "models.ome/model-scope"), "cluster");
+  assert_string_equal(command, "[\"ome\",\"inspect\",\"--report\",\"/run/ome-model/a/b\"]");
+  assert_string_equal(volumes,
+                      "[{\"name\":\"model\",\"persistentVolumeClaim\":{\"claimName\":\"models\",\"readOnly\":true}}]");
+  assert_false(json_flag(pod, "automountServiceAccountToken", true));
+  assert_true(json_flag(pod, "securityContext.runAsNonRoot", false));
+  assert_null(json_at(pod, "securityContext.fsGroup"));
+  assert_true(json_flag(c, "securityContext.readOnlyRootFilesystem", false));
+  assert_true(json_set_str(model, "spec.storage.storageUri", "pvc://team:models/c"));
+  _cleanup_free_ char *other = claim_job_name(model);
+  assert_string_not_equal(other, name);
+}
+
+static void understands_what_it_said(UNUSED void **state) {
+  static const struct {
+    const char *event;
+    int32_t rc;
+    const char *says;
+  } cases[] = {
+      {"{event: done, config: {modelType: llama}}", OME_OK, NULL},
+      {"{event: done}", OME_E_UNAVAILABLE, "said nothing"},
+      {"{event: error, code: NotFound, message: gone}", OME_E_NOT_FOUND, "gone"},
+      {"{event: error, code: Unsupported, message: what}", OME_E_UNSUPPORTED, "what"},
+      {"{event: error, code: Corrupt, message: bad}", OME_E_INVALID, "bad"},
+      {"{event: error}", OME_E_INVALID, "does not say why"},
+      {NULL, OME_E_UNAVAILABLE, "said nothing"},
+  };
+
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    _cleanup_json_ struct json_object *event = cases[i].event ? yaml(cases[i].event) : NULL;
+    _cleanup_json_ struct json_object *config = NULL;
+    struct ome_err err = ERR_INIT;
+    assert_int_equal(claim_job_result(event, &config, &err), cases[i].rc);
+    if (cases[i].says)
+      assert_non_null(strstr(err.msg, cases[i].says));
+    else
+      assert_string_equal(json_str(config, "modelType", ""), "llama");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_addresses),
-      cmocka_unit_test(keeps_to_the_namespace),
-      cmocka_unit_test(looks_at_claims),
+      cmocka_unit_test(reads_addresses),  cmocka_unit_test(keeps_to_the_namespace),   cmocka_unit_test(looks_at_claims),
+      cmocka_unit_test(reads_with_a_job), cmocka_unit_test(understands_what_it_said),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,33 @@ static void labels_models(void **state) {
   assert_string_equal(name_api_ns("team"), "team");
 }
 
+static void knows_who_shares_a_key(void **state) {
+  static const struct {
+    const char *ns, *name, *other_ns, *other;
+  } cases[] = {
+      {"clusterbasemodel", "x", NULL, "basemodel.x"},
+      {"finetunedweight", "x.y", NS_WEIGHTS, "basemodel.x.y"},
+      {"team", "x", NULL, NULL},
+      {NULL, "basemodel.x", NULL, NULL},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    const char *other_ns = NULL, *back = NULL;
+    _cleanup_free_ char *rival = name_rival(cases[i].ns, cases[i].name, &other_ns);
+    assert_true(streq(rival, cases[i].other) && streq(other_ns, cases[i].other_ns));
+    if (!rival)
+      continue;
+    _cleanup_free_ char *key = name_model_key(cases[i].ns, cases[i].name);
+    check(name_model_key(other_ns, rival), key);
+    const char *twin = name_twin(other_ns, rival, &back);
+    assert_true(streq(twin, cases[i].name) && streq(back, cases[i].ns));
+  }
+  const char *none = NULL;
+  assert_null(name_twin(NULL, "basemodel.", &none));
+  assert_null(name_twin(NULL, "other.x", &none));
+}
+
 static void makes_values_valid(void **state) {
   (void)state;
   check(name_label_value("meta"), "meta");
@@ -83,9 +110,8 @@ static void makes_values_valid(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(truncates_from_the_left),
-      cmocka_unit_test(begins_labels_with_a_letter),
-      cmocka_unit_test(labels_models),
+      cmocka_unit_test(truncates_from_the_left), cmocka_unit_test(begins_labels_with_a_letter),
+      cmocka_unit_test(labels_models),           cmocka_unit_test(knows_who_shares_a_key),
       cmocka_unit_test(makes_values_valid),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,5 @@
 #include "agent/internal.h"
 
-#include "agent/keeper.h"
 #include "agent/peers.h"
 #include "agent/scout.h"
 #include "base/log.h"
@@ -17,8 +16,6 @@
 #define FETCHES (WORKERS - 4)                /* of them fetched: what goes away does not wait for what comes */
 #define IN_FLIGHT_BYTES ((uint64_t)64 << 30) /* of the models that are fetched at a time */
 #define FIRST_LIST_MS 1000u
-#define STORE_HIGH 90u /* percent */
-#define STORE_LOW 80u
 /* A key of the record, or of a label, that is as long may be shortened: whose it is cannot be told. */
 #define KEY_FULL 252u
 #define LABEL_FULL 48u
@@ -39,10 +36,25 @@ bool agent_has_listed(const struct agent *a, const char *ns) {
   return kube_cache_wait(cache_of(a, ns), FIRST_LIST_MS);
 }
 
+bool agent_has_listed_all(struct agent *a) {
+  for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+    if (!kube_cache_wait(a->caches[kinds[i]], FIRST_LIST_MS))
+      return false;
+  return true;
+}
+
 /* ---- events into keys ------------------------------------------------------------------------------------------- */
 
 static const char *place_of(enum agent_watch kind, struct json_object *model) {
   return kind == WATCH_WEIGHTS ? NS_WEIGHTS : meta_namespace(model);
+}
+
+/* Whose key it has is another's matter as soon as this one comes or goes. */
+static void look_at_twin(struct agent *a, const char *ns, const char *name) {
+  const char *of = NULL, *twin = name_twin(ns && *ns ? ns : NULL, name, &of);
+
+  if (twin)
+    kube_queue_add(a->queue, of, twin);
 }
 
 static void on_change(struct agent *a, enum agent_watch kind, const struct kube_event *event) {
@@ -52,6 +64,8 @@ static void on_change(struct agent *a, enum agent_watch kind, const struct kube_
     return;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
   agent_note_news(a, ns, name);
+  if (event->type != KUBE_MODIFIED)
+    look_at_twin(a, ns, name);
   if (event->type == KUBE_DELETED)
     kube_queue_add_ranked(a->queue, ns, name, 0);
   else
@@ -66,9 +80,7 @@ static void on_weights(void *arg, const struct kube_event *event) {
   on_change(arg, WATCH_WEIGHTS, event);
 }
 
-/* What the store and the record know as KEY. */
-static void look_at_name(void *arg, const char *key) {
-  struct agent *a = arg;
+void agent_look_at_key(struct agent *a, const char *key) {
   char ns[256], name[256];
 
   for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
@@ -85,7 +97,7 @@ static void add_leftovers(struct agent *a, struct json_object *told, const char 
       continue;
     _cleanup_json_ struct json_object *model = model_of_key(a, key + strlen(prefix));
     if (!model)
-      look_at_name(a, key + strlen(prefix));
+      agent_look_at_key(a, key + strlen(prefix));
   }
 }
 
@@ -150,7 +162,7 @@ static void on_pod(void *arg, const struct kube_event *event) {
   if (!news || !atomic_load(&a->started))
     return;
   add_all(a);
-  room_changed(a->room);
+  stores_changed(&a->stores);
 }
 
 /* A model of SERVICE is of its namespace or of the cluster. */
@@ -180,7 +192,7 @@ static void on_service(void *arg, const struct kube_event *event) {
     return;
   look_at_models_of(a, event->object);
   look_at_models_of(a, event->old);
-  room_changed(a->room);
+  stores_changed(&a->stores);
 }
 
 /* KEY as in the queue: its files are not what they were, or there is room to bring it. */
@@ -193,29 +205,6 @@ static void look_at_key(void *arg, const char *key) {
     *slash = '\0';
   if (copy)
     kube_queue_add(a->queue, slash ? copy : NULL, slash ? slash + 1 : copy);
-}
-
-/* ---- what the keeper asks -------------------------------------------------------------------------------------- */
-
-static bool models_are_listed(void *arg) {
-  struct agent *a = arg;
-
-  for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-    if (!kube_cache_wait(a->caches[kinds[i]], FIRST_LIST_MS))
-      return false;
-  return true;
-}
-
-static bool is_model(void *arg, const char *ns, const char *name) {
-  _cleanup_json_ struct json_object *o = agent_find(arg, ns, name);
-
-  return o != NULL;
-}
-
-static void look_again(void *arg, const char *ns, const char *name) {
-  struct agent *a = arg;
-
-  kube_queue_add(a->queue, ns, name);
 }
 
 /* ---- start and stop --------------------------------------------------------------------------------------------- */
@@ -283,6 +272,13 @@ static bool is_entitled(void *arg, const char *key, struct json_object *node) {
   return decision.verdict != SCOUT_DROP;
 }
 
+static struct model_store *store_of(void *arg, const char *key) {
+  const struct agent *a = arg;
+  const struct node_store *n = stores_holding(&a->stores, key);
+
+  return n ? n->files : NULL;
+}
+
 static void report_peer(void *arg, const char *key, const char *message) {
   struct agent *a = arg;
   _cleanup_json_ struct json_object *model = model_of_key(a, key);
@@ -293,7 +289,7 @@ static void report_peer(void *arg, const char *key, const char *message) {
 
 static int32_t start_peers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
   const struct peers_config peers = {.client = a->client,
-                                     .store = a->store,
+                                     .store_of = store_of,
                                      .node = a->node,
                                      .address = cfg->peer_address,
                                      .port = cfg->peer_port,
@@ -306,14 +302,7 @@ static int32_t start_peers(struct agent *a, const struct agent_config *cfg, stru
 }
 
 static int32_t start_helpers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
-  const struct keeper_config keeper = {.store = a->store,
-                                       .synced = models_are_listed,
-                                       .is_model = is_model,
-                                       .look = look_again,
-                                       .arg = a,
-                                       .every_s = cfg->scrub_every_s};
-
-  int32_t rc = keeper_start(&keeper, &a->keeper, err);
+  int32_t rc = stores_keep(&a->stores, cfg->scrub_every_s, err);
 
   return rc == OME_OK && cfg->peer_address ? start_peers(a, cfg, err) : rc;
 }
@@ -330,20 +319,6 @@ static int32_t name_things(struct agent *a, const struct agent_config *cfg, stru
   return a->record_selector && a->pod_selector && a->ns ? OME_OK : fail_memory(err);
 }
 
-static int32_t make_room(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
-  const struct room_config room = {.store = a->store,
-                                   .capacity = cfg->store_bytes,
-                                   .percent_high = cfg->store_high ? cfg->store_high : STORE_HIGH,
-                                   .percent_low = cfg->store_low ? cfg->store_low : STORE_LOW,
-                                   .stays = stays_by_key,
-                                   .look = look_at_name,
-                                   .capacity_now = capacity_of_node,
-                                   .arg = a};
-
-  a->room = room_new(&room);
-  return a->room ? OME_OK : fail_memory(err);
-}
-
 static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
   const struct kube_queue_config queue = {
       .name = "agent", .workers = WORKERS, .reconcile = reconcile_model_on_node, .arg = a};
@@ -357,31 +332,32 @@ static int32_t make_parts(struct agent *a, const struct agent_config *cfg, struc
   a->demand = demand_new();
   if (!a->states.models || !a->retries || !a->budget || !a->demand)
     return fail_memory(err);
-  int32_t rc = model_store_open(cfg->store_dir, &a->store, err);
-  if (rc == OME_OK)
-    rc = make_room(a, cfg, err);
+  int32_t rc = stores_open(a, cfg, err);
   if (rc == OME_OK)
     rc = kube_recorder_new(a->client, "ome-agent", &a->recorder, err);
   return rc == OME_OK ? kube_queue_new(&queue, &a->queue, err) : rc;
 }
 
 /* What OME's agent is asked by probes: whether the folder of models is there and takes files. */
-static void look_at_root(void *arg) {
+static void look_at_roots(void *arg) {
   const struct agent *a = arg;
-  const char *root = model_store_root(a->store);
   struct ome_err err = ERR_INIT;
-  bool fine = access(root, W_OK | X_OK) == 0;
+  bool fine = true;
 
-  if (!fine)
-    (void)fail_errno(&err, "write into", root);
+  for (size_t i = 0; fine && i < a->stores.len; i++) {
+    const char *root = model_store_root(a->stores.list[i].files);
+    fine = access(root, W_OK | X_OK) == 0;
+    if (!fine)
+      (void)fail_errno(&err, "write into", root);
+  }
   health_report(a->health, HEALTH_SOUND, "model-agent-health", fine ? NULL : err.msg);
 }
 
 static int32_t start_presence(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
-  const struct presence_config presence = {.changed = look_at_key, .round = look_at_root, .arg = a};
+  const struct presence_config presence = {.changed = look_at_key, .round = look_at_roots, .arg = a};
 
   a->health = cfg->health;
-  look_at_root(a);
+  look_at_roots(a);
   return presence_start(&presence, &a->presence, err);
 }
 
@@ -414,7 +390,7 @@ void agent_stop(struct agent *a) {
   if (!a)
     return;
   atomic_store(&a->stopping, true);
-  keeper_stop(a->keeper);
+  stores_stop_keeping(&a->stores);
   kube_queue_stop(a->queue); /* workers read the caches, and events go into the queue */
   peers_end(a->peers);       /* answers read the caches, events tell of nodes */
   presence_stop(a->presence);
@@ -423,8 +399,7 @@ void agent_stop(struct agent *a) {
   peers_stop(a->peers);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);
-  room_free(a->room);
-  model_store_close(a->store);
+  stores_close(&a->stores);
   demand_free(a->demand);
   budget_free(a->budget);
   retries_freep(&a->retries);

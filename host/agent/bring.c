@@ -37,8 +37,8 @@ static bool is_outdated(const struct task *t) {
 
   scout_decide(now, node, &decision);
   return decision.verdict == SCOUT_DROP || !request || !streq(request, t->request) ||
-         (*path && !streq(path, t->path)) || !streq(meta_uid(now), t->uid) ||
-         !streq(json_str(now, "spec.storage.storageUri", ""), t->uri);
+         (*path ? !streq(path, t->path) : !streq(meta_annotation(now, STORE_ANNOTATION), t->store)) ||
+         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri);
 }
 
 /* Asked four times a second for each transfer: looks at the model only when something happened to it. */
@@ -125,14 +125,14 @@ static int32_t take_room(struct task *t, bool *no_room, struct ome_err *err) {
     return OME_OK;
   }
   (void)agent_knows_demand(a);
-  int32_t rc = room_take(a->room, t->key, t->state->need, &verdict, t->why, err);
+  int32_t rc = room_take(t->home->room, t->key, t->state->need, &verdict, t->why, err);
   *no_room = rc == OME_OK && verdict != RESIDENCY_FITS;
   return rc;
 }
 
 static void give_room_back(struct task *t) {
   budget_give_back(t->agent->budget, t->queue_key);
-  room_give_back(t->agent->room, t->key);
+  stores_give_back(&t->agent->stores, t->key);
 }
 
 static int32_t transfer(struct task *t, struct plugin_instance *storage, const struct ome_model_ref *ref,
@@ -156,7 +156,7 @@ static int32_t transfer(struct task *t, struct plugin_instance *storage, const s
                                 .arg = t};
 
   if (rc == OME_OK)
-    rc = model_store_bring(t->agent->store, &job, err);
+    rc = model_store_bring(t->home->files, &job, err);
   peers_leave(peers, with);
   return rc;
 }
@@ -183,7 +183,11 @@ static int32_t list_and_transfer(struct task *t, bool has_room, bool *no_room, s
   if (rc != OME_OK)
     return rc;
   t->state->bytes = manifest.total_bytes ? manifest.total_bytes : 1;
-  t->state->need = model_store_missing(t->agent->store, &manifest);
+  if (!has_room) /* its size may need another store than the first */
+    rc = task_choose_store(t, err);
+  if (rc != OME_OK)
+    return rc;
+  t->state->need = model_store_missing(t->home->files, &manifest);
   if (!has_room)
     rc = take_room(t, no_room, err);
   return rc == OME_OK && !*no_room ? transfer(t, storage, &ref, &manifest, err) : rc;
@@ -202,29 +206,16 @@ static int32_t describe(const struct task *t, const char *revision, struct ome_e
     return rc;
   _cleanup_json_ struct json_object *report = model_facts_config(&facts);
   (void)json_set_str(report, "artifact.sha", revision);
-  return model_store_annotate(t->agent->store, t->key, report, err);
+  return model_store_annotate(t->home->files, t->key, report, err);
 }
 
 struct json_object *find_whole(const struct task *t) {
-  struct json_object *o = model_store_find(t->agent->store, t->key, t->uri, t->path);
+  struct json_object *o = model_store_find(t->home->files, t->key, t->uri, t->path);
 
   if (o && streq(json_str(o, "request", ""), t->request))
     return o;
   json_unref(o);
   return NULL;
-}
-
-void collect_garbage(const struct agent *a) {
-  struct store_gc_result freed;
-  struct ome_err err = ERR_INIT;
-  char bytes[32];
-
-  if (model_store_gc(a->store, &freed, &err) != OME_OK)
-    log_warning("agent", "%s", err.msg);
-  else if (freed.bytes) {
-    format_bytes(freed.bytes, bytes);
-    log_info("agent", "store: %s freed", bytes);
-  }
 }
 
 /* Files that changed after they were read make a report of something else: it is not kept. */
@@ -257,6 +248,6 @@ int32_t bring(struct task *t, bool *no_room, struct ome_err *err) {
   give_room_back(t);
   if (rc != OME_OK || *no_room)
     return rc;
-  collect_garbage(a); /* what it was before */
+  stores_collect_garbage(&a->stores); /* what it was before */
   return finish(t, err);
 }

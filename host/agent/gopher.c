@@ -89,18 +89,29 @@ int32_t agent_tell(const struct task *t, const struct record_entry *what, struct
 
 /* ---- what the world says ----------------------------------------------------------------------------------------- */
 
+int32_t task_choose_store(struct task *t, struct ome_err *err) {
+  char *path = NULL;
+  int32_t rc = stores_choose(&t->agent->stores, t->model, t->key, t->state->bytes, &t->home, &path, err);
+
+  if (rc != OME_OK)
+    return rc;
+  free(t->path);
+  t->path = path;
+  return OME_OK;
+}
+
 /* What is asked for: from where, to where, with which parameters. */
 static int32_t read_request(struct task *t, struct ome_err *err) {
   const char *path = json_str(t->model, "spec.storage.path", "");
 
   t->uri = json_str(t->model, "spec.storage.storageUri", "");
-  t->path = *path ? strdup(path) : str_printf("%s/models/%s", model_store_root(t->agent->store), t->key);
+  t->store = meta_annotation(t->model, STORE_ANNOTATION);
   t->request = request_of(t->model);
   (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
-  if (!t->path || !t->request)
+  if (!t->request)
     return fail_memory(err);
-  t->request_id =
-      str_printf("%s\n%s\n%s\n%s\n%s", t->uid, t->uri, t->path, t->request, json_str(t->model, "spec.storage.key", ""));
+  t->request_id = str_printf("%s\n%s\n%s\n%s\n%s\n%s", t->uid, t->uri, path, *path || !t->store ? "" : t->store,
+                             t->request, json_str(t->model, "spec.storage.key", ""));
   if (!t->request_id)
     return fail_memory(err);
   if (t->state->request_id && streq(t->state->request_id, t->request_id))
@@ -125,7 +136,7 @@ static bool is_what_is_asked_for(const struct task *t, struct json_object *refer
 /* From now on somebody watches the files; what they are now is looked at after that. */
 static int32_t look_at_disk(struct task *t, struct ome_err *err) {
   _cleanup_manifest_ struct manifest m = {0};
-  _cleanup_json_ struct json_object *reference = model_store_reference(t->agent->store, t->key, &m);
+  _cleanup_json_ struct json_object *reference = model_store_reference(t->home->files, t->key, &m);
 
   if (!reference || !json_flag(reference, "complete", false))
     return OME_OK;
@@ -147,12 +158,21 @@ static int32_t look_at_disk(struct task *t, struct ome_err *err) {
 static bool is_evicted(struct task *t) {
   struct agent *a = t->agent;
 
-  if (room_is_asked(a->room, t->key)) {
+  if (room_is_asked(t->home->room, t->key)) {
     if (t->whole && !model_stays(a, t->model))
       return true;
-    room_answered(a->room, t->key); /* who waits for it has to ask others */
+    room_answered(t->home->room, t->key); /* who waits for it has to ask others */
   }
   return !t->whole && model_made_room(t) && agent_knows_demand(a) && !model_stays(a, t->model);
+}
+
+/* A store that is not here is no reason not to say so: the attempt to bring the model fails with it. */
+static int32_t choose_store(struct task *t, struct ome_err *err) {
+  int32_t rc = task_choose_store(t, err);
+
+  if (rc == OME_E_INVALID)
+    err_clear(err);
+  return rc == OME_E_INVALID ? OME_OK : rc;
 }
 
 static int32_t observe(struct task *t, struct json_object *node, enum happening *out, struct ome_err *err) {
@@ -164,10 +184,12 @@ static int32_t observe(struct task *t, struct json_object *node, enum happening 
     return OME_OK;
   int32_t rc = read_request(t, err);
   if (rc == OME_OK)
+    rc = choose_store(t, err);
+  if (rc == OME_OK && t->home)
     rc = look_at_disk(t, err);
   if (rc != OME_OK)
     return rc;
-  if (is_evicted(t))
+  if (t->home && is_evicted(t))
     *out = HAPPENED_EVICTED;
   else if (json_at(t->whole, "report"))
     *out = HAPPENED_WHOLE;
@@ -197,7 +219,7 @@ static int32_t act_fetch(struct task *t, enum happening *happened, UNUSED uint64
   int32_t rc = t->has_failed ? OME_OK : tell_unless(t, &updating, record_says, err);
   if (rc != OME_OK)
     return rc;
-  rc = check_path(t, err);
+  rc = t->home ? check_path(t, err) : task_choose_store(t, err);
   if (rc == OME_OK)
     rc = bring(t, &no_room, err);
   if (no_room && !*t->why)
@@ -234,6 +256,21 @@ static int32_t name_path(const struct task *t, struct ome_err *err) {
   return kube_patch(t->agent->client, resource, name_api_ns(t->ns), t->name, NULL, KUBE_PATCH_MERGE, patch, NULL, err);
 }
 
+/* What it was before is another store's: it is here now. */
+static int32_t leave_other_stores(const struct task *t, struct ome_err *err) {
+  const struct stores *s = &t->agent->stores;
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < s->len; i++) {
+    if (&s->list[i] == t->home || !model_store_holds(s->list[i].files, t->key))
+      continue;
+    rc = model_store_remove(s->list[i].files, t->key, err);
+    stores_collect_garbage(s);
+    room_changed(s->list[i].room);
+  }
+  return rc;
+}
+
 static int32_t act_publish(struct task *t, enum happening *happened, uint64_t *requeue_ms, struct ome_err *err) {
   const struct record_entry ready = {.status = RECORD_READY, .config = json_at(t->whole, "report")};
   int32_t rc = name_path(t, err);
@@ -242,10 +279,12 @@ static int32_t act_publish(struct task *t, enum happening *happened, uint64_t *r
   budget_forget(t->agent->budget, t->queue_key);
   *requeue_ms = CHECK_AGAIN_MS;
   if (model_stays(t->agent, t->model) & RESIDENT_REFERENCED)
-    model_store_touch(t->agent->store, t->key);
-  room_check(t->agent->room);
+    model_store_touch(t->home->files, t->key);
+  room_check(t->home->room);
   if (rc == OME_OK)
-    rc = model_store_set_owned(t->agent->store, t->key, !model_is_reserved(t->model), err);
+    rc = leave_other_stores(t, err);
+  if (rc == OME_OK)
+    rc = model_store_set_owned(t->home->files, t->key, !model_is_reserved(t->model), err);
   if (rc == OME_OK)
     rc = agent_tell(t, &ready, err);
   if (rc == OME_OK && *happened == HAPPENED_FETCHED) {
@@ -290,30 +329,41 @@ static int32_t was_told(const struct task *t, bool *out, struct ome_err *err) {
     return rc;
   err_clear(err);
   *out = json_get(json_at(map, "data"), t->key) || (label && meta_label(node, label)) ||
-         model_store_holds(a->store, t->key);
+         stores_holding(&a->stores, t->key);
   return OME_OK;
 }
 
 /* What is reserved outlives its model: it is nobody's. */
-static bool is_nobodys(const struct task *t) {
+static bool is_nobodys(struct model_store *files, const char *key) {
   _cleanup_manifest_ struct manifest none = {0};
-  _cleanup_json_ struct json_object *o = model_store_reference(t->agent->store, t->key, &none);
+  _cleanup_json_ struct json_object *o = model_store_reference(files, key, &none);
 
   return o && json_flag(o, "complete", false) && !json_flag(o, "owned", false);
 }
 
-static int32_t let_go_of_files(const struct task *t, struct ome_err *err) {
-  struct agent *a = t->agent;
+/* *GONE: something was removed. */
+static int32_t let_go_of_files_in(const struct task *t, struct model_store *files, bool *gone, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   if (t->model && model_is_reserved(t->model))
-    rc = model_store_set_owned(a->store, t->key, false, err);
-  if (rc != OME_OK || is_nobodys(t) || !model_store_holds(a->store, t->key))
+    rc = model_store_set_owned(files, t->key, false, err);
+  if (rc != OME_OK || is_nobodys(files, t->key) || !model_store_holds(files, t->key))
     return rc;
-  rc = model_store_remove(a->store, t->key, err);
-  if (rc == OME_OK) {
-    collect_garbage(a);
-    room_changed(a->room);
+  rc = model_store_remove(files, t->key, err);
+  *gone |= rc == OME_OK;
+  return rc;
+}
+
+static int32_t let_go_of_files(const struct task *t, struct ome_err *err) {
+  const struct stores *s = &t->agent->stores;
+  bool gone = false;
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && i < s->len; i++)
+    rc = let_go_of_files_in(t, s->list[i].files, &gone, err);
+  if (gone) {
+    stores_collect_garbage(s);
+    stores_changed(s);
   }
   return rc;
 }
@@ -327,19 +377,19 @@ static int32_t act_evict(struct task *t, UNUSED enum happening *happened, uint64
   int32_t rc = agent_tell(t, &evicted, err);
 
   presence_forget(a->presence, t->queue_key);
-  room_forget(a->room, t->key);
+  room_forget(t->home->room, t->key);
   *requeue_ms = CHECK_AGAIN_MS;
   if (rc == OME_OK)
-    rc = model_store_evict(a->store, t->key, err);
+    rc = model_store_evict(t->home->files, t->key, err);
   if (rc != OME_OK)
     return rc;
   if (first) {
-    collect_garbage(a);
+    stores_collect_garbage(&a->stores);
     metric_add(METRIC(&evictions), 1);
     log_info("agent", "%s: evicted, nobody uses it and others need the room", t->key);
     kube_record(a->recorder, t->model, false, "ModelEvicted", "%s: node %s", why, a->node);
   }
-  room_answered(a->room, t->key);
+  room_answered(t->home->room, t->key);
   return OME_OK;
 }
 
@@ -357,8 +407,7 @@ static int32_t act_remove(struct task *t, enum happening *happened, UNUSED uint6
     rc = record_unlabel(&a->record, t->ns, t->name, err);
   if (rc == OME_OK)
     rc = let_go_of_files(t, err);
-  room_forget(a->room, t->key);
-  room_answered(a->room, t->key);
+  stores_forget(&a->stores, t->key);
   if (rc == OME_OK && told)
     rc = record_remove(&a->record, t->ns, t->name, err);
   *happened = HAPPENED_REMOVED;
@@ -415,6 +464,15 @@ static int32_t look_at(struct task *t, uint64_t *requeue_ms, struct ome_err *err
   return rc == OME_OK ? run(t, happened, requeue_ms, err) : rc;
 }
 
+/* Whether its key is that of another model, which has it. */
+static bool is_crowded_out(const struct agent *a, const char *ns, const char *name) {
+  const char *other_ns = NULL;
+  _cleanup_free_ char *rival = name_rival(ns, name, &other_ns);
+  _cleanup_json_ struct json_object *there = rival ? agent_find(a, other_ns, rival) : NULL;
+
+  return there != NULL;
+}
+
 int32_t reconcile_model_on_node(void *arg, const char *ns, const char *name, uint64_t *requeue_ms,
                                 struct ome_err *err) {
   struct agent *a = arg;
@@ -425,6 +483,10 @@ int32_t reconcile_model_on_node(void *arg, const char *ns, const char *name, uin
   if (!agent_has_listed(a, ns)) {
     free(t.key);
     *requeue_ms = FIRST_LIST_MS;
+    return OME_OK;
+  }
+  if (is_crowded_out(a, ns, name)) { /* the controller says so */
+    free(t.key);
     return OME_OK;
   }
   t.queue_key = ns ? str_printf("%s/%s", ns, name) : strdup(name);

@@ -5,13 +5,13 @@
 #include "agent/agent.h"
 #include "agent/budget.h"
 #include "agent/demand.h"
-#include "agent/keeper.h"
 #include "agent/machine.h"
 #include "agent/peers.h"
 #include "agent/presence.h"
 #include "agent/record.h"
 #include "agent/retry.h"
 #include "agent/room.h"
+#include "agent/stores.h"
 #include "base/strmap.h"
 #include "kube/cache.h"
 #include "kube/event.h"
@@ -37,13 +37,11 @@ struct agent {
   struct kube_client *client;
   struct plugins *plugins;
   char *node, *ns, *node_selector, *record_selector, *pod_selector;
-  struct model_store *store;
+  struct stores stores;
   struct retries *retries;
   struct budget *budget;
-  struct room *room;
   struct demand *demand;
   struct presence *presence;
-  struct keeper *keeper;
   struct peers *peers;   /* NULL: none */
   struct seal_key *key;  /* what credentials are sealed for; of this process */
   struct health *health; /* NULL: nobody asks */
@@ -77,6 +75,8 @@ struct task {
   struct model_state *state;
   atomic_uint seen; /* the news that MODEL is as of */
   const char *uri;
+  const char *store;       /* that the model's annotation names; NULL: none */
+  struct node_store *home; /* the store that it is in, or is to be; NULL: it names one that is not here */
   char *path;
   char *request;    /* spec.storage.parameters, as text */
   char *request_id; /* all that makes another attempt another one */
@@ -94,8 +94,6 @@ struct task {
 int32_t bring(struct task *t, bool *no_room, struct ome_err *err);
 /* The reference when the model is as it should be; new. */
 struct json_object *find_whole(const struct task *t);
-/* Frees what no model refers to any more. */
-void collect_garbage(const struct agent *a);
 /* spec.storage.parameters of MODEL, as canonical text; new. */
 char *request_of(struct json_object *model);
 
@@ -110,6 +108,10 @@ int32_t credential_ask(const struct task *t, const char *secret, bool (*cancelle
 struct json_object *agent_find(const struct agent *a, const char *ns, const char *name);
 /* Whether all models that are where NAME in NS is are known; waits a moment for it. */
 bool agent_has_listed(const struct agent *a, const char *ns);
+/* The same of all models. */
+bool agent_has_listed_all(struct agent *a);
+/* Puts what stores and records know as KEY into the queue. */
+void agent_look_at_key(struct agent *a, const char *key);
 /* The model that KEY (of the store, and of the record) stands for; new; NULL: there is none. */
 struct json_object *model_of_key(struct agent *a, const char *key);
 
@@ -123,13 +125,14 @@ bool model_is_reserved(struct json_object *model);
 bool model_made_room(const struct task *t);
 /* Whether it is known what pods and services use; waits a moment for it. */
 bool agent_knows_demand(struct agent *a);
-uint64_t capacity_of_node(void *arg); /* what the node's annotation gives the store, bytes; 0: nothing */
 
 /* gopher.c */
 /* Something happened to a model (NAME NULL: to the node): what is under way is to look whether it is still wanted.
  * [any-thread] */
 void agent_note_news(struct agent *a, const char *ns, const char *name);
 struct json_object *agent_model(const struct task *t);
+/* t->home and t->path as far as the model's size is known; OME_E_INVALID: it names a store that is not here. */
+int32_t task_choose_store(struct task *t, struct ome_err *err);
 /* What the agent knows of T's model, told to the cluster unless the cluster says so already. */
 int32_t agent_tell(const struct task *t, const struct record_entry *what, struct ome_err *err);
 kube_reconcile_fn reconcile_model_on_node; /* ARG: the agent */

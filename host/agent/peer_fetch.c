@@ -138,6 +138,7 @@ static void landed(void *arg, const struct manifest_file *f, uint64_t index, uin
       landed_from_peer(p, c, index, peer - 1, code);
     } else {
       c->from_origin -= c->from_origin > 0;
+      job->group->had_origin += code == OME_OK;
       swarm_set_bit(c->coming, index, false);
     }
     if (code == OME_OK) {

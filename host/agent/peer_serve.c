@@ -107,14 +107,15 @@ static enum presence range_presence_locked(const struct peer_content *c, uint64_
 }
 
 /* The same for bytes of C; *FD when they are PRESENT. */
-static enum presence content_presence_locked(const struct peers *p, const struct peer_content *c, uint64_t from,
-                                             uint64_t upto, int *fd) {
+static enum presence content_presence_locked(const struct peers *p, const char *key, const struct peer_content *c,
+                                             uint64_t from, uint64_t upto, int *fd) {
   enum presence there = PRESENT;
 
   if (from >= upto || upto > c->size)
     return ABSENT;
   if (*c->sha256) {
-    *fd = model_store_open_content(p->cfg.store, c->sha256, c->size);
+    const struct model_store *store = p->cfg.store_of(p->cfg.arg, key);
+    *fd = store ? model_store_open_content(store, c->sha256, c->size) : -1;
   } else {
     there = range_presence_locked(c, from, upto);
     *fd = there == PRESENT ? dup(c->fd) : -1;
@@ -135,7 +136,7 @@ static enum presence open_range(struct peers *p, const char *key, const char *id
   if (c) {
     *size = c->size;
     *upto = *upto == UINT64_MAX ? c->size : *upto;
-    there = content_presence_locked(p, c, from, *upto, fd);
+    there = content_presence_locked(p, key, c, from, *upto, fd);
   }
   if (there == EXPECTED && !(g && g->users && g->label))
     there = ABSENT;
@@ -303,7 +304,7 @@ static bool is_entitled(struct peers *p, const struct http_exchange *x, const ch
 /* The model's contents as the store has them, where nobody brings it now. */
 static void load(struct peers *p, const char *key) {
   (void)pthread_mutex_lock(&p->lock);
-  struct peer_group *g = model_store_holds(p->cfg.store, key) ? peer_group_use(p, key) : NULL;
+  struct peer_group *g = p->cfg.store_of(p->cfg.arg, key) ? peer_group_use(p, key) : NULL;
   if (g && !g->loaded && g->users == 1)
     peer_group_load(p, g);
   if (g)

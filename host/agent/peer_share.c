@@ -102,7 +102,8 @@ void peer_group_leave(struct peers *p, struct peer_group *g) {
 
 void peer_group_load(struct peers *p, struct peer_group *g) {
   _cleanup_manifest_ struct manifest m = {0};
-  _cleanup_json_ struct json_object *reference = model_store_reference(p->cfg.store, g->key, &m);
+  struct model_store *store = p->cfg.store_of(p->cfg.arg, g->key);
+  _cleanup_json_ struct json_object *reference = store ? model_store_reference(store, g->key, &m) : NULL;
 
   g->loaded = true;
   for (size_t i = 0; json_flag(reference, "complete", false) && i < m.files.len; i++) {
@@ -221,5 +222,6 @@ void peer_view(const struct peers *p, const struct peer_group *g, const struct p
                              .nowners = g->owners.len,
                              .turn = turn_of(c),
                              .refused = c->refused,
-                             .from_origin = c->from_origin};
+                             .from_origin = c->from_origin,
+                             .had_origin = g->had_origin};
 }

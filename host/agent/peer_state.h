@@ -51,6 +51,7 @@ struct peer_content {
 /* A model: who has or wants it, and what is here of it. */
 struct peer_group {
   char *key, *label;              /* LABEL: of nodes that have or want it; NULL: not fetched here */
+  uint32_t had_origin;            /* pieces that came from there, of the job that goes on */
   uint32_t users;                 /* jobs and answers that rely on it */
   bool forgotten;                 /* goes with the last user */
   bool loaded;                    /* what the store has is in CONTENTS */

@@ -18,7 +18,8 @@ struct peer_job;
 
 struct peers_config { /* functions are called on threads of their own: [any-thread] */
   struct kube_client *client;
-  struct model_store *store;
+  /* The store that model KEY is in; NULL: in none.  Until peers_stop(). */
+  struct model_store *(*store_of)(void *arg, const char *key);
   const char *node;              /* our own */
   const char *address;           /* IP that other nodes reach us at */
   uint16_t port;                 /* 0: any */

@@ -13,7 +13,7 @@
 #define CHECK_MS 60000u
 
 METRIC_GAUGE(store_bytes, "model_agent_store_bytes",
-             "Bytes of the node's model store: used, staying (may not be evicted), capacity.", "kind");
+             "Bytes of the node's model stores: used, staying (may not be evicted), capacity.", "kind", "store");
 
 struct room {
   struct room_config cfg;
@@ -158,10 +158,10 @@ static void remember(struct strmap *names, const char *name) {
     log_warning("agent", "out of memory; %s comes later", name);
 }
 
-static void publish(const struct residency_decision *d, const struct residency_limits *limits) {
-  metric_set(METRIC(&store_bytes, "used"), (double)d->used);
-  metric_set(METRIC(&store_bytes, "staying"), (double)d->staying);
-  metric_set(METRIC(&store_bytes, "capacity"), (double)limits->capacity);
+static void publish(const struct room *r, const struct residency_decision *d, const struct residency_limits *limits) {
+  metric_set(METRIC(&store_bytes, "used", r->cfg.name), (double)d->used);
+  metric_set(METRIC(&store_bytes, "staying", r->cfg.name), (double)d->staying);
+  metric_set(METRIC(&store_bytes, "capacity", r->cfg.name), (double)limits->capacity);
 }
 
 /* Decides, and asks those that are to go. */
@@ -177,7 +177,7 @@ static int32_t decide(struct room *r, const char *name, uint64_t bytes, struct r
     rc = residency_decide(&limits, c.models.items, c.models.len, promised_to_others(r, name), bytes, d, err);
   if (rc != OME_OK)
     return rc;
-  publish(d, &limits);
+  publish(r, d, &limits);
   for (size_t i = 0; i < d->evict.len; i++) {
     const char *key = c.models.items[d->evict.items[i]].key;
     (void)pthread_mutex_lock(&r->lock);
@@ -217,12 +217,22 @@ int32_t room_take(struct room *r, const char *name, uint64_t bytes, enum residen
   (void)pthread_mutex_unlock(&r->deciding);
   *out = d.verdict;
   if (rc == OME_OK && d.verdict == RESIDENCY_REFUSE)
-    return fail(err, OME_E_NO_SPACE, "%s: %s", name, d.why);
+    return fail(err, OME_E_NO_SPACE, "%s: store %s: %s", name, r->cfg.name, d.why);
   if (d.verdict == RESIDENCY_EVICT)
     (void)snprintf(why, 256, "waiting: %zu models that nobody uses make room for it", d.evict.len);
   else if (d.verdict == RESIDENCY_WAIT)
-    (void)snprintf(why, 256, "waiting: %.246s", d.why);
+    (void)snprintf(why, 256, "waiting: store %.63s: %.170s", r->cfg.name, d.why);
   return rc;
+}
+
+uint64_t room_capacity(struct room *r) {
+  _cleanup_(census_fini) struct census c = {.list = NULL};
+  struct residency_limits limits = {.capacity = 0};
+  struct ome_err err = ERR_INIT;
+
+  if (take_census(r, NULL, &c, &err) != OME_OK || limits_now(r, &c, &limits, &err) != OME_OK)
+    log_warning("agent", "%s", err.msg);
+  return limits.capacity;
 }
 
 void room_check(struct room *r) {

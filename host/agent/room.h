@@ -13,6 +13,7 @@ struct room;
 
 struct room_config {
   struct model_store *store;
+  const char *name;  /* of the store, for people; outlives this */
   uint64_t capacity; /* bytes; 0: what the store has and what its file system has left */
   unsigned percent_high, percent_low;
   /* Why the model that the store knows as KEY stays: RESIDENT_*; 0: it may go.  Of references that the agent owns. */
@@ -34,6 +35,8 @@ DEFINE_CLEANUP(struct room *, room_free)
 int32_t room_take(struct room *r, const char *name, uint64_t bytes, enum residency_verdict *out, char why[256],
                   struct ome_err *err);
 void room_give_back(struct room *r, const char *name);
+/* Bytes that it may hold; 0: that cannot be told now. */
+uint64_t room_capacity(struct room *r);
 /* Asks models to go until the store is below its low watermark, where it has a capacity of its own and is above the
  * high one; looks once a minute at most, however often it is called. */
 void room_check(struct room *r);

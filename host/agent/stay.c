@@ -1,7 +1,6 @@
 /* Why a model stays on the node, and why one that made room comes back. */
 #include "agent/internal.h"
 
-#include "base/quantity.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "kube/meta.h"
@@ -30,18 +29,24 @@ static void count(void *arg, const char *ns, const char *name) {
   (*(size_t *)arg)++;
 }
 
+/* Whether a pod of this node uses the model: where it is, or where the spec says that it is. */
+static bool is_used(struct agent *a, const char *label, const char *key, const char *path) {
+  const struct node_store *n = *path ? NULL : stores_holding(&a->stores, key);
+  _cleanup_free_ char *folder = n ? stores_folder(n, key) : strdup(path);
+
+  return !folder || demand_has(a->demand, label, folder);
+}
+
 /* An adapter is small, and services name it in a list. */
 static bool is_referenced(struct agent *a, struct json_object *model) {
   const char *ns = *meta_namespace(model) ? meta_namespace(model) : NULL;
-  const char *own = json_str(model, "spec.storage.path", "");
   _cleanup_free_ char *label = name_model_label(ns, meta_name(model));
   _cleanup_free_ char *key = name_model_key(ns, meta_name(model));
-  _cleanup_free_ char *path = *own ? strdup(own) : str_printf("%s/models/%s", model_store_root(a->store), key);
   size_t services = 0;
 
   kube_cache_names(a->caches[WATCH_SERVICES], ns, meta_name(model), count, &services);
-  return streq(json_str(model, "kind", ""), "FineTunedWeight") || !label || !key || !path || services > 0 ||
-         demand_has(a->demand, label, path);
+  return streq(json_str(model, "kind", ""), "FineTunedWeight") || !label || !key || services > 0 ||
+         is_used(a, label, key, json_str(model, "spec.storage.path", ""));
 }
 
 unsigned model_stays(struct agent *a, struct json_object *model) {
@@ -59,17 +64,8 @@ unsigned stays_by_key(void *arg, const char *key) {
 
 bool model_made_room(const struct task *t) {
   _cleanup_manifest_ struct manifest none = {0};
-  _cleanup_json_ struct json_object *o = model_store_reference(t->agent->store, t->key, &none);
+  _cleanup_json_ struct json_object *o = model_store_reference(t->home->files, t->key, &none);
 
   return json_at(o, "evicted") && streq(json_str(o, "uri", ""), t->uri) && streq(json_str(o, "path", ""), t->path) &&
          streq(json_str(o, "request", ""), t->request);
-}
-
-uint64_t capacity_of_node(void *arg) {
-  struct agent *a = arg;
-  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
-  const char *said = meta_annotation(node, "models.ome.io/store-capacity");
-  int64_t bytes = 0;
-
-  return said && quantity_value(said, &bytes) && bytes > 0 ? (uint64_t)bytes : 0;
 }

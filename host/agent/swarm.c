@@ -9,13 +9,22 @@ static uint32_t share_of(size_t n) {
 
 /* What each of N owners asks the origin for at a time.  The fewer, the sooner a piece is whole and can be given on;
  * where they are many, one each fills the origin's link. */
-static uint32_t origin_share_of(size_t n) {
-  return n >= SWARM_FLIGHTS ? 1 : share_of(n);
+static uint32_t origin_share_of(const struct swarm_view *v) {
+  uint32_t share = v->nowners >= SWARM_FLIGHTS ? 1 : share_of(v->nowners), begun = SWARM_BEGIN + v->had_origin;
+  return share < begun ? share : begun;
+}
+
+/* The K-th who is asked for PIECE: its owner; then all others, beginning with another one in each round, so that what
+ * somebody owned who is away is spread over all. */
+static uint64_t place_of(const struct swarm_view *v, uint64_t piece, uint64_t k) {
+  uint64_t n = v->nowners, owner = v->turn + piece;
+
+  return (k ? owner + 1 + (piece / n + k - 1) % (n - 1) : owner) % n;
 }
 
 uint32_t swarm_owner(const struct swarm_view *v, uint64_t piece) {
-  for (size_t k = 0; k < v->nowners; k++) { /* the next one stands in for one that is away */
-    uint32_t owner = v->owners[(v->turn + piece + k) % v->nowners];
+  for (size_t k = 0; k < v->nowners; k++) {
+    uint32_t owner = v->owners[place_of(v, piece, k)];
     if (owner == SWARM_SELF || (owner < v->npeers && !v->peers[owner].away))
       return owner;
   }
@@ -53,7 +62,7 @@ static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t *peer)
   *peer = best_holder(v, piece, &anybody);
   if (*peer != SWARM_SELF)
     return true;
-  return !anybody && v->from_origin < origin_share_of(v->nowners);
+  return !anybody && v->from_origin < origin_share_of(v);
 }
 
 static bool pick_other(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {

@@ -5,6 +5,10 @@
  * origin once, and the way from node to node is as wide as all nodes together.  Who owns what needs no agreement: each
  * computes it from the same list of nodes.  Where lists differ for a moment a piece is fetched twice, never wrongly.
  *
+ * Who begins when few others have been seen believes that it owns much.  So the origin is asked for a piece at first,
+ * and for one more with each that came: where it is fast that costs nothing, and where it is slow the others are seen
+ * before much was asked for twice.
+ *
  * A slow owner is waited for, however long: to fetch its pieces elsewhere too would make what is slow slower, for all.
  * Only one that is away, for longer than a link that is full may make it look so, is stood in for. */
 #ifndef HOST_AGENT_SWARM_H
@@ -16,6 +20,7 @@
 
 #define SWARM_SELF UINT32_MAX /* among owners: this node */
 #define SWARM_FLIGHTS 16u     /* pieces on their way at a time, about: shared out among those that are asked */
+#define SWARM_BEGIN 1u        /* pieces that are asked of the origin before the first has come */
 #define SWARM_PATIENCE 3u     /* a piece that came wrong or not at all so often is fetched from the origin */
 
 struct swarm_peer {
@@ -35,6 +40,7 @@ struct swarm_view {
   uint32_t turn;          /* of the file: whose the first piece is */
   const uint8_t *refused; /* a piece: how often it went wrong; NULL: never */
   uint32_t from_origin;   /* pieces on their way from there */
+  uint32_t had_origin;    /* of the model: that came from there */
 };
 
 static inline bool swarm_bit(const uint8_t *bits, uint64_t i) {

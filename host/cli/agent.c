@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/connect.h"
 #include "cli/serve.h"
+#include "cli/stores.h"
 #include "net/health.h"
 #include "os/confine.h"
 #include "os/file.h"
@@ -17,7 +18,8 @@ struct options {
   const char *peer_address, *peer_max_rate, *max_rate, *address, *capacity, *scrub_every, *level;
   uint64_t peer_port, port, high, low, store_bytes, qps, burst;
   uint64_t peer_bytes_per_second, bytes_per_second, scrub_every_s;
-  struct cli_list without_effect, writable;
+  struct cli_list without_effect, writable, further;
+  struct store_options stores;
   bool confine;
 };
 
@@ -29,14 +31,19 @@ struct options {
 
 /* Models lie in the store and, where their spec names a path, there. */
 static int32_t confine(const struct options *o, struct ome_err *err) {
-  const char *folders[WRITABLE_MAX + 2] = {o->store};
+  const char *folders[WRITABLE_MAX + STORES_MAX + 2] = {o->store};
   char said[CONFINE_SAID];
+  size_t n = 1;
 
   if (o->writable.len > WRITABLE_MAX)
     return fail(err, OME_E_INVALID, "--writable: at most %u folders", WRITABLE_MAX);
   for (size_t i = 0; i < o->writable.len; i++)
-    folders[i + 1] = o->writable.items[i];
+    folders[n++] = o->writable.items[i];
   int32_t rc = dir_make(o->store, 0755, err);
+  for (size_t i = 0; rc == OME_OK && i < o->stores.len; i++) {
+    folders[n++] = o->stores.list[i].dir;
+    rc = dir_make(o->stores.list[i].dir, 0755, err);
+  }
   if (rc == OME_OK)
     rc = confine_process(folders, said, err);
   if (rc == OME_OK)
@@ -74,6 +81,8 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .store_bytes = o->store_bytes,
                                    .store_high = (unsigned)o->high,
                                    .store_low = (unsigned)o->low,
+                                   .further = o->stores.list,
+                                   .nfurther = o->stores.len,
                                    .scrub_every_s = o->scrub_every_s,
                                    .peer_address = o->peer_address,
                                    .peer_port = (uint16_t)o->peer_port,
@@ -119,6 +128,9 @@ static int settle(const struct cli_command *self, struct options *o) {
     return cli_usage(self, "%s", wrong);
   if (o->capacity && !cli_bytes(o->capacity, &o->store_bytes))
     return cli_usage(self, "--store-capacity is a number of bytes, as 800Gi");
+  struct ome_err err = ERR_INIT;
+  if (!store_options_read(&o->stores, &o->further, o->store, &err))
+    return cli_usage(self, "%s", err.msg);
   if (o->scrub_every && !read_period(o->scrub_every, &o->scrub_every_s))
     return cli_usage(self, "--scrub-every is a time of a second or more, as 24h or 30m");
   if ((o->max_rate && !cli_bytes(o->max_rate, &o->bytes_per_second)) ||
@@ -152,12 +164,12 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "node-name", "NAME", "this node (default: $NODE_NAME, then the host name)", CLI_STRING, &o.node_name},
       {0, "models-root-dir", "DIR", "where models are kept (default: /mnt/models)", CLI_STRING, &o.store},
       {0, "store-capacity", "BYTES",
-       "of models at most, as 800Gi (default: what the disk has room for). The node's annotation "
-       "models.ome.io/store-capacity goes before it",
+       "of models at most (default: what the disk has). The Node's annotation models.ome.io/store-capacity goes before",
        CLI_STRING, &o.capacity},
       {0, "store-high", "PERCENT", "of the capacity, above which models that nobody uses are evicted (default: 90)",
        CLI_UINT, &o.high},
       {0, "store-low", "PERCENT", "of the capacity, down to which they are (default: 80)", CLI_UINT, &o.low},
+      STORE_OPTION(&o.further),
       {0, "scrub-every", "TIME", "until all bytes of the store are read again, as 6h (default: 24h)", CLI_STRING,
        &o.scrub_every},
       {0, "confine", NULL, "write only there, and start no program, as far as the kernel can see to it", CLI_FLAG,

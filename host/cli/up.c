@@ -2,6 +2,7 @@
 #include "cli/apply_objects.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/stores.h"
 
 #include "agent/agent.h"
 #include "api/schema.h"
@@ -33,7 +34,8 @@ struct up_options {
   uint64_t port;
   uint64_t gateway_port;
   uint64_t timeout_s;
-  struct cli_list manifests;
+  struct cli_list manifests, further;
+  struct store_options stores;
   bool detach;
 };
 
@@ -155,8 +157,12 @@ static int32_t start_workloads(struct platform *p, const struct up_options *o, s
 
 static int32_t start_control(struct platform *p, const struct up_options *o, struct ome_err *err) {
   _cleanup_free_ char *store = path_join(o->data_dir, "store");
-  const struct agent_config agent = {
-      .client = p->client, .plugins = p->plugins, .node_name = o->node_name, .store_dir = store};
+  const struct agent_config agent = {.client = p->client,
+                                     .plugins = p->plugins,
+                                     .node_name = o->node_name,
+                                     .store_dir = store,
+                                     .further = o->stores.list,
+                                     .nfurther = o->stores.len};
   char self[PATH_MAX] = "";
   ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
   _cleanup_free_ char *plugins = o->plugins_conf ? realpath(o->plugins_conf, NULL) : NULL;
@@ -284,6 +290,7 @@ static int up_main(const struct cli_command *self, int argc, char **argv) {
       {0, "gateway-port", "N", "port of the gateway on 127.0.0.1 (default: 8080)", CLI_UINT, &o.gateway_port},
       OPTION_PLUGINS(&o.plugins_conf),
       {0, "node-name", "NAME", "name of this machine's Node (default: the host name)", CLI_STRING, &o.node_name},
+      STORE_OPTION(&o.further),
       {0},
   };
   struct ome_err err = ERR_INIT;
@@ -293,6 +300,8 @@ static int up_main(const struct cli_command *self, int argc, char **argv) {
     return cli_usage(self, "unexpected operand \"%s\"", argv[1]);
   if (o.port > UINT16_MAX || o.gateway_port > UINT16_MAX)
     return cli_usage(self, "a port is at most %d", UINT16_MAX);
+  if (!store_options_read(&o.stores, &o.further, o.data_dir, &err))
+    return cli_usage(self, "%s", err.msg);
   if (cli_load_manifests(&o.manifests, &docs, &err) != OME_OK)
     return cli_fail(&err);
   return run_up(&o, docs);

@@ -177,12 +177,23 @@ static void start_hub(struct stand *s, int fault) {
   s->hub_port = hub_port(s->hub);
 }
 
-static void start_agent(struct stand *s) {
+static void start_agent_with(struct stand *s, size_t nfurther) {
   _cleanup_free_ char *store = path_join(s->dir, "store");
-  const struct agent_config cfg = {.client = s->client, .plugins = s->plugins, .node_name = "n1", .store_dir = store};
+  _cleanup_free_ char *network = path_join(s->dir, "network");
+  const struct agent_store further[] = {{.name = "network", .dir = network}};
+  const struct agent_config cfg = {.client = s->client,
+                                   .plugins = s->plugins,
+                                   .node_name = "n1",
+                                   .store_dir = store,
+                                   .further = further,
+                                   .nfurther = nfurther};
   struct ome_err err = ERR_INIT;
 
   ok(agent_start(&cfg, &s->agent, &err), &err);
+}
+
+static void start_agent(struct stand *s) {
+  start_agent_with(s, 0);
 }
 
 static void load_plugins(struct stand *s) {
@@ -508,6 +519,100 @@ static void says_why_it_failed_and_recovers(void **state) {
   await(s, "f", NULL);
 }
 
+/* ---- several stores ---------------------------------------------------------------------------------------------- */
+
+static bool is_on_network(const struct stand *s, const char *name, const char *file) {
+  _cleanup_free_ char *path = str_printf("%s/network/models/clusterbasemodel.%s/%s", s->dir, name, file);
+
+  return file_exists(path);
+}
+
+static char *path_in_spec(struct stand *s, const char *name) {
+  _cleanup_json_ struct json_object *model = NULL;
+  struct ome_err err = ERR_INIT;
+
+  ok(kube_get(s->client, &KUBE_CLUSTERBASEMODELS, NULL, name, &model, &err), &err);
+  return strdup(json_str(model, "spec.storage.path", ""));
+}
+
+#define STORED(name, repo, store)                                                                                      \
+  "{apiVersion: ome.io/v1beta1, kind: ClusterBaseModel, metadata: {name: " name                                        \
+  ", annotations: {models.ome.io/store: " store "}}, spec: {storage: {storageUri: 'hf://" repo "'}}}"
+
+/* One names its store; another does not fit into the first; what names none that is here says so. */
+static void chooses_among_stores(void **state) {
+  struct stand *s = *state;
+  _cleanup_free_ char *network = path_join(s->dir, "network/models/clusterbasemodel.far");
+
+  agent_stop(s->agent);
+  start_agent_with(s, 1);
+  create(s, &KUBE_CLUSTERBASEMODELS, STORED("far", "org/one", "network"));
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("near", "org/two", ""));
+  create(s, &KUBE_CLUSTERBASEMODELS, STORED("lost", "org/two", "tape"));
+  await(s, "far", "Ready");
+  await(s, "near", "Ready");
+  await(s, "lost", "Failed");
+  assert_true(is_on_network(s, "far", "one.gguf") && !is_in_store(s, "far", ""));
+  assert_true(is_in_store(s, "near", "two.gguf") && !is_on_network(s, "near", ""));
+  _cleanup_free_ char *path = path_in_spec(s, "far");
+  assert_string_equal(path, network);
+  _cleanup_json_ struct json_object *lost = entry_of(s, "lost");
+  assert_string_equal(json_str(lost, "cause", ""), "Invalid");
+  assert_non_null(strstr(json_str(lost, "message", ""), "no store \"tape\"; it has default, network"));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "lost");
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "near");
+  await(s, "near", NULL);
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {annotations: {models.ome.io/store-capacity: '100'}}}");
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("large", "org/two", ""));
+  await(s, "large", "Ready");
+  assert_true(is_on_network(s, "large", "two.gguf") && !is_in_store(s, "large", ""));
+}
+
+/* It is Ready where it is to be, and nothing of it stays where it was; also when the agent starts anew. */
+static void moves_to_another_store(void **state) {
+  struct stand *s = *state;
+  const struct timespec pause = {0, 10000000};
+  _cleanup_free_ char *patch = str_printf("{spec: {storage: {path: '%s/store/models/clusterbasemodel.far'}}}", s->dir);
+
+  merge(s, &KUBE_NODES, NULL, "n1", "{metadata: {annotations: {models.ome.io/store-capacity: null}}}");
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "far", patch);
+  for (uint64_t end = mono_ms() + DEADLINE_MS; is_on_network(s, "far", "") && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  await(s, "far", "Ready");
+  assert_true(is_in_store(s, "far", "one.gguf") && !is_on_network(s, "far", ""));
+  agent_stop(s->agent);
+  start_agent_with(s, 1);
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "far");
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "large");
+  await(s, "far", NULL);
+  await(s, "large", NULL);
+  assert_false(is_in_store(s, "far", "") || is_on_network(s, "large", ""));
+  agent_stop(s->agent);
+  start_agent(s);
+}
+
+/* Their keys are the same: the cluster's own has it, and the other gets it when that goes. */
+static void shares_no_key(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_NAMESPACES, "{apiVersion: v1, kind: Namespace, metadata: {name: clusterbasemodel}}");
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("basemodel.x", "org/one", ""));
+  await(s, "basemodel.x", "Ready");
+  create(
+      s, &KUBE_BASEMODELS,
+      "{apiVersion: ome.io/v1beta1, kind: BaseModel, metadata: {name: x, namespace: clusterbasemodel}, spec: {storage: "
+      "{storageUri: 'hf://org/two'}}}");
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("after", "org/two", "")); /* shows that the agent has looked */
+  await(s, "after", "Ready");
+  assert_true(is_in_store(s, "basemodel.x", "one.gguf") && !is_in_store(s, "basemodel.x", "two.gguf"));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "basemodel.x");
+  const struct timespec pause = {0, 10000000};
+  for (uint64_t end = mono_ms() + DEADLINE_MS; !is_in_store(s, "basemodel.x", "two.gguf") && mono_ms() < end;)
+    (void)nanosleep(&pause, NULL);
+  await(s, "basemodel.x", "Ready"); /* their label is the same, too */
+  assert_true(is_in_store(s, "basemodel.x", "two.gguf") && !is_in_store(s, "basemodel.x", "one.gguf"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(brings_a_model),
@@ -525,6 +630,9 @@ int main(void) {
       cmocka_unit_test(shares_and_sweeps),
       cmocka_unit_test(heals_a_flipped_bit),
       cmocka_unit_test(says_why_it_failed_and_recovers),
+      cmocka_unit_test(chooses_among_stores),
+      cmocka_unit_test(moves_to_another_store),
+      cmocka_unit_test(shares_no_key),
   };
 
   return cmocka_run_group_tests(tests, setup, teardown);

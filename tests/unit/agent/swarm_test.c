@@ -163,7 +163,24 @@ static void many_owners_ask_the_origin_for_one_piece_each(void **state) {
   view.from_origin = 1;
   assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), -1);
   view.nowners = SWARM_FLIGHTS - 1;
+  view.had_origin = 1;
   assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), SWARM_FLIGHTS - 1);
+}
+
+/* Who else there is may not have been seen yet. */
+static void the_origin_is_asked_for_one_piece_and_one_more_with_each_that_came(void **state) {
+  const uint32_t owners[1] = {SWARM_SELF};
+  uint8_t pieces[2 * SWARM_FLIGHTS] = {0};
+  struct swarm_view view = {.owners = owners, .nowners = 1};
+  uint32_t from = 7;
+
+  (void)state;
+  for (uint32_t came = 0; came < SWARM_FLIGHTS; came++) {
+    view.had_origin = came;
+    for (view.from_origin = 0; view.from_origin < SWARM_BEGIN + came && view.from_origin < SWARM_FLIGHTS;)
+      assert_true(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from) >= 0 && from == SWARM_SELF && ++view.from_origin);
+    assert_int_equal(swarm_pick(&view, pieces, 2 * SWARM_FLIGHTS, &from), -1);
+  }
 }
 
 static void who_does_not_have_it_after_all_is_not_asked_for_ever(void **state) {
@@ -187,6 +204,7 @@ int main(void) {
       cmocka_unit_test(the_nearest_is_asked_then_the_least_busy),
       cmocka_unit_test(who_is_set_aside_is_waited_for),
       cmocka_unit_test(many_owners_ask_the_origin_for_one_piece_each),
+      cmocka_unit_test(the_origin_is_asked_for_one_piece_and_one_more_with_each_that_came),
       cmocka_unit_test(who_does_not_have_it_after_all_is_not_asked_for_ever),
   };
 

@@ -6,6 +6,7 @@
 #include "agent/swarm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NODES 32
 #define PIECES 256     /* of 4 MiB: 1 GiB */
@@ -31,9 +32,11 @@ struct node {
   uint8_t maps[NODES][PIECES / 8];
   double map_seen[NODES], quiet[NODES];
   struct flying flights[FLIGHTS];
-  uint32_t asked[NODES], from_origin;
+  uint32_t asked[NODES], from_origin, had_origin;
+  uint32_t owners; /* a bit a node, as this one believes */
+  bool had_begun;
   int missing;
-  double dead_at; /* 0: never */
+  double joins_at, dead_at; /* DEAD_AT 0: never */
 };
 
 struct world {
@@ -44,6 +47,10 @@ struct world {
 
 static bool is_dead(const struct world *w, int i) {
   return w->nodes[i].dead_at > 0 && w->now >= w->nodes[i].dead_at;
+}
+
+static bool is_here(const struct world *w, int i) {
+  return w->now >= w->nodes[i].joins_at && !is_dead(w, i);
 }
 
 /* Peer I of node ME is node I + (I >= ME). */
@@ -58,25 +65,33 @@ static void see(const struct world *w, int me, struct swarm_peer peers[NODES], u
   for (uint32_t i = 0; i + 1 < NODES; i++) {
     int other = node_of(me, i);
     double dead = w->nodes[other].dead_at;
-    peers[i] = (struct swarm_peer){.usable = !is_dead(w, other),
-                                   .away = dead > 0 && w->now > dead + AWAY,
+    peers[i] = (struct swarm_peer){.usable = is_here(w, other),
+                                   .away = w->now < w->nodes[other].joins_at || (dead > 0 && w->now > dead + AWAY),
                                    .quiet = w->now < n->quiet[other],
                                    .flying = n->asked[other],
                                    .have = n->maps[other]};
   }
+  size_t count = 0;
   for (int i = 0; i < NODES; i++)
-    owners[i] = i == me ? SWARM_SELF : (uint32_t)(i - (i > me));
-  *out = (struct swarm_view){
-      .peers = peers, .npeers = NODES - 1, .owners = owners, .nowners = NODES, .from_origin = n->from_origin};
+    if (n->owners >> i & 1)
+      owners[count++] = i == me ? SWARM_SELF : (uint32_t)(i - (i > me));
+  *out = (struct swarm_view){.peers = peers,
+                             .npeers = NODES - 1,
+                             .owners = owners,
+                             .nowners = count,
+                             .from_origin = n->from_origin,
+                             .had_origin = n->had_origin};
 }
 
 static void refresh_maps(struct world *w, int me) {
   struct node *n = &w->nodes[me];
 
   for (int i = 0; i < NODES; i++) {
-    if (i == me || is_dead(w, i) || w->now < n->map_seen[i] + MAP_AGE)
+    if (i == me || !is_here(w, i) || w->now < n->map_seen[i] + MAP_AGE)
       continue;
     n->map_seen[i] = w->now;
+    if (__builtin_popcount(w->nodes[i].owners) > __builtin_popcount(n->owners))
+      n->owners = w->nodes[i].owners; /* the better of two lists */
     for (size_t b = 0; b < PIECES / 8; b++)
       n->maps[i][b] = (uint8_t)(w->nodes[i].have[b] | w->nodes[i].coming[b]);
   }
@@ -123,6 +138,7 @@ static void land(struct world *w, int me, struct flying *f, bool good) {
   if (f->from == ORIGIN) {
     n->from_origin--;
     swarm_set_bit(n->coming, (uint64_t)f->piece, false);
+    n->had_origin += good;
   } else {
     n->asked[f->from]--;
   }
@@ -164,6 +180,13 @@ static void move(struct world *w) {
     }
 }
 
+/* ME sees who is there already. */
+static void join(struct world *w, int me) {
+  for (int i = 0; !w->nodes[me].had_begun && i < NODES; i++)
+    w->nodes[me].owners |= (uint32_t)is_here(w, i) << i;
+  w->nodes[me].had_begun = true;
+}
+
 static bool is_over(const struct world *w) {
   for (int i = 0; i < NODES; i++)
     if (!is_dead(w, i) && w->nodes[i].missing)
@@ -192,7 +215,8 @@ static double run(struct world *w) {
     if (w->now > 20 * alone)
       fail_msg("it does not end");
     for (int i = 0; i < NODES; i++)
-      if (!is_dead(w, i)) {
+      if (is_here(w, i)) {
+        join(w, i);
         refresh_maps(w, i);
         launch(w, i);
       }
@@ -231,11 +255,38 @@ static void one_dies_half_way(void **state) {
   check("32 nodes, one of which dies half-way", w, 2, 1.05);
 }
 
+/* Each believes at first that it owns what those who come later own. */
+static void they_come_within_some_seconds(void **state) {
+  struct world *w = begin(1);
+
+  (void)state;
+  for (int i = 0; i < NODES; i++)
+    w->nodes[i].joins_at = 0.25 * (i * 11 % NODES);
+  check("32 nodes that begin within 8 s", w, 2, 1.05);
+}
+
+/* One has it all and gives it; when half of it has left its link, it dies. */
+static void their_seed_dies_half_way(void **state) {
+  struct world *w = begin(1);
+  struct node *seed = &w->nodes[0];
+
+  (void)state;
+  seed->missing = 0;
+  seed->dead_at = PIECES * PIECE_TIME / 2;
+  memset(seed->have, 0xff, sizeof(seed->have));
+  memset(seed->state, 1, sizeof(seed->state));
+  for (int i = 1; i < NODES; i++)
+    memset(w->nodes[i].maps[0], 0xff, sizeof(seed->have));
+  check("31 nodes, whose seed dies half-way", w, 2, 1.05);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_links_alike),
       cmocka_unit_test(a_slow_origin),
       cmocka_unit_test(one_dies_half_way),
+      cmocka_unit_test(their_seed_dies_half_way),
+      cmocka_unit_test(they_come_within_some_seconds),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

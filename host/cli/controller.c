@@ -18,10 +18,10 @@ struct options {
   const char *context;
   const char *ome_namespace;
   const char *plugins;
-  const char *health_address;
+  const char *health_address, *metrics_address;
   const char *webhook_address, *webhook_url, *webhook_service;
   uint64_t webhook_port;
-  uint64_t health_port;
+  uint64_t health_port, metrics_port; /* 0: none */
   uint64_t qps, burst;
   uint64_t retention;
   const char *grace;
@@ -29,8 +29,9 @@ struct options {
   bool leader_elect;
   /* Of OME's manager. */
   const char *election_namespace, *log_level, *log_encoder;
-  const char *probes;   /* HOST:PORT */
-  char probes_host[64]; /* of PROBES */
+  const char *probes, *metrics;           /* HOST:PORT */
+  char probes_host[64], metrics_host[64]; /* of these */
+  bool metrics_secure;
   struct cli_list without_effect;
   bool webhook, flag_without_effect;
 };
@@ -178,24 +179,25 @@ static int32_t serve(const struct options *opt, struct health *health, struct om
                             : OME_OK;
 }
 
-/* HOST:PORT, as Go's servers take their addresses: ":8081", "127.0.0.1:8081", "[::1]:8081"; "0" is for none. */
-static bool read_probes(struct options *opt) {
-  const char *colon = strrchr(opt->probes, ':');
-  const char *host = opt->probes + (*opt->probes == '[');
+/* HOST:PORT, as Go's servers take their addresses: ":8081", "127.0.0.1:8081", "[::1]:8081"; "0" is for none.  *ADDRESS
+ * is set, to what is then in HOST, where TEXT names one. */
+static bool read_address(const char *text, char host[64], const char **address, uint64_t *port) {
+  const char *colon = strrchr(text, ':');
+  const char *begin = text + (*text == '[');
 
-  if (streq(opt->probes, "0")) {
-    opt->health_port = 0;
+  if (streq(text, "0")) {
+    *port = 0;
     return true;
   }
-  if (!colon || !str_to_u64(colon + 1, &opt->health_port) || (host != opt->probes && colon[-1] != ']'))
+  if (!colon || !str_to_u64(colon + 1, port) || (begin != text && colon[-1] != ']'))
     return false;
-  size_t len = (size_t)(colon - opt->probes);
-  len -= host != opt->probes ? 2 : 0;
-  if (len >= sizeof(opt->probes_host))
+  size_t len = (size_t)(colon - text) - (begin != text ? 2 : 0);
+  if (len >= 64)
     return false;
-  memcpy(opt->probes_host, host, len);
+  memcpy(host, begin, len);
+  host[len] = '\0';
   if (len)
-    opt->health_address = opt->probes_host;
+    *address = host;
   return true;
 }
 
@@ -210,9 +212,12 @@ static bool set_level(const char *name) {
 
 /* What flags of OME's manager mean here; 0, or the exit code of wrong usage. */
 static int settle_omes(const struct cli_command *self, struct options *opt) {
-  if (opt->probes && !read_probes(opt))
+  if (opt->probes && !read_address(opt->probes, opt->probes_host, &opt->health_address, &opt->health_port))
     return cli_usage(self, "--health-probe-addr %s is no address; write :8081, 127.0.0.1:8081, or 0 for none",
                      opt->probes);
+  if (opt->metrics && !read_address(opt->metrics, opt->metrics_host, &opt->metrics_address, &opt->metrics_port))
+    return cli_usage(self, "--metrics-bind-address %s is no address; write :8080, 127.0.0.1:8080, or 0 for none",
+                     opt->metrics);
   if (opt->webhook && !opt->webhook_port)
     opt->webhook_port = OME_WEBHOOK_PORT;
   if (opt->log_level && !set_level(opt->log_level))
@@ -230,6 +235,8 @@ static int settle(const struct cli_command *self, struct options *opt) {
     return code;
   if (opt->health_port > UINT16_MAX)
     return cli_usage(self, "--health-port %llu is no port", (unsigned long long)opt->health_port);
+  if (opt->metrics_port > UINT16_MAX)
+    return cli_usage(self, "--metrics-bind-address: %llu is no port", (unsigned long long)opt->metrics_port);
   if (opt->webhook_port > UINT16_MAX)
     return cli_usage(self, "--webhook-port %llu is no port", (unsigned long long)opt->webhook_port);
   if (opt->grace && !str_to_ms(opt->grace, &opt->grace_ms))
@@ -237,23 +244,36 @@ static int settle(const struct cli_command *self, struct options *opt) {
   return 0;
 }
 
+/* Probes and metrics are answered at the same addresses; OME's manager has one for each, which may be the same. */
+static int32_t listen_for_probes(const struct options *opt, struct health *health, struct ome_err *err) {
+  bool apart = opt->metrics_port && (opt->metrics_port != opt->health_port || opt->metrics_secure);
+  int32_t rc = OME_OK;
+
+  if (opt->health_port)
+    rc = health_listen(health, opt->health_address, (uint16_t)opt->health_port, false, err);
+  if (rc == OME_OK && apart)
+    rc = health_listen(health, opt->metrics_address, (uint16_t)opt->metrics_port, opt->metrics_secure, err);
+  return rc;
+}
+
 static int start(const struct options *opt) {
-  _cleanup_(health_freep) struct health *health = NULL;
+  _cleanup_(health_freep) struct health *health = health_new();
   struct ome_err err = ERR_INIT;
 
   cli_share_heaps();
   cli_signals_block();
-  int32_t rc = opt->health_port ? health_serve(opt->health_address, (uint16_t)opt->health_port, &health, &err) : OME_OK;
   if (opt->webhook_port)
     health_report(health, HEALTH_READY, "webhooks", "they are not served and registered yet");
   health_report(health, HEALTH_READY, "controller", "the watch caches are not filled yet");
+  int32_t rc = health ? listen_for_probes(opt, health, &err) : fail_memory(&err);
   if (rc == OME_OK)
     rc = serve(opt, health, &err);
   return rc == OME_OK ? 0 : cli_fail(&err);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv) {
-  struct options opt = {.health_address = "0.0.0.0", .health_port = 8081, .qps = 2000, .burst = 4000};
+  struct options opt = {
+      .health_address = "0.0.0.0", .metrics_address = "0.0.0.0", .health_port = 8081, .qps = 2000, .burst = 4000};
   const struct cli_option options[] = {
       {0, "kubeconfig", "FILE", "the API server (default: $KUBECONFIG, then the pod's account)", CLI_STRING,
        &opt.kubeconfig},
@@ -287,10 +307,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "webhook", NULL, NULL, CLI_FLAG, &opt.webhook},
       {0, "zap-log-level", "LEVEL", NULL, CLI_STRING, &opt.log_level},
       {0, "zap-encoder", "NAME", NULL, CLI_STRING, &opt.log_encoder},
-      OF_OME("metrics-bind-address"),
+      {0, "metrics-bind-address", "ADDRESS", NULL, CLI_STRING, &opt.metrics},
+      {0, "metrics-secure", NULL, NULL, CLI_FLAG, &opt.metrics_secure},
       OF_OME("zap-stacktrace-level"),
       OF_OME("zap-time-encoding"),
-      FLAG_OF_OME("metrics-secure"),
       FLAG_OF_OME("enable-http2"),
       FLAG_OF_OME("zap-devel"),
       {0},

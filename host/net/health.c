@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/metrics.h"
 #include "base/str.h"
+#include "net/tls.h"
 #include "os/file.h"
 
 #include <dirent.h>
@@ -19,8 +20,8 @@ struct check {
 };
 
 struct health {
-  struct loop *loop;
-  struct http_server *server;
+  struct loop *loop; /* NULL: it listens nowhere yet */
+  struct http_server *servers[HEALTH_SERVERS_MAX];
   struct {
     pthread_mutex_t lock;
     struct check checks[HEALTH_CHECKS_MAX];
@@ -177,7 +178,7 @@ static bool answer(struct health *h, struct http_exchange *x) {
   return true;
 }
 
-/* ---- a server of its own ----------------------------------------------------------------------------------------- */
+/* ---- servers of its own ----------------------------------------------------------------------------------------- */
 
 static void on_request(void *arg, struct http_exchange *x) {
   static const char unknown[] = "there are /metrics, /healthz, /livez and /readyz\n";
@@ -186,16 +187,51 @@ static void on_request(void *arg, struct http_exchange *x) {
     http_respond(x, 404, "text/plain", unknown, sizeof(unknown) - 1);
 }
 
-int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err) {
-  _cleanup_(health_freep) struct health *h = calloc(1, sizeof(*h));
+struct health *health_new(void) {
+  struct health *h = calloc(1, sizeof(*h));
+
+  if (h)
+    (void)pthread_mutex_init(&h->shared.lock, NULL);
+  return h;
+}
+
+/* Whoever asks for metrics over TLS and trusts nobody in particular, as Prometheus with insecure_skip_verify, is who
+ * this is for. */
+#define CERTIFICATE_DAYS 3650
+
+static int32_t make_context(const char *address, struct ssl_ctx_st **out, struct ome_err *err) {
+  const char *const names[] = {"localhost", address, NULL};
+  _cleanup_(tls_pair_fini) struct tls_pair pair = {0};
+  int32_t rc = tls_make_own("metrics", names, CERTIFICATE_DAYS, &pair, err);
+
+  return rc == OME_OK ? tls_server_context(&pair, NULL, out, err) : rc;
+}
+
+int32_t health_listen(struct health *h, const char *address, uint16_t port, bool secure, struct ome_err *err) {
   struct http_server_config cfg = {.address = address, .port = port, .handler = on_request, .arg = h};
+  size_t used = 0;
+  int32_t rc = OME_OK;
+
+  while (used < HEALTH_SERVERS_MAX && h->servers[used])
+    used++;
+  if (used == HEALTH_SERVERS_MAX)
+    return fail(err, OME_E_INVALID, "probes are answered at %d addresses already", HEALTH_SERVERS_MAX);
+  if (!h->loop)
+    rc = loop_new("health", &h->loop, err);
+  if (rc == OME_OK && secure)
+    rc = make_context(address, &cfg.tls, err);
+  if (rc == OME_OK)
+    rc = http_server_new(h->loop, &cfg, &h->servers[used], err);
+  tls_context_free(cfg.tls);
+  return rc;
+}
+
+int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err) {
+  _cleanup_(health_freep) struct health *h = health_new();
 
   if (!h)
     return fail_memory(err);
-  (void)pthread_mutex_init(&h->shared.lock, NULL);
-  int32_t rc = loop_new("health", &h->loop, err);
-  if (rc == OME_OK)
-    rc = http_server_new(h->loop, &cfg, &h->server, err);
+  int32_t rc = health_listen(h, address, port, false, err);
   if (rc == OME_OK)
     *out = TAKE_PTR(h);
   return rc;
@@ -204,7 +240,8 @@ int32_t health_serve(const char *address, uint16_t port, struct health **out, st
 void health_free(struct health *h) {
   if (!h)
     return;
-  http_server_free(h->server);
+  for (size_t i = 0; i < HEALTH_SERVERS_MAX; i++)
+    http_server_free(h->servers[i]);
   loop_free(h->loop);
   for (size_t i = 0; i < h->shared.count; i++)
     free(h->shared.checks[i].why);
@@ -213,5 +250,5 @@ void health_free(struct health *h) {
 }
 
 uint16_t health_port(const struct health *h) {
-  return http_server_port(h->server);
+  return h->servers[0] ? http_server_port(h->servers[0]) : 0;
 }

@@ -18,11 +18,17 @@ enum health_scope {
 
 #define HEALTH_CHECKS_MAX 16 /* more are a mistake of ours: they are ignored */
 
-/* A server on ADDRESS (NULL: 127.0.0.1) and PORT (0: any free one), and a thread of its own. */
+/* Answers nowhere before health_listen(). */
+struct health *health_new(void);
+/* Answers on ADDRESS (NULL: 127.0.0.1) and PORT (0: any free one), too, from a thread of its own; over TLS with a
+ * certificate made now, which vouches for itself, where SECURE.  For HEALTH_SERVERS_MAX addresses. */
+#define HEALTH_SERVERS_MAX 2
+int32_t health_listen(struct health *h, const char *address, uint16_t port, bool secure, struct ome_err *err);
+/* health_new() that listens at once. */
 int32_t health_serve(const char *address, uint16_t port, struct health **out, struct ome_err *err);
 void health_free(struct health *h);
 DEFINE_CLEANUP(struct health *, health_free)
-uint16_t health_port(const struct health *h);
+uint16_t health_port(const struct health *h); /* of the first address; 0: none */
 
 /* CHECK is fine (WHY NULL) or failed because of WHY, one sentence.  Names are borrowed for good, WHY is copied.  H may
  * be NULL: nobody asks.  [any-thread] */

@@ -137,6 +137,9 @@ static int32_t authorize(struct kube_client *c, struct kube_request *r, struct o
       rc = read_token_locked(c, err);
     else if (cfg->exec)
       rc = run_plugin_locked(c, err);
+    /* Nothing that was asked for is missing, but the proof of who asks. */
+    if (rc == OME_E_NOT_FOUND)
+      rc = err->code = OME_E_DENIED;
   }
   token = c->shared.token ? c->shared.token : cfg->token;
   if (rc == OME_OK && token) {

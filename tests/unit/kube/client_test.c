@@ -176,7 +176,7 @@ static void test_credentials(void **state) {
     kube_client_free(c);
   }
   struct kube_client *c = fake_client(f, "{tokenFile: absent}");
-  assert_int_equal(kube_raw(c, "GET", "/version", NULL, NULL, &err), OME_E_NOT_FOUND);
+  assert_int_equal(kube_raw(c, "GET", "/version", NULL, NULL, &err), OME_E_DENIED);
   assert_non_null(strstr(err.msg, "absent"));
   kube_client_free(c);
 }

@@ -155,11 +155,13 @@ static void check_webhook(struct json_object *hook, const char *at, struct field
     rule_error(out, FIELD_INVALID, at, ".timeoutSeconds",
                "Invalid value: %lld: the timeout value must be between 1 and 30 seconds", (long long)timeout);
   for (size_t i = 0; i < json_len(versions); i++)
-    known = known || streq(json_object_get_string(json_index(versions, i)), "v1");
+    known = known || streq(json_object_get_string(json_index(versions, i)), "v1") ||
+            streq(json_object_get_string(json_index(versions, i)), "v1beta1");
   if (!json_len(versions))
-    rule_error(out, FIELD_REQUIRED, at, ".admissionReviewVersions", "Required value: must specify one of v1");
+    rule_error(out, FIELD_REQUIRED, at, ".admissionReviewVersions", "Required value: must specify one of v1, v1beta1");
   else if (!known)
-    rule_error(out, FIELD_INVALID, at, ".admissionReviewVersions", "Invalid value: must include at least one of v1");
+    rule_error(out, FIELD_INVALID, at, ".admissionReviewVersions",
+               "Invalid value: must include at least one of v1, v1beta1");
   check_rules(hook, at, out);
   check_client(hook, at, out);
   check_conditions(hook, at, out);

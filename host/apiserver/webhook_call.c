@@ -100,6 +100,7 @@ struct call {
   struct apiserver *server;
   char *name; /* of the webhook */
   char uid[37];
+  bool older; /* it knows reviews of v1beta1 alone, or before those of v1 */
   int status;
   struct buf answer;
   int32_t rc;
@@ -122,6 +123,9 @@ static struct json_object *check_review(const struct call *c, struct json_object
   struct json_object *response = json_get(review, "response");
   bool patched = *json_str(response, "patch", "") != '\0';
 
+  /* Before v1 an answer did not have to say what it is, nor what it is to. */
+  if (c->older && json_is(response, json_type_object))
+    return response;
   if (!streq(json_str(review, "kind", ""), "AdmissionReview") ||
       !streq(json_str(review, "apiVersion", ""), "admission.k8s.io/v1"))
     (void)fail(err, OME_E_INVALID,
@@ -206,12 +210,23 @@ static char *service_url(struct apiserver *s, struct json_object *service, char 
   return str_printf("https://%s:%lld%s", address, (long long)json_i64(service, "port", 443), path);
 }
 
-static char *review_text(struct json_object *request, const char *uid) {
+/* The first that is known counts. */
+static bool wants_older(struct json_object *spec) {
+  struct json_object *versions = json_get(spec, "admissionReviewVersions");
+  size_t i = 0;
+
+  while (i < json_len(versions) && !streq(json_object_get_string(json_index(versions, i)), "v1") &&
+         !streq(json_object_get_string(json_index(versions, i)), "v1beta1"))
+    i++;
+  return streq(json_object_get_string(json_index(versions, i)), "v1beta1");
+}
+
+static char *review_text(const struct call *c, struct json_object *request) {
   _cleanup_json_ struct json_object *review = json_object_new_object();
 
   (void)json_set_str(review, "kind", "AdmissionReview");
-  (void)json_set_str(review, "apiVersion", "admission.k8s.io/v1");
-  (void)json_set_str(request, "uid", uid);
+  (void)json_set_str(review, "apiVersion", c->older ? "admission.k8s.io/v1beta1" : "admission.k8s.io/v1");
+  (void)json_set_str(request, "uid", c->uid);
   (void)json_put(review, "request", json_object_get(request));
   return json_text(review);
 }
@@ -226,7 +241,7 @@ static int32_t start(struct call *c, const struct webhook *w, struct json_object
       service ? service_url(c->server, service, &server_name, err) : strdup(json_str(w->spec, "clientConfig.url", ""));
   size_t ca_len;
   _cleanup_free_ char *ca = *bundle ? base64_decode(bundle, &ca_len) : NULL;
-  _cleanup_free_ char *body = url ? review_text(request, c->uid) : NULL;
+  _cleanup_free_ char *body = url ? review_text(c, request) : NULL;
 
   if (!url)
     return err->code ? err->code : fail_memory(err);
@@ -261,6 +276,7 @@ int32_t webhook_ask(struct apiserver *s, const struct webhook *w, struct json_ob
   c->arg = arg;
   buf_init(&c->answer, ANSWER_MAX);
   random_uuid(c->uid);
+  c->older = wants_older(w->spec);
   int32_t rc = start(c, w, request, err);
   if (rc == OME_OK)
     c = NULL; /* finish() frees it */

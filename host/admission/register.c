@@ -3,6 +3,7 @@
 
 #include "admission/review.h"
 #include "base/str.h"
+#include "kube/meta.h"
 
 #include <string.h>
 
@@ -119,17 +120,40 @@ static bool begins(const struct webhook_entry *entry) {
   return true;
 }
 
+/* OME has cert-manager write its bundle into these configurations, over ours, for as long as they say so.  NOW is what
+ * the server has. */
+static int32_t end_injection(const struct admission_config *cfg, const struct kube_resource *r, struct json_object *now,
+                             struct ome_err *err) {
+  static const char *const asking[] = {"cert-manager.io/inject-ca-from", "cert-manager.io/inject-ca-from-secret"};
+  _cleanup_json_ struct json_object *patch = json_object_new_object();
+  struct json_object *gone = json_object_new_object();
+
+  if (!json_set(patch, "metadata.annotations", gone))
+    return fail_memory(err);
+  for (size_t i = 0; i < ARRAY_LEN(asking); i++)
+    if (meta_annotation(now, asking[i]))
+      (void)json_object_object_add(gone, asking[i], NULL);
+  if (!json_object_object_length(gone))
+    return OME_OK;
+  return kube_patch(cfg->client, r, NULL, meta_name(now), NULL, KUBE_PATCH_MERGE, patch, NULL, err);
+}
+
+static int32_t register_one(const struct admission_config *cfg, const struct webhook_entry *first,
+                            const char *ca_bundle, struct ome_err *err) {
+  const struct kube_resource *r = first->mutating ? &KUBE_MUTATINGWEBHOOKS : &KUBE_VALIDATINGWEBHOOKS;
+  _cleanup_json_ struct json_object *o = configuration(first, cfg, ca_bundle), *now = NULL;
+  int32_t rc = kube_apply(cfg->client, r, o, NULL, MANAGER, true, &now, err);
+
+  return rc == OME_OK ? end_injection(cfg, r, now, err) : rc;
+}
+
 int32_t register_webhooks(const struct admission_config *cfg, const char *ca_bundle, struct ome_err *err) {
   const struct webhook_entry *e;
 
-  for (size_t i = 0; (e = webhook_entry_at(i)); i++) {
-    if (!begins(e))
-      continue;
-    _cleanup_json_ struct json_object *o = configuration(e, cfg, ca_bundle);
-    int32_t rc = kube_apply(cfg->client, e->mutating ? &KUBE_MUTATINGWEBHOOKS : &KUBE_VALIDATINGWEBHOOKS, o, NULL,
-                            MANAGER, true, NULL, err);
-    if (rc != OME_OK)
-      return rc;
-  }
-  return OME_OK;
+  int32_t rc = OME_OK;
+
+  for (size_t i = 0; rc == OME_OK && (e = webhook_entry_at(i)); i++)
+    if (begins(e))
+      rc = register_one(cfg, e, ca_bundle, err);
+  return rc;
 }

@@ -130,23 +130,19 @@ def check_nodes_that_go(server):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            controller = Controller(server)
-            wait_for("the controller", controller.ready)
-            check_counts(server)
-            check_silence(server)
-            before = version(server, "big")
-            controller.stop()
-            controller = Controller(server)
-            wait_for("the controller again", controller.ready)
-            check_choice(server, before)
-            check_nodes_that_go(server)
-            controller.stop()
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        controller = Controller(server)
+        wait_for("the controller", controller.ready)
+        check_counts(server)
+        check_silence(server)
+        before = version(server, "big")
+        controller.stop()
+        controller = Controller(server)
+        wait_for("the controller again", controller.ready)
+        check_choice(server, before)
+        check_nodes_that_go(server)
+        controller.stop()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Admission webhooks of `ome apiserver`, reached over real TLS: what they see, change and refuse, and how they fail."""
+"""Admission webhooks of an API server, reached over real TLS: what they see, change and refuse, and how they fail."""
 
 import base64
 import contextlib
-import http.client
 import http.server
 import json
+import os
 import ssl
 import subprocess
 import threading
 
 import scenario
-from scenario import ApiServer, Refused
+from scenario import WEBHOOKS, Refused
 
-HOOKS = "/apis/admissionregistration.k8s.io/v1/"
-MAPS = "/api/v1/namespaces/default/configmaps"
+MERGE = "application/merge-patch+json"
 SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "hooks"},
            "spec": {"selector": {"app": "hooks"}, "ports": [{"port": 8443}]}}
+
+
+def maps(server, name=None):
+    return f"/api/v1/namespaces/{server.ns}/configmaps" + (f"/{name}" if name else "")
 
 
 def certificate(folder, *names):
@@ -28,12 +31,15 @@ def certificate(folder, *names):
 
 
 class Webhooks:
-    """Answers AdmissionReviews by path with what was put into `answers`: a dict or a function of the request."""
+    """Answers AdmissionReviews by path with what was put into `answers`: a dict or a function of the request.  Asked about what is
+    in namespace NS alone."""
 
-    def __init__(self, folder, address="127.0.0.1", port=0, name="IP:127.0.0.1"):
-        cert, key = certificate(folder, name)
+    def __init__(self, folder, ns, address=os.environ.get("OME_TEST_ADDRESS", "127.0.0.1"), name=None):
+        cert, key = certificate(folder, name or f"IP:{address}")
+        self.ns, self.address = ns, address
         self.authority = open(cert, "rb").read()
         self.answers, self.asked, self.lock = {}, [], threading.Lock()
+        self.version = "v1"  # of the reviews that it takes
         self.entered, self.gate = threading.Semaphore(0), threading.Event()
         webhooks = self
 
@@ -42,6 +48,7 @@ class Webhooks:
 
             def do_POST(self):
                 review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert review["apiVersion"] == "admission.k8s.io/" + webhooks.version, review["apiVersion"]
                 data = webhooks.answer(self.path, review["request"])
                 with contextlib.suppress(OSError):  # whoever asked may be gone
                     self.send_response(200)
@@ -52,7 +59,7 @@ class Webhooks:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer((address, port), Handler)
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
         self.server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
@@ -68,7 +75,7 @@ class Webhooks:
         if "patch" in answer:
             answer = {**answer, "patchType": "JSONPatch",
                       "patch": base64.b64encode(json.dumps(answer["patch"]).encode()).decode()}
-        return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        return json.dumps({"apiVersion": "admission.k8s.io/" + self.version, "kind": "AdmissionReview",
                            "response": {"uid": request["uid"], "allowed": True, **answer}}).encode()
 
     def held(self, request):
@@ -85,8 +92,9 @@ class Webhooks:
         """One webhook of a configuration: asked about ConfigMaps labelled hook=NAME OF PATH, unless MORE says otherwise."""
         name = path.strip("/").replace("/", "-")
         return {"name": f"{name}.scenario.test", "admissionReviewVersions": ["v1"], "sideEffects": "None",
-                "clientConfig": {"url": f"https://127.0.0.1:{self.port}{path}",
+                "clientConfig": {"url": f"https://{self.address}:{self.port}{path}",
                                  "caBundle": base64.b64encode(self.authority).decode()},
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.ns}},
                 "objectSelector": {"matchLabels": {"hook": name.split("-")[0]}},
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["*"], "resources": ["configmaps"]}],
                 **more}
@@ -94,12 +102,13 @@ class Webhooks:
 
 def configure(server, name, *hooks, mutating=False):
     kind = ("Mutating" if mutating else "Validating") + "WebhookConfiguration"
-    server.api("POST", HOOKS + kind.lower() + "s", {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-                                                     "metadata": {"name": name}, "webhooks": list(hooks)})
+    path = WEBHOOKS + kind.lower() + "s"
+    server.create(path, {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+                         "metadata": {"name": f"{name}.{server.ns}.scenario.test"}, "webhooks": list(hooks)})
 
 
 def made(server, name, hook, data=None):
-    return server.api("POST", MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "data": data or {},
+    return server.api("POST", maps(server), {"apiVersion": "v1", "kind": "ConfigMap", "data": data or {},
                                      "metadata": {"name": name, "labels": {"hook": hook}}})
 
 
@@ -123,7 +132,7 @@ def changes(server, hooks):
     configure(server, "order", hooks.hook("/order/check"))
     assert made(server, "ordered", "order")["data"] == {"seen": "aba"}
     assert [r["object"]["data"] for r in hooks.requests("/order/check")] == [{"seen": "aba"}]
-    names = {r["object"]["metadata"]["uid"] for r in hooks.requests("/order/first")}
+    names = {r["object"]["metadata"].get("uid") for r in hooks.requests("/order/first")}
     assert len(names) == 1, "one object, however often it was asked about"
 
 
@@ -135,15 +144,25 @@ def conditions(server, hooks):
     made(server, "cond-blue", "cond", {"colour": "blue"})
     assert 'denied the request: no' in refusal(403, made, server, "cond-red", "cond", {"colour": "red"})
     assert len(hooks.requests("/cond")) == 1
-    for user, asked in (("ome-admin", 1), ("somebody", 0)):
-        path = "/user-" + user
-        configure(server, user, hooks.hook(path, objectSelector={"matchLabels": {"hook": "user"}}, matchConditions=[
+    who = hooks.requests("/cond")[0]["userInfo"]["username"]
+    for name, user, asked in (("me", who, 1), ("other", "somebody", 0)):
+        path = "/user-" + name
+        configure(server, path[1:], hooks.hook(path, objectSelector={"matchLabels": {"hook": name}}, matchConditions=[
             {"name": "u", "expression": f"request.userInfo.username == '{user}'"}]))
-        made(server, "by-" + user, "user")
+        made(server, "by-" + name, name)
         assert len(hooks.requests(path)) == asked, user
-        server.api("DELETE", f"{HOOKS}validatingwebhookconfigurations/{user}")
     bad = hooks.hook("/cond", matchConditions=[{"name": "x", "expression": "subject == 1"}])
     assert "undeclared reference to 'subject'" in refusal(422, configure, server, "bad", bad)
+
+
+def older(server, hooks):
+    """One that knows reviews of v1beta1 alone."""
+    hooks.version = "v1beta1"
+    hooks.answers["/older"] = lambda r: {"allowed": r["object"]["metadata"]["name"] != "old-no"}
+    configure(server, "older", hooks.hook("/older", admissionReviewVersions=["v1beta1"]))
+    made(server, "old-yes", "older")
+    refusal(400, made, server, "old-no", "older")
+    hooks.version = "v1"
 
 
 def contention(server, hooks):
@@ -152,13 +171,12 @@ def contention(server, hooks):
                                                            "resources": ["configmaps"]}]))
     made(server, "contended", "slow")
     hooks.answers["/slow"] = hooks.held
-    path = MAPS + "/contended"
-    kind = "application/merge-patch+json"
-    held = threading.Thread(target=server.api, args=("PATCH", path, {"data": {"a": "1"}}, kind))
+    path = maps(server, "contended")
+    held = threading.Thread(target=server.api, args=("PATCH", path, {"data": {"a": "1"}}, MERGE))
     held.start()
     assert hooks.entered.acquire(timeout=scenario.DEADLINE)
     hooks.answers["/slow"] = {}
-    server.api("PATCH", path, {"data": {"b": "2"}}, kind)
+    server.api("PATCH", path, {"data": {"b": "2"}}, MERGE)
     hooks.gate.set()
     held.join()
     assert server.find(path)["data"] == {"a": "1", "b": "2"}
@@ -169,10 +187,7 @@ def contention(server, hooks):
 
 def leave(server, hooks, path, body):
     """Sends a request and goes away before its answer."""
-    authority, token = server._credentials()
-    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=ssl.create_default_context(cadata=authority))
-    connection.request("PATCH", path, json.dumps(body), {"Authorization": f"Bearer {token}",
-                                                         "Content-Type": "application/merge-patch+json"})
+    connection = server.ask_for("PATCH", path, json.dumps(body), MERGE)
     assert hooks.entered.acquire(timeout=scenario.DEADLINE)
     connection.close()
 
@@ -180,11 +195,11 @@ def leave(server, hooks, path, body):
 def impatience(server, hooks):
     """A client that leaves takes its change with it; the server goes on."""
     hooks.answers["/slow"] = hooks.held
-    leave(server, hooks, MAPS + "/contended", {"data": {"c": "3"}})
+    leave(server, hooks, maps(server, "contended"), {"data": {"c": "3"}})
     hooks.gate.set()
     hooks.answers["/slow"] = {}
-    server.api("PATCH", MAPS + "/contended", {"data": {"d": "4"}}, "application/merge-patch+json")
-    assert "c" not in server.find(MAPS + "/contended")["data"]
+    server.api("PATCH", maps(server, "contended"), {"data": {"d": "4"}}, MERGE)
+    assert "c" not in server.find(maps(server, "contended"))["data"]
     hooks.gate.clear()
 
 
@@ -193,20 +208,21 @@ def deletion(server, hooks):
     configure(server, "del", hooks.hook("/del"))
     for name in ("keep", "go"):
         made(server, name, "del")
-    server.api("DELETE", MAPS + "/go")
-    refusal(400, server.api, "DELETE", MAPS + "/keep")
+    server.api("DELETE", maps(server, "go"))
+    refusal(400, server.api, "DELETE", maps(server, "keep"))
     for i in range(40):  # more than are asked about at a time
         made(server, f"many-{i}", "del")
-    refusal(400, server.api, "DELETE", MAPS + "?labelSelector=hook%3Ddel")
-    assert server.find(MAPS + "/many-0"), "one refused, none deleted"
+    all_of_them = maps(server) + "?labelSelector=hook%3Ddel"
+    refusal(400, server.api, "DELETE", all_of_them)
+    assert server.find(maps(server, "many-0")), "one refused, none deleted"
     hooks.answers["/del"] = {}
-    server.api("DELETE", MAPS + "?labelSelector=hook%3Ddel")
-    assert not server.api("GET", MAPS + "?labelSelector=hook%3Ddel")["items"]
+    server.api("DELETE", all_of_them)
+    assert not server.api("GET", all_of_them)["items"]
 
 
 def service(server, folder):
     """A webhook named by Service and path answers at the Service's address and vouches for the Service's name."""
-    hooks = Webhooks(folder, "127.0.0.77", 0, "DNS:hooks.default.svc")
+    hooks = Webhooks(folder, server.ns, "127.0.0.77", "DNS:hooks.default.svc")
     server.api("POST", "/api/v1/namespaces/default/services", {**SERVICE, "spec": {
         **SERVICE["spec"], "clusterIP": "127.0.0.77"}})
     hooks.answers["/svc"] = {"allowed": False, "warnings": ["mind the gap"]}
@@ -223,14 +239,14 @@ def rest(server, hooks):
     rule = [{"apiGroups": ["", "apps"], "apiVersions": ["v1"], "operations": ["*"],
              "resources": ["services", "deployments/scale"]}]
     configure(server, "rest", hooks.hook("/rest", rules=rule, objectSelector={}))
-    kept = server.api("POST", "/api/v1/namespaces/default/services", {**SERVICE, "metadata": {"name": "kept"}})
+    kept = server.api("POST", f"/api/v1/namespaces/{server.ns}/services", {**SERVICE, "metadata": {"name": "kept"}})
     seen = [r["object"]["spec"]["clusterIP"] for r in hooks.requests("/rest")]
     assert seen == [kept["spec"]["clusterIP"]], seen
-    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    deployments = f"/apis/apps/v1/namespaces/{server.ns}/deployments"
     server.api("POST", deployments, {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {
         "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
             "containers": [{"name": "c", "image": "i"}]}}}})
-    server.api("PATCH", deployments + "/d/scale?dryRun=All", {"spec": {"replicas": 3}}, "application/merge-patch+json")
+    server.api("PATCH", deployments + "/d/scale?dryRun=All", {"spec": {"replicas": 3}}, MERGE)
     last = hooks.requests("/rest")[-1]
     assert (last["kind"]["kind"], last["object"]["spec"]["replicas"], last["dryRun"]) == ("Scale", 3, True), last
 
@@ -238,23 +254,24 @@ def rest(server, hooks):
 def stop(server, hooks):
     """The server ends although somebody waits for a webhook."""
     hooks.answers["/slow"] = hooks.held
-    leave(server, hooks, MAPS + "/contended", {"data": {"e": "5"}})
+    leave(server, hooks, maps(server, "contended"), {"data": {"e": "5"}})
     server.stop()
     hooks.gate.set()
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = ApiServer(folder).start()
-        hooks = Webhooks(folder)
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        hooks = Webhooks(folder, server.ns)
         changes(server, hooks)
         conditions(server, hooks)
+        older(server, hooks)
         contention(server, hooks)
         impatience(server, hooks)
         deletion(server, hooks)
-        service(server, folder)
         rest(server, hooks)
-        stop(server, hooks)
+        if server.process:  # one of ours: its Services are at addresses of this machine, and it may be stopped
+            service(server, folder)
+            stop(server, hooks)
     print("admission: all true")
 
 

@@ -13,7 +13,7 @@ import urllib.request
 import agents
 import scenario
 from faulty_hub import Answer, FaultyHub
-from scenario import DEADLINE, MODEL, OME, ApiServer, end_with_us, free_port, install, wait_for
+from scenario import DEADLINE, MODEL, OME, end_with_us, free_port, install, wait_for
 
 HEADER = b'{"__metadata__": {"format": "pt"}}'
 FILES = {
@@ -132,14 +132,13 @@ def check_flags():
 
 
 def main():
-    with scenario.scratch() as folder, FaultyHub(FILES, DIGESTS) as hub:
-        server = ApiServer(folder).start()
+    with scenario.scratch() as folder, FaultyHub(FILES, DIGESTS) as hub, scenario.served(folder) as server:
         install(server)
         server.apply(agents.node("n1"))
         port, root = free_port(), folder + "/models"
         process = end_with_us(subprocess.Popen(
-            [OME, "agent", "--kubeconfig", server.kubeconfig, "--node-name", "n1", "--models-root-dir", root, "--namespace", "ome",
-             "--port", str(port), "--num-download-worker", "2", "--concurrency", "2", "--multipart-concurrency", "4",
+            [OME, "agent", "--kubeconfig", server.kubeconfig, "--node-name", "n1", "--models-root-dir", root,
+             "--namespace", server.ome_ns, "--port", str(port), "--num-download-worker", "2", "--concurrency", "2", "--multipart-concurrency", "4",
              "--download-retry", "3", "--node-label-retry", "5", "--log-level", "warn"],
             env=dict(os.environ, HF_ENDPOINT=hub.url), stderr=sys.stderr))
         wait_for("the agent", lambda: ask(port, "/livez")[0] == 200)
@@ -148,7 +147,6 @@ def main():
         check_flags()
         process.terminate()
         assert process.wait(DEADLINE) == 0
-        server.stop()
 
 
 if __name__ == "__main__":

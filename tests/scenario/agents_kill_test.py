@@ -14,7 +14,7 @@ import time
 import agents
 import scenario
 from agents import Agent
-from scenario import ApiServer, Hub, Line, wait_for
+from scenario import Hub, Line, wait_for
 
 MIB = 1 << 20
 MODELS = "/apis/ome.io/v1beta1/clusterbasemodels"
@@ -72,7 +72,7 @@ class World:
         return True
 
     def is_at_rest(self):
-        record = (self.server.find("/api/v1/namespaces/ome/configmaps/n") or {}).get("data", {})
+        record = (self.server.find(f"/api/v1/namespaces/{self.server.ome_ns}/configmaps/n") or {}).get("data", {})
         labels = {k for k in self.agent.node()["metadata"].get("labels", {}) if k.startswith("models.ome.io/")}
         return (all(self.agent.label(n) == "Ready" and self.is_whole(self.agent.folder_of(n), self.digests[r])
                     for n, r in self.wanted.items())
@@ -96,8 +96,7 @@ def main():
     seed = int(os.environ.get("OME_SEED", time.time_ns() % 1_000_000))
     random.seed(seed)
     print(f"seed {seed}", flush=True)
-    with scenario.scratch() as folder:
-        server = ApiServer(folder + "/api").start()
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         scenario.install(server)
         os.makedirs(folder + "/hub")
         digests = make_repositories(folder + "/hub", mib)
@@ -120,7 +119,6 @@ def main():
                 world.come_to_rest()
                 print(f"{kill} of {kills} kills", flush=True)
         hub.stop()
-        server.stop()
     print(f"{kills} kills, models of {mib} MiB, {line.passed // MIB} MiB fetched, no wrong byte (seed {seed})")
 
 

@@ -10,7 +10,7 @@ import sys
 import agents
 import scenario
 from agents import Agent
-from scenario import ApiServer, Controller, Hub, Line, wait_for
+from scenario import Controller, Hub, Line, wait_for
 
 REPOSITORY = {"config.json": b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}',
               "model.safetensors": b"\x02\0\0\0\0\0\0\0{}" + bytes(1000)}
@@ -27,9 +27,8 @@ def model(ns, name, uri="hf://test/m", seconds=None, **annotations):
 
 
 class World:
-    def __init__(self, folder):
-        self.folder = folder
-        self.server = ApiServer(folder + "/api").start()
+    def __init__(self, folder, server):
+        self.folder, self.server = folder, server
         scenario.install(self.server)
         scenario.write_files(folder + "/hub/test/m", REPOSITORY)
         scenario.write_files(folder + "/hub/test/slow", dict(REPOSITORY, big=os.urandom(8 << 20)))
@@ -42,7 +41,7 @@ class World:
             self.nodes[name] = Agent(self.server, folder, name, self.line.url, options=("--peer-address", "")).start()
 
     def record(self, node):
-        return (self.server.find(f"/api/v1/namespaces/ome/configmaps/{node}") or {}).get("data", {})
+        return (self.server.find(f"/api/v1/namespaces/{self.server.ome_ns}/configmaps/{node}") or {}).get("data", {})
 
     def labels(self, node):
         found = self.server.find(f"/api/v1/nodes/{node}")["metadata"].get("labels", {})
@@ -119,8 +118,8 @@ def with_a_controller_that_comes_later(w):
 
 
 def main():
-    with scenario.scratch() as folder:
-        w = World(folder)
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
+        w = World(folder, server)
         with_all_agents(w)
         with_nodes_that_went(w)
         with_a_controller_that_comes_later(w)
@@ -128,7 +127,6 @@ def main():
             agent.stop()
         w.controller.stop()
         w.hub.stop()
-        w.server.stop()
     print("three namespaces deleted, nothing left")
 
 

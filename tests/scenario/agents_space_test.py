@@ -12,11 +12,9 @@ import sys
 import agents
 import scenario
 from agents import Agent
-from scenario import ApiServer, Hub, wait_for
+from scenario import Hub, wait_for
 
 MIB = 1 << 20
-PODS = "/api/v1/namespaces/default/pods"
-SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices"
 MODELS = "/apis/ome.io/v1beta1/clusterbasemodels"
 
 
@@ -33,12 +31,12 @@ def model(name):
 
 def service(name):
     return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
-            "metadata": {"name": f"of-{name}", "namespace": "default"},
+            "metadata": {"name": f"of-{name}"},
             "spec": {"model": {"name": name}, "engine": {"minReplicas": 0}}}
 
 
 def pod_of(name):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"uses-{name}", "namespace": "default"},
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"uses-{name}"},
             "spec": {"nodeName": "small", "nodeSelector": {f"models.ome.io/clusterbasemodel.{name}": "Ready"},
                      "containers": [{"name": "c", "image": "none"}]}}
 
@@ -49,7 +47,7 @@ class Node:
         self.agent = Agent(server, folder, "small", hub.url, options=("--store-capacity", "25Mi"))
 
     def entry(self, name):
-        data = (self.server.find("/api/v1/namespaces/ome/configmaps/small") or {}).get("data", {})
+        data = (self.server.find(f"/api/v1/namespaces/{self.server.ome_ns}/configmaps/small") or {}).get("data", {})
         return json.loads(data.get(f"clusterbasemodel.{name}", "{}"))
 
     def says(self, name):
@@ -79,7 +77,9 @@ def least_recently_used_goes(server, node):
     node.wait(one="Ready", two="Evicted", three="Ready")
     assert "comes back" in node.entry("two")["message"], node.entry("two")
     events = server.api("GET", "/api/v1/events")["items"]
-    assert [e["involvedObject"]["name"] for e in events if e["reason"] == "ModelEvicted"] == ["two"], events
+    evicted = [e["involvedObject"]["uid"] for e in events if e["reason"] == "ModelEvicted"]
+    uid = lambda name: server.find(f"{MODELS}/{name}")["metadata"]["uid"]
+    assert uid("two") in evicted and not {uid("one"), uid("three")} & set(evicted), events
 
 
 def stays_evicted_across_a_restart(server, node):
@@ -104,7 +104,7 @@ def waits_with_numbers(server, node):
     said = node.entry("three")["message"]
     assert "it needs 10" in said and "of the store's 25" in said and "have 20" in said, said
     node.wait(one="Ready", two="Ready", three="Updating")
-    server.api("DELETE", f"{SERVICES}/of-two")
+    server.api("DELETE", server.path_of(service("two")))
     node.wait(one="Ready", two="Evicted", three="Ready")
 
 
@@ -123,7 +123,7 @@ def reserved_outlives_its_model(server, node):
     server.apply(reserved)
     wait_for("one to be nobody's", lambda: json.load(open(
         f"{node.agent.store}/references/clusterbasemodel.one.json"))["owned"] is False)
-    server.api("DELETE", f"{PODS}/uses-one")
+    server.api("DELETE", server.path_of(pod_of("one")) + "?gracePeriodSeconds=0")
     server.api("DELETE", f"{MODELS}/one")
     wait_for("one to go", lambda: node.agent.label("one") is None and not node.entry("one"))
     node.agent.stop()
@@ -136,8 +136,7 @@ def reserved_outlives_its_model(server, node):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = ApiServer(folder + "/api").start()
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         scenario.install(server)
         os.makedirs(folder + "/hub")
         hub = Hub(folder + "/hub")
@@ -154,7 +153,6 @@ def main():
         reserved_outlives_its_model(server, node)
         node.agent.stop()
         hub.stop()
-        server.stop()
     print("evicted, came back, waited, refused, reserved; never more than 25 MiB")
 
 

@@ -16,7 +16,7 @@ import urllib.request
 import agents
 import scenario
 from agents import Agent
-from scenario import ApiServer, Hub, Line, wait_for
+from scenario import Hub, Line, wait_for
 
 MIB = 1 << 20
 NODES = 4
@@ -182,8 +182,7 @@ def strangers(server, folder, nodes):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = ApiServer(folder + "/api").start()
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         scenario.install(server)
         os.makedirs(folder + "/hub")
         hub = Hub(folder + "/hub")
@@ -201,7 +200,6 @@ def main():
         for a in nodes:
             a.stop()
         hub.stop()
-        server.stop()
     print(f"{NODES} nodes: {share:.3f} of the model left the origin; {late} bytes for one that came later")
 
 

@@ -13,10 +13,9 @@ import time
 import agents
 import scenario
 from agents import Agent
-from scenario import DEADLINE, MODEL, OME, ApiServer, Controller, Hub, wait_for
+from scenario import DEADLINE, MODEL, OME, Controller, Hub, wait_for
 
 TRUTH = DEADLINE / 12  # 5 s, more under sanitizers
-RECORD = "/api/v1/namespaces/ome/configmaps/n"
 NODE = "/api/v1/nodes/n"
 LABEL = "models.ome.io/clusterbasemodel."
 MERGE = "application/merge-patch+json"
@@ -25,8 +24,9 @@ REPOSITORY = {"config.json": b'{"architectures": ["LlamaForCausalLM"], "model_ty
 
 
 class World:
-    def __init__(self, folder):
-        self.server = ApiServer(folder + "/api").start()
+    def __init__(self, folder, server):
+        self.server = server
+        self.record = f"/api/v1/namespaces/{server.ome_ns}/configmaps/n"
         scenario.install(self.server)
         self.controller = Controller(self.server)
         self.origin = folder + "/hub/test/m"
@@ -39,7 +39,7 @@ class World:
 
     def entry(self, name="m"):
         """What the record says of a model; {} where that is nothing, or nonsense."""
-        data = (self.server.find(RECORD) or {}).get("data", {})
+        data = (self.server.find(self.record) or {}).get("data", {})
         try:
             return json.loads(data.get("clusterbasemodel." + name, "{}"))
         except ValueError:
@@ -95,9 +95,9 @@ def labels(w):
 
 def records(w):
     for text in (None, "nonsense", json.dumps({"name": "m", "status": "Failed"})):
-        w.server.api("PATCH", RECORD, {"data": {"clusterbasemodel.m": text}}, MERGE)
+        w.server.api("PATCH", w.record, {"data": {"clusterbasemodel.m": text}}, MERGE)
         w.soon(f"the record, made {text}, to be right", lambda: w.says() == "Ready" and w.entry().get("config"))
-    w.server.api("DELETE", RECORD)
+    w.server.api("DELETE", w.record)
     w.soon("the record to be back", lambda: w.says() == "Ready")
 
 
@@ -129,7 +129,7 @@ def bits(w):
 def restarts(w):
     """Nothing is said of a node whose agent finds all as it was: its object is not even written."""
     version = w.server.find(NODE)["metadata"]["resourceVersion"]
-    w.restart(lambda: w.server.api("DELETE", RECORD))  # that it is there again shows that the agent has looked
+    w.restart(lambda: w.server.api("DELETE", w.record))  # that it is there again shows that the agent has looked
     w.soon("the record of a new agent", lambda: w.says() == "Ready")
     assert w.server.find(NODE)["metadata"]["resourceVersion"] == version, w.server.find(NODE)
     w.restart(lambda: w.server.api("PATCH", NODE, {"metadata": {"labels": {LABEL + "m": "Failed", LABEL + "ghost": "Ready"}}}, MERGE))
@@ -142,7 +142,7 @@ def restarts(w):
 
 def nodes(w):
     w.server.api("DELETE", NODE)
-    wait_for("the record to be released", lambda: w.server.find(RECORD) is None)
+    wait_for("the record to be released", lambda: w.server.find(w.record) is None)
     w.server.apply(agents.node("n"))
     w.soon("the node that is back to have its label", lambda: w.says() == "Ready")
     w.server.api("DELETE", NODE)
@@ -160,7 +160,8 @@ def claims(w):
     found = wait_for("what is known of the claim", lambda: w.server.find(MODEL + "claimed").get("status", {}).get("conditions"))
     assert any(c["type"] == "SourceReachable" and c["reason"] == "PVCNotFound" for c in found), found
     assert w.says("claimed") == "" and not os.path.exists(w.agent.folder_of("claimed"))
-    events = [e for e in w.server.api("GET", "/api/v1/events")["items"] if e["involvedObject"]["name"] == "claimed"]
+    uid = w.server.find(MODEL + "claimed")["metadata"]["uid"]
+    events = [e for e in w.server.api("GET", "/api/v1/events")["items"] if e["involvedObject"].get("uid") == uid]
     assert not [e for e in events if e["reason"].startswith("ModelDownload")], events
     w.server.api("DELETE", MODEL + "claimed")
     wait_for("it to go", lambda: w.server.find(MODEL + "claimed") is None)
@@ -174,8 +175,8 @@ def usage():
 
 def main():
     usage()
-    with scenario.scratch() as folder:
-        w = World(folder)
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
+        w = World(folder, server)
         w.server.apply(scenario.model("m", "hf://test/m"))
         wait_for("the model", lambda: w.says() == "Ready")
         for step in (labels, records, files, bits, restarts, nodes, claims):
@@ -183,7 +184,6 @@ def main():
         w.agent.stop()
         w.controller.stop()
         w.hub.stop()
-        w.server.stop()
     print(f"labels and records as the disk, {w.longest:.1f} s at most")
 
 

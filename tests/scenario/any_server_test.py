@@ -24,19 +24,13 @@ def conditions(server, name):
     return {c["type"]: c for c in found}
 
 
-def documents(server):
+def documents():
     model = scenario.model("any-tiny", "hf://example/tiny")
     model["spec"].update({"modelFormat": {"name": "gguf-any"}, "modelArchitecture": "LlamaForCausalLM"})
     model["spec"]["storage"]["path"] = "/models/tiny"
     runtime = scenario.runtime("any-engine")
     runtime["spec"]["supportedModelFormats"][0]["modelFormat"]["name"] = "gguf-any"
-    return model, runtime, service(server, "chat"), service(server, "other")
-
-
-def service(server, name):
-    made = scenario.service(name, "any-tiny")
-    made["metadata"]["namespace"] = server.ns
-    return made
+    return model, runtime, scenario.service("chat", "any-tiny"), scenario.service("other", "any-tiny")
 
 
 def heals(server, folder):
@@ -56,7 +50,7 @@ def respects_others(server, folder):
               "spec": {"selector": {"a": "b"}, "ports": [{"port": 80}]}}
     server.api("POST", f"/api/v1/namespaces/{server.ns}/services", theirs)
     before = server.api("GET", child(server, "Service", "taken"))
-    server.apply(service(server, "taken"))
+    server.apply(scenario.service("taken", "any-tiny"))
     wait_for("the clash to be said", lambda: "NameConflict" in [c.get("reason") for c in conditions(server, "taken").values()])
     assert not server.find(child(server, "Deployment", "taken-engine")), "something is half made"
     assert server.api("GET", child(server, "Service", "taken")) == before, "somebody else's object was written to"
@@ -96,7 +90,7 @@ def starts_without_a_write(server, first):
     before = versions(server)
     second = Controller(server)
     wait_for("the second controller", second.ready)
-    server.apply(scenario.service("later", "nobody") | {"metadata": {"name": "later", "namespace": server.ns}})
+    server.apply(scenario.service("later", "nobody"))
     wait_for("a later service", lambda: conditions(server, "later"))  # the others have been looked at by then
     after = versions(server)
     after.pop(("InferenceService", "later"))
@@ -105,27 +99,23 @@ def starts_without_a_write(server, first):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            controller = Controller(server)
-            wait_for("the controller", controller.ready)
-            for document in documents(server):
-                server.apply(document)
-            wait_for("a Deployment", lambda: server.find(child(server, "Deployment", "other-engine")))
-            rendered.settled(server, folder, "the beginning")
-            heals(server, folder)
-            respects_others(server, folder)
-            if server.process:  # a cluster's own controllers say how its workloads are
-                follows_status(server)
-            controller = starts_without_a_write(server, controller)
-            for name in ("chat", "other", "later"):
-                server.api("DELETE", service_path(server, name))
-                wait_for(f"{name} to go", lambda name=name: not server.find(service_path(server, name)))
-            controller.stop()
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        controller = Controller(server)
+        wait_for("the controller", controller.ready)
+        for document in documents():
+            server.apply(document)
+        wait_for("a Deployment", lambda: server.find(child(server, "Deployment", "other-engine")))
+        rendered.settled(server, folder, "the beginning")
+        heals(server, folder)
+        respects_others(server, folder)
+        if not server.attended:  # a cluster's own controllers say how its workloads are
+            follows_status(server)
+        controller = starts_without_a_write(server, controller)
+        for name in ("chat", "other", "later"):
+            server.api("DELETE", service_path(server, name))
+            wait_for(f"{name} to go", lambda name=name: not server.find(service_path(server, name)))
+        controller.stop()
     print("any server: all true")
 
 

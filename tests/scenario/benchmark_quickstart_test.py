@@ -13,7 +13,8 @@ if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirn
     python = peers.python("boto3")
     os.execv(python, [python, "-B", *sys.argv])
 
-from benchmarkjobs import FILES, Bucket, Jobs, job  # noqa: E402
+from benchmarkjobs import FILES, Jobs, job  # noqa: E402
+from bucket import Bucket  # noqa: E402
 
 MODEL_FILES = os.path.join(HOME, ".ome/hub")  # ./dev puts them there
 REQUESTS, INPUT, OUTPUT = 2, 20, 10

@@ -15,10 +15,10 @@ if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirn
     os.execv(python, [python, "-B", *sys.argv])
 
 import yaml  # noqa: E402
-from benchmarkjobs import FILES, JOBS, Bucket, Jobs, job  # noqa: E402
+from benchmarkjobs import FILES, Jobs, job  # noqa: E402
+from bucket import Bucket  # noqa: E402
 
 STUB = sys.argv[1]
-BATCH = "/apis/batch/v1/namespaces/default/jobs/"
 
 # What genai-bench leaves behind, in its place.
 GENAI = """#!/bin/sh
@@ -97,7 +97,7 @@ def keeps_a_report(s):
     assert facts["runtime"]["image"] == "acme/stub:1.2.3" and facts["model"]["name"] == "tiny", facts
     assert facts["selection"]["selected"]["runtime"] == "stub" and facts["service"]["name"] == "chat", facts
     assert report["config"]["model"] == "stub", "the server was asked what it serves"
-    batch = s.up.find(BATCH + "local")
+    batch = s.batch("local")
     assert batch["metadata"]["labels"]["benchmark"] == "local"
     events = s.up.api("GET", "/api/v1/namespaces/default/events")["items"]
     assert {"BenchmarkStarted", "BenchmarkCompleted"} <= {e["reason"] for e in events}, [e["reason"] for e in events]
@@ -135,7 +135,7 @@ def takes_what_is_asked_for(s):
         config = json.load(text)["config"]
     assert config["params"] == {"temperature": 0.5, "user": "me"}, config["params"]
     assert config["dataset"]["rows"] == 2 and config["dataset"]["badRows"] == 1, config["dataset"]
-    batch = s.up.find(BATCH + "asked")
+    batch = s.batch("asked")
     for labels in (batch["metadata"]["labels"], batch["spec"]["template"]["metadata"]["labels"]):
         assert labels["kueue.x-k8s.io/queue-name"] == "night" and labels["scheduling.x-k8s.io/pod-group"] == "gang", labels
     pod = batch["spec"]["template"]["spec"]
@@ -179,7 +179,7 @@ def drives_genai_bench(s):
     assert status["runs"][0]["completed"] == 8 and status["runs"][0]["ttftMs"]["mean"] == 20, status["runs"]
     where = status["reportURI"].removeprefix("local://")
     assert os.listdir(where) == ["D10_5_text-to-text_concurrency_2_time_1s.json"]
-    first = s.up.find(BATCH + "genai")["spec"]["template"]["spec"]["initContainers"][0]
+    first = s.batch("genai")["spec"]["template"]["spec"]["initContainers"][0]
     args = first["args"]
     assert os.path.isdir(args[args.index("--model-tokenizer") + 1]) and args[args.index("--num-concurrency") + 1] == "1", args
     assert "s3same" not in json.dumps(first)
@@ -187,14 +187,14 @@ def drives_genai_bench(s):
 
 def runs_anew(s):
     """A new spec is a new benchmark; the old one's Job goes.  So does everything with the BenchmarkJob."""
-    before = s.up.find(BATCH + "local")["metadata"]["uid"]
-    s.up.api("PATCH", JOBS + "/local", {"spec": {"numConcurrency": [3]}}, "application/merge-patch+json")
-    wait_for("another Job", lambda: (s.up.find(BATCH + "local") or {"metadata": {"uid": before}})["metadata"]["uid"] != before)
+    before = s.batch("local")["metadata"]["uid"]
+    s.up.api("PATCH", s.path("local"), {"spec": {"numConcurrency": [3]}}, "application/merge-patch+json")
+    wait_for("another Job", lambda: (s.batch("local") or {"metadata": {"uid": before}})["metadata"]["uid"] != before)
     wait_for("its figures", lambda: s.status("local").get("observedGeneration") == 2 and s.status("local")["state"] == "Completed")
     status = s.status("local")
     assert [r["concurrency"] for r in status["runs"]] == [3] and status["reportURI"].endswith("-2"), status
-    s.up.api("DELETE", JOBS + "/local")
-    wait_for("the Job to go", lambda: s.up.find(BATCH + "local") is None)
+    s.up.api("DELETE", s.path("local"))
+    wait_for("the Job to go", lambda: s.batch("local") is None)
     wait_for("its ConfigMap to go", lambda: s.up.find("/api/v1/namespaces/default/configmaps/local-benchmark") is None)
 
 
@@ -228,7 +228,7 @@ def keeps_what_there_is(s):
     wait_for("it runs", lambda: s.status("early").get("state") == "Running" and s.status("early").get("progress") == "0/1")
     before = s.up.ask("chat", "/stats")["answered"]
     wait_for("something to keep", lambda: s.up.ask("chat", "/stats")["answered"] >= before + 3)  # two at a time: one has ended for the client too
-    s.up.api("DELETE", JOBS + "/early")
+    s.up.api("DELETE", s.path("early"))
     report = wait_for("the report", lambda: next((path for path, _, names in os.walk(s.folder + "/early") if FILES <= set(names)), None))
     with open(report + "/report.json", encoding="utf-8") as text:
         kept = json.load(text)
@@ -242,7 +242,7 @@ def sends_to_s3(s):
     status = s.run(job("cloud", {"inferenceService": {"name": "chat"}}, bucket.output("s3-keys")))
     assert FILES < bucket.names(status["reportURI"]), status["reportURI"]
     assert json.loads(bucket.read(status["reportURI"] + "/report.json"))["runs"][0]["completed"] == 20
-    everything = json.dumps(s.up.find(BATCH + "cloud")) + open(s.up.data + "/ome.log", encoding="utf-8", errors="replace").read()
+    everything = json.dumps(s.batch("cloud")) + open(s.up.data + "/ome.log", encoding="utf-8", errors="replace").read()
     assert bucket.keys["secret_access_key"] not in everything
     s.secret("wrong-keys", **{**bucket.keys, "secret_access_key": "no"})
     status = s.run(job("denied", {"inferenceService": {"name": "chat"}}, bucket.output("wrong-keys")), "Failed")

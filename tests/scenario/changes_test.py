@@ -131,12 +131,8 @@ def run(server):
 def main():
     if not os.path.isdir(os.path.join(SHARED, "crds")):
         scenario.skip("the CRDs of other projects are not here (OME_SHARED_DIR)")
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            run(server)
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        run(server)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ says of a service that is there, and the flags of OME's manager."""
 import contextlib
 import json
 import signal
+import ssl
 import subprocess
+import urllib.request
 
 import scenario
 from metrics_test import ask
@@ -28,10 +30,11 @@ def documents(image):
 
 
 # Of OME's manager, which are without effect here.
-WITHOUT_EFFECT = ("--metrics-bind-address=:8443", "--metrics-secure", "--enable-http2=false", "--zap-devel=true",
-                  "--zap-stacktrace-level", "error", "--zap-time-encoding", "rfc3339")
+WITHOUT_EFFECT = ("--enable-http2=false", "--zap-devel=true", "--zap-stacktrace-level", "error", "--zap-time-encoding", "rfc3339")
 WRONG = (("--health-probe-addr", "8081", "--health-probe-addr 8081 is no address; write :8081"),
-         ("--health-probe-addr", ":http", "is no address"), ("--zap-log-level", "loud", "--zap-log-level loud is no level"),
+         ("--health-probe-addr", ":http", "is no address"), ("--metrics-bind-address", "8443", "--metrics-bind-address 8443 is no address"),
+         ("--metrics-bind-address", ":66000", "--metrics-bind-address: 66000 is no port"),
+         ("--zap-log-level", "loud", "--zap-log-level loud is no level"),
          ("--zap-encoder", "xml", "--zap-encoder is json or console"), ("--webhook=maybe", "", '"maybe" is neither true nor false'))
 
 
@@ -112,6 +115,19 @@ def check_omes_flags(server):
     assert all(json.loads(line)["level"] for line in lines), lines
 
 
+def check_metrics_flags(server):
+    """Metrics are where OME's flags say, and where the probes are as before."""
+    for scheme, more in (("http", []), ("https", ["--metrics-secure"])):
+        port = free_port()
+        controller = Controller(server, f"--metrics-bind-address=127.0.0.1:{port}", *more)
+        wait_for("it to be ready", controller.ready)
+        url = f"{scheme}://127.0.0.1:{port}/metrics"
+        with urllib.request.urlopen(url, timeout=DEADLINE, context=ssl._create_unverified_context()) as answer:
+            assert "\nprocess_resident_memory_bytes " in answer.read().decode(), url
+        assert "\nprocess_resident_memory_bytes " in ask(controller.port, "/metrics")[1]
+        controller.stop()
+
+
 def check_webhook_flag(server):
     """To a server that does not answer, so that nothing comes of it."""
     controller = Controller(server, "--webhook")
@@ -132,33 +148,30 @@ def silent(server):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            check_omes_flags(server)
-            first = Controller(server, "--leader-elect")
-            wait_for("a leader", lambda: holder(server))
-            wait_for("the leader to be ready", first.ready)
-            second = Controller(server, "--leader-elect")
-            wait_for("the second to be ready", second.ready)
-            led = holder(server)
-            for document in documents("server:1"):
-                server.apply(document)
-            wait_for("the Deployment", lambda: image(server) == "server:1")
-            check_explain(server)
-            check_disagreement(server)
-            first.stop(DEADLINE / 3)
-            wait_for("the other to lead", lambda: holder(server) not in (None, "", led))
-            for document in documents("server:2"):
-                server.apply(document)
-            wait_for("the change", lambda: image(server) == "server:2")
-            with silent(server):
-                second.stop(DEADLINE / 3)  # a server that does not answer holds nobody up
-                if server.process:
-                    check_webhook_flag(server)
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        check_omes_flags(server)
+        check_metrics_flags(server)
+        first = Controller(server, "--leader-elect")
+        wait_for("a leader", lambda: holder(server))
+        wait_for("the leader to be ready", first.ready)
+        second = Controller(server, "--leader-elect")
+        wait_for("the second to be ready", second.ready)
+        led = holder(server)
+        for document in documents("server:1"):
+            server.apply(document)
+        wait_for("the Deployment", lambda: image(server) == "server:1")
+        check_explain(server)
+        check_disagreement(server)
+        first.stop(DEADLINE / 3)
+        wait_for("the other to lead", lambda: holder(server) not in (None, "", led))
+        for document in documents("server:2"):
+            server.apply(document)
+        wait_for("the change", lambda: image(server) == "server:2")
+        with silent(server):
+            second.stop(DEADLINE / 3)  # a server that does not answer holds nobody up
+            if server.process:
+                check_webhook_flag(server)
     print("one led, then the other; both stopped")
 
 

@@ -12,7 +12,7 @@ import scenario
 from scenario import HOME, Controller, install, wait_for
 
 MONITORING = os.path.join(HOME, "manifests/install/monitoring")
-# Families that need something to go wrong.
+# Families that need something to go wrong; what goes wrong with watches and reconciles is in check_failures().
 SILENT = {"ome_reconcile_errors_total", "ome_plugin_errors_total", "ome_watch_restarts_total"}
 
 
@@ -47,7 +47,6 @@ def documents():
     model["spec"].update({"modelFormat": {"name": "gguf"}, "modelArchitecture": "LlamaForCausalLM"})
     model["spec"]["storage"]["path"] = "/models/tiny"
     service = scenario.service("chat", "tiny")
-    del service["metadata"]["namespace"]
     return model, scenario.runtime("engine"), service
 
 
@@ -75,6 +74,19 @@ def check_metrics(server, controller):
                    'ome_certificate_expiry_timestamp_seconds{certificate="serving"}', "process_resident_memory_bytes"):
         assert value(text, sample) > 0, f"{sample} is not in\n{text}"
     return text
+
+
+def check_failures(server, controller):
+    """Watches that end and reconciles that fail are counted, by reason."""
+    count = lambda sample: value(ask(controller.port, "/metrics")[1], sample)
+    before = count('ome_watch_restarts_total{resource="inferenceservices"')
+    server.api("PUT", "/faults", {"agent": "ome/", "refuse": {"409": 1}})  # and the watches that run end
+    wait_for("a watch to begin again", lambda: count('ome_watch_restarts_total{resource="inferenceservices"') > before)
+    service = documents()[2]
+    service["spec"]["engine"]["maxReplicas"] = 5
+    server.apply(service)
+    wait_for("a reconcile to fail", lambda: count('ome_reconcile_errors_total{controller="inferenceservice",reason="Conflict"}') > 0)
+    server.api("PUT", "/faults", {})
 
 
 def check_monitoring(text):
@@ -130,18 +142,16 @@ def check_log(server):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            controller = Controller(server, *scenario.webhooks(server))
-            wait_for("it to be ready", controller.ready)
-            check_monitoring(check_metrics(server, controller))
-            controller.stop()
-            check_probes(server)
-            check_log(server)
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder, "--faults") as server:
+        install(server)
+        controller = Controller(server, *scenario.webhooks(server))
+        wait_for("it to be ready", controller.ready)
+        check_monitoring(check_metrics(server, controller))
+        if server.process:  # one that goes wrong when it is told to
+            check_failures(server, controller)
+        controller.stop()
+        check_probes(server)
+        check_log(server)
     print("metrics: all true")
 
 

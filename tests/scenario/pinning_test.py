@@ -154,26 +154,22 @@ def check_collected(c, first):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            server.apply(model())
-            options = ("--runtime-revision-retention", "2", "--runtime-revision-grace-period", "1ms")
-            controller = Controller(server, *options)
-            wait_for("the controller", controller.ready)
-            c = Cluster(server)
-            first = check_drift(c)
-            check_advance(c, first)
-            check_named(c, first)
-            controller.stop()
-            controller = Controller(server, *options)
-            wait_for("the controller again", controller.ready)
-            check_gone(c)
-            check_collected(c, first)
-            controller.stop()
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        server.apply(model())
+        options = ("--runtime-revision-retention", "2", "--runtime-revision-grace-period", "1ms")
+        controller = Controller(server, *options)
+        wait_for("the controller", controller.ready)
+        c = Cluster(server)
+        first = check_drift(c)
+        check_advance(c, first)
+        check_named(c, first)
+        controller.stop()
+        controller = Controller(server, *options)
+        wait_for("the controller again", controller.ready)
+        check_gone(c)
+        check_collected(c, first)
+        controller.stop()
     print("pinned, drifted, advanced, named, and collected")
 
 

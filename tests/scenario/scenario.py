@@ -23,6 +23,7 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 HOME = os.environ.get("OME_HOME", os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -32,7 +33,8 @@ DEADLINE = 60.0 * float(os.environ.get("OME_PATIENCE", "1"))  # seconds; sanitiz
 
 sys.path.insert(0, os.path.join(HOME, "tests/tools"))
 
-CLUSTER_SCOPED = ("Namespace", "Node", "AcceleratorClass", "FineTunedWeight")
+CLUSTER_SCOPED = ("Namespace", "Node", "AcceleratorClass", "FineTunedWeight", "ValidatingWebhookConfiguration",
+                  "MutatingWebhookConfiguration")
 
 
 class Refused(Exception):
@@ -294,6 +296,7 @@ class Platform:
     UP = "ome is up"  # what it says when it is
     ns, ome_ns = "default", "ome"  # where services are, and OME's own objects
     address = "127.0.0.1"  # where the API is
+    attended = True  # somebody runs what workloads ask for, and says how they are
 
     def __init__(self, folder, hub=None, options=()):
         self.data = os.path.join(folder, "data")
@@ -340,6 +343,18 @@ class Platform:
     def kubeconfig(self):
         return os.path.join(self.data, "kubeconfig")
 
+    @property
+    def endpoint(self):
+        """Host and port of the API."""
+        return self.address, self.port
+
+    def write_kubeconfig(self, path, port):
+        """One at PATH that reaches the API by PORT of this machine, which leads to it."""
+        host, far = self.endpoint
+        name = "" if host == "127.0.0.1" else f"\n    tls-server-name: {host}"
+        with open(self.kubeconfig) as own, open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as out:
+            out.write(own.read().replace(f"//{host}:{far}", f"//127.0.0.1:{port}{name}"))
+
     def _credentials(self):
         text = open(self.kubeconfig).read()
         authority = base64.b64decode(re.search(r"certificate-authority-data: *\"?([A-Za-z0-9+/=]+)", text).group(1))
@@ -349,14 +364,17 @@ class Platform:
     def raw(self, *request, **more):
         return self.answer(*request, **more)[:2]
 
-    def answer(self, method, path, body=None, kind="application/json"):
-        """Status, body and headers."""
+    def ask_for(self, method, path, body=None, kind="application/json"):
+        """A connection on which that has been asked."""
         authority, token = self._credentials()
         context = ssl.create_default_context(cadata=authority)
         connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=DEADLINE)
-        with contextlib.closing(connection):
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
-            connection.request(method, path, body, headers)
+        connection.request(method, path, body, {"Authorization": f"Bearer {token}", "Content-Type": kind})
+        return connection
+
+    def answer(self, *request, **more):
+        """Status, body and headers."""
+        with contextlib.closing(self.ask_for(*request, **more)) as connection:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(), dict(answer.getheaders())
 
@@ -377,6 +395,8 @@ class Platform:
 
     def create(self, path, document):
         return self.api("POST", path, document)
+
+    create_missing = create
 
     def removes(self, *paths):
         """What was made in no namespace of the scenario's, otherwise than by create() and apply(), and is to go with it: here,
@@ -429,6 +449,7 @@ class ApiServer(Platform):
     """`ome apiserver` alone."""
 
     UP = "serving on port"
+    attended = False
 
     def command(self, *more):
         return [OME, "apiserver", "--data", self.data, "--port", str(self.port), *more]
@@ -443,6 +464,7 @@ class GivenServer:
     def __init__(self, folder, kubeconfig):
         self.ns = f"ome-test-{os.urandom(4).hex()}"
         self.ome_ns = self.ns + "-ome"
+        self.attended = not os.environ.get("OME_TEST_UNATTENDED")
         self.made = []  # paths, in the order in which they were made
         self.kubeconfig = os.path.join(folder, "given.kubeconfig")
         with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as own:
@@ -455,8 +477,7 @@ class GivenServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start(self, *options):
-        assert not options, f"a given server takes no options: {options}"
+    def start(self):
         self.proxy = end_with_us(subprocess.Popen(["kubectl", "--kubeconfig", self.kubeconfig, "proxy", "--port", "0"],
                                                   stdout=subprocess.PIPE, text=True))
         said = self.proxy.stdout.readline()
@@ -465,29 +486,25 @@ class GivenServer:
         self.create_namespace(self.ns)
         return self
 
-    def create_namespace(self, name):
-        self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-
     def create(self, path, document):
-        """Makes DOCUMENT; what is there already is not ours to remove."""
-        try:
-            self.api("POST", path, document)
-        except Refused as refused:
-            if refused.status != 409:
-                raise
-        else:
-            self.made.append(f"{path}/{document['metadata']['name']}")
+        """Makes DOCUMENT, which is to go with the scenario."""
+        made = self.api("POST", path, document)
+        self.removes(f"{path}/{made['metadata']['name']}")
+        return made
+
+    def create_missing(self, path, document):
+        """What is there already is not ours to remove."""
+        if self.find(f"{path}/{document['metadata']['name']}") is None:
+            self.create(path, document)
 
     def removes(self, *paths):
         self.made.extend(path for path in paths if path not in self.made)
 
     def apply(self, document):
-        """As Platform.apply(); what is in no namespace of ours has to go by itself."""
+        """As Platform.apply(); what goes with no namespace of ours has to go by itself."""
         path = self.path_of(document)
-        if f"/namespaces/{self.ns}" not in path:
-            assert path in self.made or self.find(path) is None, f"{path} is somebody else's"
-            if path not in self.made:
-                self.made.append(path)
+        if not path.split("/namespaces/")[-1].startswith((self.ns + "/", self.ome_ns + "/")) and path not in self.made:
+            claim(self, path)
         return Platform.apply(self, document)
 
     def names(self, path):
@@ -511,20 +528,36 @@ class GivenServer:
         self.proxy.wait(DEADLINE)
         self.proxy.stdout.close()
 
-    def answer(self, method, path, body=None, kind="application/json"):
+    def ask_for(self, method, path, body=None, kind="application/json"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
-        with contextlib.closing(connection):
-            connection.request(method, path, body, {"Content-Type": kind})
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode(), dict(answer.getheaders())
+        connection.request(method, path, body, {"Content-Type": kind})
+        return connection
 
-    raw, api, find, path_of = Platform.raw, Platform.api, Platform.find, Platform.path_of
+    @property
+    def endpoint(self):
+        with open(self.kubeconfig) as own:
+            url = urllib.parse.urlsplit(re.search(r"^ +server: (\S+)$", own.read(), re.M)[1])
+        return url.hostname, url.port or 443
+
+    answer, raw, api, find, path_of = Platform.answer, Platform.raw, Platform.api, Platform.find, Platform.path_of
+    create_namespace, write_kubeconfig = Platform.create_namespace, Platform.write_kubeconfig
 
 
 def api_server(folder):
     """The API server that OME_TEST_KUBECONFIG gives, else an `ome apiserver` of the scenario's own; to be started."""
     given = os.environ.get("OME_TEST_KUBECONFIG")
     return GivenServer(folder, given) if given else ApiServer(folder)
+
+
+@contextlib.contextmanager
+def served(folder, *options):
+    """api_server(), started and in the end as it was. OPTIONS: of an `ome apiserver`; one that is given takes none."""
+    server = api_server(folder)
+    server.start(*(options if isinstance(server, ApiServer) else ()))
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 class Controller:
@@ -554,7 +587,7 @@ def install(server):
     """What a controller needs: the CRDs, and OME's namespace."""
     crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
     for crd in crds if isinstance(crds, list) else crds["items"]:
-        server.create(CRDS, crd)
+        server.create_missing(CRDS, crd)
     server.create_namespace(server.ome_ns)
 
 
@@ -584,14 +617,19 @@ def claim(server, *paths):
     server.removes(*paths)
 
 
-def webhooks(server):
-    """Options of a controller that serves its webhooks where SERVER reaches them: OME_TEST_ADDRESS names the address that
-    this machine has for a server that is elsewhere. What is registered for them goes with the scenario."""
+def webhook_options():
+    """Options of a controller that serves its webhooks where an API server reaches them: OME_TEST_ADDRESS names the address that this
+    machine has for one that is elsewhere."""
     address, port = os.environ.get("OME_TEST_ADDRESS", "127.0.0.1"), free_port()
+    return ["--webhook-address", address, "--webhook-port", str(port), "--webhook-url", f"https://{address}:{port}"]
+
+
+def webhooks(server):
+    """webhook_options(); what is registered for them goes with the scenario."""
     for kind, names in (("validating", ("inferenceservice", "servingruntime", "clusterservingruntime", "benchmarkjob",
                                         "modelagent", "runtimerevision")), ("mutating", ("inferenceservice",))):
         claim(server, *(f"{WEBHOOKS}{kind}webhookconfigurations/{name}.ome.io" for name in names))
-    return ["--webhook-address", address, "--webhook-port", str(port), "--webhook-url", f"https://{address}:{port}"]
+    return webhook_options()
 
 
 def is_ready(service):
@@ -621,7 +659,7 @@ def runtime(name="llama-cpp"):
 
 def service(name, model_name, replicas=1):
     return {"apiVersion": "ome.io/v1beta1", "kind": "InferenceService",
-            "metadata": {"name": name, "namespace": "default"},
+            "metadata": {"name": name},
             "spec": {"model": {"name": model_name}, "engine": {"minReplicas": replicas, "maxReplicas": replicas}}}
 
 

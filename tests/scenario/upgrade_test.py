@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""A cluster that an older version was installed in, with what its controller had made there, is upgraded as docs/install.md
-says: everything stays what it is, the objects become those of this version's `ome render`, its webhooks are reached over TLS
-and refuse nothing of what was there, and then nothing is written.
+"""A cluster that an older version was installed in, with what its controller had made there, its webhooks too, is upgraded as
+docs/install.md says: everything stays what it is, the objects become those of this version's `ome render`, its webhooks are reached
+over TLS and refuse nothing of what was there, and then nothing is written. So are the webhooks of OME itself.
 
 upgrade/DATE.yaml.xz is manifests/install/ome.yaml of that day, DATE.json.xz the objects of a cluster under its controller.
 """
 
+import base64
 import glob
 import json
 import lzma
@@ -21,6 +22,7 @@ FROZEN = os.path.join(HOME, "tests/scenario/upgrade")
 INSTALL = os.path.join(HOME, "manifests/install/ome.yaml")
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/ome/leases/ome-controller-manager-leader-lock"
 SECRET = "/api/v1/namespaces/ome/secrets/ome-webhook-server-cert"
+ADDRESS = "127.0.0.79"
 SERVERS_OWN = ("uid", "resourceVersion", "creationTimestamp", "generation")
 
 
@@ -68,9 +70,9 @@ def names(manifest):
     return found
 
 
-def guards(server, paths):
-    """The webhooks refuse a service of no model, and no update of what an older version had let in; their certificate and
-    what is registered for them, by path."""
+def guards(server, paths, way):
+    """The webhooks refuse a service of no model, and no update of what an older version had let in; their certificate and what is
+    registered for them, by path. They are reached by their Service or their url, as WAY says."""
     none = scenario.service("none", "absent")
     try:
         server.create(ISVC[:-1], none)
@@ -84,7 +86,62 @@ def guards(server, paths):
     found = {f"{WEBHOOKS}{kind}/{o['metadata']['name']}": o for kind in (
         "validatingwebhookconfigurations", "mutatingwebhookconfigurations") for o in server.api("GET", WEBHOOKS + kind)["items"]}
     assert len(found) >= 7, found
+    authority = server.api("GET", SECRET)["data"]["ca.crt"]
+    for path, o in found.items():
+        assert not o["metadata"].get("annotations"), f"{path}: somebody else still writes there: {o['metadata']}"
+        for hook in o["webhooks"]:
+            client = hook["clientConfig"]
+            assert client.keys() == {way, "caBundle"}, (path, hook)
+            assert base64.b64decode(client["caBundle"]).startswith(base64.b64decode(authority)), (path, hook)
+            assert hook["admissionReviewVersions"] == ["v1"] and hook["matchConditions"], (path, hook)
     return {SECRET, *found}
+
+
+def omes_registrations():
+    """Those of OME v0.1.5, as its manifests have them: what answers is a Service, and cert-manager writes the bundle."""
+    def hook(name, path, resource, group="ome.io", operations=("CREATE", "UPDATE"), **more):
+        return {"name": f"{resource[:-1] if group else 'inferenceservice'}.ome-webhook-server.{name}", "failurePolicy": "Fail",
+                "sideEffects": "None", "admissionReviewVersions": ["v1beta1"],
+                "clientConfig": {"caBundle": "Cg==", "service": {
+                    "name": "ome-webhook-server-service", "namespace": "ome", "path": path}},
+                "rules": [{"apiGroups": [group], "apiVersions": ["v1beta1" if group else "v1"], "operations": list(operations),
+                           "resources": [resource]}], **more}
+
+    def configuration(kind, name, *hooks):
+        return {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind + "WebhookConfiguration", "webhooks": list(hooks),
+                "metadata": {"name": name, "annotations": {"cert-manager.io/inject-ca-from": "ome/serving-cert"}}}
+
+    yield configuration("Mutating", "inferenceservice.ome.io",
+                        hook("defaulter", "/mutate-ome-io-v1beta1-inferenceservice", "inferenceservices"),
+                        hook("pod-mutator", "/mutate-pods", "pods", group="", operations=["CREATE"], reinvocationPolicy="IfNeeded",
+                             namespaceSelector={"matchExpressions": [{"key": "control-plane", "operator": "DoesNotExist"}]},
+                             objectSelector={"matchExpressions": [{"key": "ome.io/inferenceservice", "operator": "Exists"}]}))
+    for resource in ("inferenceservice", "servingruntime", "clusterservingruntime", "benchmarkjob"):
+        yield configuration("Validating", resource + ".ome.io",
+                            hook("validator", f"/validate-ome-io-v1beta1-{resource}", resource + "s"))
+
+
+def takes_over(folder):
+    """OME's registrations, which lead nowhere: this version's webhooks are in their place, and then nothing is written."""
+    server = ApiServer(folder).start()
+    kubectl(server, "apply", "--server-side", "-f", INSTALL)
+    theirs = {server.path_of(o): server.create(server.path_of(o).rsplit("/", 1)[0], o) for o in omes_registrations()}
+    at = "/api/v1/namespaces/ome/services"
+    service = server.api("DELETE", f"{at}/ome-webhook-server-service")["spec"]  # to an address that this machine has
+    server.create(at, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ome-webhook-server-service"}, "spec": {
+        "clusterIP": ADDRESS, "selector": service["selector"], "ports": service["ports"]}})
+    options = ["--webhook-address", ADDRESS, "--webhook-port", "443"]
+    controller = Controller(server, *options)
+    wait_for("the controller", controller.ready)
+    known = versions(server, guards(server, (), "service"))
+    assert {path: server.find(path)["metadata"]["uid"] for path in theirs} == {p: o["metadata"]["uid"] for p, o in theirs.items()}
+    controller.stop()
+    controller = Controller(server, *options)
+    wait_for("the controller", controller.ready)
+    assert versions(server, known) == known, "a second start writes"
+    controller.stop()
+    server.stop()
+    print(f"{len(theirs)} of OME's webhook registrations are taken over")
 
 
 def upgrade(folder, date):
@@ -102,10 +159,10 @@ def upgrade(folder, date):
     assert "deployment.apps/ome-controller-manager serverside-applied" in said, said
     left = {path for path in paths if (server.find(path) or {}).get("spec") != before[path].get("spec")}
     assert not left, f"the new CRDs change what is stored: {left}"
-    options = ["--leader-elect", *scenario.webhooks(server)]
+    options = ["--leader-elect", *scenario.webhook_options()]
     controller = Controller(server, *options)
     wait_for("the controller", controller.ready)
-    guarded = guards(server, paths)
+    guarded = guards(server, paths, "url")
     rendered.settled(server, folder, "an upgrade")
     for name in ("chat", "plain"):
         wait_for(f"{name} to be ready as before", lambda name=name: scenario.is_ready(server.find(ISVC + name)))
@@ -134,6 +191,8 @@ def main():
     for date in dates:
         with scenario.scratch() as folder:
             upgrade(folder, date)
+    with scenario.scratch() as folder:
+        takes_over(folder)
 
 
 if __name__ == "__main__":

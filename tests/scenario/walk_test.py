@@ -25,7 +25,7 @@ import time
 import agents
 import scenario
 from agents import Agent
-from scenario import MODEL, ApiServer, Controller, Hub, Refused, wait_for
+from scenario import MODEL, Controller, Hub, Refused, wait_for
 
 KIB, MIB = 1 << 10, 1 << 20
 MODELS, REPOSITORIES, DISK = 12, 6, 40 * MIB
@@ -33,16 +33,15 @@ BLOB_TIME = 315532800  # of a content that is as it was verified: 1980-01-01
 BETWEEN = 25  # steps until everything is mended and looked at
 PATIENCE = 180 * float(os.environ.get("OME_PATIENCE", "1"))  # an attempt that failed is made again after a minute at most
 POOLS = ("a", "b", "c")
-SERVICES = "/apis/ome.io/v1beta1/namespaces/default/inferenceservices"
 LABEL, KEY = "models.ome.io/clusterbasemodel.", "clusterbasemodel."
 MERGE = "application/merge-patch+json"
 
 
 class Cable:
-    """A line to PORT that can be cut: connections end, new ones are not answered."""
+    """A line to FAR, host and port, that can be cut: connections end, new ones are not answered."""
 
-    def __init__(self, cables, port):
-        self.cables, self.far, self.is_cut, self.ends = cables, port, False, set()
+    def __init__(self, cables, *far):
+        self.cables, self.far, self.is_cut, self.ends = cables, far, False, set()
         server = asyncio.run_coroutine_threadsafe(asyncio.start_server(self.carry, "127.0.0.1", 0), cables.loop).result()
         self.port = server.sockets[0].getsockname()[1]
 
@@ -51,7 +50,7 @@ class Cable:
             writer.close()
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.far)
+            far_reader, far_writer = await asyncio.open_connection(*self.far)
         except OSError:
             writer.close()
             return
@@ -92,14 +91,12 @@ class Node:
 
     def __init__(self, walk, name, small):
         self.name, self.small, self.agent = name, small, None
-        self.cable = Cable(walk.cables, walk.server.port)
+        self.cable = Cable(walk.cables, *walk.server.endpoint)
         options = ("--store-capacity", "3Mi") if small else ()
         self.agent = Agent(walk.server, walk.folder, name, walk.hub.url, options=options)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", self.agent.store], check=True)
         config = os.path.join(self.agent.folder, "kubeconfig")
-        with open(config, "w") as out:
-            out.write(open(walk.server.kubeconfig).read().replace(f":{walk.server.port}", f":{self.cable.port}"))
-        os.chmod(config, 0o600)
+        walk.server.write_kubeconfig(config, self.cable.port)
         self.agent.command[self.agent.command.index("--kubeconfig") + 1] = config
         self.agent.command[self.agent.command.index("--port") + 1] = "0"  # a number could be somebody's when it starts again
         self.was_full = False  # what made room then comes back when somebody uses it
@@ -118,9 +115,10 @@ class Node:
 
 
 class Walk:
-    def __init__(self, folder, nodes, chance):
-        self.folder, self.chance, self.cables = folder, chance, Cables()
-        self.server = ApiServer(folder + "/api").start()
+    def __init__(self, folder, server, nodes, chance):
+        self.folder, self.server, self.chance, self.cables = folder, server, chance, Cables()
+        self.services = f"/apis/ome.io/v1beta1/namespaces/{server.ns}/inferenceservices"
+        self.records = f"/api/v1/namespaces/{server.ome_ns}/configmaps"
         scenario.install(self.server)
         os.makedirs(folder + "/hub")
         self.digests = {f"r{i}": self.make_repository(i) for i in range(REPOSITORIES)}
@@ -144,16 +142,17 @@ class Walk:
     # ---- the world as it should be ---------------------------------------------------------------------------------------
 
     def models(self):
-        return {m["metadata"]["name"]: m for m in self.server.api("GET", MODEL.rstrip("/"))["items"]}
+        return {m["metadata"]["name"]: m for m in self.server.api("GET", MODEL.rstrip("/"))["items"]
+                if m["spec"]["storage"]["storageUri"].startswith("hf://test/")}  # ours, on a server with others
 
     def cluster(self):
         """Nodes by name; records by node; models by name."""
         nodes = {n["metadata"]["name"]: n for n in self.server.api("GET", "/api/v1/nodes")["items"]}
-        maps = self.server.api("GET", "/api/v1/namespaces/ome/configmaps?labelSelector=models.ome/basemodel-status=true")["items"]
+        maps = self.server.api("GET", self.records + "?labelSelector=models.ome/basemodel-status=true")["items"]
         return nodes, {m["metadata"]["name"]: m.get("data", {}) for m in maps}, self.models()
 
     def used(self):
-        return {s["spec"]["model"]["name"] for s in self.server.api("GET", SERVICES)["items"]}
+        return {s["spec"]["model"]["name"] for s in self.server.api("GET", self.services)["items"]}
 
     @staticmethod
     def belongs(model, node):
@@ -208,7 +207,7 @@ class Walk:
         document["spec"]["storage"].update(self.some_place())
         self.touched.add((None, name))
         try:
-            self.server.api("POST", MODEL.rstrip("/"), document)
+            self.server.create(MODEL.rstrip("/"), document)
         except Refused as refused:
             if refused.status != 409:
                 raise
@@ -244,15 +243,15 @@ class Walk:
     def use(self):
         """A service comes, or goes."""
         name = self.some_model()
-        there = self.server.api("GET", SERVICES)["items"]
+        there = self.server.api("GET", self.services)["items"]
         if there and self.chance.random() < 0.5:
             gone = self.chance.choice(there)
             self.touched.add((None, gone["spec"]["model"]["name"]))
-            self.server.api("DELETE", f"{SERVICES}/{gone['metadata']['name']}")
+            self.server.api("DELETE", f"{self.services}/{gone['metadata']['name']}")
             return "no more " + gone["metadata"]["name"]
         if name:
             self.server.apply({"apiVersion": "ome.io/v1beta1", "kind": "InferenceService", "metadata": {
-                "name": "of-" + name, "namespace": "default"}, "spec": {"model": {"name": name}, "engine": {"minReplicas": 0}}})
+                "name": "of-" + name}, "spec": {"model": {"name": name}, "engine": {"minReplicas": 0}}})
         return name
 
     def relabel(self):
@@ -298,7 +297,7 @@ class Walk:
 
     def return_node(self, node):
         self.touched.add((node.name, None))
-        self.server.api("POST", "/api/v1/nodes", agents.node(node.name, pool=self.chance.choice(POOLS)))
+        self.server.create("/api/v1/nodes", agents.node(node.name, pool=self.chance.choice(POOLS)))
         node.is_there = True
         if not node.is_running():
             node.agent.start()
@@ -365,11 +364,11 @@ class Walk:
             value = self.chance.choice((None, "Ready", "Failed", "Updating"))
             self.patch(f"/api/v1/nodes/{node.name}", {"metadata": {"labels": {LABEL + name: value}}})
         elif what == 1:
-            self.patch(f"/api/v1/namespaces/ome/configmaps/{node.name}", {"data": {
+            self.patch(f"{self.records}/{node.name}", {"data": {
                 KEY + name: self.chance.choice((None, json.dumps({"name": name, "status": "Ready"})))}})
         else:
             try:
-                self.server.api("DELETE", f"/api/v1/namespaces/ome/configmaps/{node.name}")
+                self.server.api("DELETE", f"{self.records}/{node.name}")
             except Refused as refused:
                 if refused.status != 404:
                     raise
@@ -524,8 +523,8 @@ def main():
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     seed = int(os.environ.get("OME_SEED", time.time_ns() % 1_000_000))
     print(f"seed {seed}", flush=True)
-    with scenario.scratch() as folder:
-        walk = Walk(folder, count, random.Random(seed))
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
+        walk = Walk(folder, server, count, random.Random(seed))
         try:
             longest, quiet, checked = go(walk, steps)
         except BaseException:
@@ -536,7 +535,6 @@ def main():
         done = ", ".join(f"{n} {name}" for name, n in sorted(walk.did.items()))
         walk.controller.stop()
         walk.hub.stop()
-        walk.server.stop()
     print(f"{steps} steps over {count} nodes, quiet {quiet} times after {longest:.1f} s at most, {checked} models in use looked at "
           f"(seed {seed}): {done}")
 

@@ -167,22 +167,18 @@ def renewal(server, options):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            options = scenario.webhooks(server)
-            server.apply(scenario.model("tiny", "hf://example/tiny"))
-            controller = start(server, options)
-            reviews(server)
-            pods(server)
-            agents(server, options[-1])
-            revisions(server)
-            controller.stop()
-            outage(server)
-            renewal(server, options)
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        options = scenario.webhooks(server)
+        server.apply(scenario.model("tiny", "hf://example/tiny"))
+        controller = start(server, options)
+        reviews(server)
+        pods(server)
+        agents(server, options[-1])
+        revisions(server)
+        controller.stop()
+        outage(server)
+        renewal(server, options)
     print("webhooks: all true")
 
 

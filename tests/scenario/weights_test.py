@@ -10,7 +10,7 @@ import struct
 import agents
 import scenario
 from agents import Agent
-from scenario import ApiServer, Controller, Hub, wait_for
+from scenario import Controller, Hub, wait_for
 
 WEIGHTS = "/apis/ome.io/v1beta1/finetunedweights/"
 
@@ -88,8 +88,7 @@ def goes(server, node):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = ApiServer(folder + "/api").start()
+    with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         scenario.install(server)
         os.makedirs(folder + "/hub")
         hub = Hub(folder + "/hub")
@@ -104,7 +103,6 @@ def main():
         node.stop()
         controller.stop()
         hub.stop()
-        server.stop()
     print("fine-tuned weights: brought, described, compared, let go")
 
 

@@ -105,26 +105,22 @@ def check_modelless(server):
 
 
 def main():
-    with scenario.scratch() as folder:
-        server = scenario.api_server(folder).start()
-        try:
-            install(server)
-            bad = read(server, BAD)
-            records = explained(bad)
-            assert records.keys() == STATUS.keys(), records.keys()
-            server.create_namespace(f"{server.ns}-other")
-            controller = Controller(server)
-            wait_for("the controller", controller.ready)
-            apply_all(server, bad)
-            for record in records.values():
-                check(server, record)
-            check_whole_record(server, records["none-suits"])
-            check_whole_record(server, records["equals"])
-            server.create_namespace(f"{server.ns}-team")
-            check_modelless(server)
-            controller.stop()
-        finally:
-            server.stop()
+    with scenario.scratch() as folder, scenario.served(folder) as server:
+        install(server)
+        bad = read(server, BAD)
+        records = explained(bad)
+        assert records.keys() == STATUS.keys(), records.keys()
+        server.create_namespace(f"{server.ns}-other")
+        controller = Controller(server)
+        wait_for("the controller", controller.ready)
+        apply_all(server, bad)
+        for record in records.values():
+            check(server, record)
+        check_whole_record(server, records["none-suits"])
+        check_whole_record(server, records["equals"])
+        server.create_namespace(f"{server.ns}-team")
+        check_modelless(server)
+        controller.stop()
     print(f"{len(records)} services, each with the same words in condition, event and on the command line")
 
 

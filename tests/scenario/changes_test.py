@@ -24,6 +24,8 @@ TRIGGER = {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *",
 IMPOSSIBLE = (
     ({"engine": {"minReplicas": 9, "maxReplicas": 2}}, "spec.engine: minReplicas 9 must not exceed maxReplicas 2"),
     ({"engine": {"minReplicas": 0, "autoscaler": {"class": "HPA"}}}, "spec.engine.minReplicas: 0 needs autoscaler.class KEDA"),
+    ({"engine": {"minReplicas": 0, "autoscaler": None, "annotations": {"ome.io/deploymentMode": "MultiNode"}}},
+     "spec.engine.minReplicas: 0 needs autoscaler.class KEDA; mode MultiNode keeps at least 1"),
     ({"engine": {"leader": {"runner": {"name": "l", "image": "i"}}}}, "spec.engine.worker: a leader needs workers"),
     ({"model": {"name": "elsewhere"}}, "spec.model.name: neither ClusterBaseModel nor BaseModel found with name elsewhere"),
     ({"engine": {"runner": {"ports": [{"name": "http", "containerPort": 1}, {"name": "http", "containerPort": 2}]}}},
@@ -109,6 +111,11 @@ def check_impossible(server):
         assert server.find(DEPLOYMENT.format(server.ns))["metadata"]["generation"] == before["metadata"]["generation"], bad
         server.api("PUT", SERVICE.format(server.ns), {**service(server), "spec": spec})
         wait_for("the way back", lambda says_so=says_so: says_so not in messages(server))
+    try:
+        edit(server, {"engine": {"containers": [{"name": "beside", "image": "a"}, {"name": "beside", "image": "b"}]}})
+        raise AssertionError("two containers of one name were taken")
+    except scenario.Refused as refused:
+        assert refused.status == 422 and "spec.engine.containers[1]" in str(refused), refused
     assert server.find(DEPLOYMENT.format(server.ns))["metadata"]["uid"] == before["metadata"]["uid"]
 
 

@@ -280,7 +280,7 @@ def restarts(cluster, times):
     # So do we.  One that starts meanwhile says what it waits for.
     late = Controller(cluster)
     log = cluster.folder + "/controller.log"
-    wait_for("the late one to say why", lambda: re.search("certificate has expired; trying again in", open(log).read()))
+    wait_for("the late one to say why", lambda: re.search("certificate has expired; check .*; trying again in", open(log).read()))
     cluster.server.kill()
     cluster.start()
     cluster.mutate()

@@ -38,7 +38,8 @@ class Webhooks:
         cert, key = certificate(folder, name or f"IP:{address}")
         self.ns, self.address = ns, address
         self.authority = open(cert, "rb").read()
-        self.answers, self.asked, self.lock = {}, [], threading.Lock()
+        self.answers = {"/heard": {"allowed": False}}
+        self.asked, self.lock = [], threading.Lock()
         self.version = "v1"  # of the reviews that it takes
         self.entered, self.gate = threading.Semaphore(0), threading.Event()
         webhooks = self
@@ -48,8 +49,9 @@ class Webhooks:
 
             def do_POST(self):
                 review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                assert review["apiVersion"] == "admission.k8s.io/" + webhooks.version, review["apiVersion"]
-                data = webhooks.answer(self.path, review["request"])
+                asked_for = "v1" if self.path == "/heard" else webhooks.version
+                assert review["apiVersion"] == "admission.k8s.io/" + asked_for, review["apiVersion"]
+                data = webhooks.answer(self.path, review["request"], asked_for)
                 with contextlib.suppress(OSError):  # whoever asked may be gone
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(data)))
@@ -67,7 +69,7 @@ class Webhooks:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def answer(self, path, request):
+    def answer(self, path, request, version):
         with self.lock:
             self.asked.append((path, request))
         answer = self.answers.get(path, {})
@@ -75,7 +77,7 @@ class Webhooks:
         if "patch" in answer:
             answer = {**answer, "patchType": "JSONPatch",
                       "patch": base64.b64encode(json.dumps(answer["patch"]).encode()).decode()}
-        return json.dumps({"apiVersion": "admission.k8s.io/" + self.version, "kind": "AdmissionReview",
+        return json.dumps({"apiVersion": "admission.k8s.io/" + version, "kind": "AdmissionReview",
                            "response": {"uid": request["uid"], "allowed": True, **answer}}).encode()
 
     def held(self, request):
@@ -100,11 +102,33 @@ class Webhooks:
                 **more}
 
 
-def configure(server, name, *hooks, mutating=False):
+def register(server, name, *hooks, mutating=False):
     kind = ("Mutating" if mutating else "Validating") + "WebhookConfiguration"
-    path = WEBHOOKS + kind.lower() + "s"
-    server.create(path, {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
-                         "metadata": {"name": f"{name}.{server.ns}.scenario.test"}, "webhooks": list(hooks)})
+    server.create(WEBHOOKS + kind.lower() + "s", {
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": {"name": f"{name}.{server.ns}.scenario.test"}, "webhooks": list(hooks)})
+
+
+def configure(server, name, *hooks, mutating=False):
+    """Registers HOOKS. Others than ours hear of that a moment later, in order: when one that refuses is asked they know these too."""
+    register(server, name, *hooks, mutating=mutating)
+    if server.process:
+        return
+    client, word = hooks[0]["clientConfig"], f"heard-{os.urandom(4).hex()}"
+    url = "/".join(client["url"].split("/")[:3]) + "/heard"
+    register(server, word, {"name": f"{word}.scenario.test", "admissionReviewVersions": ["v1", "v1beta1"], "sideEffects": "None",
+                            "clientConfig": {**client, "url": url}, "objectSelector": {"matchLabels": {"hook": word}},
+                            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]},
+             mutating=mutating)
+
+    def is_heard():
+        try:
+            server.api("POST", maps(server) + "?dryRun=All", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
+                "name": word, "labels": {"hook": word}}})
+        except Refused as refused:
+            return "heard" in refused.body
+        return False
+    scenario.wait_for("the server to hear of it", is_heard)
 
 
 def made(server, name, hook, data=None):

@@ -467,6 +467,7 @@ class GivenServer:
         self.attended = not os.environ.get("OME_TEST_UNATTENDED")
         self.made = []  # paths, in the order in which they were made
         self.kubeconfig = os.path.join(folder, "given.kubeconfig")
+        os.makedirs(folder, exist_ok=True)
         with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as own:
             own.write(self.kubectl(kubeconfig, "config", "view", "--raw", "--minify", "--flatten"))
         self.kubectl(self.kubeconfig, "config", "set-context", "--current", "--namespace", self.ns)
@@ -513,17 +514,24 @@ class GivenServer:
 
     def stop(self):
         """Removes what was made, last things first, and waits until it is gone."""
-        services = f"/apis/ome.io/v1beta1/namespaces/{self.ns}/inferenceservices"
-        self.removes(*(f"{services}/{name}" for name in self.names(services)))
+        for ns in (self.ns, self.ome_ns):
+            for kind in ("inferenceservices", "basemodels"):  # which have finalizers
+                path = f"/apis/ome.io/v1beta1/namespaces/{ns}/{kind}"
+                self.removes(*(f"{path}/{name}" for name in self.names(path)))
         for pods in (f"/api/v1/namespaces/{ns}/pods" for ns in (self.ns, self.ome_ns)):
             for name in self.names(pods):  # those on nodes of a scenario's making end for nobody else
                 self.raw("DELETE", f"{pods}/{name}?gracePeriodSeconds=0")
-        for path in reversed(self.made):
+        # Kinds last: what a namespace has is not known to be gone while its kinds go.
+        last = lambda path: path.startswith(CRDS) or path.startswith("/api/v1/namespaces/") and path.count("/") == 4
+        for path in sorted(reversed(self.made), key=lambda path: last(path) + path.startswith(CRDS)):
             status, text = self.raw("DELETE", path)
             assert status in (200, 202, 404), f"DELETE {path}: {text}"
             if path.startswith("/apis/ome.io/"):  # nobody is left to let go of it
                 self.raw("PATCH", path, '{"metadata": {"finalizers": null}}', "application/merge-patch+json")
-            wait_for(f"{path} to go", lambda path=path: self.find(path) is None)
+            try:
+                wait_for(f"{path} to go", lambda path=path: self.find(path) is None)
+            except AssertionError as stays:
+                raise AssertionError(f"{path} does not go: {(self.find(path) or {}).get('status')}") from stays
         self.proxy.terminate()
         self.proxy.wait(DEADLINE)
         self.proxy.stdout.close()

@@ -49,9 +49,10 @@ class Webhooks:
 
             def do_POST(self):
                 review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked_for = "v1" if self.path == "/heard" else webhooks.version
+                path = self.path.split("?")[0]  # Kubernetes says how long it waits
+                asked_for = "v1" if path == "/heard" else webhooks.version
                 assert review["apiVersion"] == "admission.k8s.io/" + asked_for, review["apiVersion"]
-                data = webhooks.answer(self.path, review["request"], asked_for)
+                data = webhooks.answer(path, review["request"], asked_for)
                 with contextlib.suppress(OSError):  # whoever asked may be gone
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(data)))

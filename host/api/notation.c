@@ -366,6 +366,8 @@ static void fill(struct notation *n, struct item *item) {
   for (size_t i = 2; !item->is_kind && item->words[i]; i++) {
     s->preserve_unknown = s->preserve_unknown || streq(item->words[i], "preserve");
     s->map_atomic = s->map_atomic || streq(item->words[i], "atomic");
+    if (has_prefix(item->words[i], "like("))
+      s->like = resolve_name(n, item->words[i] + 5, strlen(item->words[i]) - 6);
   }
   read_fields(n, item, s);
   item->schema = s;

@@ -1,9 +1,10 @@
 /* The .schema notation: types and kinds as indented lines.
  *
- *   type NAME [preserve] [atomic]           a type; its fields follow, indented
+ *   type NAME [preserve] [atomic] [like(T)] a type; its fields follow, indented
  *     FIELD[!] TYPE [ATTRIBUTE...] [= JSON] [-- text]
  *   kind GROUP/VERSION KIND [PLURAL SCOPE short(..)]   a kind; apiVersion, kind and metadata go without saying
  *     column NAME | TYPE | JSONPATH [| PRIORITY]
+ *                                           like: the fields of T are kept and have an effect, too, unchecked
  *   preserve                                all types of this file keep fields that they do not name
  *
  * "!" is required. TYPE is a scalar (string bool int int32 int64 number time microtime bytes quantity intorstr any

@@ -40,6 +40,7 @@ struct schema {
   const struct schema *additional; /* map values; NULL: no map */
   const char *const *required;     /* NULL-terminated; NULL: none */
   bool preserve_unknown;           /* x-kubernetes-preserve-unknown-fields */
+  const struct schema *like;       /* whose fields are kept, and have an effect, too; NULL: none's */
   bool embedded_resource;          /* x-kubernetes-embedded-resource */
   bool map_atomic;                 /* x-kubernetes-map-type: atomic */
   /* arrays */
@@ -111,13 +112,13 @@ void field_errors_fini(struct field_errors *e);
  * words (the server answers 400), quantities are brought into their canonical form, nulls are passed over. */
 int32_t schema_decode(const struct schema *s, struct json_object *o, struct ome_err *err);
 /* Removes fields the schema does not know.  UNKNOWN_PATHS (may be NULL) gets their paths, as strings, for warnings and
- * fieldValidation=Strict.  REMARKS (may be NULL) gets "PATH: why" of fields that stay without effect: those that the
- * schema describes as "Deprecated: ..." or "No effect yet: ...", and unknown ones where it names others beside them but
- * preserves what it does not name.  At most 100 each.  metadata at the root and of embedded resources is ObjectMeta,
- * whatever the schema says.
- */
-void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths,
-                  struct json_object *remarks);
+ * fieldValidation=Strict; at most 100.  metadata at the root and of embedded resources is ObjectMeta, whatever the
+ * schema says. */
+void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths);
+/* REMARKS gets "PATH: why" of fields of O, which was pruned, that stay without effect: those that the schema describes
+ * as "Deprecated: ..." or "No effect yet: ...", and unknown ones where it names others beside them but preserves what
+ * it does not name.  At most 100. */
+void schema_remark(const struct schema *s, struct json_object *o, struct json_object *remarks);
 /* Fills in defaults, including below array items and map values.  A null where the schema takes none is the default, or
  * nothing. */
 void schema_default(const struct schema *s, struct json_object *o);

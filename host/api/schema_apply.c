@@ -8,17 +8,18 @@
 
 #define MAX_DEPTH JSON_MAX_DEPTH
 
-/* ---- prune ------------------------------------------------------------------------------------------------------ */
+/* ---- prune and remark -------------------------------------------------------------------------------------------- */
 
+/* One walk for both: what is found has another use. */
 struct pruner {
-  struct json_object *unknown; /* array of paths; may be NULL */
-  struct json_object *remarks; /* array of sentences on fields without effect; may be NULL */
+  bool remarks;             /* say what has no effect and leave it; otherwise say what is unknown and drop it */
+  struct json_object *list; /* array of what is said; may be NULL */
   struct buf path;
 };
 
-static void note(const struct pruner *p) {
-  if (p->unknown && json_len(p->unknown) < 100)
-    (void)json_add_str(p->unknown, buf_str(&p->path));
+static void note(const struct pruner *p, const char *text) {
+  if (p->list && text && json_len(p->list) < 100)
+    (void)json_add_str(p->list, text);
 }
 
 /* A status is the controllers' to write, and whoever sends an object back sends it along. */
@@ -27,12 +28,11 @@ static bool is_status(const char *path) {
 }
 
 static void remark(const struct pruner *p, const char *what) {
-  if (is_status(buf_str(&p->path)))
+  if (!p->remarks || is_status(buf_str(&p->path)))
     return;
   _cleanup_free_ char *text = str_printf("%s: %s", buf_str(&p->path), what);
 
-  if (p->remarks && text && json_len(p->remarks) < 100)
-    (void)json_add_str(p->remarks, text);
+  note(p, text);
 }
 
 static bool is_remarkable(const char *description) {
@@ -70,6 +70,20 @@ static const struct schema *object_meta(void) {
 
 static void prune(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth);
 
+/* KEY, which is V, has no schema in S.  True: it goes. */
+static bool prune_unknown(struct pruner *p, const struct schema *s, const char *key, struct json_object *v, int depth) {
+  const struct schema *other = p->remarks && s->like ? schema_field(s->like, key) : NULL;
+
+  if (other)
+    prune(p, other, v, other->embedded_resource, depth + 1);
+  else if (s->nproperties)
+    remark(p, "not known here; it is stored and has no effect");
+  if (p->remarks || s->preserve_unknown)
+    return false;
+  note(p, buf_str(&p->path));
+  return true;
+}
+
 static void prune_object(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth) {
   VEC(const char *) drop = {0};
 
@@ -84,11 +98,7 @@ static void prune_object(struct pruner *p, const struct schema *s, struct json_o
       if (is_remarkable(field->description))
         remark(p, field->description);
       prune(p, field, v, field->embedded_resource, depth + 1);
-    } else if (s->preserve_unknown) {
-      if (s->nproperties)
-        remark(p, "not known here; it is stored and has no effect");
-    } else {
-      note(p);
+    } else if (prune_unknown(p, s, key, v, depth)) {
       (void)VEC_PUSH(&drop, key);
     }
     leave(p, before);
@@ -115,9 +125,15 @@ static void prune(struct pruner *p, const struct schema *s, struct json_object *
   }
 }
 
-void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths,
-                  struct json_object *remarks) {
-  struct pruner p = {unknown_paths, remarks, BUF_INIT};
+void schema_prune(const struct schema *s, struct json_object *o, struct json_object *unknown_paths) {
+  struct pruner p = {false, unknown_paths, BUF_INIT};
+
+  prune(&p, s, o, true, 0);
+  buf_fini(&p.path);
+}
+
+void schema_remark(const struct schema *s, struct json_object *o, struct json_object *remarks) {
+  struct pruner p = {true, remarks, BUF_INIT};
 
   prune(&p, s, o, true, 0);
   buf_fini(&p.path);

@@ -213,17 +213,22 @@ static void drop_empty_metadata(struct json_object *o) {
   }
 }
 
-/* The ome.io kinds take what any version of them knew or will know; a person should hear what has no effect here. */
-static void warn_of_remarks(struct request *req, struct json_object *remarks) {
-  if (!streq(req->resource->group, "ome.io") || req->field_validation == FIELDS_IGNORE)
+/* The ome.io kinds take what any version of them knew or will know; a person should hear what has no effect here.  Our
+ * own schema says it: their CRDs do not say what goes on to pods. */
+static void warn_of_remarks(struct request *req, struct json_object *o) {
+  const struct resource *r = req->resource;
+  const struct schema *s = streq(r->group, "ome.io") ? schema_builtin(r->group, r->version, r->kind) : NULL;
+  _cleanup_json_ struct json_object *remarks = s ? json_object_new_array() : NULL;
+
+  if (!s || req->field_validation == FIELDS_IGNORE)
     return;
+  schema_remark(s, o, remarks);
   for (size_t i = 0; i < json_len(remarks); i++)
     answer_warning(req, "%s", json_object_get_string(json_index(remarks, i)));
 }
 
 bool drop_unknown(struct request *req, struct json_object *o) {
   _cleanup_json_ struct json_object *unknown = json_object_new_array();
-  _cleanup_json_ struct json_object *remarks = json_object_new_array();
   _cleanup_buf_ struct buf list = BUF_INIT;
   const struct resource *r = req->resource;
 
@@ -231,8 +236,8 @@ bool drop_unknown(struct request *req, struct json_object *o) {
     return false;
   drop_empty_metadata(o);
   if (r->schema && !r->preserve_unknown)
-    schema_prune(r->schema, o, unknown, remarks);
-  warn_of_remarks(req, remarks);
+    schema_prune(r->schema, o, unknown);
+  warn_of_remarks(req, o);
   note_fields(req, "duplicate", req->duplicates, &list);
   note_fields(req, "unknown", unknown, &list);
   if (!list.len || req->field_validation != FIELDS_STRICT)

@@ -258,7 +258,7 @@ static bool finish_mutated(struct request *req, struct json_object *o, struct js
   if (!decode_builtin(req, o))
     return false;
   if (r->schema && !r->preserve_unknown)
-    schema_prune(r->schema, o, NULL, NULL);
+    schema_prune(r->schema, o, NULL);
   set_defaults(r, o, old);
   return true;
 }

@@ -12,7 +12,7 @@ static void judge(const struct schema *s, const char *text, size_t len) {
   struct field_errors errors = {{0}};
 
   if (json_parse(text, len, 0, &o, &err) == OME_OK && json_is(o, json_type_object)) {
-    schema_prune(s, o, unknown, NULL);
+    schema_prune(s, o, unknown);
     schema_default(s, o);
     schema_validate(s, o, NULL, &errors);
     (void)schema_decode(s, o, &err);

@@ -110,13 +110,34 @@ static void test_prune(UNUSED void **state) {
   _cleanup_json_ struct json_object *unknown = json_object_new_array();
   _cleanup_json_ struct json_object *remarks = json_object_new_array();
 
-  schema_prune(schema_root(d), o, unknown, remarks);
+  schema_prune(schema_root(d), o, unknown);
+  schema_remark(schema_root(d), o, remarks);
   assert_document(remarks, "['free.any: not known here; it is stored and has no effect']"); /* and not of the status */
   assert_document(o, "{'apiVersion':'v1','kind':'X','metadata':{'name':'n'},'must':'x','keyed':[{'name':'a'}],"
                      "'free':{'any':{'thing':1}},'map':{'k':1},'embedded':{'metadata':{'name':'e'},'spec':{'deep':1}},"
                      "'status':{'any':1}}");
   assert_document(unknown, "['metadata.nope','extra','keyed[0].q','embedded.metadata.nope']");
   schema_doc_free(d);
+}
+
+/* What goes on to pods has an effect, a misspelt name has none, however deep. */
+static void test_remark(UNUSED void **state) {
+  _cleanup_json_ struct json_object *o = doc(
+      "{'apiVersion':'ome.io/v1beta1','kind':'ServingRuntime','metadata':{'name':'r'},'spec':{'hostIPC':true,"
+      "'hostNetwrk':true,'engineConfig':{'dnsPolicy':'Default','kedaConfig':{'a':1},'scaleTarget':1,'volumes':[{'name':'v','emptyDir':"
+      "{'medum':'Memory'}}],'runner':{'name':'c','env':[{'name':'A','valueFrom':{'fieldRef':{'fieldPath':'x'}}}],"
+      "'livenessProbe':{'httpGet':{'port':1}},'livenesProbe':{}}}}}");
+  _cleanup_json_ struct json_object *before = json_copy(o);
+  _cleanup_json_ struct json_object *remarks = json_object_new_array();
+
+  schema_remark(schema_builtin("ome.io", "v1beta1", "ServingRuntime"), o, remarks);
+  assert_document(remarks,
+                  "['spec.hostNetwrk: not known here; it is stored and has no effect',"
+                  "'spec.engineConfig.kedaConfig: Deprecated: autoscaler says it better.',"
+                  "'spec.engineConfig.kedaConfig.a: not known here; it is stored and has no effect',"
+                  "'spec.engineConfig.volumes[0].emptyDir.medum: not known here; it is stored and has no effect',"
+                  "'spec.engineConfig.runner.livenesProbe: not known here; it is stored and has no effect']");
+  assert_true(json_equal(o, before));
 }
 
 static void test_default(UNUSED void **state) {
@@ -256,9 +277,9 @@ static void test_quantities(UNUSED void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_validate),   cmocka_unit_test(test_prune),      cmocka_unit_test(test_default),
-      cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refuses),    cmocka_unit_test(test_rules),
-      cmocka_unit_test(test_decode),     cmocka_unit_test(test_quantities),
+      cmocka_unit_test(test_validate), cmocka_unit_test(test_prune),      cmocka_unit_test(test_remark),
+      cmocka_unit_test(test_default),  cmocka_unit_test(test_round_trip), cmocka_unit_test(test_refuses),
+      cmocka_unit_test(test_rules),    cmocka_unit_test(test_decode),     cmocka_unit_test(test_quantities),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,7 +79,7 @@ static void check_against_schema(const char *name, struct json_object *objects) 
     struct field_errors errors = {0};
     const struct schema *s = schema_for(o);
     if (s) {
-      schema_prune(s, o, unknown, NULL);
+      schema_prune(s, o, unknown);
       schema_default(s, o);
       schema_validate(s, o, NULL, &errors);
     } else if (g_ncrds && !has_prefix(json_str(o, "apiVersion", ""), "gateway.envoyproxy.io/")) {

@@ -288,6 +288,8 @@ static int work(const struct options *opt) {
     rc = offline_init(&o, docs, false, plugins, &err);
   for (size_t i = 0; rc == OME_OK && i < json_len(o.problems); i++)
     fprintf(stderr, "ome: explain: input: %s\n", json_object_get_string(json_index(o.problems, i)));
+  for (size_t i = 0; rc == OME_OK && i < json_len(o.warnings); i++)
+    fprintf(stderr, "ome: explain: input: warning: %s\n", json_object_get_string(json_index(o.warnings, i)));
   bool refused = json_len(o.problems) > 0;
   if (rc == OME_OK)
     rc = records ? explain(&o, opt, records, &err) : fail_memory(&err);

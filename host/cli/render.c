@@ -106,6 +106,8 @@ static int render_all(const struct offline *o, const struct options *opt) {
 
   for (size_t i = 0; i < json_len(o->problems); i++)
     r.failures += report("input", json_object_get_string(json_index(o->problems, i)));
+  for (size_t i = 0; i < json_len(o->warnings); i++)
+    warn("input", json_object_get_string(json_index(o->warnings, i)));
   if (json_len(o->services) == 0)
     r.failures += report("input", "no InferenceService among the documents; add it with -f");
   for (size_t i = 0; rc == OME_OK && i < json_len(o->services); i++)

@@ -9,21 +9,45 @@
 
 /* ---- checking ---------------------------------------------------------------------------------------------------- */
 
+/* "KIND NAME: WHAT" into LIST. */
+static bool say(struct json_object *list, struct json_object *doc, const char *what) {
+  _cleanup_free_ char *text =
+      what ? str_printf("%s %s: %s", json_str(doc, "kind", ""), json_str(doc, "metadata.name", ""), what) : NULL;
+
+  return text && json_add_str(list, text);
+}
+
+static bool drop_unknown(struct offline *o, const struct schema *s, struct json_object *doc) {
+  _cleanup_json_ struct json_object *unknown = json_object_new_array();
+  _cleanup_json_ struct json_object *remarks = json_object_new_array();
+  bool ok = unknown && remarks;
+
+  if (ok) {
+    schema_prune(s, doc, unknown);
+    schema_remark(s, doc, remarks);
+  }
+  for (size_t i = 0; ok && i < json_len(unknown); i++) {
+    _cleanup_free_ char *what = str_printf("unknown field \"%s\"", json_as_str(json_index(unknown, i), ""));
+    ok = say(o->warnings, doc, what);
+  }
+  for (size_t i = 0; ok && i < json_len(remarks); i++)
+    ok = say(o->warnings, doc, json_as_str(json_index(remarks, i), ""));
+  return ok;
+}
+
+/* As the API server reads an object, in the same order. */
 static bool check(struct offline *o, struct json_object *doc) {
-  const char *kind = json_str(doc, "kind", "");
-  const struct schema *s = schema_builtin("ome.io", "v1beta1", kind);
+  const struct schema *s = schema_builtin("ome.io", "v1beta1", json_str(doc, "kind", ""));
   struct field_errors errors = {0};
-  bool ok = true;
 
   if (!s)
     return true;
+  bool ok = drop_unknown(o, s, doc);
   schema_default(s, doc);
   schema_validate(s, doc, NULL, &errors);
-  for (size_t i = 0; i < errors.list.len; i++) {
-    struct field_error *e = &errors.list.items[i];
-    _cleanup_free_ char *text =
-        str_printf("%s %s: %s: %s", kind, json_str(doc, "metadata.name", ""), e->field, e->message);
-    ok = ok && text && json_add_str(o->problems, text);
+  for (size_t i = 0; ok && i < errors.list.len; i++) {
+    _cleanup_free_ char *what = str_printf("%s: %s", errors.list.items[i].field, errors.list.items[i].message);
+    ok = say(o->problems, doc, what);
   }
   field_errors_fini(&errors);
   return ok;
@@ -90,6 +114,7 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   memset(o, 0, sizeof(*o));
   o->services = json_object_new_array();
   o->problems = json_object_new_array();
+  o->warnings = json_object_new_array();
   o->world.models = json_object_new_array();
   o->world.weights = json_object_new_array();
   o->world.runtimes = json_object_new_array();
@@ -99,7 +124,7 @@ int32_t offline_init(struct offline *o, struct json_object *docs, bool embedded,
   o->world.field = &o->field;
   o->world.nscorers = select_scorers_of(plugins, o->world.scorers, PLAN_SCORERS);
   int32_t rc = OME_OK;
-  if (!o->services || !o->problems || !o->world.models || !o->world.weights || !o->world.runtimes ||
+  if (!o->services || !o->problems || !o->warnings || !o->world.models || !o->world.weights || !o->world.runtimes ||
       !o->world.accelerators || !o->world.revisions)
     rc = fail_memory(err);
   if (rc == OME_OK)
@@ -117,6 +142,7 @@ void offline_fini(struct offline *o) {
   select_field_fini(&o->field);
   json_unref(o->services);
   json_unref(o->problems);
+  json_unref(o->warnings);
   json_unref(o->world.models);
   json_unref(o->world.weights);
   json_unref(o->world.runtimes);

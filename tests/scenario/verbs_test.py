@@ -68,6 +68,15 @@ def unknown_field(platform):
     assert status == 201 and json.loads(text)["spec"]["kedaConfig"] == {"enableKeda": True}, (status, text)
     assert "spec.kedaConfig: Deprecated" in headers.get("Warning", ""), headers
     platform.api("DELETE", ISVC + "old")
+    # A probe goes on to pods; a misspelt one does not.
+    runtimes = "/apis/ome.io/v1beta1/clusterservingruntimes"
+    runner = {"name": "ome-container", "image": "i", "livenessProbe": {"httpGet": {"port": 1}}, "livenesProbe": {}}
+    runtime = {"apiVersion": "ome.io/v1beta1", "kind": "ClusterServingRuntime", "metadata": {"name": "probed"},
+               "spec": {"disabled": True, "supportedModelFormats": [], "engineConfig": {"runner": runner}}}
+    status, text, headers = platform.answer("POST", runtimes, json.dumps(runtime))
+    warning = headers.get("Warning", "")
+    assert status == 201 and "runner.livenesProbe: not known" in warning and "livenessProbe" not in warning, (text, warning)
+    platform.api("DELETE", runtimes + "/probed")
 
 
 def models(ome, platform):

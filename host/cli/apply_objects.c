@@ -19,6 +19,10 @@ static void print_outcome(FILE *report, const struct kube_resource *r, struct js
   fprintf(report, "%s%s/%s %s\n", *r->group ? "." : "", r->group, meta_name(after), outcome);
 }
 
+static void say_warning(void *arg, const char *text) {
+  fprintf(stderr, "ome: apply: warning: %s %s: %s\n", json_str(arg, "kind", ""), meta_name(arg), text);
+}
+
 static int32_t apply_one(struct kube_client *client, struct json_object *doc, const char *ns, FILE *report,
                          struct ome_err *err) {
   _cleanup_json_ struct json_object *before = NULL;
@@ -39,7 +43,9 @@ static int32_t apply_one(struct kube_client *client, struct json_object *doc, co
       return rc;
     err_clear(err);
   }
+  kube_client_on_warning(client, say_warning, doc);
   rc = kube_apply(client, r, doc, NULL, "ome", true, &after, err);
+  kube_client_on_warning(client, NULL, NULL);
   if (rc == OME_OK && report)
     print_outcome(report, r, before, after);
   return rc;

@@ -191,6 +191,14 @@ static int32_t platform_start(struct platform *p, const struct up_options *o, st
 }
 
 /* Runs the platform until a signal; progress and the outcome go to REPORT.  The exit code. */
+/* By a client of its own, as it hears what the server warns of. */
+static int32_t apply_manifests(const struct platform *p, struct json_object *docs, struct ome_err *err) {
+  _cleanup_(kube_client_freep) struct kube_client *client = NULL;
+  int32_t rc = kube_client_new(apiserver_kubeconfig(p->apiserver), NULL, &client, err);
+
+  return rc == OME_OK ? apply_objects(client, docs, NULL, NULL, err) : rc;
+}
+
 static int run_platform(const struct up_options *o, struct json_object *docs, FILE *report, int ready_fd) {
   struct platform p = {.lock_fd = -1};
   struct ome_err err = ERR_INIT;
@@ -203,7 +211,7 @@ static int run_platform(const struct up_options *o, struct json_object *docs, FI
     fprintf(report, "ome is up after %u ms: API %s, gateway http://127.0.0.1:%u\n", (unsigned)(mono_ms() - began),
             kube_client_server(p.client), gateway_port(p.gateway));
     memory_trim(); /* the CRDs as trees, the answers to the first lists */
-    rc = apply_objects(p.client, docs, NULL, NULL, &err);
+    rc = apply_manifests(&p, docs, &err);
   }
   const struct progress_config cfg = {report, o->timeout_s * 1000, began_wall, ready_fd};
   if (rc == OME_OK && json_len(docs))

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "kube/client_internal.h"
 #include "kube/meta.h"
+#include "kube/warning.h"
 #include "os/file.h"
 
 #include <stdio.h>
@@ -64,6 +65,11 @@ int32_t kube_client_name_part(struct kube_client *c, const char *part, struct om
 
 void kube_client_until(struct kube_client *c, bool (*stopping)(void)) {
   c->stopping = stopping;
+}
+
+void kube_client_on_warning(struct kube_client *c, kube_warning_fn *warn, void *arg) {
+  c->warn = warn;
+  c->warn_arg = arg;
 }
 
 void kube_client_limit(struct kube_client *c, uint64_t qps, uint64_t burst) {
@@ -284,6 +290,13 @@ void kube_count_request(const char *method, int32_t rc, int status) {
   metric_add(METRIC(&requests, method, rc == OME_OK ? code : err_name(rc)), 1);
 }
 
+static void pass_warnings(const struct kube_client *c, const char *headers) {
+  char text[WARNING_TEXT];
+
+  while (c->warn && warning_next(&headers, text))
+    c->warn(c->warn_arg, text);
+}
+
 /* Sends BODY (may be NULL) to PATH; *ANSWER has what a status of 2xx brought. */
 static int32_t send(struct kube_client *c, const char *method, const char *path, const char *accept,
                     const char *content_type, struct json_object *body, struct http_response *answer,
@@ -303,9 +316,12 @@ static int32_t send(struct kube_client *c, const char *method, const char *path,
   metric_observe(METRIC(&request_seconds, method), (double)(mono_ns() - began) / 1e9);
   kube_count_request(method, rc, answer->status);
   kube_request_fini(&req);
-  if (rc != OME_OK || (answer->status >= 200 && answer->status <= 299))
+  if (rc != OME_OK)
     return rc;
-  return fail_answer(method, path, answer, err);
+  if (answer->status < 200 || answer->status > 299)
+    return fail_answer(method, path, answer, err);
+  pass_warnings(c, buf_str(&answer->headers));
+  return OME_OK;
 }
 
 /* The same; the parsed answer is *OUT unless OUT is NULL.  ACCEPT NULL: the object itself. */

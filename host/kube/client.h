@@ -29,6 +29,11 @@ void kube_client_until(struct kube_client *c, bool (*stopping)(void));
  * deletions and leases are free.  Without it, and for QPS 0, there is no limit. [any-thread] */
 void kube_client_limit(struct kube_client *c, uint64_t qps, uint64_t burst);
 
+/* Called with what the server warns of in answers that succeed, in the thread that asked; NULL: nobody hears it.  Not
+ * while other threads use C. */
+typedef void kube_warning_fn(void *arg, const char *text);
+void kube_client_on_warning(struct kube_client *c, kube_warning_fn *warn, void *arg);
+
 const char *kube_client_namespace(const struct kube_client *c); /* of the context; "default" */
 const char *kube_client_server(const struct kube_client *c);    /* URL */
 struct http_client *kube_client_http(struct kube_client *c);

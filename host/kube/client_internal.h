@@ -15,7 +15,9 @@ struct kube_client {
   struct kube_config config;
   struct http_client *http;
   bool (*stopping)(void); /* may be NULL */
-  struct lists lists;     /* of the watch caches */
+  kube_warning_fn *warn;  /* may be NULL */
+  void *warn_arg;
+  struct lists lists; /* of the watch caches */
   struct {
     pthread_mutex_t lock;
     char *token; /* secret; from the file or the plugin */

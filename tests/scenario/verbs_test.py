@@ -54,10 +54,16 @@ def objects(ome):
     ome.run("delete", "configmap", "a", code=1)
 
 
-def unknown_field(platform):
-    """Fields of other versions of OME are stored, with a warning."""
+def unknown_field(ome, platform):
+    """Fields of other versions of OME are stored, with a warning, which `ome apply` passes on."""
     document = scenario.model("strange", "hf://acme/strange")
     document["spec"]["fromTomorrow"] = {"x": 1}
+    done = ome.start("apply", "-f", "-")
+    out, err = done.communicate(json.dumps(document), timeout=scenario.DEADLINE)
+    assert done.returncode == 0 and "strange created" in out, (out, err)
+    assert err.startswith("ome: apply: warning: ClusterBaseModel strange: ") and "spec.fromTomorrow" in err, err
+    ome.run("delete", "clusterbasemodel", "strange")
+    ome.run("wait", "clusterbasemodel", "strange", "--for=delete")
     status, text, headers = platform.answer("POST", MODEL.rstrip("/") + "?fieldValidation=Strict", json.dumps(document))
     assert status == 201 and json.loads(text)["spec"]["fromTomorrow"] == {"x": 1}, (status, text)
     assert "spec.fromTomorrow" in headers.get("Warning", ""), headers
@@ -147,7 +153,7 @@ def main():
         ome = Verbs(platform)
         objects(ome)
         status(ome, platform)
-        unknown_field(platform)
+        unknown_field(ome, platform)
         models(ome, platform)
         platform.stop()
         hub.stop()

@@ -137,7 +137,7 @@ def main():
         server.apply(agents.node("n1"))
         port, root = free_port(), folder + "/models"
         process = end_with_us(subprocess.Popen(
-            [OME, "agent", "--kubeconfig", server.kubeconfig, "--node-name", "n1", "--models-root-dir", root,
+            [OME, "agent", "--kubeconfig", server.account("ome-model-agent"), "--node-name", "n1", "--models-root-dir", root,
              "--namespace", server.ome_ns, "--port", str(port), "--num-download-worker", "2", "--concurrency", "2", "--multipart-concurrency", "4",
              "--download-retry", "3", "--node-label-retry", "5", "--log-level", "warn"],
             env=dict(os.environ, HF_ENDPOINT=hub.url), stderr=sys.stderr))

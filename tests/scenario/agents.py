@@ -31,7 +31,7 @@ class Agent:
         os.makedirs(self.store, exist_ok=True)
         os.makedirs(self.root, exist_ok=True)
         self.command = [*enter, "unshare", "--mount", "sh", "-c", MOUNT, self.store, self.root,
-                        OME, "agent", "--confine", "--kubeconfig", server.kubeconfig, "--ome-namespace", server.ome_ns,
+                        OME, "agent", "--confine", "--kubeconfig", server.account("ome-model-agent"), "--ome-namespace", server.ome_ns,
                         "--node-name", name,
                         "--models-root-dir", self.root, "--port", str(self.port), "--address", address, *options]
         if "--peer-address" not in options and address:

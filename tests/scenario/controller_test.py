@@ -96,12 +96,24 @@ def check_disagreement(server):
     wait_for("agreement", lambda: condition(server, "SpecAgrees").get("status") == "True")
 
 
+def lease_rights(server):
+    """What OME's controller needs for its lease to be in a namespace that is not its own."""
+    group, name = "rbac.authorization.k8s.io", {"name": "lease"}
+    return ({"apiVersion": group + "/v1", "kind": "Role", "metadata": name, "rules": [
+                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}]},
+            {"apiVersion": group + "/v1", "kind": "RoleBinding", "metadata": name,
+             "roleRef": {"apiGroup": group, "kind": "Role", **name},
+             "subjects": [{"kind": "ServiceAccount", "name": "ome-controller-manager", "namespace": server.ome_ns}]})
+
+
 def check_omes_flags(server):
     """Those of a Deployment of OME's: where it answers, where its lease is, how it writes its log, and what means nothing."""
     for *flags, said in WRONG:
         done = subprocess.run([OME, "controller", *filter(None, flags)], capture_output=True, text=True, check=False)
         assert done.returncode == 2 and said in done.stderr, (flags, done.stderr)
     port = free_port()
+    for document in lease_rights(server):
+        server.apply(document)
     controller = Controller(server, "--leader-elect=true", "--leader-election-namespace", server.ns, "--webhook=false",
                             "--health-probe-addr", f"127.0.0.1:{port}", "--zap-log-level=info", "--zap-encoder=json",
                             *WITHOUT_EFFECT)

@@ -193,6 +193,8 @@ class With:
     def __init__(self, server, path):
         self.kubeconfig, self.ome_ns = path, server.ome_ns
 
+    account = scenario.Platform.account
+
 
 def replaced_token(folder, server):
     """A controller whose token is refused, and its file then replaced, goes on by itself; it looks at the file once a minute."""

@@ -3,6 +3,8 @@
 which nothing that is deleted goes. No kubelet, no scheduler, no other controller: nothing runs what workloads ask for.
 
 usage: kubernetes.py BIN COMMAND...    runs COMMAND with OME_TEST_KUBECONFIG naming it; BIN has the three programs
+
+Its own authorizer, RBAC, is asked for whatever an account does; that it forbids something of it is a failure.
 """
 
 import base64
@@ -18,6 +20,8 @@ from scenario import end_with_us, free_port, wait_for
 WITHOUT = "ServiceAccount,TaintNodesByCondition,StorageObjectInUseProtection"
 CONTROLLERS = "garbage-collector-controller,namespace-controller"
 TOKEN = "administrator"
+POLICY = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [
+    {"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]}
 
 
 class Kubernetes:
@@ -48,6 +52,8 @@ class Kubernetes:
         self.openssl("genrsa", "-out", "accounts.pem", "2048")
         with open(self.folder + "/tokens.csv", "w") as out:
             out.write(f"{TOKEN},administrator,administrator,system:masters\n")
+        with open(self.folder + "/policy.json", "w") as out:
+            json.dump(POLICY, out)
         with open(self.folder + "/cert.pem", "rb") as cert, open(self.kubeconfig, "w") as out:
             json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "kubernetes",
                        "clusters": [{"name": "kubernetes", "cluster": {
@@ -61,12 +67,21 @@ class Kubernetes:
         self.run("kube-apiserver", f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
                  f"--tls-cert-file={self.folder}/cert.pem", f"--tls-private-key-file={self.folder}/key.pem",
                  f"--token-auth-file={self.folder}/tokens.csv", "--authorization-mode=RBAC", *keys,
+                 f"--audit-policy-file={self.folder}/policy.json", f"--audit-log-path={self.folder}/audit.log",
                  "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.77.0.0/16",
                  "--allow-privileged=true", f"--disable-admission-plugins={WITHOUT}", "--endpoint-reconciler-type=none")
         wait_for("kube-apiserver", self.answers)
         self.run("kube-controller-manager", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false", f"--controllers={CONTROLLERS}",
                  "--secure-port=0")
         return self
+
+    def forbidden(self):
+        """How many requests of accounts there were, and those that no Role allows: {(account, verb, path)}."""
+        with open(self.folder + "/audit.log") as lines:
+            events = [json.loads(line) for line in lines]
+        refused = {(e["user"]["username"], e["verb"], e["requestURI"]) for e in events
+                   if e.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"}
+        return len({e["auditID"] for e in events}), refused
 
     def stop(self):
         for process in reversed(self.processes):
@@ -82,8 +97,11 @@ def main():
             version = subprocess.run(["kubectl", "--kubeconfig", server.kubeconfig, "get", "--raw", "/version"], capture_output=True,
                                      text=True, check=True).stdout
             print("kube-apiserver", json.loads(version)["gitVersion"], flush=True)
-            return subprocess.run(command, env=dict(os.environ, OME_TEST_KUBECONFIG=server.kubeconfig, OME_TEST_UNATTENDED="1"),
-                                  check=False).returncode
+            code = subprocess.run(command, check=False, env=dict(os.environ, OME_TEST_KUBECONFIG=server.kubeconfig,
+                                                                 OME_TEST_UNATTENDED="1", OME_TEST_ACCOUNTS="1")).returncode
+            requests, forbidden = server.forbidden()
+            print(f"{requests} requests of accounts, {len(forbidden)} forbidden", *sorted(forbidden), sep="\n")
+            return code or bool(forbidden)
         finally:
             server.stop()
 

@@ -2,7 +2,8 @@
 
 Nothing here sleeps a fixed time: every wait is for a condition, with a deadline. OME_BIN names the binary, OME_HOME the
 checkout; the engine `llama-server` is looked for on the PATH. OME_TEST_KUBECONFIG names the kubeconfig of an API server, of
-whatever make, for the scenarios that take it in place of one of their own.
+whatever make, for the scenarios that take it in place of one of their own; with OME_TEST_ACCOUNTS controllers and agents have the
+rights there that manifests/install gives their accounts, no more.
 """
 
 import atexit
@@ -343,6 +344,13 @@ class Platform:
     def kubeconfig(self):
         return os.path.join(self.data, "kubeconfig")
 
+    def grant(self):
+        """Makes the accounts of controller and agent, with their rights: an API server of ours has one user, who may do everything."""
+
+    def account(self, _name):
+        """The kubeconfig of who acts as the account _NAME."""
+        return self.kubeconfig
+
     @property
     def endpoint(self):
         """Host and port of the API."""
@@ -465,16 +473,17 @@ class GivenServer:
         self.ns = f"ome-test-{os.urandom(4).hex()}"
         self.ome_ns = self.ns + "-ome"
         self.attended = not os.environ.get("OME_TEST_UNATTENDED")
+        self.accounts = bool(os.environ.get("OME_TEST_ACCOUNTS"))
         self.made = []  # paths, in the order in which they were made
-        self.kubeconfig = os.path.join(folder, "given.kubeconfig")
+        self.folder, self.kubeconfig = folder, os.path.join(folder, "given.kubeconfig")
         os.makedirs(folder, exist_ok=True)
         with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as own:
             own.write(self.kubectl(kubeconfig, "config", "view", "--raw", "--minify", "--flatten"))
         self.kubectl(self.kubeconfig, "config", "set-context", "--current", "--namespace", self.ns)
 
     @staticmethod
-    def kubectl(kubeconfig, *words):
-        done = subprocess.run(["kubectl", "--kubeconfig", kubeconfig, *words], capture_output=True, text=True, check=False)
+    def kubectl(kubeconfig, *words, given=None):
+        done = subprocess.run(["kubectl", "--kubeconfig", kubeconfig, *words], input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -486,6 +495,36 @@ class GivenServer:
         self.port = int(said.rsplit(":", 1)[1])
         self.create_namespace(self.ns)
         return self
+
+    def answer(self, *request, **more):
+        """As Platform.answer(); a server that asks for patience is asked again."""
+        def answered():
+            answer = Platform.answer(self, *request, **more)
+            return (answer[0] != 429 or "Retry-After" not in answer[2]) and answer
+        return wait_for("a server that has time", answered)
+
+    def grant(self):
+        """As manifests/install does, in OME's namespace of the scenario."""
+        if not self.accounts:
+            return
+        claim(self, *CLUSTER_RIGHTS)
+        documents = installed(self.folder, self.ome_ns, "controller-rbac.yaml", "agent.yaml")
+        rights = [d for d in documents if re.search(r"^kind: (ServiceAccount|(Cluster)?Role(Binding)?)$", d, re.M)]
+        assert len(rights) == 10, rights
+        self.kubectl(self.kubeconfig, "apply", "--server-side", "-f", "-", given="---\n".join(rights))
+
+    def account(self, name):
+        """The kubeconfig of who acts as the account NAME that grant() has made."""
+        if not self.accounts:
+            return self.kubeconfig
+        token = self.api("POST", f"/api/v1/namespaces/{self.ome_ns}/serviceaccounts/{name}/token", {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}})["status"]["token"]
+        config = json.loads(self.kubectl(self.kubeconfig, "config", "view", "--raw", "-o", "json"))
+        config["users"][0]["user"] = {"token": token}
+        path = os.path.join(self.folder, name + ".kubeconfig")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(config, out)
+        return path
 
     def create(self, path, document):
         """Makes DOCUMENT, which is to go with the scenario."""
@@ -512,8 +551,21 @@ class GivenServer:
         """Of the objects at PATH; none where there is no such kind."""
         return [o["metadata"]["name"] for o in (self.find(path) or {"items": []})["items"]]
 
+    def remove(self, paths):
+        """All of PATHS, in this order, and waits until they are gone."""
+        for path in paths:
+            status, text = self.raw("DELETE", path)
+            assert status in (200, 202, 404), f"DELETE {path}: {text}"
+            if path.startswith("/apis/ome.io/"):  # nobody is left to let go of it
+                self.raw("PATCH", path, '{"metadata": {"finalizers": null}}', "application/merge-patch+json")
+        for path in paths:
+            try:
+                wait_for(f"{path} to go", lambda path=path: self.find(path) is None)
+            except AssertionError as stays:
+                raise AssertionError(f"{path} does not go: {(self.find(path) or {}).get('status')}") from stays
+
     def stop(self):
-        """Removes what was made, last things first, and waits until it is gone."""
+        """Removes what was made: objects, then namespaces, then kinds."""
         for ns in (self.ns, self.ome_ns):
             for kind in ("inferenceservices", "basemodels"):  # which have finalizers
                 path = f"/apis/ome.io/v1beta1/namespaces/{ns}/{kind}"
@@ -521,17 +573,14 @@ class GivenServer:
         for pods in (f"/api/v1/namespaces/{ns}/pods" for ns in (self.ns, self.ome_ns)):
             for name in self.names(pods):  # those on nodes of a scenario's making end for nobody else
                 self.raw("DELETE", f"{pods}/{name}?gracePeriodSeconds=0")
-        # Kinds last: what a namespace has is not known to be gone while its kinds go.
-        last = lambda path: path.startswith(CRDS) or path.startswith("/api/v1/namespaces/") and path.count("/") == 4
-        for path in sorted(reversed(self.made), key=lambda path: last(path) + path.startswith(CRDS)):
-            status, text = self.raw("DELETE", path)
-            assert status in (200, 202, 404), f"DELETE {path}: {text}"
-            if path.startswith("/apis/ome.io/"):  # nobody is left to let go of it
-                self.raw("PATCH", path, '{"metadata": {"finalizers": null}}', "application/merge-patch+json")
-            try:
-                wait_for(f"{path} to go", lambda path=path: self.find(path) is None)
-            except AssertionError as stays:
-                raise AssertionError(f"{path} does not go: {(self.find(path) or {}).get('status')}") from stays
+        # A namespace takes Kubernetes seconds, many no more than one. What one holds is not known to be gone while its kinds go.
+        is_namespace = re.compile("/api/v1/namespaces/[^/]+$").match
+        step_of = lambda path: 2 if path.startswith(CRDS) else 1 if is_namespace(path) else 0
+        for step in range(2):
+            self.remove([path for path in reversed(self.made) if step_of(path) == step])
+        for path in reversed(self.made):  # one by one: while one goes Kubernetes cannot say what there is of another
+            if step_of(path) == 2:
+                self.remove([path])
         self.proxy.terminate()
         self.proxy.wait(DEADLINE)
         self.proxy.stdout.close()
@@ -547,7 +596,7 @@ class GivenServer:
             url = urllib.parse.urlsplit(re.search(r"^ +server: (\S+)$", own.read(), re.M)[1])
         return url.hostname, url.port or 443
 
-    answer, raw, api, find, path_of = Platform.answer, Platform.raw, Platform.api, Platform.find, Platform.path_of
+    raw, api, find, path_of = Platform.raw, Platform.api, Platform.find, Platform.path_of
     create_namespace, write_kubeconfig = Platform.create_namespace, Platform.write_kubeconfig
 
 
@@ -574,8 +623,8 @@ class Controller:
     def __init__(self, server, *options):
         self.port = free_port()
         self.process = end_with_us(subprocess.Popen(
-            [OME, "controller", "--kubeconfig", server.kubeconfig, "--ome-namespace", server.ome_ns, "--health-address",
-             "127.0.0.1", "--health-port", str(self.port), *options], stderr=subprocess.PIPE, text=True))
+            [OME, "controller", "--kubeconfig", server.account("ome-controller-manager"), "--ome-namespace", server.ome_ns,
+             "--health-address", "127.0.0.1", "--health-port", str(self.port), *options], stderr=subprocess.PIPE, text=True))
 
     def ready(self):
         assert self.process.poll() is None, self.process.stderr.read()
@@ -591,16 +640,30 @@ class Controller:
         self.process.stderr.close()
 
 
+def installed(folder, namespace, *files):
+    """FILES of manifests/install/base as texts, an object each, with NAMESPACE for OME's; FOLDER is for scratch."""
+    with open(os.path.join(folder, "kustomization.yaml"), "w") as out:
+        base = os.path.relpath(os.path.join(HOME, "manifests/install/base"), os.path.realpath(folder))
+        json.dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": namespace,
+                   "resources": [f"{base}/{name}" for name in files]}, out)
+    return subprocess.run(["kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", folder], capture_output=True,
+                          text=True, check=True).stdout.split("---\n")
+
+
 def install(server):
-    """What a controller needs: the CRDs, and OME's namespace."""
+    """What a controller needs: the CRDs, OME's namespace, and the accounts that act there."""
     crds = json.loads(subprocess.run([OME, "crds", "-o", "json"], capture_output=True, text=True, check=True).stdout)
     for crd in crds if isinstance(crds, list) else crds["items"]:
         server.create_missing(CRDS, crd)
     server.create_namespace(server.ome_ns)
+    server.grant()
 
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/"
+# What manifests/install has of rights in no namespace.
+CLUSTER_RIGHTS = tuple("/apis/rbac.authorization.k8s.io/v1/cluster" + path for path in (
+    "roles/ome-manager-role", "rolebindings/ome-manager-rolebinding", "roles/ome-model-agent", "rolebindings/ome-model-agent"))
 
 
 def apply_files(server, path):

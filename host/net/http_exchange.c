@@ -113,6 +113,18 @@ const char *http_peer(const struct http_exchange *x) {
   return x->connection->peer;
 }
 
+char *http_base_url(const struct http_exchange *x) {
+  const struct http_server *server = x->connection->server;
+  const char *scheme = server->cfg.tls ? "https" : "http";
+  const char *host = http_header(x, "host");
+  bool is_v6 = strchr(server->address, ':') != NULL;
+
+  if (host && *host && strlen(host) < 256 &&
+      strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._:[]") == strlen(host))
+    return str_printf("%s://%s", scheme, host);
+  return str_printf("%s://%s%s%s:%u", scheme, is_v6 ? "[" : "", server->address, is_v6 ? "]" : "", server->port);
+}
+
 const char *http_body(const struct http_exchange *x, size_t *len) {
   if (len)
     *len = x->body.len;

@@ -20,6 +20,7 @@ enum http_event { HTTP_EVENT_NONE, HTTP_EVENT_HEAD, HTTP_EVENT_BODY, HTTP_EVENT_
 struct http_server {
   struct loop *loop;
   struct http_server_config cfg;
+  char *address; /* that it listens on */
   struct evconnlistener *listener;
   struct bufferevent_rate_limit_group *limit; /* NULL: none */
   struct http_connection *connections;        /* doubly linked */

@@ -478,7 +478,7 @@ static bool parse_address(const char *address, uint16_t port, struct sockaddr_st
 }
 
 static int32_t listen_on(struct http_server *s, struct ome_err *err) {
-  const char *address = s->cfg.address ? s->cfg.address : "127.0.0.1";
+  const char *address = s->address;
   struct sockaddr_storage sa;
   socklen_t sa_len = sizeof(sa);
   int len;
@@ -526,8 +526,12 @@ int32_t http_server_new(struct loop *l, const struct http_server_config *cfg, st
   s->cfg.idle_timeout_ms = cfg->idle_timeout_ms ? cfg->idle_timeout_ms : 60000;
   if (s->cfg.tls)
     (void)SSL_CTX_up_ref(s->cfg.tls);
+  s->address = strdup(cfg->address ? cfg->address : "127.0.0.1");
   struct listen_call call = {s, err, OME_OK};
-  loop_call(l, listen_on_loop, &call);
+  if (!s->address)
+    call.rc = fail_memory(err);
+  else
+    loop_call(l, listen_on_loop, &call);
   if (call.rc != OME_OK) {
     http_server_free(s);
     return call.rc;
@@ -555,6 +559,7 @@ void http_server_free(struct http_server *s) {
   loop_call(s->loop, close_all, s);
   if (s->cfg.tls)
     SSL_CTX_free(s->cfg.tls);
+  free(s->address);
   free(s);
 }
 

@@ -56,6 +56,9 @@ const char *http_header(const struct http_exchange *x, const char *name); /* fir
 size_t http_header_count(const struct http_exchange *x);
 struct http_header http_header_at(const struct http_exchange *x, size_t i);
 const char *http_peer(const struct http_exchange *x); /* "127.0.0.1:4711" */
+/* new: how the client reaches this server, "https://node:8443", by its Host header when that looks like one (RFC 9110
+ * section 7.2), by the server's own address otherwise. */
+char *http_base_url(const struct http_exchange *x);
 /* Whole body; NUL-terminated.  Only without stream_requests. */
 const char *http_body(const struct http_exchange *x, size_t *len);
 /* tls_fingerprint() of the certificate whose key the client has proven to have, vouched for or not; "" without one. */
@@ -87,7 +90,10 @@ void http_respond_write(struct http_exchange *x, const void *data, size_t len);
 /* Sends LEN bytes of FD from OFFSET with sendfile where it can; takes FD. */
 void http_respond_file(struct http_exchange *x, int fd, uint64_t offset, uint64_t len);
 void http_respond_end(struct http_exchange *x); /* X is gone afterwards */
-void http_abort(struct http_exchange *x);       /* drops the connection; X is gone afterwards */
+/* LEN bytes of FD from OFFSET as all that is left of a response, which ends with them; takes FD and X.  Where sendfile
+ * cannot, no more than a piece of it is in memory.  SENT (may be NULL) is told of what was handed to the connection. */
+void http_send_file(struct http_exchange *x, int fd, uint64_t offset, uint64_t len, void (*sent)(size_t n));
+void http_abort(struct http_exchange *x); /* drops the connection; X is gone afterwards */
 
 /* Bytes written that the peer has not taken yet; ON_DRAIN is called when they fall to 0. */
 size_t http_pending(const struct http_exchange *x);

@@ -6,7 +6,7 @@
 
 struct job {
   struct job *next;
-  char *name, *dir;
+  char *name;
   reader_done *done;
   void *arg;
   struct repository *result; /* NULL: err */
@@ -15,7 +15,7 @@ struct job {
 
 struct reader {
   struct loop *loop;
-  struct digest_cache *digests; /* the thread's */
+  const struct hub_source *source;
   pthread_t thread;
   bool is_running;
   atomic_bool stop;
@@ -28,7 +28,6 @@ static void job_free(struct job *j) {
   if (!j)
     return;
   free(j->name);
-  free(j->dir);
   free(j);
 }
 
@@ -58,21 +57,19 @@ static void *run(void *arg) {
     if (atomic_load(&r->stop))
       (void)fail(&j->err, OME_E_CANCELLED, "%s: stopped", j->name);
     else
-      (void)repository_read(j->name, j->dir, r->digests, &r->stop, &j->result, &j->err);
+      (void)r->source->read(r->source->arg, j->name, &r->stop, &j->result, &j->err);
     loop_post(r->loop, deliver, j);
   }
   return NULL;
 }
 
-int32_t reader_start(struct loop *loop, struct digest_cache *digests, struct reader **out, struct ome_err *err) {
+int32_t reader_start(struct loop *loop, const struct hub_source *source, struct reader **out, struct ome_err *err) {
   struct reader *r = calloc(1, sizeof(*r));
 
-  if (!r) {
-    digest_cache_free(digests);
+  if (!r)
     return fail_memory(err);
-  }
   r->loop = loop;
-  r->digests = digests;
+  r->source = source;
   r->last = &r->first;
   (void)pthread_mutex_init(&r->lock, NULL);
   (void)pthread_cond_init(&r->work, NULL);
@@ -100,21 +97,17 @@ void reader_stop(struct reader *r) {
     (void)pthread_join(r->thread, NULL);
     loop_call(r->loop, nothing, NULL); /* what was posted has run */
   }
-  digest_cache_free(r->digests);
   (void)pthread_cond_destroy(&r->work);
   (void)pthread_mutex_destroy(&r->lock);
   free(r);
 }
 
-int32_t reader_ask(struct reader *r, const char *name, const char *dir, reader_done *done, void *arg,
-                   struct ome_err *err) {
+int32_t reader_ask(struct reader *r, const char *name, reader_done *done, void *arg, struct ome_err *err) {
   struct job *j = calloc(1, sizeof(*j));
 
-  if (j) {
+  if (j)
     j->name = strdup(name);
-    j->dir = strdup(dir);
-  }
-  if (!j || !j->name || !j->dir) {
+  if (!j || !j->name) {
     job_free(j);
     return fail_memory(err);
   }

@@ -2,7 +2,7 @@
 #ifndef HOST_HUB_READER_H
 #define HOST_HUB_READER_H
 
-#include "hub/repository.h"
+#include "hub/api.h"
 #include "net/loop.h"
 
 struct reader;
@@ -10,14 +10,13 @@ struct reader;
 /* R is the callee's; NULL: not read, and ERR says why.  Runs on the loop's thread. */
 typedef void reader_done(void *arg, struct repository *r, const struct ome_err *err);
 
-/* DIGESTS belongs to the reader from here on, also when this fails. */
-int32_t reader_start(struct loop *loop, struct digest_cache *digests, struct reader **out, struct ome_err *err);
+/* SOURCE is borrowed. */
+int32_t reader_start(struct loop *loop, const struct hub_source *source, struct reader **out, struct ome_err *err);
 /* Ends what is being read; what waits is answered with OME_E_CANCELLED.  Not from the loop's thread; afterwards no DONE
  * is outstanding. */
 void reader_stop(struct reader *r);
 
-/* Reads the repository NAME in DIR, after those asked for before; DONE is called whatever happens. */
-int32_t reader_ask(struct reader *r, const char *name, const char *dir, reader_done *done, void *arg,
-                   struct ome_err *err);
+/* Reads the repository NAME, after those asked for before; DONE is called whatever happens. */
+int32_t reader_ask(struct reader *r, const char *name, reader_done *done, void *arg, struct ome_err *err);
 
 #endif

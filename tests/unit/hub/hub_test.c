@@ -124,6 +124,8 @@ static void describes_a_repository(void **state) {
   assert_int_equal(json_i64(weights, "size", 0), 10);
   assert_string_equal(json_str(weights, "lfs.oid", ""),
                       "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882");
+  /* printf 'version https://git-lfs.github.com/spec/v1\noid sha256:84d8...\nsize 10\n' | git hash-object --stdin */
+  assert_string_equal(json_str(weights, "oid", ""), "936e1b4672d9b9eae2dbee72f68e5f344411832b");
   assert_string_equal(json_str(json_find(tree, "path", "config.json"), "lfs.oid", "none"), "none");
 }
 

@@ -288,6 +288,7 @@ static void report_peer(void *arg, const char *key, const char *message) {
 }
 
 static int32_t start_peers(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
+  const struct hub_source models = node_hub_source(&a->hub);
   const struct peers_config peers = {.client = a->client,
                                      .store_of = store_of,
                                      .node = a->node,
@@ -296,8 +297,12 @@ static int32_t start_peers(struct agent *a, const struct agent_config *cfg, stru
                                      .max_bytes_per_second = cfg->peer_max_bytes_per_second,
                                      .entitled = is_entitled,
                                      .report = report_peer,
-                                     .arg = a};
+                                     .arg = a,
+                                     .models = cfg->no_hub ? NULL : &models};
 
+  a->hub.agent = a;
+  if (digest_cache_open(NULL, &a->hub.digests, err) != OME_OK)
+    return err->code;
   return peers_start(&peers, &a->peers, err);
 }
 
@@ -397,6 +402,7 @@ void agent_stop(struct agent *a) {
   for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
     kube_cache_free(a->caches[i]);
   peers_stop(a->peers);
+  digest_cache_free(a->hub.digests);
   kube_queue_free(a->queue);
   kube_recorder_free(a->recorder);
   stores_close(&a->stores);

@@ -33,6 +33,7 @@ struct agent_config {
   const char *peer_address;           /* IP that other nodes reach this one at */
   uint16_t peer_port;                 /* 0: any */
   uint64_t peer_max_bytes_per_second; /* given to others; 0: no bound */
+  bool no_hub;                        /* nothing for anybody else there: see node_hub.h */
 };
 
 int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err);

@@ -6,6 +6,7 @@
 #include "agent/budget.h"
 #include "agent/demand.h"
 #include "agent/machine.h"
+#include "agent/node_hub.h"
 #include "agent/peers.h"
 #include "agent/presence.h"
 #include "agent/record.h"
@@ -43,6 +44,7 @@ struct agent {
   struct demand *demand;
   struct presence *presence;
   struct peers *peers;   /* NULL: none */
+  struct node_hub hub;   /* what they answer to anybody */
   struct seal_key *key;  /* what credentials are sealed for; of this process */
   struct health *health; /* NULL: nobody asks */
   struct record record;

@@ -1,5 +1,5 @@
 /* What other nodes are given: GET /peers/v1/KEY, the map of a model, and /peers/v1/KEY/ID, a content or a range of it.
- * A piece that is on its way from the origin is waited for a while. */
+ * A piece that is on its way from the origin is waited for a while.  All other paths are those of the Hub API. */
 #include "agent/peer_state.h"
 
 #include "base/clock.h"
@@ -13,7 +13,6 @@
 #define WAIT_MS 15000u       /* less than those who ask wait for the first byte */
 #define WAIT_LITTLE_MS 5000u /* for what is not begun yet */
 #define TICK_MS 1000u
-#define CHUNK ((size_t)128 << 10)
 
 METRIC_COUNTER(served_bytes, "model_agent_served_bytes_total", "Bytes of models given to other nodes.", NULL);
 
@@ -27,65 +26,20 @@ struct peer_waiter {
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
-struct sending {
-  int fd;
-  uint64_t at, end;
-  char data[CHUNK];
-};
-
-static void sending_free(struct sending *s) {
-  (void)close(s->fd);
-  free(s);
-}
-
-static void on_gone(void *arg, struct http_exchange *x) {
-  (void)x;
-  sending_free(arg);
-}
-
-static void send_more(void *arg, struct http_exchange *x) {
-  struct sending *s = arg;
-  size_t want = s->end - s->at < CHUNK ? (size_t)(s->end - s->at) : CHUNK;
-  ssize_t n = want ? pread(s->fd, s->data, want, (off_t)s->at) : 0;
-
-  if (want && n <= 0) { /* the promised length cannot be kept */
-    http_abort(x);
-    sending_free(s);
-    return;
-  }
-  if (want) {
-    s->at += (uint64_t)n;
-    metric_add(METRIC(&served_bytes), (double)n);
-    http_respond_write(x, s->data, (size_t)n);
-    return;
-  }
-  http_on_close(x, NULL, NULL);
-  http_on_drain(x, NULL, NULL);
-  http_respond_end(x);
-  sending_free(s);
+static void count_served(size_t n) {
+  metric_add(METRIC(&served_bytes), (double)n);
 }
 
 /* Bytes FROM to UPTO of SIZE; takes FD. */
 static void send_range(struct http_exchange *x, int fd, uint64_t from, uint64_t upto, uint64_t size) {
-  struct sending *s = malloc(sizeof(*s));
   bool part = http_header(x, "range") != NULL;
   char range[96];
 
-  if (!s) {
-    (void)close(fd);
-    http_abort(x);
-    return;
-  }
-  s->fd = fd;
-  s->at = from;
-  s->end = upto;
   (void)snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, upto - 1, size);
   if (part)
     http_add_header(x, "Content-Range", range);
   http_respond_start(x, part ? 206 : 200, "application/octet-stream", (int64_t)(upto - from));
-  http_on_close(x, on_gone, s);
-  http_on_drain(x, send_more, s);
-  send_more(s, x);
+  http_send_file(x, fd, from, upto - from, count_served);
 }
 
 /* ---- what there is ----------------------------------------------------------------------------------------------- */
@@ -319,6 +273,10 @@ void peer_serve(void *arg, struct http_exchange *x) {
   size_t len = has_prefix(path, PEER_PATH) ? strcspn(name, "/") : 0;
   char key[254];
 
+  if (p->hub && !has_prefix(path, PEER_PATH)) {
+    hub_api_handle(p->hub, x);
+    return;
+  }
   if (!streq(http_method(x), "GET") || !len || len >= sizeof(key)) {
     refuse(x, 404, "nothing here\n");
     return;

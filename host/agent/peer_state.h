@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/strmap.h"
 #include "base/vec.h"
+#include "hub/api.h"
 #include "net/http_server.h"
 #include "net/tls.h"
 
@@ -15,9 +16,10 @@
 
 #define PEER_ANNOTATION "models.ome.io/peer"
 #define PEER_PATH "/peers/v1/"
-#define PEER_NAME_HEADER "X-Ome-Node" /* how a node calls itself; its certificate has to be that of the Node */
-#define PEER_NODES_MAX 4096u          /* that are remembered */
-#define PEER_AWAY_MS 15000u           /* that a node does not answer, or has not begun, until others do its part */
+#define PEER_NAME_HEADER "X-Ome-Node"     /* how a node calls itself; its certificate has to be that of the Node */
+#define PEER_NODES_MAX 4096u              /* that are remembered */
+#define PEER_MAX_BODY ((size_t)256 << 10) /* of a request; only paths-info has one */
+#define PEER_AWAY_MS 15000u               /* that a node does not answer, or has not begun, until others do its part */
 
 /* Another node's agent.  Its place in the list never changes: peer I of the engine is nodes[I - 1]. */
 struct peer_node {
@@ -71,6 +73,7 @@ struct peers {
   struct loop *loop;
   struct ssl_ctx_st *tls;
   struct http_server *server;
+  struct hub_api *hub; /* NULL: none */
   struct http_client *http;
   pthread_mutex_t lock;
   pthread_cond_t changed;

@@ -483,9 +483,12 @@ static int32_t start_server(struct peers *p, struct ome_err *err) {
     rc = loop_new("peers", &p->loop, err);
   if (rc == OME_OK)
     rc = http_client_new(NULL, &p->http, err);
+  if (rc == OME_OK && p->cfg.models)
+    rc = hub_api_new(p->loop, &(struct hub_api_config){.source = *p->cfg.models}, &p->hub, err);
   const struct http_server_config cfg = {.address = p->address,
                                          .port = p->cfg.port,
                                          .tls = p->tls,
+                                         .max_body = PEER_MAX_BODY,
                                          .max_bytes_per_second = p->cfg.max_bytes_per_second,
                                          .handler = peer_serve,
                                          .arg = p};
@@ -520,6 +523,7 @@ int32_t peers_start(const struct peers_config *cfg, struct peers **out, struct o
     return fail_memory(err);
   p->cfg = *cfg;
   int32_t rc = start(p, err);
+  p->cfg.models = NULL; /* borrowed for the start */
   if (rc != OME_OK) {
     peers_stop(p);
     return rc;
@@ -543,6 +547,8 @@ void peers_end(struct peers *p) {
     http_server_free(p->server);
   }
   p->server = NULL;
+  hub_api_free(p->hub);
+  p->hub = NULL;
 }
 
 void peers_stop(struct peers *p) {

@@ -10,6 +10,7 @@
 #ifndef HOST_AGENT_PEERS_H
 #define HOST_AGENT_PEERS_H
 
+#include "hub/api.h"
 #include "kube/client.h"
 #include "store/store.h"
 
@@ -29,6 +30,8 @@ struct peers_config { /* functions are called on threads of their own: [any-thre
   /* Somebody did what should be known: for an event on model KEY. */
   void (*report)(void *arg, const char *key, const char *message);
   void *arg;
+  /* What anybody may read over the Hub API, at the same address and without a certificate; copied; NULL: nothing. */
+  const struct hub_source *models;
 };
 
 int32_t peers_start(const struct peers_config *cfg, struct peers **out, struct ome_err *err);

@@ -20,7 +20,7 @@ struct options {
   uint64_t peer_bytes_per_second, bytes_per_second, scrub_every_s;
   struct cli_list without_effect, writable, further;
   struct store_options stores;
-  bool confine;
+  bool confine, no_hub;
 };
 
 /* Flags of OME's agent that say how it works inside: its manifests stay as they are. */
@@ -86,7 +86,8 @@ static int32_t serve(const struct options *o, struct ome_err *err) {
                                    .scrub_every_s = o->scrub_every_s,
                                    .peer_address = o->peer_address,
                                    .peer_port = (uint16_t)o->peer_port,
-                                   .peer_max_bytes_per_second = o->peer_bytes_per_second};
+                                   .peer_max_bytes_per_second = o->peer_bytes_per_second,
+                                   .no_hub = o->no_hub};
   transfer_set_max_rate(o->bytes_per_second);
   if (rc == OME_OK)
     rc = agent_start(&cfg, &agent, err);
@@ -181,10 +182,10 @@ static int run(const struct cli_command *self, int argc, char **argv) {
       {0, "log-level", "LEVEL", "error, warning, info or debug (default: $LOG_LEVEL, $OME_LOG_LEVEL, then info)",
        CLI_STRING, &o.level},
       {0, "max-rate", "BYTES", "fetched a second at most: 500k, 20M, 1Gi", CLI_STRING, &o.max_rate},
-      {0, "peer-address", "IP", "where other nodes reach this one for models (default: $POD_IP, then none do)",
-       CLI_STRING, &o.peer_address},
+      {0, "peer-address", "IP", "where others load from here (default: $POD_IP, or none)", CLI_STRING, &o.peer_address},
       {0, "peer-port", "N", "port of that, 0 for any (default: 8473)", CLI_UINT, &o.peer_port},
       {0, "peer-max-rate", "BYTES", "given to other nodes a second at most", CLI_STRING, &o.peer_max_rate},
+      {0, "no-hub", NULL, "serve no models there but to other nodes", CLI_FLAG, &o.no_hub},
       {0, "namespace", "NAME", NULL, CLI_STRING, &o.ome_namespace}, /* OME's word for it */
       OF_OME("concurrency"),
       OF_OME("download-retry"),

@@ -249,7 +249,7 @@ static bool trust_clients(SSL_CTX *ctx, const char *ca_pem) {
   if (SSL_CTX_set_session_id_context(ctx, sessions, sizeof(sessions) - 1) != 1)
     return false;
   if (streq(ca_pem, TLS_ANY_CLIENT)) {
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, take_any);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, take_any);
     return true;
   }
   _cleanup_(X509_freep) X509 *ca = read_cert(ca_pem);

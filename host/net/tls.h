@@ -30,8 +30,8 @@ bool tls_fingerprint(const char *cert_pem, char out[65]);
 /* Seconds until CERT_PEM expires; negative when it has. */
 int32_t tls_expires_in(const char *cert_pem, int64_t *out_seconds, struct ome_err *err);
 
-/* Instead of a CA: ask for client certificates and take any.  The handshake proves that the client has the key; whose
- * that is, whoever answers asks http_client_fingerprint(). */
+/* Instead of a CA: ask for client certificates and take any, or none.  The handshake proves that the client has the
+ * key; whose that is, whoever answers asks http_client_fingerprint(). */
 #define TLS_ANY_CLIENT ""
 /* TLS 1.2 or newer, ALPN http/1.1.  CLIENT_CA_PEM: ask for client certificates and verify those that come; NULL: do
  * not ask.  Free with tls_context_free(). */

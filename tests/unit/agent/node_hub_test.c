@@ -1,0 +1,81 @@
+/* Which models a node shows to everybody, and by which names. */
+#include "../unit.h"
+
+#include "agent/node_hub.h"
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "base/yaml.h"
+#include "compose/names.h"
+
+static struct json_object *yaml(const char *text) {
+  struct json_object *o = NULL;
+  struct ome_err err = ERR_INIT;
+
+  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
+    fail_msg("%s: %s", text, err.msg);
+  return o;
+}
+
+static const struct {
+  const char *storage;
+  bool has_token, open;
+} sights[] = {
+    {"storageUri: 'hf://a/b'", false, true},
+    {"storageUri: 'hf://a/b', key: ''", false, true},
+    {"storageUri: 'hf://a/b'", true, false},
+    {"storageUri: 'hf://a/b', key: secret", false, false},
+    {"storageUri: 'hf://a/b', parameters: {revision: x, include: '*.json'}", false, true},
+    {"storageUri: 'hf://a/b', parameters: {token: x}", false, false},
+    {"storageUri: 'hf://a/b', parameters: {secretKey: x}", false, false},
+    {"storageUri: 'hf://a/b', parameters: {of_tomorrow: x}", false, false},
+    {"storageUri: 'https://host/model.gguf'", true, true},
+    {"storageUri: 'https://host/model.gguf', key: secret", false, false},
+    {"storageUri: 'https://user:password@host/model.gguf'", false, false},
+    {"storageUri: 'https://host/model.gguf?signature=x'", false, false},
+    {"storageUri: 's3://bucket/model'", false, false},
+    {"storageUri: 'oci://n/ns/b/bucket/o/model'", false, false},
+    {"storageUri: 'local:///models/x'", false, false},
+    {"path: /x", false, false},
+};
+
+static void shows_what_needs_no_credential(void **state) {
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(sights); i++) {
+    _cleanup_free_ char *text = str_printf("{spec: {storage: {%s}}}", sights[i].storage);
+    _cleanup_json_ struct json_object *model = yaml(text);
+    if (node_hub_is_open(model, sights[i].has_token) != sights[i].open)
+      fail_msg("%s: it should be %s", text, sights[i].open ? "open" : "closed");
+  }
+}
+
+static const struct {
+  const char *ns, *uri, *name;
+} names[] = {
+    {NULL, "hf://org/name", "org/name"},
+    {"team", "hf://org/name@v1", "org/name"},
+    {NS_WEIGHTS, "hf://org/name@refs/pr/1", "org/name"},
+    {NULL, "hf://gpt2", "gpt2"},
+    {NULL, "hf://org/name/part", "x"}, /* its files are not where the repository has them */
+    {NULL, "https://host/m.gguf", "x"},
+    {"team", "https://host/m.gguf", "team/x"},
+    {NS_WEIGHTS, "https://host/m.gguf", "x"},
+};
+
+static void calls_models_by_their_repositories(void **state) {
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    _cleanup_free_ char *text = str_printf("{metadata: {name: x}, spec: {storage: {storageUri: '%s'}}}", names[i].uri);
+    _cleanup_json_ struct json_object *model = yaml(text);
+    _cleanup_free_ char *name = node_hub_name(names[i].ns, model);
+    assert_string_equal(name, names[i].name);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(shows_what_needs_no_credential),
+      cmocka_unit_test(calls_models_by_their_repositories),
+  };
+
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

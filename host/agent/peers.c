@@ -125,8 +125,8 @@ static bool learn_node_locked(struct peers *p, struct json_object *node, uint32_
   return true;
 }
 
-/* The nodes that have or want G's model; the caller uses G. */
-static int32_t look(struct peers *p, struct peer_group *g, struct ome_err *err) {
+/* The nodes that have or want G's model, *FOUND of them; the caller uses G. */
+static int32_t look(struct peers *p, struct peer_group *g, size_t *found, struct ome_err *err) {
   _cleanup_free_ char *selector = str_printf("%s in (Updating,Ready)", g->label);
   _cleanup_json_ struct json_object *list = NULL;
   const struct kube_list_opts opts = {.labels = selector, .metadata_only = true};
@@ -144,6 +144,7 @@ static int32_t look(struct peers *p, struct peer_group *g, struct ome_err *err) 
     if (learn_node_locked(p, json_index(items, i), &index) && !VEC_PUSH(&g->members, index))
       break;
   }
+  *found = g->members.len;
   (void)pthread_mutex_unlock(&p->lock);
   return OME_OK;
 }
@@ -284,7 +285,8 @@ static void look_for_all(struct peers *p) {
   }
   (void)pthread_mutex_unlock(&p->lock);
   for (size_t i = 0; i < groups.len; i++) {
-    if (look(p, groups.items[i], &err) != OME_OK)
+    size_t found;
+    if (look(p, groups.items[i], &found, &err) != OME_OK)
       log_debug("agent", "peers of %s: %s", groups.items[i]->key, err.msg);
     ask_members(p, groups.items[i]);
     (void)pthread_mutex_lock(&p->lock);
@@ -357,19 +359,19 @@ static void nap(unsigned ms) {
 /* Looks until two looks in a row find the same nodes; the API being away is no reason not to fetch. */
 static int32_t settle(struct peers *p, struct peer_group *g, bool (*cancelled)(void *), void *arg,
                       struct ome_err *err) {
-  size_t before = SIZE_MAX;
+  size_t before = SIZE_MAX, found;
 
   for (unsigned step = 0; step < SETTLE_STEPS; step++) {
     struct ome_err why = ERR_INIT;
     if (cancelled(arg) || atomic_load(&p->stop))
       return fail(err, OME_E_CANCELLED, "fetch: stopped");
-    if (look(p, g, &why) != OME_OK) {
+    if (look(p, g, &found, &why) != OME_OK) {
       log_warning("agent", "%s: no other node is asked for it: %s", g->key, why.msg);
       return OME_OK;
     }
-    if (g->members.len == before)
+    if (found == before)
       return OME_OK;
-    before = g->members.len;
+    before = found;
     nap(SETTLE_STEP_MS);
   }
   return OME_OK;

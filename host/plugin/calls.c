@@ -212,45 +212,64 @@ bool plugin_tunes(const struct plugin_instance *i) {
 }
 
 /* "hf://, local://", or the plugin's name where it does not say. */
-static void add_schemes(struct buf *b, const struct plugin_instance *i) {
-  const char *const *known = i->factory->ops.storage.schemes ? i->factory->ops.storage.schemes(i->self) : NULL;
+static void add_schemes(struct buf *b, struct plugin_instance *i) {
+  struct ome_err ignored = ERR_INIT;
+  bool says = i->factory->ops.storage.schemes && enter(i, &ignored) == OME_OK;
+  const char *const *known = says ? i->factory->ops.storage.schemes(i->self) : NULL;
 
   if (!known)
     buf_addf(b, "%s%s", b->len ? ", " : "", plugin_instance_name(i));
   for (; known && *known; known++)
     buf_addf(b, "%s%s", b->len ? ", " : "", *known);
+  if (says)
+    leave(i);
+}
+
+/* How well I can do URI, 0: not at all. */
+static int32_t fit_of(struct plugin_instance *i, const char *uri, int32_t *out, struct ome_err *err) {
+  *out = 0;
+  if (!i->factory->ops.storage.match)
+    return OME_OK;
+  int32_t rc = enter(i, err);
+  if (rc != OME_OK)
+    return rc;
+  *out = i->factory->ops.storage.match(i->self, uri);
+  leave(i);
+  return OME_OK;
+}
+
+/* None of the N in LIST can do URI. */
+static int32_t fail_unclaimed(struct plugin_instance *const *list, size_t n, const char *uri, struct ome_err *err) {
+  _cleanup_buf_ struct buf names = BUF_INIT;
+
+  for (size_t k = 0; k < n; k++)
+    add_schemes(&names, list[k]);
+  const char *known = names.len ? buf_str(&names) : "none";
+  if (strstr(uri, "://"))
+    return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; known are: %s", (int)strcspn(uri, ":"), uri,
+                known);
+  return fail(err, OME_E_INVALID,
+              "\"%.200s\" is no address of a model: it begins with none of %s; a path of this machine is "
+              "local://PATH",
+              uri, known);
 }
 
 int32_t plugins_storage_for(struct plugins *p, const char *uri, struct plugin_instance **out, struct ome_err *err) {
   struct plugin_instance *list[64];
-  struct plugin_instance *best = NULL;
   size_t n = plugins_of_kind(p, OME_KIND_STORAGE, list, ARRAY_LEN(list));
-  _cleanup_buf_ struct buf names = BUF_INIT;
   int32_t high = 0;
 
-  for (size_t k = 0; k < n && k < ARRAY_LEN(list); k++) {
-    struct plugin_instance *i = list[k];
-    add_schemes(&names, i);
-    if (!i->factory->ops.storage.match)
-      continue;
-    if (enter(i, err) != OME_OK)
-      return err->code;
-    int32_t fit = i->factory->ops.storage.match(i->self, uri);
-    leave(i);
+  n = n < ARRAY_LEN(list) ? n : ARRAY_LEN(list);
+  *out = NULL;
+  for (size_t k = 0; k < n; k++) {
+    int32_t fit;
+    int32_t rc = fit_of(list[k], uri, &fit, err);
+    if (rc != OME_OK)
+      return rc;
     if (fit > high) {
       high = fit;
-      best = i;
+      *out = list[k];
     }
   }
-  const char *known = names.len ? buf_str(&names) : "none";
-  if (!best && !strstr(uri, "://"))
-    return fail(err, OME_E_INVALID,
-                "\"%.200s\" is no address of a model: it begins with none of %s; a path of this machine is "
-                "local://PATH",
-                uri, known);
-  if (!best)
-    return fail(err, OME_E_UNSUPPORTED, "no storage plugin for \"%.*s://\"; known are: %s", (int)strcspn(uri, ":"), uri,
-                known);
-  *out = best;
-  return OME_OK;
+  return *out ? OME_OK : fail_unclaimed(list, n, uri, err);
 }

@@ -399,7 +399,9 @@ void agent_stop(struct agent *a) {
   kube_queue_stop(a->queue); /* workers read the caches, and events go into the queue */
   peers_end(a->peers);       /* answers read the caches, events tell of nodes */
   presence_stop(a->presence);
-  for (int i = WATCHES - 1; i >= 0; i--) /* the handlers of node and record read the models */
+  for (size_t i = 0; i < WATCHES; i++)
+    kube_cache_stop(a->caches[i]);
+  for (size_t i = 0; i < WATCHES; i++)
     kube_cache_free(a->caches[i]);
   peers_stop(a->peers);
   digest_cache_free(a->hub.digests);

@@ -428,8 +428,7 @@ int32_t controller_start(const struct controller_config *cfg, struct controller 
   return OME_OK;
 }
 
-/* Workers end before the caches that they read; events that still come then find nothing to queue into.  The handler of
- * a cache may read those that were started before it, so that caches end in reverse. */
+/* Workers end before the caches that they read; events that still come then find nothing to queue into. */
 void controller_stop(struct controller *c) {
   if (!c)
     return;
@@ -437,8 +436,10 @@ void controller_stop(struct controller *c) {
   for (size_t i = 0; i < QUEUE_COUNT; i++)
     kube_queue_free(c->queues[i]);
   stop_workers(c);
+  for (size_t i = 0; i < WATCH_COUNT; i++)
+    kube_cache_stop(c->watches[i]);
   kinds_stop(c);
-  for (size_t i = WATCH_COUNT; i-- > 0;)
+  for (size_t i = 0; i < WATCH_COUNT; i++)
     kube_cache_free(c->watches[i]);
   kube_recorder_free(c->recorder);
   workers_fini(c);

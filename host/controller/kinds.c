@@ -203,5 +203,7 @@ int32_t kinds_wait(struct controller *c, uint64_t timeout_ms, struct ome_err *er
 
 void kinds_stop(struct controller *c) {
   for (size_t i = 0; i < CHILD_KINDS; i++)
+    kube_cache_stop(c->children[i].cache);
+  for (size_t i = 0; i < CHILD_KINDS; i++)
     kube_cache_free(c->children[i].cache);
 }

@@ -41,6 +41,7 @@ struct kube_cache {
   kube_event_fn *on_event;
   void *arg;
   pthread_t thread;
+  bool stopped; /* the thread has ended */
   char api_version[128];
   struct buf line;        /* watch bytes not yet ended by a newline; the fetch's thread */
   bool relist;            /* the server cannot go on from our version; the fetch's thread, read after it ended */
@@ -533,8 +534,8 @@ int32_t kube_cache_new(struct kube_client *client, const struct kube_resource *r
   return OME_OK;
 }
 
-void kube_cache_free(struct kube_cache *c) {
-  if (!c)
+void kube_cache_stop(struct kube_cache *c) {
+  if (!c || c->stopped)
     return;
   (void)pthread_mutex_lock(&c->shared.lock);
   c->shared.stop = true;
@@ -543,6 +544,13 @@ void kube_cache_free(struct kube_cache *c) {
   (void)pthread_cond_broadcast(&c->shared.changed);
   (void)pthread_mutex_unlock(&c->shared.lock);
   (void)pthread_join(c->thread, NULL);
+  c->stopped = true;
+}
+
+void kube_cache_free(struct kube_cache *c) {
+  if (!c)
+    return;
+  kube_cache_stop(c);
   release(c);
 }
 

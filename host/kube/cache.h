@@ -44,7 +44,10 @@ struct kube_cache_opts {
 /* Starts at once; never gives up, reconnects with back-off. */
 int32_t kube_cache_new(struct kube_client *c, const struct kube_resource *r, const struct kube_cache_opts *opts,
                        struct kube_cache **out, struct ome_err *err);
-void kube_cache_free(struct kube_cache *cache); /* no event comes after it returns */
+/* No event comes after it returns; what was there can still be read.  Handlers that read other caches want all of them
+ * stopped before one is freed. */
+void kube_cache_stop(struct kube_cache *cache);
+void kube_cache_free(struct kube_cache *cache); /* stops it, too */
 DEFINE_CLEANUP(struct kube_cache *, kube_cache_free)
 
 /* Waits until a list is in, of a kind that had gone a new one; false after TIMEOUT_MS. */

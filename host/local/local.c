@@ -399,8 +399,9 @@ void local_stop(struct local *l) {
   if (l->runner)
     runner_free(l->runner, STOP_GRACE_S);
   for (size_t i = 0; i < CACHES; i++)
-    if (l->caches[i])
-      kube_cache_free(l->caches[i]);
+    kube_cache_stop(l->caches[i]);
+  for (size_t i = 0; i < CACHES; i++)
+    kube_cache_free(l->caches[i]);
   if (l->probe_client)
     http_client_free(l->probe_client);
   if (l->proxies)

@@ -102,6 +102,16 @@ static void expect_watch(struct fixture *f, unsigned n, const char *version) {
     fail_msg("%s lacks %s", line, wanted);
 }
 
+/* Handlers of other caches may still read it. */
+static void is_read_after_its_end(void **state) {
+  struct fixture *f = *state;
+
+  kube_cache_stop(f->cache);
+  kube_cache_stop(f->cache);
+  _cleanup_json_ struct json_object *a = kube_cache_get(f->cache, "space", "a");
+  assert_string_equal(meta_name(a), "a");
+}
+
 static unsigned lists(struct fixture *f) {
   (void)pthread_mutex_lock(&f->fake.lock);
   unsigned n = f->fake.requests;
@@ -421,6 +431,7 @@ static void test_late_answers(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      CASE(is_read_after_its_end),
       CASE(test_first_list),
       CASE(test_metadata_only),
       CASE(test_managers),

@@ -14,13 +14,18 @@
 
 enum { WATCH_SERVICES, WATCH_PODS, WATCH_MODELS, WATCH_CLUSTER_MODELS, WATCH_NODES, WATCHES };
 
+/* The controller may hear of a service before it hears of the model or runtime that was applied in front of it: what it
+ * finds wrong then is gone in a moment. */
+#define DOUBT_MS 2000u
+
 struct progress {
   struct kube_client *client;
   struct json_object *docs;
   FILE *report;
   bool terminal;
-  uint64_t due_ms;  /* mono_ms() */
-  int64_t began_ms; /* of the platform: what pods said before is of another one */
+  uint64_t due_ms;      /* mono_ms() */
+  uint64_t doubt_until; /* mono_ms(): a service that is refused until then is; 0: none is */
+  int64_t began_ms;     /* of the platform: what pods said before is of another one */
   int ready_fd;
   pthread_t thread;
   struct kube_cache *caches[WATCHES];
@@ -32,7 +37,7 @@ struct progress {
   char last[512]; /* the line printed last */
 };
 
-enum outcome { WAITING, READY, FAILED };
+enum outcome { WAITING, READY, REFUSED /* a service, which may be a matter of order */, FAILED };
 
 void progress_tell(FILE *report, int ready_fd, int code) {
   uint8_t byte = (uint8_t)code;
@@ -57,8 +62,10 @@ static void on_change(void *arg, const struct kube_event *event) {
 
 /* Waits for a change, the deadline or the end.  False at the end. */
 static bool wait_for_change(struct progress *p) {
+  uint64_t until = p->doubt_until && p->doubt_until < p->due_ms ? p->doubt_until : p->due_ms;
+
   (void)pthread_mutex_lock(&p->shared.lock);
-  while (!p->shared.dirty && !p->shared.stop && cond_wait_until(&p->shared.changed, &p->shared.lock, p->due_ms))
+  while (!p->shared.dirty && !p->shared.stop && cond_wait_until(&p->shared.changed, &p->shared.lock, until))
     continue;
   p->shared.dirty = false;
   bool go_on = !p->shared.stop;
@@ -170,7 +177,7 @@ static enum outcome look_at_service(struct progress *p, struct json_object *doc,
   }
   (void)snprintf(line, size, "service %s: %s", meta_name(doc),
                  *message ? message : json_str(ready, "reason", "starting"));
-  return streq(transition, "BlockedByFailedLoad") || streq(transition, "InvalidSpec") ? FAILED : WAITING;
+  return streq(transition, "BlockedByFailedLoad") || streq(transition, "InvalidSpec") ? REFUSED : WAITING;
 }
 
 /* All of DOCS together: the first that is not Ready decides what is said. */
@@ -186,7 +193,7 @@ static enum outcome look(struct progress *p, char *line, size_t size) {
       one = look_at_model(p, doc, streq(kind, "ClusterBaseModel"), text, sizeof(text));
     else if (streq(kind, "InferenceService"))
       one = look_at_service(p, doc, text, sizeof(text));
-    if (one != READY && (all == READY || one == FAILED)) {
+    if (one != READY && (all == READY || one > all)) {
       all = one;
       (void)snprintf(line, size, "%s", text);
     }
@@ -224,6 +231,17 @@ static void finish(struct progress *p, enum outcome outcome, const char *line) {
     progress_tell(p->report, p->ready_fd, outcome == READY ? 0 : 1);
 }
 
+/* What is refused for long enough has failed. */
+static enum outcome without_doubt(struct progress *p, enum outcome outcome) {
+  if (outcome != REFUSED) {
+    p->doubt_until = 0;
+    return outcome;
+  }
+  if (!p->doubt_until)
+    p->doubt_until = mono_ms() + DOUBT_MS;
+  return mono_ms() >= p->doubt_until ? FAILED : WAITING;
+}
+
 static void *follow(void *arg) {
   struct progress *p = arg;
   char line[512] = "";
@@ -231,7 +249,7 @@ static void *follow(void *arg) {
   for (int i = 0; i < WATCHES; i++)
     (void)kube_cache_wait(p->caches[i], 10000);
   do {
-    enum outcome outcome = look(p, line, sizeof(line));
+    enum outcome outcome = without_doubt(p, look(p, line, sizeof(line)));
     bool late = mono_ms() >= p->due_ms;
     if (outcome != WAITING || late) {
       finish(p, outcome, line);

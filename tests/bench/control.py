@@ -133,7 +133,10 @@ def fill(server, folder, o):
 
 
 def services(o):
-    return [scenario.service(f"chat-{i}", f"model-{i % o.models}") for i in range(o.services)]
+    made = [scenario.service(f"chat-{i}", f"model-{i % o.models}") for i in range(o.services)]
+    for document in made:
+        document["metadata"]["namespace"] = "default"
+    return made
 
 
 def items(server, path):

@@ -34,8 +34,7 @@ struct json_object *job_last_event(const char *log) {
   return NULL;
 }
 
-/* ---- what is in its way -------------------------------------------------------------------------------------------
- */
+/* ---- what is in its way ------------------------------------------------------------------------------------------ */
 
 bool job_pod_trouble(struct json_object *pod, char out[JOB_TROUBLE_TEXT]) {
   static const char *const lists[] = {"status.initContainerStatuses", "status.containerStatuses"};

@@ -224,7 +224,7 @@ static bool fill_status(struct controller *c, const struct model_kind *k, struct
 }
 
 /* A model of another scope has NAME's key, and what agents say under it is of that one. */
-static bool find_rival(struct controller *c, const char *ns, const char *name, struct tally *t) {
+static void find_rival(struct controller *c, const char *ns, const char *name, struct tally *t) {
   const char *other_ns = NULL;
   _cleanup_free_ char *rival = name_rival(ns, name, &other_ns);
   const struct model_kind k = kind_of(other_ns);
@@ -237,7 +237,6 @@ static bool find_rival(struct controller *c, const char *ns, const char *name, s
         "%s %.200s has the same key on nodes, \"%.30s.basemodel.%.60s\", and is brought instead; give one of "
         "them another name",
         json_str(there, "kind", ""), rival, ns, name);
-  return t->crowded_out;
 }
 
 /* Once for each end that a model comes to. */
@@ -364,40 +363,41 @@ static int32_t find_facts(struct controller *c, struct json_object *model, struc
   return rc;
 }
 
+/* T, which knows of a rival, is used up. */
 static int32_t sum_up(struct controller *c, const struct model_kind *k, const char *key, struct json_object *model,
-                      uint64_t *requeue_ms, struct ome_err *err) {
-  struct tally t = {0};
-  int32_t rc = find_rival(c, place_of(k, model), meta_name(model), &t) ? OME_OK : count_nodes(c, key, &t, err);
+                      struct tally *t, uint64_t *requeue_ms, struct ome_err *err) {
+  int32_t rc = t->crowded_out ? OME_OK : count_nodes(c, key, t, err);
 
   if (rc == OME_OK)
-    rc = find_facts(c, model, &t, err);
+    rc = find_facts(c, model, t, err);
   if (rc == OME_OK)
-    rc = meta_deleting(model) ? finish_deletion(c, k, model, &t, requeue_ms, err)
-                              : keep(c, k, model, &t, requeue_ms, err);
-  if (t.claim.again_ms && (!*requeue_ms || t.claim.again_ms < *requeue_ms))
-    *requeue_ms = t.claim.again_ms;
-  json_unref(t.ready);
-  json_unref(t.failed);
-  json_unref(t.config);
-  claim_look_fini(&t.claim);
+    rc =
+        meta_deleting(model) ? finish_deletion(c, k, model, t, requeue_ms, err) : keep(c, k, model, t, requeue_ms, err);
+  if (t->claim.again_ms && (!*requeue_ms || t->claim.again_ms < *requeue_ms))
+    *requeue_ms = t->claim.again_ms;
+  json_unref(t->ready);
+  json_unref(t->failed);
+  json_unref(t->config);
+  claim_look_fini(&t->claim);
   return rc;
 }
 
 int32_t reconcile_model(void *arg, const char *ns, const char *name, uint64_t *requeue_ms, struct ome_err *err) {
   struct controller *c = arg;
   struct model_kind k = kind_of(ns);
+  struct tally t = {0};
   uint64_t again_ms = 0;
   _cleanup_free_ char *key = name_model_key(ns, name);
   _cleanup_json_ struct json_object *model = kube_cache_get(c->watches[k.watch], name_api_ns(ns), name);
 
   if (!key)
     return fail_memory(err);
-  struct tally other = {0};
-  bool crowded_out = model && find_rival(c, ns, name, &other);
+  if (model)
+    find_rival(c, ns, name, &t);
   /* Before the model is changed, which no agent that waits should wait for. */
-  int32_t rc = crowded_out ? OME_OK : credentials_hand_over(c, ns, key, model, &again_ms, err);
+  int32_t rc = t.crowded_out ? OME_OK : credentials_hand_over(c, ns, key, model, &again_ms, err);
   if (rc == OME_OK && model)
-    rc = sum_up(c, &k, key, model, requeue_ms, err);
+    rc = sum_up(c, &k, key, model, &t, requeue_ms, err);
   else if (!model && strlen(name) > 200)
     requeue_by_key(c, &k, key);
   if (again_ms && (!*requeue_ms || again_ms < *requeue_ms))

@@ -6,8 +6,7 @@ killed half-way instead of giving. Needs root, `ip netns` and the tbf queue of t
 All agents share this machine's processors, which in a fleet each have their own. So the links have to be slow enough for time to
 be the links': before they are shaped one node gives a model to another, which says what a GiB costs in processor time (hashing, TLS,
 the disk and the kernel's part included). --rate auto, the default, is what half of the processors carry when all links are full,
-4 MiB/s at most. Each run says how busy they were; where that is more than four fifths, links are not what was measured, and it
-fails, as it does above the limits.
+4 MiB/s at most. Each run says how busy they were; above a limit it fails, and says so where processors were what was measured.
 """
 
 import argparse
@@ -52,9 +51,9 @@ class Network:
     """A bridge, and a namespace for each host with a link, which shape() makes slow."""
 
     def __init__(self):
-        self.links = []
+        self.links, self.hosts = [], {"": (f"{NET}.0.1", "02:00:00:00:ff:ff")}
         self.close()
-        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        run("ip", "link", "add", BRIDGE, "address", self.hosts[""][1], "type", "bridge")
         run("ip", "addr", "add", f"{NET}.0.1/16", "dev", BRIDGE)
         run("ip", "link", "set", BRIDGE, "up")
 
@@ -68,15 +67,25 @@ class Network:
     def host(self, name, number):
         """The address of a new host; enter its namespace with enter()."""
         space, outer = f"omefleet-{name}", f"omf{number}"
-        address = f"{NET}.{1 + number // 250}.{1 + number % 250}"
+        address, mac = f"{NET}.{1 + number // 250}.{1 + number % 250}", f"02:00:00:00:{number // 256:02x}:{number % 256:02x}"
+        self.hosts[name] = (address, mac)
         run("ip", "netns", "add", space)
-        run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
+        run("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "address", mac, "netns", space)
         run("ip", "link", "set", outer, "master", BRIDGE, "up")
         run("ip", "-n", space, "addr", "add", f"{address}/16", "dev", "eth0")
         run("ip", "-n", space, "link", "set", "eth0", "up")
         run("ip", "-n", space, "link", "set", "lo", "up")
         self.links += [((), outer), (self.enter(name), "eth0")]
         return address
+
+    def introduce(self):
+        """Every host knows the others for good. The kernel has one table of neighbours for all namespaces: 32 hosts that all
+        talk with each other overflow its 1,024 places, and then connections fail for no reason of ours."""
+        for name in filter(None, self.hosts):
+            others = [f"neigh replace {address} lladdr {mac} dev eth0 nud permanent" for other, (address, mac) in self.hosts.items()
+                      if other != name]
+            subprocess.run(["ip", "-n", f"omefleet-{name}", "-batch", "-"], input="\n".join(others), check=True,
+                           capture_output=True, text=True)
 
     @staticmethod
     def enter(name):
@@ -95,7 +104,9 @@ class Network:
         for line in listed.splitlines():
             if line.startswith("omefleet-"):
                 quiet("ip", "netns", "del", line.split()[0])
-        quiet("ip", "link", "del", BRIDGE)
+        for line in subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=False).stdout.splitlines():
+            if line.split()[1].startswith((BRIDGE, "omf")):  # the bridge, and links of a run that was killed
+                quiet("ip", "link", "del", line.split()[1].split("@")[0].rstrip(":"))
 
 
 class Api(ApiServer):
@@ -147,6 +158,7 @@ class Fleet:
             address = network.host(name, number)
             self.server.api("POST", "/api/v1/nodes", agents.node(name, group="all", number=str(number)))
             self.nodes.append(Agent(self.server, folder, name, self.origin.url, address=address, enter=Network.enter(name)))
+        network.introduce()
 
     def make(self, name, mib=None):
         self.sizes[name] = make_model(self.origin.folder, name, mib or self.options.mib)
@@ -271,13 +283,13 @@ def link_rate(options, seconds_a_gib):
 
 
 def judge(options, runs):
-    """What was measured against the limits; a machine that was too busy says nothing of links."""
+    """What was measured against the limits. Processors that are short make many nodes slower and one alone not: what is within
+    the limits all the same would be with faster ones."""
     wrong = []
     for what, run_ in runs.items():
-        if run_["busy"] > 0.8:
-            wrong.append(f"{what}: {100 * run_['busy']:.0f} % of the processors: they, and no links, were measured; give --rate less")
         if options.limit_time and run_["time"] > options.limit_time:
-            wrong.append(f"{what}: {run_['time']:.2f} x the time of one node, at most {options.limit_time}")
+            short = "; processors, and no links, were measured: give --rate less" if run_["busy"] > 0.8 else ""
+            wrong.append(f"{what}: {run_['time']:.2f} x the time of one node, at most {options.limit_time}{short}")
         if options.limit_origin and run_["origin"] > options.limit_origin:
             wrong.append(f"{what}: {run_['origin']:.3f} x the model from the origin, at most {options.limit_origin}")
     if wrong:
@@ -287,6 +299,8 @@ def judge(options, runs):
 def go(options, fleet):
     ready(fleet, fleet.nodes[:2])
     seconds_a_gib = cost(fleet)
+    if options.kill:
+        give_seed(fleet)
     rate = link_rate(options, seconds_a_gib)
     fleet.network.shape(rate)
     total = options.nodes * options.mib / 1024
@@ -307,12 +321,16 @@ def go(options, fleet):
     judge(options, runs)
 
 
+def give_seed(fleet):
+    """The first node gets what it is to give later, while links are still fast."""
+    fleet.make("seeded")
+    fleet.apply("seeded", number="1")
+    wait_for("the seed", lambda: fleet.nodes[0].label("seeded") == "Ready")
+
+
 def killed(options, fleet, alone):
     """One node has the model; when the others have begun to get it, and it has given half of it, it is killed."""
     seed, others = fleet.nodes[0], fleet.nodes[1:]
-    fleet.make("seeded")
-    fleet.apply("seeded", number="1")
-    wait_for("the seed", lambda: seed.label("seeded") == "Ready")
 
     def half_way(_left, _passed, size):
         if seed.metrics().get("model_agent_served_bytes_total", 0) - before < size / 2:

@@ -358,8 +358,25 @@ static void look_at_roots(void *arg) {
   health_report(a->health, HEALTH_SOUND, "model-agent-health", fine ? NULL : err.msg);
 }
 
+static void look_at_stored(void *arg, const char *key) {
+  agent_look_at_key(arg, key);
+}
+
+/* No event tells that a disk has been emptied, or that the node's annotation gives a store more. */
+static void look_at_space(struct agent *a) {
+  if (!atomic_load(&a->started) || !stores_have_grown(&a->stores))
+    return;
+  stores_changed(&a->stores);
+  retries_relieve(a->retries, OME_E_NO_SPACE, look_at_stored, a);
+}
+
+static void look_around(void *arg) {
+  look_at_roots(arg);
+  look_at_space(arg);
+}
+
 static int32_t start_presence(struct agent *a, const struct agent_config *cfg, struct ome_err *err) {
-  const struct presence_config presence = {.changed = look_at_key, .round = look_at_roots, .arg = a};
+  const struct presence_config presence = {.changed = look_at_key, .round = look_around, .arg = a};
 
   a->health = cfg->health;
   look_at_roots(a);

@@ -119,3 +119,27 @@ void retries_forget(struct retries *r, const char *key) {
   (void)strmap_del(r->entries, key);
   (void)pthread_mutex_unlock(&r->lock);
 }
+
+/* new: the keys of those that failed with CODE and wait, which they do no more; NULL: out of memory. */
+static struct strmap *relieve(struct retries *r, int32_t code) {
+  struct strmap *keys = strmap_new(NULL);
+
+  (void)pthread_mutex_lock(&r->lock);
+  for (struct strmap_iter it = strmap_first(r->entries); keys && it.key; strmap_next(&it)) {
+    struct entry *e = it.value;
+    if (e->last.code == code && e->not_before_ms && strmap_put(keys, it.key, keys))
+      e->not_before_ms = 0;
+  }
+  (void)pthread_mutex_unlock(&r->lock);
+  return keys;
+}
+
+void retries_relieve(struct retries *r, int32_t code, void (*look)(void *arg, const char *key), void *arg) {
+  struct strmap *keys = relieve(r, code);
+
+  if (!keys)
+    return; /* they are tried again by themselves, later */
+  for (struct strmap_iter it = strmap_first(keys); it.key; strmap_next(&it))
+    look(arg, it.key);
+  strmap_free(keys);
+}

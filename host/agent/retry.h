@@ -24,5 +24,7 @@ bool retries_failed(struct retries *r, const char *key, const char *request, con
 /* How often KEY failed as REQUEST. */
 uint32_t retries_count(struct retries *r, const char *key, const char *request);
 void retries_forget(struct retries *r, const char *key);
+/* What failed with CODE need not wait any more: LOOK hears of each. */
+void retries_relieve(struct retries *r, int32_t code, void (*look)(void *arg, const char *key), void *arg);
 
 #endif

@@ -20,6 +20,7 @@ struct room {
   pthread_mutex_t deciding; /* one decision at a time: taken before LOCK */
   uint64_t checked_ms;      /* by room_check(); 0: not yet */
   pthread_mutex_t lock;
+  uint64_t space;          /* as of space_now(): the least that a decision went by since it was seen to grow */
   struct strmap *promised; /* name -> uint64_t */
   struct strmap *asked;    /* name -> itself */
   struct strmap *waiting;  /* name -> itself */
@@ -31,6 +32,7 @@ struct room *room_new(const struct room_config *cfg) {
   if (!r)
     return NULL;
   r->cfg = *cfg;
+  r->space = UINT64_MAX;
   (void)pthread_mutex_init(&r->deciding, NULL);
   (void)pthread_mutex_init(&r->lock, NULL);
   r->promised = strmap_new(free);
@@ -134,13 +136,23 @@ static int32_t used_by(const struct census *c, uint64_t *out, struct ome_err *er
   return rc;
 }
 
+/* Bytes that the store was given; 0: it has what its file system has. */
+static uint64_t capacity_given(const struct room *r) {
+  uint64_t now = r->cfg.capacity_now ? r->cfg.capacity_now(r->cfg.arg) : 0;
+
+  return now ? now : r->cfg.capacity;
+}
+
+/* What room there is without a look at the models: what was given, else what is free. */
+static int32_t space_now(const struct room *r, uint64_t *out, struct ome_err *err) {
+  *out = capacity_given(r);
+  return *out ? OME_OK : model_store_free(r->cfg.store, out, err);
+}
+
 static int32_t limits_now(struct room *r, const struct census *c, struct residency_limits *out, struct ome_err *err) {
-  uint64_t capacity = r->cfg.capacity_now ? r->cfg.capacity_now(r->cfg.arg) : 0;
-  uint64_t used = 0;
+  uint64_t capacity = capacity_given(r), used = 0;
   int32_t rc = OME_OK;
 
-  if (!capacity)
-    capacity = r->cfg.capacity;
   if (!capacity) {
     rc = model_store_free(r->cfg.store, &capacity, err);
     if (rc == OME_OK)
@@ -164,13 +176,27 @@ static void publish(const struct room *r, const struct residency_decision *d, co
   metric_set(METRIC(&store_bytes, "capacity", r->cfg.name), (double)limits->capacity);
 }
 
+/* Before a decision: who is told to wait by it is looked at when there is more. */
+static int32_t note_space(struct room *r, struct ome_err *err) {
+  uint64_t now;
+  int32_t rc = space_now(r, &now, err);
+
+  (void)pthread_mutex_lock(&r->lock);
+  if (rc == OME_OK && now < r->space)
+    r->space = now;
+  (void)pthread_mutex_unlock(&r->lock);
+  return rc;
+}
+
 /* Decides, and asks those that are to go. */
 static int32_t decide(struct room *r, const char *name, uint64_t bytes, struct residency_decision *d,
                       struct ome_err *err) {
   _cleanup_(census_fini) struct census c = {.list = NULL};
   struct residency_limits limits;
-  int32_t rc = take_census(r, name, &c, err);
+  int32_t rc = note_space(r, err);
 
+  if (rc == OME_OK)
+    rc = take_census(r, name, &c, err);
   if (rc == OME_OK)
     rc = limits_now(r, &c, &limits, err);
   if (rc == OME_OK)
@@ -239,7 +265,7 @@ void room_check(struct room *r) {
   _cleanup_residency_ struct residency_decision d = {.verdict = RESIDENCY_FITS};
   struct ome_err err = ERR_INIT;
 
-  if (!r->cfg.capacity && !(r->cfg.capacity_now && r->cfg.capacity_now(r->cfg.arg)))
+  if (!capacity_given(r))
     return;
   (void)pthread_mutex_lock(&r->deciding);
   bool is_due = !r->checked_ms || mono_ms() - r->checked_ms >= CHECK_MS;
@@ -272,6 +298,20 @@ void room_give_back(struct room *r, const char *name) {
   (void)pthread_mutex_unlock(&r->lock);
   if (had)
     room_changed(r);
+}
+
+bool room_has_grown(struct room *r) {
+  struct ome_err err = ERR_INIT;
+  uint64_t now;
+
+  if (space_now(r, &now, &err) != OME_OK)
+    return false;
+  (void)pthread_mutex_lock(&r->lock);
+  bool has = now > r->space;
+  if (has)
+    r->space = UINT64_MAX; /* who still waits then decides anew */
+  (void)pthread_mutex_unlock(&r->lock);
+  return has;
 }
 
 bool room_is_asked(struct room *r, const char *name) {

@@ -46,6 +46,9 @@ bool room_is_asked(struct room *r, const char *name);
 void room_answered(struct room *r, const char *name);
 /* Something changed that may have made room. */
 void room_changed(struct room *r);
+/* Whether there is more space than some decision went by: somebody gave the store more, or freed what is not the
+ * store's. Once. */
+bool room_has_grown(struct room *r);
 /* NAME waits no more. */
 void room_forget(struct room *r, const char *name);
 

@@ -257,6 +257,14 @@ void stores_changed(const struct stores *s) {
     room_changed(s->list[i].room);
 }
 
+bool stores_have_grown(const struct stores *s) {
+  bool any = false;
+
+  for (size_t i = 0; i < s->len; i++)
+    any |= room_has_grown(s->list[i].room);
+  return any;
+}
+
 void stores_forget(const struct stores *s, const char *key) {
   for (size_t i = 0; i < s->len; i++) {
     room_forget(s->list[i].room, key);

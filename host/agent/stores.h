@@ -48,6 +48,7 @@ struct node_store *stores_holding(const struct stores *s, const char *key);
 char *stores_folder(const struct node_store *n, const char *key);
 
 void stores_changed(const struct stores *s);                 /* room_changed() of each */
+bool stores_have_grown(const struct stores *s);              /* room_has_grown() of any */
 void stores_collect_garbage(const struct stores *s);         /* frees what no model refers to any more */
 void stores_forget(const struct stores *s, const char *key); /* KEY waits for room nowhere, and was asked for none */
 void stores_give_back(const struct stores *s, const char *key);

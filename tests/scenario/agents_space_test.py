@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A node's store of 25 MiB and models of 10: the third makes the one go that nobody has used longest, never one that a
 pod or a service uses; the label says so, across restarts; it comes back when a service names it; what cannot be had
-waits or is refused, with numbers; what is reserved outlives its model.
+waits or is refused, with numbers; what is reserved outlives its model; what waits comes when the store is given more.
 """
 
 import json
@@ -43,7 +43,7 @@ def pod_of(name):
 
 class Node:
     def __init__(self, server, folder, hub):
-        self.server = server
+        self.server, self.limit = server, 25 * MIB
         self.agent = Agent(server, folder, "small", hub.url, options=("--store-capacity", "25Mi"))
 
     def entry(self, name):
@@ -61,7 +61,7 @@ class Node:
             here = os.path.exists(self.agent.folder_of(name) + "/model.safetensors")
             assert here == (state == "Ready"), f"{name} is {state}, its files are {'there' if here else 'gone'}"
         size = self.size()
-        assert size <= 25 * MIB, f"the store has {size} bytes"
+        assert size <= self.limit, f"the store has {size} bytes"
 
     def size(self):
         blobs = f"{self.agent.store}/blobs"
@@ -135,6 +135,17 @@ def reserved_outlives_its_model(server, node):
     assert node.agent.fetched("origin") == 0, node.agent.said()
 
 
+def comes_when_the_store_is_given_more(server, node):
+    """No model comes or goes: what waits hears of the room alone."""
+    for name in ("one", "two"):
+        server.apply(service(name))
+    wait_for("two to wait", lambda: node.entry("two").get("message", "").startswith("waiting"))
+    node.limit = 45 * MIB
+    server.api("PATCH", "/api/v1/nodes/small", {"metadata": {"annotations": {"models.ome.io/store-capacity": "45Mi"}}},
+               "application/merge-patch+json")
+    node.wait(one="Ready", two="Ready", three="Ready")
+
+
 def main():
     with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         scenario.install(server)
@@ -151,9 +162,10 @@ def main():
         waits_with_numbers(server, node)
         refuses_what_is_too_large(server, node)
         reserved_outlives_its_model(server, node)
+        comes_when_the_store_is_given_more(server, node)
         node.agent.stop()
         hub.stop()
-    print("evicted, came back, waited, refused, reserved; never more than 25 MiB")
+    print("evicted, came back, waited, refused, reserved, given more; never more than it may have")
 
 
 if __name__ == "__main__":

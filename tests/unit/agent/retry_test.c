@@ -34,6 +34,31 @@ static void waits_longer_each_time(void **state) {
   assert_int_equal(retries_wait_ms(r, "m", "b", 1000, NULL), 0);
 }
 
+static void count(void *arg, const char *key) {
+  assert_string_equal(key, "full");
+  ++*(int *)arg;
+}
+
+static void space_ends_the_wait_for_it(void **state) {
+  _cleanup_(retries_freep) struct retries *r = retries_new();
+  struct ome_err err = ERR_INIT;
+  int looks = 0;
+
+  (void)state;
+  (void)fail(&err, OME_E_UNAVAILABLE, "the hub is away");
+  (void)retries_failed(r, "away", "a", &err, 1000);
+  (void)fail(&err, OME_E_NO_SPACE, "no room");
+  (void)retries_failed(r, "full", "a", &err, 1000);
+  retries_relieve(r, OME_E_NO_SPACE, count, &looks);
+  assert_int_equal(looks, 1);
+  assert_int_equal(retries_wait_ms(r, "full", "a", 1000, NULL), 0);
+  assert_true(retries_wait_ms(r, "away", "a", 1000, NULL) > 0);
+  retries_relieve(r, OME_E_NO_SPACE, count, &looks); /* it does not wait now */
+  assert_int_equal(looks, 1);
+  (void)retries_failed(r, "full", "a", &err, 1000); /* as often as before */
+  assert_in_range(retries_wait_ms(r, "full", "a", 1000, NULL), 1500, 2000);
+}
+
 static void says_it_once(void **state) {
   _cleanup_(retries_freep) struct retries *r = retries_new();
   struct ome_err err = ERR_INIT;
@@ -86,6 +111,7 @@ static void reads_keys(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(waits_longer_each_time),
+      cmocka_unit_test(space_ends_the_wait_for_it),
       cmocka_unit_test(says_it_once),
       cmocka_unit_test(reads_keys),
   };

@@ -135,13 +135,8 @@ static void give_room_back(struct task *t) {
   stores_give_back(&t->agent->stores, t->key);
 }
 
-static int32_t transfer(struct task *t, struct plugin_instance *storage, const struct ome_model_ref *ref,
-                        struct manifest *manifest, struct ome_err *err) {
-  struct peers *peers = t->agent->peers;
-  struct peer_job *with = NULL;
-  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
-  int32_t rc = label ? peers_join(peers, t->key, label, t->uri, manifest->revision, is_cancelled, t, &with, err)
-                     : fail_memory(err);
+static int32_t transfer(struct task *t, struct peer_job *with, struct plugin_instance *storage,
+                        const struct ome_model_ref *ref, struct manifest *manifest, struct ome_err *err) {
   const struct store_job job = {.name = t->key,
                                 .uri = t->uri,
                                 .request = t->request,
@@ -155,14 +150,14 @@ static int32_t transfer(struct task *t, struct plugin_instance *storage, const s
                                 .cancelled = is_cancelled,
                                 .arg = t};
 
-  if (rc == OME_OK)
-    rc = model_store_bring(t->home->files, &job, err);
-  peers_leave(peers, with);
-  return rc;
+  int32_t rc = peers_join(with, t->uri, manifest, is_cancelled, t, err);
+
+  return rc == OME_OK ? model_store_bring(t->home->files, &job, err) : rc;
 }
 
 /* A size that was known took its room before the listing: what stands in line asks no hub again and again. */
-static int32_t list_and_transfer(struct task *t, bool has_room, bool *no_room, struct ome_err *err) {
+static int32_t list_and_transfer(struct task *t, struct peer_job *with, bool has_room, bool *no_room,
+                                 struct ome_err *err) {
   _cleanup_credentials_ struct credentials credentials = {{0}};
   _cleanup_manifest_ struct manifest manifest = {0};
   struct plugin_instance *storage = NULL;
@@ -190,7 +185,19 @@ static int32_t list_and_transfer(struct task *t, bool has_room, bool *no_room, s
   t->state->need = model_store_missing(t->home->files, &manifest);
   if (!has_room)
     rc = take_room(t, no_room, err);
-  return rc == OME_OK && !*no_room ? transfer(t, storage, &ref, &manifest, err) : rc;
+  return rc == OME_OK && !*no_room ? transfer(t, with, storage, &ref, &manifest, err) : rc;
+}
+
+/* Other nodes hear that it is on its way before it is known what it is. */
+static int32_t bring_with_others(struct task *t, bool has_room, bool *no_room, struct ome_err *err) {
+  struct peer_job *with = NULL;
+  _cleanup_free_ char *label = name_model_label(t->ns, t->name);
+  int32_t rc = label ? peers_begin(t->agent->peers, t->key, label, &with, err) : fail_memory(err);
+
+  if (rc == OME_OK)
+    rc = list_and_transfer(t, with, has_room, no_room, err);
+  peers_leave(with);
+  return rc;
 }
 
 /* Says what the model in the folder is, and keeps that with the reference. */
@@ -244,7 +251,7 @@ int32_t bring(struct task *t, bool *no_room, struct ome_err *err) {
   if (known)
     rc = take_room(t, no_room, err);
   if (rc == OME_OK && !*no_room)
-    rc = list_and_transfer(t, known, no_room, err);
+    rc = bring_with_others(t, known, no_room, err);
   give_room_back(t);
   if (rc != OME_OK || *no_room)
     return rc;

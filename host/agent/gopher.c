@@ -377,6 +377,7 @@ static int32_t act_evict(struct task *t, UNUSED enum happening *happened, uint64
   int32_t rc = agent_tell(t, &evicted, err);
 
   presence_forget(a->presence, t->queue_key);
+  peers_forget(a->peers, t->key);
   room_forget(t->home->room, t->key);
   *requeue_ms = CHECK_AGAIN_MS;
   if (rc == OME_OK)

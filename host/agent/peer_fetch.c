@@ -117,7 +117,8 @@ static void landed_from_peer(struct peers *p, struct peer_content *c, uint64_t i
   if (code == OME_E_NOT_FOUND || code == OME_E_BUSY) {
     n->quiet_until_ms = mono_ms() + QUIET_MS;
     peer_answered(p, node);
-    peer_note_absent(c, node, code == OME_E_NOT_FOUND && !said_so); /* it was asked as the owner */
+    if (code == OME_E_BUSY || !said_so) /* else it has lost what it had: that says nothing of what it is to bring */
+      peer_note_absent(c, node, code == OME_E_NOT_FOUND);
     return;
   }
   peer_set_aside(p, node); /* it is not there, or its link is full; or what it gave was no answer at all */

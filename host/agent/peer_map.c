@@ -1,6 +1,6 @@
 /* What a node has of a model, as it says to others:
  *
- *   {"owners": ["node-1", ...], "contents": {"<id>": "*" | "<a bit a piece, hex>"}} */
+ *   {"bringing": true, "owners": ["node-1", ...], "contents": {"<id>": "*" | "<a bit a piece, hex>"}} */
 #include "agent/peer_state.h"
 
 #include "base/str.h"
@@ -60,6 +60,7 @@ struct json_object *peer_map_write(const struct peers *p, const struct peer_grou
     (void)json_object_array_add(owners,
                                 json_object_new_string(owner == SWARM_SELF ? p->node : p->nodes.items[owner]->name));
   }
+  (void)json_set(o, "bringing", json_object_new_boolean(peer_group_is_brought(g)));
   (void)json_set(o, "owners", owners);
   (void)json_set(o, "contents", contents);
   return o;

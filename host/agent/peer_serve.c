@@ -60,20 +60,27 @@ static enum presence range_presence_locked(const struct peer_content *c, uint64_
   return PRESENT;
 }
 
-/* The same for bytes of C; *FD when they are PRESENT. */
-static enum presence content_presence_locked(const struct peers *p, const char *key, const struct peer_content *c,
-                                             uint64_t from, uint64_t upto, int *fd) {
-  enum presence there = PRESENT;
+/* C as the store has it; what it has no more, or damaged, is not claimed any longer. */
+static int open_stored_locked(const struct peers *p, const char *key, struct peer_content *c) {
+  const struct model_store *store = p->cfg.store_of(p->cfg.arg, key);
+  int fd = store ? model_store_open_content(store, c->sha256, c->size) : -1;
 
+  if (fd < 0)
+    c->sha256[0] = '\0';
+  return fd;
+}
+
+/* The same for bytes of C; *FD when they are PRESENT. */
+static enum presence content_presence_locked(const struct peers *p, const char *key, struct peer_content *c,
+                                             uint64_t from, uint64_t upto, int *fd) {
   if (from >= upto || upto > c->size)
     return ABSENT;
   if (*c->sha256) {
-    const struct model_store *store = p->cfg.store_of(p->cfg.arg, key);
-    *fd = store ? model_store_open_content(store, c->sha256, c->size) : -1;
-  } else {
-    there = range_presence_locked(c, from, upto);
-    *fd = there == PRESENT ? dup(c->fd) : -1;
+    *fd = open_stored_locked(p, key, c);
+    return *fd < 0 ? ABSENT : PRESENT;
   }
+  enum presence there = range_presence_locked(c, from, upto);
+  *fd = there == PRESENT ? dup(c->fd) : -1;
   return there == PRESENT && *fd < 0 ? ABSENT : there;
 }
 
@@ -88,11 +95,12 @@ static enum presence open_range(struct peers *p, const char *key, const char *id
   struct peer_group *g = strmap_get(p->groups, key);
   struct peer_content *c = g ? strmap_get(g->contents, id) : NULL;
   if (c) {
+    c = peer_content_begun(p, c, &key);
     *size = c->size;
     *upto = *upto == UINT64_MAX ? c->size : *upto;
     there = content_presence_locked(p, key, c, from, *upto, fd);
   }
-  if (there == EXPECTED && !(g && g->users && g->label))
+  if (there == EXPECTED && !(g && peer_group_is_brought(g)))
     there = ABSENT;
   (void)pthread_mutex_unlock(&p->lock);
   return there;
@@ -233,6 +241,16 @@ static void serve_map(struct peers *p, struct http_exchange *x, const char *key)
     refuse(x, 404, "not here\n");
 }
 
+/* Its Node is looked at, and it asks again: it may be new here, or have other labels than when it was last seen. */
+static void meet_again(struct peers *p, const char *name) {
+  (void)pthread_mutex_lock(&p->lock);
+  if (!p->wanted_node) {
+    p->wanted_node = strdup(name);
+    (void)pthread_cond_signal(&p->changed);
+  }
+  (void)pthread_mutex_unlock(&p->lock);
+}
+
 /* Who asks, by the certificate, and whether the model belongs there. */
 static bool is_entitled(struct peers *p, const struct http_exchange *x, const char *key) {
   const char *fingerprint = http_client_fingerprint(x);
@@ -245,14 +263,12 @@ static bool is_entitled(struct peers *p, const struct http_exchange *x, const ch
   for (size_t i = 0; *fingerprint && i < p->nodes.len; i++)
     if (streq(p->nodes.items[i]->fingerprint, fingerprint))
       metadata = strdup(p->nodes.items[i]->metadata);
-  if (!metadata && *fingerprint && name && is_dns_subdomain(name) &&
-      !p->wanted_node) { /* new here: look, and it asks again */
-    p->wanted_node = strdup(name);
-    (void)pthread_cond_signal(&p->changed);
-  }
   (void)pthread_mutex_unlock(&p->lock);
-  return metadata && json_parse(metadata, strlen(metadata), 0, &node, &err) == OME_OK &&
-         p->cfg.entitled(p->cfg.arg, key, node);
+  bool is = metadata && json_parse(metadata, strlen(metadata), 0, &node, &err) == OME_OK &&
+            p->cfg.entitled(p->cfg.arg, key, node);
+  if (!is && *fingerprint && name && is_dns_subdomain(name))
+    meet_again(p, name);
+  return is;
 }
 
 /* The model's contents as the store has them, where nobody brings it now. */

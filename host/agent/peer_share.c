@@ -56,6 +56,24 @@ struct peer_content *peer_content_open(struct peer_group *g, const char *id, uin
   return NULL;
 }
 
+static bool is_begun(const struct peer_content *c) {
+  return c->have || *c->sha256;
+}
+
+struct peer_content *peer_content_begun(const struct peers *p, struct peer_content *c, const char **key) {
+  if (is_begun(c))
+    return c;
+  for (struct strmap_iter it = strmap_first(p->groups); it.key; strmap_next(&it)) {
+    const struct peer_group *g = it.value;
+    struct peer_content *other = strmap_get(g->contents, c->id);
+    if (other && is_begun(other) && other->size == c->size && other->piece == c->piece) {
+      *key = g->key;
+      return other;
+    }
+  }
+  return c;
+}
+
 /* ---- models ------------------------------------------------------------------------------------------------------ */
 
 void peer_group_free(void *group) {
@@ -93,6 +111,10 @@ struct peer_group *peer_group_use(struct peers *p, const char *key) {
   free(g->key);
   free(g);
   return NULL;
+}
+
+bool peer_group_is_brought(const struct peer_group *g) {
+  return g->users && g->label;
 }
 
 void peer_group_leave(struct peers *p, struct peer_group *g) {
@@ -175,8 +197,14 @@ void peer_note_absent(struct peer_content *c, uint32_t node, bool absent) {
   *since = !absent ? 0 : *since ? *since : mono_ms();
 }
 
-static bool is_long_ago(uint64_t since_ms, uint64_t now_ms) {
-  return since_ms && now_ms - since_ms > PEER_AWAY_MS;
+static bool lasts(uint64_t since_ms, uint64_t now_ms, uint64_t ms) {
+  return since_ms && now_ms - since_ms > ms;
+}
+
+/* It has nothing of C and does not bring it: it waits for room, is cordoned, or did not hear yet what is wanted. */
+static bool is_idle(const struct peer_group *g, const struct peer_content *c, uint32_t node, uint64_t now) {
+  return node < g->idle_since_ms.len && lasts(g->idle_since_ms.items[node], now, PEER_IDLE_MS) &&
+         !(node < g->maps.len && json_get(g->maps.items[node], c->id));
 }
 
 /* One that is only set aside keeps what is its own: a link that is full looks like that for a while. */
@@ -184,9 +212,8 @@ static bool is_away(const struct peers *p, const struct peer_group *g, const str
                     uint64_t now) {
   const struct peer_node *n = p->nodes.items[node];
 
-  return n->liar || !n->address || is_long_ago(n->failing_since_ms, now) ||
-         (node < g->idle_since_ms.len && is_long_ago(g->idle_since_ms.items[node], now)) ||
-         (node < c->absent_since_ms.len && is_long_ago(c->absent_since_ms.items[node], now));
+  return n->liar || !n->address || lasts(n->failing_since_ms, now, PEER_AWAY_MS) || is_idle(g, c, node, now) ||
+         (node < c->absent_since_ms.len && lasts(c->absent_since_ms.items[node], now, PEER_AWAY_MS));
 }
 
 static bool is_member(const struct peer_group *g, uint32_t node) {

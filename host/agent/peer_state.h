@@ -19,7 +19,8 @@
 #define PEER_NAME_HEADER "X-Ome-Node"     /* how a node calls itself; its certificate has to be that of the Node */
 #define PEER_NODES_MAX 4096u              /* that are remembered */
 #define PEER_MAX_BODY ((size_t)256 << 10) /* of a request; only paths-info has one */
-#define PEER_AWAY_MS 15000u               /* that a node does not answer, or has not begun, until others do its part */
+#define PEER_AWAY_MS 15000u               /* that a node does not answer, or give, until others do its part */
+#define PEER_IDLE_MS 2000u                /* that a node says it brings nothing: it may be about to hear of it */
 
 /* Another node's agent.  Its place in the list never changes: peer I of the engine is nodes[I - 1]. */
 struct peer_node {
@@ -61,7 +62,7 @@ struct peer_group {
   VEC(uint32_t) members;          /* nodes that have or want it, as last seen */
   VEC(uint32_t) owners;           /* as long as a job goes on: nodes, or SWARM_SELF */
   VEC(uint64_t) asked_ms;         /* by node: when its map was last asked for */
-  VEC(uint64_t) idle_since_ms;    /* by node: since when it has said that it has not begun; 0: it has */
+  VEC(uint64_t) idle_since_ms;    /* by node: since when it has said that it does not bring it; 0: it does */
   VEC(struct json_object *) maps; /* by node: "contents" of its map; NULL: not known */
 };
 
@@ -106,7 +107,11 @@ struct peer_job {
 struct peer_group *peer_group_use(struct peers *p, const char *key); /* made when absent; NULL: out of memory */
 void peer_group_leave(struct peers *p, struct peer_group *g);
 void peer_group_free(void *group);
+bool peer_group_is_brought(const struct peer_group *g); /* by this node, now */
 struct peer_content *peer_content_open(struct peer_group *g, const char *id, uint64_t size, uint64_t piece);
+/* C, a content of the group KEY; where nothing of it is here yet, that of another model which is brought before this
+ * one and shares it.  *KEY becomes that model's. */
+struct peer_content *peer_content_begun(const struct peers *p, struct peer_content *c, const char **key);
 /* What the store has of G's model. */
 void peer_group_load(struct peers *p, struct peer_group *g);
 /* The one of NAME and its place, made when absent; NULL: out of memory, or there are too many. */

@@ -199,12 +199,13 @@ static char *next_due_locked(struct peers *p, struct peer_group *g, size_t *at, 
   return NULL;
 }
 
-static void note_begun(struct peer_group *g, uint32_t node, bool begun) {
+/* What a node that does not bring the model is to fetch is others' after a while. */
+static void note_bringing(struct peer_group *g, uint32_t node, bool bringing) {
   while (g->idle_since_ms.len <= node)
     if (!VEC_PUSH(&g->idle_since_ms, 0))
       return;
   uint64_t *since = &g->idle_since_ms.items[node];
-  *since = begun ? 0 : *since ? *since : mono_ms();
+  *since = bringing ? 0 : *since ? *since : mono_ms();
 }
 
 /* Asks the members of G, which the caller uses, what they have and who owns what. */
@@ -225,16 +226,16 @@ static void ask_members(struct peers *p, struct peer_group *g) {
     (void)pthread_mutex_lock(&p->lock);
     if (rc == OME_OK && peer_map_read(p, g, node, map)) {
       peer_answered(p, node);
-      note_begun(g, node, true);
+      note_bringing(g, node, json_flag(map, "bringing", false));
       peer_map_adopt(p, g, map);
     } else if (rc == OME_E_DENIED) { /* it has to look for us first */
       g->asked_ms.items[node] = mono_ms() + DENIED_MS - MAP_MS - MAP_EACH_MS * g->members.len;
-    } else if (rc == OME_E_NOT_FOUND) { /* it has begun no more than to say that it wants it */
+    } else if (rc == OME_E_NOT_FOUND) { /* it wants it, and waits for something */
       _cleanup_json_ struct json_object *nothing = json_object_new_object();
       (void)json_set(nothing, "contents", json_object_new_object());
       (void)peer_map_read(p, g, node, nothing);
       peer_answered(p, node);
-      note_begun(g, node, false);
+      note_bringing(g, node, false);
     } else if (rc != OME_E_CANCELLED) {
       peer_set_aside(p, node);
     }
@@ -390,44 +391,60 @@ static bool all_have_answered(struct peers *p, const struct peer_group *g) {
   return all;
 }
 
-static struct peer_job *job_new(struct peers *p, const char *key, const char *label, const char *uri,
-                                const char *revision) {
+static struct peer_job *job_new(struct peers *p, const char *key, const char *label) {
   struct peer_job *job = calloc(1, sizeof(*job));
 
   if (!job)
     return NULL;
   job->peers = p;
-  job->uri = strdup(uri);
-  job->revision = revision ? strdup(revision) : NULL;
   job->swarm = peer_swarm;
   job->swarm.arg = job;
   (void)pthread_mutex_lock(&p->lock);
   job->group = peer_group_use(p, key);
   if (job->group && !job->group->label)
     job->group->label = strdup(label);
-  bool ok = job->uri && job->group && job->group->label && (job->revision || !revision);
+  bool ok = job->group && job->group->label;
   p->njobs++;
   (void)pthread_cond_signal(&p->changed);
   (void)pthread_mutex_unlock(&p->lock);
   if (ok)
     return job;
-  peers_leave(p, job);
+  peers_leave(job);
   return NULL;
 }
 
-int32_t peers_join(struct peers *p, const char *key, const char *label, const char *uri, const char *revision,
-                   bool (*cancelled)(void *), void *arg, struct peer_job **out, struct ome_err *err) {
-  *out = NULL;
-  if (!p)
-    return OME_OK;
-  struct peer_job *job = job_new(p, key, label, uri, revision);
-  if (!job)
-    return fail_memory(err);
-  int32_t rc = settle(p, job->group, cancelled, arg, err);
-  if (rc != OME_OK) {
-    peers_leave(p, job);
-    return rc;
+int32_t peers_begin(struct peers *p, const char *key, const char *label, struct peer_job **out, struct ome_err *err) {
+  *out = p ? job_new(p, key, label) : NULL;
+  return p && !*out ? fail_memory(err) : OME_OK;
+}
+
+/* What others may ask for from now on. */
+static void expect_contents(struct peer_job *job, const struct manifest *m) {
+  char id[STORE_CONTENT_ID];
+
+  (void)pthread_mutex_lock(&job->peers->lock);
+  for (size_t i = 0; i < m->files.len; i++) {
+    const struct manifest_file *f = &m->files.items[i];
+    model_store_content_id(job->uri, job->revision, f, id);
+    if (*id)
+      (void)peer_content_open(job->group, id, f->size, TRANSFER_SWARM_PIECE(f->size));
   }
+  (void)pthread_mutex_unlock(&job->peers->lock);
+}
+
+int32_t peers_join(struct peer_job *job, const char *uri, const struct manifest *m, bool (*cancelled)(void *),
+                   void *arg, struct ome_err *err) {
+  if (!job)
+    return OME_OK;
+  struct peers *p = job->peers;
+  job->uri = strdup(uri);
+  job->revision = m->revision ? strdup(m->revision) : NULL;
+  if (!job->uri || (m->revision && !job->revision))
+    return fail_memory(err);
+  expect_contents(job, m);
+  int32_t rc = settle(p, job->group, cancelled, arg, err);
+  if (rc != OME_OK)
+    return rc;
   for (unsigned step = 0; step < ASK_STEPS && !cancelled(arg); step++) {
     ask_members(p, job->group);
     if (all_have_answered(p, job->group))
@@ -438,7 +455,6 @@ int32_t peers_join(struct peers *p, const char *key, const char *label, const ch
   if (job->group->owners.len == 0)
     make_owners_locked(p, job->group);
   (void)pthread_mutex_unlock(&p->lock);
-  *out = job;
   return OME_OK;
 }
 
@@ -446,9 +462,10 @@ const struct transfer_swarm *peer_job_swarm(const struct peer_job *job) {
   return job ? &job->swarm : NULL;
 }
 
-void peers_leave(struct peers *p, struct peer_job *job) {
+void peers_leave(struct peer_job *job) {
   if (!job)
     return;
+  struct peers *p = job->peers;
   (void)pthread_mutex_lock(&p->lock);
   p->njobs--;
   if (job->group) { /* what is in the store is read from there when somebody asks */

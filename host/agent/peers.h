@@ -43,13 +43,17 @@ DEFINE_CLEANUP(struct peers *, peers_stop)
 /* NODE, our own, as it is now: what it should say of us is written again where it does not.  [any-thread] */
 void peers_check_node(struct peers *p, struct json_object *node);
 
-/* Finds out who else has or wants model KEY, whose label LABEL says so, before it is brought from URI at REVISION;
- * waits a moment for those that begin at the same time.  *OUT until peers_leave(); its swarm is for the job.  P may be
- * NULL: then *OUT is.  OME_E_CANCELLED, or OME_OK: without the API there is nobody else. */
-int32_t peers_join(struct peers *p, const char *key, const char *label, const char *uri, const char *revision,
-                   bool (*cancelled)(void *), void *arg, struct peer_job **out, struct ome_err *err);
+/* Model KEY, whose label LABEL says which nodes have or want it, begins to be brought: from now on those who ask are
+ * told so, and leave to this node what it is to fetch.  *OUT until peers_leave().  P may be NULL: then *OUT is.
+ * OME_E_NO_MEMORY. */
+int32_t peers_begin(struct peers *p, const char *key, const char *label, struct peer_job **out, struct ome_err *err);
+/* Finds out who else has or wants JOB's model (NULL: nobody) before M, its files, is fetched from URI; waits a moment
+ * for those that begin at the same time.  Its swarm is for the transfer.  OME_E_CANCELLED, or OME_OK: without the API
+ * there is nobody else. */
+int32_t peers_join(struct peer_job *job, const char *uri, const struct manifest *m, bool (*cancelled)(void *),
+                   void *arg, struct ome_err *err);
 const struct transfer_swarm *peer_job_swarm(const struct peer_job *job); /* JOB NULL: NULL */
-void peers_leave(struct peers *p, struct peer_job *job);
+void peers_leave(struct peer_job *job);                                  /* JOB may be NULL */
 /* Model KEY is not here any more, or another one. */
 void peers_forget(struct peers *p, const char *key);
 

@@ -2,6 +2,7 @@
 #include "../unit.h"
 
 #include "agent/peer_state.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -96,11 +97,91 @@ static void nonsense_is_not_adopted(void **state) {
   end(&a, &g);
 }
 
+/* Who waits, cordoned or for room, wants the model and does not bring it: others need not wait for it. */
+static void says_whether_it_brings_it(void **state) {
+  struct peers a;
+  struct peer_group g;
+
+  (void)state;
+  begin(&a, &g, "n1", (const char *const[]){"n1", "n2", NULL});
+  for (g.users = 0; g.users < 2; g.users++) {
+    g.label = g.users ? g.key : NULL;
+    _cleanup_json_ struct json_object *map = peer_map_write(&a, &g);
+    assert_int_equal(json_flag(map, "bringing", false), g.users);
+  }
+  end(&a, &g);
+}
+
+static struct peer_node *member(struct peers *p, const char *name, uint32_t *index) {
+  struct peer_node *n = peer_node_find(p, name, index);
+
+  assert_non_null(n);
+  n->address = strdup("10.0.0.2:1");
+  assert_non_null(n->address);
+  return n;
+}
+
+/* An owner that has said for a while that it brings nothing is stood in for, unless it has the content. */
+static void the_idle_are_stood_in_for(void **state) {
+  struct peers a;
+  struct peer_group g;
+  struct peer_content c = {.id = "id", .npieces = 1};
+  struct swarm_peer room[2];
+  struct swarm_view view;
+  uint32_t index;
+
+  (void)state;
+  begin(&a, &g, "n1", (const char *const[]){"n1", NULL});
+  (void)member(&a, "n2", &index);
+  assert_true(VEC_PUSH(&g.members, index) && VEC_PUSH(&g.idle_since_ms, 0) && VEC_PUSH(&g.maps, NULL));
+  peer_view(&a, &g, &c, room, &view);
+  assert_true(room[index].usable && !room[index].away);
+  g.idle_since_ms.items[index] = mono_ms() - 2 * PEER_IDLE_MS;
+  peer_view(&a, &g, &c, room, &view);
+  assert_true(room[index].usable && room[index].away);
+  g.maps.items[index] = json_object_new_object();
+  assert_true(json_set_str(g.maps.items[index], "id", "*"));
+  peer_view(&a, &g, &c, room, &view);
+  assert_true(room[index].usable && !room[index].away);
+  json_unref(g.maps.items[index]);
+  VEC_FREE(&g.members);
+  VEC_FREE(&g.idle_since_ms);
+  VEC_FREE(&g.maps);
+  end(&a, &g);
+}
+
+static struct peer_content *content(struct peers *p, const char *key, const char *id) {
+  struct peer_group *g = peer_group_use(p, key);
+
+  assert_non_null(g);
+  struct peer_content *c = peer_content_open(g, id, 100, 10);
+  assert_non_null(c);
+  return c;
+}
+
+/* Of two models with the same file one waits for the other: who asks for either is given what there is. */
+static void models_share_what_is_begun(void **state) {
+  struct peers p = {.groups = strmap_new(peer_group_free)};
+  const char *key = "one";
+
+  (void)state;
+  struct peer_content *one = content(&p, "one", "id"), *two = content(&p, "two", "id");
+  struct peer_content *other = content(&p, "three", "other");
+  other->have = calloc(2, 1);
+  assert_ptr_equal(peer_content_begun(&p, one, &key), one);
+  assert_string_equal(key, "one");
+  two->have = calloc(2, 1);
+  assert_ptr_equal(peer_content_begun(&p, one, &key), two);
+  assert_string_equal(key, "two");
+  assert_ptr_equal(peer_content_begun(&p, two, &key), two);
+  strmap_free(p.groups);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_longer_list_wins),
-      cmocka_unit_test(of_equal_lists_the_first_wins),
-      cmocka_unit_test(nonsense_is_not_adopted),
+      cmocka_unit_test(the_longer_list_wins),      cmocka_unit_test(of_equal_lists_the_first_wins),
+      cmocka_unit_test(nonsense_is_not_adopted),   cmocka_unit_test(says_whether_it_brings_it),
+      cmocka_unit_test(the_idle_are_stood_in_for), cmocka_unit_test(models_share_what_is_begun),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ void answer_text(struct request *req, int status, char *text, size_t len) {
     req->status = 500;
     req->body_len = 0;
   }
-  if (!store_dirty(s->store)) {
+  if (!tells_too_early(s)) {
     send(req);
     return;
   }
@@ -110,13 +110,10 @@ void answer_text(struct request *req, int status, char *text, size_t len) {
   touch_turn_end(s);
 }
 
-void answer_flush(struct apiserver *s, const struct ome_err *commit_error) {
-  struct request *list = s->held;
-
-  s->held = NULL;
-  while (list) {
-    struct request *req = list;
-    list = req->next_held;
+void answer_flush(struct request *answers, const struct ome_err *commit_error) {
+  while (answers) {
+    struct request *req = answers;
+    answers = req->next_held;
     if (commit_error && req->x) {
       free(req->body);
       _cleanup_json_ struct json_object *o =

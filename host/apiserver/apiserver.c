@@ -2,6 +2,7 @@
 
 #include "apiserver/admission.h"
 #include "apiserver/faults.h"
+#include "apiserver/flusher.h"
 #include "apiserver/server.h"
 #include "base/log.h"
 #include "base/strmap.h"
@@ -10,26 +11,87 @@
 
 #include <string.h>
 
-/* Ends a turn: what was written becomes durable, then its answers and watch events leave. */
-static void end_turn(void *arg) {
-  struct apiserver *s = arg;
-  struct ome_err err = ERR_INIT;
-  int32_t rc = store_commit(s->store, &err);
+#define LONE_TURNS 8 /* with one answer each, one after another: somebody writes alone */
 
-  s->turn_end_wanted = false;
+/* ---- the end of a turn ------------------------------------------------------------------------------------------- */
+
+/* What was committed is durable, RC OME_OK, or its answers are failures; they leave, and then the watch events. */
+static void settle(struct apiserver *s, struct request *answers, int32_t rc, const struct ome_err *err) {
   if (rc != OME_OK) {
-    log_error("apiserver", "%s", err.msg);
+    log_error("apiserver", "%s", err->msg);
     strmap_free(s->service_use); /* it tells of what was not kept: read it again */
     s->service_use = NULL;
   }
-  answer_flush(s, rc == OME_OK ? NULL : &err);
+  answer_flush(answers, rc == OME_OK ? NULL : err);
   if (rc == OME_OK)
     watch_pump(s);
 }
 
+static int32_t flush(void *arg, struct ome_err *err) {
+  const struct apiserver *s = arg;
+
+  return store_flush(s->store, err);
+}
+
+/* Waits for the disk, where it has something of ours to take. */
+static void finish_flush(struct apiserver *s) {
+  struct ome_err err = ERR_INIT;
+
+  if (!flusher_busy(s->flusher))
+    return;
+  int32_t rc = flusher_end(s->flusher, &err);
+  store_settle(s->store, rc == OME_OK);
+  settle(s, TAKE_PTR(s->flushing), rc, &err);
+  if (s->held || store_dirty(s->store)) /* their turn has ended already, or is the present one */
+    touch_turn_end(s);
+}
+
+/* Ends the turn, and waits for the disk here or lets the flusher do so. */
+static void commit(struct apiserver *s, bool wait) {
+  struct ome_err err = ERR_INIT;
+  bool writes = store_dirty(s->store);
+  int32_t rc = store_commit(s->store, &err);
+
+  if (rc == OME_OK && writes && !wait) {
+    s->flushing = TAKE_PTR(s->held);
+    flusher_begin(s->flusher);
+    return;
+  }
+  if (rc == OME_OK && writes) {
+    rc = store_flush(s->store, &err);
+    store_settle(s->store, rc == OME_OK);
+  }
+  settle(s, TAKE_PTR(s->held), rc, &err);
+}
+
+/* What was written becomes durable, then its answers and watch events leave.  While the disk takes what one turn wrote,
+ * the next requests are read and answered up to their own commit, which waits for its turn: the more come at once, the
+ * more each flush carries.  Somebody who writes alone waits for nothing but the disk. */
+static void end_turn(void *arg) {
+  struct apiserver *s = arg;
+
+  s->turn_end_wanted = false;
+  if (flusher_busy(s->flusher))
+    return;
+  s->lone_turns = s->held && s->held->next_held ? 0 : s->lone_turns + 1;
+  commit(s, s->lone_turns >= LONE_TURNS);
+}
+
+static void on_flushed(void *arg) {
+  struct apiserver *s = arg;
+
+  if (flusher_ready(s->flusher)) /* else somebody waited for it */
+    finish_flush(s);
+}
+
 void commit_now(struct apiserver *s) {
+  finish_flush(s);
   if (store_dirty(s->store))
-    end_turn(s);
+    commit(s, true);
+}
+
+bool tells_too_early(const struct apiserver *s) {
+  return store_dirty(s->store) || flusher_busy(s->flusher);
 }
 
 void touch_turn_end(struct apiserver *s) {
@@ -52,7 +114,14 @@ static int32_t open_store(struct apiserver *s, struct ome_err *err) {
     rc = crds_load(s, err);
   if (rc == OME_OK)
     rc = namespaces_init(s, err);
-  return rc == OME_OK ? store_commit(s->store, err) : rc;
+  if (rc == OME_OK)
+    rc = store_commit(s->store, err);
+  if (rc == OME_OK)
+    rc = store_flush(s->store, err);
+  if (rc != OME_OK)
+    return rc;
+  store_settle(s->store, true);
+  return flusher_new(s->loop, flush, on_flushed, s, &s->flusher, err);
 }
 
 static int32_t listen_tls(struct apiserver *s, const struct apiserver_config *cfg, struct ome_err *err) {
@@ -116,11 +185,10 @@ static void begin_stop(void *arg) {
 
 static void shut_down(void *arg) {
   struct apiserver *s = arg;
-  struct ome_err err = ERR_INIT;
 
-  if (s->store && store_commit(s->store, &err) != OME_OK)
-    log_error("apiserver", "%s", err.msg);
-  answer_flush(s, NULL);
+  finish_flush(s);
+  if (s->flusher) /* else it never began to serve */
+    commit(s, true);
   watch_end_all(s);
   loop_timer_free(s->trim);
   s->trim = NULL;
@@ -135,6 +203,7 @@ void apiserver_stop(struct apiserver *s) {
     loop_call(s->loop, shut_down, s);
   }
   http_server_free(s->http);
+  flusher_free(TAKE_PTR(s->flusher));
   loop_free(s->loop);
   gc_free(s->gc);
   registry_free(s->registry);

@@ -19,6 +19,7 @@ struct webhooks;
 struct http_client;
 struct admission;
 struct faults;
+struct flusher;
 
 struct apiserver {
   struct loop *loop;
@@ -28,9 +29,12 @@ struct apiserver {
   struct registry *registry;
   struct gc *gc;
   char *data_dir, *kubeconfig, *token;
-  struct request *held; /* answers waiting for the commit */
+  struct flusher *flusher;
+  struct request *held;     /* answers waiting for the commit of their turn */
+  struct request *flushing; /* for the disk to have what was committed */
   struct watcher *watchers;
   bool turn_end_wanted;
+  uint32_t lone_turns;     /* in a row, that ended with one answer at most */
   struct loop_timer *trim; /* NULL: nothing to give back */
   apiserver_log_fn *logs;
   void *logs_arg;
@@ -85,7 +89,6 @@ struct request {
   int status;
   char *body;
   size_t body_len;
-  bool writes; /* the answer tells of a write */
 };
 
 /* ---- answers (answer.c) ----------------------------------------------------------------------------------------- */
@@ -122,8 +125,8 @@ struct json_object *status_object(int status, const char *reason, const char *me
 /* Gives freed memory back to the system in a moment: after large answers. */
 void trim_later(struct apiserver *s);
 void request_free(struct request *req);
-/* Sends what waits; a failed commit turns answers that tell of writes into errors. */
-void answer_flush(struct apiserver *s, const struct ome_err *commit_error);
+/* Sends ANSWERS, a list by next_held; a failed commit turns them into errors. */
+void answer_flush(struct request *answers, const struct ome_err *commit_error);
 
 /* ---- verbs ------------------------------------------------------------------------------------------------------ */
 
@@ -176,7 +179,9 @@ int32_t store_object(struct apiserver *s, const struct resource *r, struct json_
 /* Marks O as deleted now with GRACE_S; finalizers as they are. */
 void mark_deleting(struct json_object *o, int64_t grace_s);
 void touch_turn_end(struct apiserver *s);
-void commit_now(struct apiserver *s); /* ends the turn early */
+void commit_now(struct apiserver *s); /* ends the turn early; all that was written is durable then */
+/* Whether what is stored is not all durable yet, so that answers are held. */
+bool tells_too_early(const struct apiserver *s);
 
 /* ---- the rest --------------------------------------------------------------------------------------------------- */
 

@@ -5,9 +5,11 @@
 #include "base/vec.h"
 #include "os/file.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct event {
   struct store_event e;
@@ -42,14 +44,17 @@ struct store {
   sqlite3 *db;
   char *path;
   sqlite3_stmt *statements[STATEMENTS];
+  int wal; /* descriptor of the log, to flush it */
   int64_t version;
-  int64_t committed; /* version that watchers may see */
+  int64_t committed;
   int64_t compacted;
   bool dirty;
+  bool doubtful;  /* what was committed may not be on the disk, which failed */
   int32_t broken; /* why a write of the open transaction failed half-way: it cannot be committed; OME_OK: none did */
   struct event **ring; /* HISTORY_EVENTS places; the oldest at head */
   size_t head, count, bytes;
-  VEC(struct event *) pending; /* of the open transaction */
+  VEC(struct event *) pending; /* of what was committed and is not settled yet, then of the open transaction */
+  size_t npending_committed;
 };
 
 static const char *const sql[STATEMENTS] = {
@@ -207,6 +212,13 @@ static void remember(struct store *s, struct event *e) {
   s->bytes += e->bytes;
 }
 
+/* Forgets the events of pending from number FROM on. */
+static void drop_pending(struct store *s, size_t from) {
+  for (size_t i = from; i < s->pending.len; i++)
+    event_free(s->pending.items[i]);
+  s->pending.len = from;
+}
+
 const struct store_event *store_event_after(const struct store *s, int64_t version) {
   size_t low = 0;
   size_t high = s->count;
@@ -261,12 +273,23 @@ static int32_t prepare_all(struct store *s, struct ome_err *err) {
   return OME_OK;
 }
 
+/* SQLite has made the log by now, and keeps the file until the database is closed. */
+static int32_t open_log(struct store *s, struct ome_err *err) {
+  _cleanup_free_ char *path = str_printf("%s-wal", s->path);
+
+  if (!path)
+    return fail_memory(err);
+  s->wal = open(path, O_RDONLY | O_CLOEXEC);
+  return s->wal >= 0 ? OME_OK : fail_errno(err, "open", path);
+}
+
 int32_t store_open(const char *dir, struct store **out, struct ome_err *err) {
   struct store *s = calloc(1, sizeof(*s));
   int32_t rc = OME_OK;
 
   if (!s)
     return fail_memory(err);
+  s->wal = -1;
   s->path = path_join(dir, "store.db");
   s->ring = calloc(HISTORY_EVENTS, sizeof(struct event *));
   if (!s->path || !s->ring)
@@ -276,7 +299,7 @@ int32_t store_open(const char *dir, struct store **out, struct ome_err *err) {
     rc = fail_sqlite(s, "open", err);
   if (rc == OME_OK)
     rc = run_script(s,
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;"
                     "PRAGMA cache_size=-4096; PRAGMA wal_autocheckpoint=1000;",
                     "open", err);
   if (rc == OME_OK)
@@ -287,6 +310,8 @@ int32_t store_open(const char *dir, struct store **out, struct ome_err *err) {
     rc = prepare_all(s, err);
   if (rc == OME_OK)
     rc = read_version(s, err);
+  if (rc == OME_OK)
+    rc = open_log(s, err);
   if (rc != OME_OK) {
     store_close(s);
     return rc;
@@ -303,8 +328,11 @@ void store_close(struct store *s) {
   for (int i = 0; i < STATEMENTS; i++)
     (void)sqlite3_finalize(s->statements[i]);
   (void)sqlite3_close(s->db);
+  if (s->wal >= 0)
+    (void)close(s->wal);
   while (s->count)
     forget_oldest(s);
+  drop_pending(s, 0);
   VEC_FREE(&s->pending);
   free(s->ring);
   free(s->path);
@@ -448,10 +476,35 @@ bool store_find_uid(struct store *s, const char *uid, store_ref_fn *each, void *
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
+/* The events of what was committed may be told. */
+static void tell_committed(struct store *s) {
+  size_t n = s->npending_committed;
+
+  for (size_t i = 0; i < n; i++)
+    remember(s, s->pending.items[i]);
+  for (size_t i = n; i < s->pending.len; i++)
+    s->pending.items[i - n] = s->pending.items[i];
+  s->pending.len -= n;
+  s->npending_committed = 0;
+}
+
+/* After a flush that failed nobody knows which pages of the log the disk has, and what is appended behind a hole is
+ * lost with it.  What is in the log goes to the database, of which SQLite makes sure, and the log starts anew. */
+static int32_t recover(struct store *s, struct ome_err *err) {
+  if (sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK)
+    return fail_sqlite(s, "after a failed flush", err);
+  s->doubtful = false;
+  tell_committed(s);
+  return OME_OK;
+}
+
 static int32_t begin(struct store *s, struct ome_err *err) {
   if (s->dirty)
     return OME_OK;
-  int32_t rc = done(s, bind(s, BEGIN, NULL, NULL, NULL, NULL), "begin", err);
+  int32_t rc = s->doubtful ? recover(s, err) : OME_OK;
+  if (rc != OME_OK)
+    return rc;
+  rc = done(s, bind(s, BEGIN, NULL, NULL, NULL, NULL), "begin", err);
   s->dirty = rc == OME_OK;
   return rc;
 }
@@ -546,9 +599,7 @@ void store_rollback(struct store *s) {
   s->dirty = false;
   s->broken = OME_OK;
   s->version = s->committed;
-  for (size_t i = 0; i < s->pending.len; i++)
-    event_free(s->pending.items[i]);
-  s->pending.len = 0;
+  drop_pending(s, s->npending_committed);
 }
 
 int32_t store_commit(struct store *s, struct ome_err *err) {
@@ -570,10 +621,19 @@ int32_t store_commit(struct store *s, struct ome_err *err) {
   }
   s->dirty = false;
   s->committed = s->version;
-  for (size_t i = 0; i < s->pending.len; i++)
-    remember(s, s->pending.items[i]);
-  s->pending.len = 0;
+  s->npending_committed = s->pending.len;
   return OME_OK;
+}
+
+int32_t store_flush(const struct store *s, struct ome_err *err) {
+  return fdatasync(s->wal) == 0 ? OME_OK : fail_errno(err, "flush", s->path);
+}
+
+void store_settle(struct store *s, bool flushed) {
+  if (flushed)
+    tell_committed(s);
+  else
+    s->doubtful = true;
 }
 
 /* ---- the past as a list ---------------------------------------------------------------------------------------- */
@@ -641,14 +701,24 @@ static bool give_present(void *arg, const char *ns, const char *name, const char
   return !p->ended;
 }
 
+/* The same as store_event_after(), of what is not settled or committed yet too. */
+static const struct store_event *change_after(const struct store *s, int64_t version) {
+  const struct store_event *e = store_event_after(s, version);
+
+  for (size_t i = 0; !e && i < s->pending.len; i++)
+    if (s->pending.items[i]->e.version > version)
+      e = &s->pending.items[i]->e;
+  return e;
+}
+
 /* The objects of PART that changed after its version, each as it was then. */
 static int32_t gather_past(struct store *s, const struct store_part *part, struct past *p, struct ome_err *err) {
   _cleanup_strmap_ struct strmap *seen = strmap_new(NULL);
 
-  p->rows = calloc(s->count + 1, sizeof(*p->rows));
+  p->rows = calloc(s->count + s->pending.len + 1, sizeof(*p->rows));
   if (!seen || !p->rows)
     return fail_memory(err);
-  for (const struct store_event *e = store_event_after(s, part->version); e; e = store_event_after(s, e->version)) {
+  for (const struct store_event *e = change_after(s, part->version); e; e = change_after(s, e->version)) {
     if (!streq(e->collection, part->collection) || (part->ns && !streq(e->ns, part->ns)))
       continue;
     if (part->after_name && compare_places(e->ns, e->name, part->after_ns ? part->after_ns : "", part->after_name) <= 0)

@@ -1,7 +1,8 @@
 /* Objects on SQLite, and the recent past in memory.
  *
- * Everything runs on the API server's loop thread.  Writes join one open transaction; store_commit() makes them durable
- * (WAL, synchronous=FULL) and is called once a turn of the loop, before anybody is told of them.
+ * Everything but store_flush() runs on the API server's loop thread.  Writes join one open transaction.  store_commit()
+ * ends it, once a turn of the loop, store_flush() makes it durable, and store_settle() says so: before that nobody is
+ * told of them.  From commit to settling the next transaction may begin, but not end.
  *
  * The past is a ring of events, each with the object's text after and before: watches go on from it, and a paged list
  * sees its first page's moment in it.  Memory: HISTORY_EVENTS events and HISTORY_BYTES of text at most. */
@@ -69,7 +70,13 @@ bool store_find_uid(struct store *s, const char *uid, store_ref_fn *each, void *
 int32_t store_in_namespace(struct store *s, const char *ns, store_ref_fn *each, void *arg, struct ome_err *err);
 
 bool store_dirty(const struct store *s); /* a transaction is open */
+/* Ends it in SQLite's log, which the disk need not have; nothing to do without one. */
 int32_t store_commit(struct store *s, struct ome_err *err);
+/* Has the disk take what was committed (fdatasync of the log); as slow as the disk is.  [any-thread] */
+int32_t store_flush(const struct store *s, struct ome_err *err);
+/* What was committed is durable, and its events are those of the past; not FLUSHED: the disk failed, and nothing is
+ * written before all of it has been written anew. */
+void store_settle(struct store *s, bool flushed);
 void store_rollback(struct store *s);
 
 /* ---- the recent past ------------------------------------------------------------------------------------------ */
@@ -85,7 +92,7 @@ struct store_event {
   const char *labels, *labels_before; /* their label maps as JSON text, "": none */
 };
 
-/* The first committed event after VERSION; NULL: none yet.  Valid until the next commit. */
+/* The first settled event after VERSION; NULL: none yet.  Valid until the next settling. */
 const struct store_event *store_event_after(const struct store *s, int64_t version);
 
 #endif

@@ -46,6 +46,8 @@ static void commit(struct store *s) {
   struct ome_err err = ERR_INIT;
 
   assert_int_equal(store_commit(s, &err), OME_OK);
+  assert_int_equal(store_flush(s, &err), OME_OK);
+  store_settle(s, true);
 }
 
 static bool add_name(void *arg, const char *ns, const char *name, const char *text, size_t len, const char *labels) {
@@ -127,6 +129,53 @@ static void test_events(void **state) {
     version = e->version;
   }
   assert_null(store_event_after(s, version));
+  store_close(s);
+}
+
+/* While the disk takes one transaction the next one is open: neither is told of, a list of the past shows neither, and
+ * a rollback ends the second alone. */
+static void test_transactions_overlap(void **state) {
+  struct store *s = open_store();
+  int64_t version = store_version(s);
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  put(s, "o", "x", "1");
+  assert_int_equal(store_commit(s, &err), OME_OK);
+  put(s, "o", "y", "1");
+  assert_null(store_event_after(s, version));
+  check_list(s, version, "o", NULL, "");
+  check_list(s, version + 1, "o", NULL, "o/x ");
+  assert_int_equal(store_flush(s, &err), OME_OK);
+  store_settle(s, true);
+  const struct store_event *e = store_event_after(s, version);
+  assert_string_equal(e->name, "x");
+  assert_null(store_event_after(s, e->version));
+  store_rollback(s);
+  check_list(s, 0, "o", NULL, "o/x ");
+  put(s, "o", "z", "1");
+  commit(s);
+  assert_string_equal(store_event_after(s, version + 1)->name, "z");
+  store_close(s);
+}
+
+/* What the disk may not have is told of when it was written anew, before anything else is. */
+static void test_a_failed_flush_is_made_good(void **state) {
+  struct store *s = open_store();
+  int64_t version = store_version(s);
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  put(s, "p", "x", "1");
+  assert_int_equal(store_commit(s, &err), OME_OK);
+  store_settle(s, false);
+  assert_null(store_event_after(s, version));
+  put(s, "p", "y", "1");
+  assert_string_equal(store_event_after(s, version)->name, "x");
+  commit(s);
+  store_close(s);
+  s = open_store();
+  check_list(s, 0, "p", NULL, "p/x p/y ");
   store_close(s);
 }
 
@@ -227,6 +276,8 @@ int main(void) {
       cmocka_unit_test(test_survives_a_kill),
       cmocka_unit_test(test_rollback_leaves_nothing),
       cmocka_unit_test(test_events),
+      cmocka_unit_test(test_transactions_overlap),
+      cmocka_unit_test(test_a_failed_flush_is_made_good),
       cmocka_unit_test(test_lists_of_the_past),
       cmocka_unit_test(test_history_is_bounded),
       cmocka_unit_test(test_text_rest),

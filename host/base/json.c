@@ -4,11 +4,48 @@
 #include "base/str.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #define TEXT_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define TOKENER_TEXT ((size_t)64 << 10)
 
-DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
+/* Each thread has one for texts up to TOKENER_TEXT, which is what it keeps room for: with a place for every level of
+ * depth it is 10 KiB, which would take longer to get than most texts to be parsed. */
+static pthread_key_t tokener_key;
+static pthread_once_t tokener_once = PTHREAD_ONCE_INIT;
+
+static void free_tokener(void *tok) {
+  json_tokener_free(tok);
+}
+
+static void make_tokener_key(void) {
+  (void)pthread_key_create(&tokener_key, free_tokener);
+}
+
+struct tokener {
+  struct json_tokener *tok;
+  bool kept;
+};
+
+/* Memory running out leaves TOK NULL. */
+static struct tokener take_tokener(size_t len) {
+  (void)pthread_once(&tokener_once, make_tokener_key);
+  struct tokener t = {len <= TOKENER_TEXT ? pthread_getspecific(tokener_key) : NULL, true};
+
+  if (t.tok)
+    return t;
+  t.tok = json_tokener_new_ex(JSON_MAX_DEPTH);
+  t.kept = t.tok && len <= TOKENER_TEXT && pthread_setspecific(tokener_key, t.tok) == 0;
+  return t;
+}
+
+static void give_tokener(struct tokener *t) {
+  if (t->kept)
+    json_tokener_reset(t->tok); /* what it had of a text with a mistake goes */
+  else if (t->tok)
+    json_tokener_free(t->tok);
+}
 
 /* json-c takes NaN and Infinity even when strict.  Where one stands outside strings; LEN when nowhere. */
 static size_t find_nonfinite(const char *text, size_t len) {
@@ -26,7 +63,8 @@ static size_t find_nonfinite(const char *text, size_t len) {
 }
 
 int32_t json_parse(const char *text, size_t len, size_t max, struct json_object **out, struct ome_err *err) {
-  _cleanup_(json_tokener_freep) struct json_tokener *tok = json_tokener_new_ex(JSON_MAX_DEPTH);
+  _cleanup_(give_tokener) struct tokener t = take_tokener(len);
+  struct json_tokener *tok = t.tok;
 
   if (!tok)
     return fail_memory(err);

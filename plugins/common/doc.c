@@ -26,72 +26,83 @@ void doc_text(char *to, size_t cap, const char *fmt, ...) {
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_err *err) {
-  if (text.len == 0) {
-    *out = NULL;
+static int32_t parse_with(struct json_tokener *tok, struct ome_bytes text, struct json_object **out,
+                          struct ome_err *err) {
+  *out = NULL;
+  if (text.len == 0)
     return OME_OK;
-  }
   if (text.len > INT32_MAX)
     return doc_fail(err, OME_E_INVALID, "the document is larger than 2 GiB");
-  struct json_tokener *tok = json_tokener_new_ex(MAX_DEPTH);
   if (!tok)
     return doc_fail(err, OME_E_NO_MEMORY, "out of memory");
+  json_tokener_reset(tok);
   *out = json_tokener_parse_ex(tok, text.ptr, (int)text.len);
   enum json_tokener_error e = json_tokener_get_error(tok);
-  json_tokener_free(tok);
   return e == json_tokener_success ? OME_OK : doc_fail(err, OME_E_INVALID, "not JSON: %s", json_tokener_error_desc(e));
 }
 
-static void close_docs(struct request_docs *d) {
+static void close_tokener(struct json_tokener *tok) {
+  if (tok)
+    json_tokener_free(tok);
+}
+
+int32_t doc_parse(struct ome_bytes text, struct json_object **out, struct ome_err *err) {
+  struct json_tokener *tok = json_tokener_new_ex(MAX_DEPTH);
+  int32_t rc = parse_with(tok, text, out, err);
+
+  close_tokener(tok);
+  return rc;
+}
+
+static void close_docs(struct request_docs *d, struct json_object *live) {
   (void)json_object_put(d->service);
   (void)json_object_put(d->component);
   (void)json_object_put(d->components);
   (void)json_object_put(d->cluster);
+  (void)json_object_put(live);
 }
 
-static int32_t open_docs(const struct ome_render_req *req, struct request_docs *out, struct ome_err *err) {
-  struct request_docs d = {0};
-  int32_t rc = doc_parse(req->service, &d.service, err);
+/* One tokener for all of them: with its places for depth it takes longer to get than most of them to be parsed. */
+static int32_t open_docs(const struct ome_render_req *req, struct ome_bytes observed, struct request_docs *d,
+                         struct json_object **live, struct ome_err *err) {
+  const struct {
+    struct ome_bytes text;
+    struct json_object **out;
+  } docs[] = {{req->service, &d->service},
+              {req->component, &d->component},
+              {req->components, &d->components},
+              {req->cluster, &d->cluster},
+              {observed, live}};
+  struct json_tokener *tok = json_tokener_new_ex(MAX_DEPTH);
+  int32_t rc = OME_OK;
 
-  if (rc == OME_OK)
-    rc = doc_parse(req->component, &d.component, err);
-  if (rc == OME_OK)
-    rc = doc_parse(req->components, &d.components, err);
-  if (rc == OME_OK)
-    rc = doc_parse(req->cluster, &d.cluster, err);
-  if (rc != OME_OK) {
-    close_docs(&d);
-    return rc;
-  }
-  *out = d;
-  return OME_OK;
+  for (size_t i = 0; rc == OME_OK && i < sizeof(docs) / sizeof(docs[0]); i++)
+    rc = parse_with(tok, docs[i].text, docs[i].out, err);
+  close_tokener(tok);
+  return rc;
 }
 
 int32_t docs_render(const struct ome_render_req *req, docs_render_fn *fn, struct ome_object_sink *out,
                     struct ome_err *err) {
-  struct request_docs d;
-  int32_t rc = open_docs(req, &d, err);
+  struct json_object *live = NULL;
+  struct request_docs d = {0};
+  int32_t rc = open_docs(req, (struct ome_bytes){0}, &d, &live, err);
 
-  if (rc != OME_OK)
-    return rc;
-  rc = fn(&d, out, err);
-  close_docs(&d);
+  if (rc == OME_OK)
+    rc = fn(&d, out, err);
+  close_docs(&d, live);
   return rc;
 }
 
 int32_t docs_observe(const struct ome_render_req *req, struct ome_bytes observed, docs_observe_fn *fn,
                      struct ome_status *out, struct ome_err *err) {
   struct json_object *live = NULL;
-  struct request_docs d;
-  int32_t rc = open_docs(req, &d, err);
+  struct request_docs d = {0};
+  int32_t rc = open_docs(req, observed, &d, &live, err);
 
-  if (rc != OME_OK)
-    return rc;
-  rc = doc_parse(observed, &live, err);
   if (rc == OME_OK)
     rc = fn(&d, live, out, err);
-  (void)json_object_put(live);
-  close_docs(&d);
+  close_docs(&d, live);
   return rc;
 }
 

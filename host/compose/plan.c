@@ -215,21 +215,29 @@ static int32_t on_object(struct ome_object_sink *s, struct ome_bytes text) {
   return OME_OK;
 }
 
-static struct ome_bytes bytes_of(struct json_object *o) {
-  const char *text =
-      o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "";
-
-  return (struct ome_bytes){text, strlen(text)};
+static struct ome_bytes bytes_of(const char *text) {
+  return text ? (struct ome_bytes){text, strlen(text)} : (struct ome_bytes){"", 0};
 }
 
-static struct ome_render_req render_request(const struct plan_world *world, const struct plan *p,
-                                            struct json_object *component) {
+/* What plugins are asked with, once for all of them. */
+static int32_t write_texts(const struct plan_world *world, struct plan *p, struct ome_err *err) {
+  struct plan_texts *t = &p->texts;
+
+  *t = (struct plan_texts){json_text(p->service), json_text(p->components),
+                           world->cluster ? json_text(world->cluster) : NULL};
+  bool ok = t->service && t->components && (t->cluster || !world->cluster);
+  for (size_t i = 0; i < p->nparts; i++)
+    ok &= (p->parts[i].text = json_text(p->parts[i].doc)) != NULL;
+  return ok ? OME_OK : fail_memory(err);
+}
+
+static struct ome_render_req render_request(const struct plan *p, const struct plan_component *component) {
   return (struct ome_render_req){
       .struct_size = sizeof(struct ome_render_req),
-      .service = bytes_of(p->service),
-      .component = bytes_of(component),
-      .components = bytes_of(p->components),
-      .cluster = bytes_of(world->cluster),
+      .service = bytes_of(p->texts.service),
+      .component = bytes_of(component ? component->text : NULL),
+      .components = bytes_of(p->texts.components),
+      .cluster = bytes_of(p->texts.cluster),
   };
 }
 
@@ -278,7 +286,7 @@ static bool check_apis(const struct plan_world *world, struct plan *p, const cha
 }
 
 static void render_part(const struct plan_world *world, struct plan *p, const char *kind, const char *name,
-                        const char *condition, struct json_object *component, struct plan_part *out) {
+                        const char *condition, const struct plan_component *component, struct plan_part *out) {
   struct plugin_call call = {0};
   struct collect c = {.objects = p->objects, .err = ERR_INIT};
   struct ome_err err = ERR_INIT;
@@ -290,7 +298,7 @@ static void render_part(const struct plan_world *world, struct plan *p, const ch
     return;
   }
   out->first = json_len(p->objects);
-  struct ome_render_req req = render_request(world, p, component);
+  struct ome_render_req req = render_request(p, component);
   /* What cannot be scaled can still run: the controller says what is missing when it comes to it. */
   if (!streq(kind, OME_KIND_AUTOSCALER) && !check_apis(world, p, condition, out->plugin, &req))
     return;
@@ -364,10 +372,10 @@ static void render_all(const struct plan_world *world, struct plan *p) {
   for (size_t i = 0; i < p->nparts; i++) {
     struct plan_component *c = &p->parts[i];
     const char *scaler = json_str(c->doc, "autoscaler", "none");
-    render_part(world, p, OME_KIND_DEPLOYMENT, c->mode->plugin, condition_of(c->kind), c->doc, &c->deployment);
+    render_part(world, p, OME_KIND_DEPLOYMENT, c->mode->plugin, condition_of(c->kind), c, &c->deployment);
     /* "external" owns the count from outside: there is nothing to render. */
     if (!streq(scaler, "none") && !streq(scaler, "external"))
-      render_part(world, p, OME_KIND_AUTOSCALER, scaler, "AutoscalerReady", c->doc, &c->autoscaler);
+      render_part(world, p, OME_KIND_AUTOSCALER, scaler, "AutoscalerReady", c, &c->autoscaler);
   }
   /* The entry is the last of engine, decoder, router that there is. */
   if (p->nparts > 0)
@@ -446,6 +454,8 @@ static int32_t render_whole(const struct plan_world *world, struct plan *p, stru
   int32_t rc = extras_render(p->service, p->model, p->weights, streq(last->kind, "router") ? last->doc : NULL,
                              world->cluster, p->objects, err);
 
+  if (rc == OME_OK)
+    rc = write_texts(world, p, err);
   if (rc != OME_OK)
     return rc;
   render_all(world, p);
@@ -513,8 +523,10 @@ int32_t plan_service(const struct plan_world *world, struct json_object *service
 void plan_free(struct plan *p) {
   if (!p)
     return;
-  for (size_t i = 0; i < ARRAY_LEN(p->parts); i++)
+  for (size_t i = 0; i < ARRAY_LEN(p->parts); i++) {
     json_unref(p->parts[i].doc);
+    free(p->parts[i].text);
+  }
   selection_free(p->selection);
   json_unref(p->service);
   json_unref(p->weights);
@@ -522,6 +534,9 @@ void plan_free(struct plan *p) {
   free(p->overlays_skipped);
   json_unref(p->runtime);
   json_unref(p->components);
+  free(p->texts.service);
+  free(p->texts.components);
+  free(p->texts.cluster);
   json_unref(p->tuning);
   json_unref(p->objects);
   json_unref(p->warnings);
@@ -545,15 +560,16 @@ static int32_t on_address(struct ome_object_sink *s, struct ome_bytes text) {
   return rc == OME_OK ? OME_E_NO_MEMORY : rc;
 }
 
-int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
-                     struct json_object *component, struct json_object *observed, struct json_object *addresses,
-                     struct ome_status *out, struct ome_err *err) {
+int32_t plan_observe(const struct plan *p, const struct plan_part *part, const struct plan_component *component,
+                     struct json_object *observed, struct json_object *addresses, struct ome_status *out,
+                     struct ome_err *err) {
   struct plugin_call call = {0};
   struct ome_object_sink sink = {.struct_size = sizeof(sink), .ctx = addresses, .object = on_address};
-  struct ome_render_req req = render_request(world, p, component);
+  struct ome_render_req req = render_request(p, component);
+  const char *live = json_view(observed);
 
   *out = (struct ome_status){.struct_size = sizeof(*out), .addresses = addresses ? &sink : NULL};
-  int32_t rc = plugin_observe(part->plugin, &call, &req, bytes_of(observed), out, err);
+  int32_t rc = plugin_observe(part->plugin, &call, &req, bytes_of(live), out, err);
   out->addresses = NULL; /* it lived for the call */
   return rc;
 }

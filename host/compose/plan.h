@@ -45,6 +45,7 @@ struct plan_part {
 struct plan_component {
   const char *kind;
   struct json_object *doc; /* "ome.io/component/1" */
+  char *text;              /* of it, for plugins; NULL: did not come to it */
   const struct mode *mode;
   struct plan_part deployment;
   struct plan_part autoscaler;
@@ -60,7 +61,10 @@ struct plan {
   struct json_object *runtime;    /* folded; NULL: none */
   struct selection *selection;    /* NULL: did not come to it */
   struct json_object *components; /* array of the component documents */
-  struct json_object *tuning;     /* array of what was computed for engines (tune.h) */
+  struct plan_texts {
+    char *service, *components, *cluster;
+  } texts;                    /* for plugins, which are asked several times; NULL: did not come to it */
+  struct json_object *tuning; /* array of what was computed for engines (tune.h) */
   struct plan_component parts[COMPONENT_KINDS];
   size_t nparts;
   struct plan_part ingress;
@@ -95,8 +99,8 @@ char *plan_record_name(struct json_object *service);
 /* Asks PART's plugin what became of its objects.  COMPONENT NULL: ingress.  OBSERVED is the array of the live objects
  * in the order of the part, null for an absent one.  ADDRESSES: array that gets where an ingress is reached,
  * {url, name?} each; NULL: nobody asks. */
-int32_t plan_observe(const struct plan_world *world, const struct plan *p, const struct plan_part *part,
-                     struct json_object *component, struct json_object *observed, struct json_object *addresses,
-                     struct ome_status *out, struct ome_err *err);
+int32_t plan_observe(const struct plan *p, const struct plan_part *part, const struct plan_component *component,
+                     struct json_object *observed, struct json_object *addresses, struct ome_status *out,
+                     struct ome_err *err);
 
 #endif

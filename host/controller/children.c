@@ -129,14 +129,29 @@ static int32_t apply_one(struct service_worker *w, struct json_object *service, 
 
 /* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
-bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o) {
-  for (size_t i = 0; i < json_len(plan->objects); i++) {
-    struct json_object *w = json_index(plan->objects, i);
-    if (streq(json_str(w, "kind", ""), k->resource->kind) && streq(json_str(w, "apiVersion", ""), k->api_version) &&
-        streq(meta_name(w), meta_name(o)))
+struct wanted {
+  const struct plan *plan;
+  const struct child_kind *kind;
+};
+
+/* Whether the plan has an object NAME of the kind. */
+static bool is_wanted(void *arg, const char *name) {
+  const struct wanted *w = arg;
+
+  for (size_t i = 0; i < json_len(w->plan->objects); i++) {
+    struct json_object *o = json_index(w->plan->objects, i);
+    if (streq(json_str(o, "kind", ""), w->kind->resource->kind) &&
+        streq(json_str(o, "apiVersion", ""), w->kind->api_version) && streq(meta_name(o), name))
       return true;
   }
   return false;
+}
+
+struct json_object *children_unwanted(struct child_kind *k, struct json_object *service, const struct plan *plan) {
+  struct kube_cache *cache = child_cache(k);
+  struct wanted wanted = {plan, k};
+
+  return cache ? kube_cache_owned_but(cache, meta_uid(service), is_wanted, &wanted) : NULL;
 }
 
 /* Whether O serves until what takes its place does. */
@@ -169,12 +184,10 @@ int32_t children_prune(struct controller *c, struct json_object *service, const 
                        struct ome_err *err) {
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
-    struct kube_cache *cache = child_cache(k);
-    _cleanup_json_ struct json_object *owned = cache ? kube_cache_owned(cache, meta_uid(service)) : NULL;
-    for (size_t j = 0; j < json_len(owned); j++) {
-      struct json_object *o = json_index(owned, j);
-      if (meta_deleting(o) || child_is_wanted(plan, k, o) || holds_the_fort(plan, k, o, ready) ||
-          (k->scaler && scalers_stays(c, plan, o)))
+    _cleanup_json_ struct json_object *unwanted = children_unwanted(k, service, plan);
+    for (size_t j = 0; j < json_len(unwanted); j++) {
+      struct json_object *o = json_index(unwanted, j);
+      if (meta_deleting(o) || holds_the_fort(plan, k, o, ready) || (k->scaler && scalers_stays(c, plan, o)))
         continue;
       int32_t rc = kube_delete(c->client, k->resource, meta_namespace(o), meta_name(o), meta_uid(o),
                                k->names ? KUBE_FOREGROUND : KUBE_BACKGROUND, err);

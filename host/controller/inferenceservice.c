@@ -35,14 +35,14 @@ static int32_t drop_finalizer(struct controller *c, struct json_object *service,
 
 /* ---- observing --------------------------------------------------------------------------------------------------- */
 
-static int32_t observe_part(struct service_worker *w, const struct plan *plan, const struct plan_part *part,
-                            struct json_object *component, struct json_object *live, struct json_object *addresses,
-                            struct ome_status *out, struct ome_err *err) {
+static int32_t observe_part(const struct plan *plan, const struct plan_part *part,
+                            const struct plan_component *component, struct json_object *live,
+                            struct json_object *addresses, struct ome_status *out, struct ome_err *err) {
   _cleanup_json_ struct json_object *observed = json_object_new_array();
 
   for (size_t i = 0; observed && i < part->count; i++)
     (void)json_object_array_add(observed, json_object_get(json_index(live, part->first + i)));
-  return observed ? plan_observe(&w->world, plan, part, component, observed, addresses, out, err) : fail_memory(err);
+  return observed ? plan_observe(plan, part, component, observed, addresses, out, err) : fail_memory(err);
 }
 
 static struct json_object *pods_of(struct controller *c, struct json_object *service) {
@@ -68,21 +68,20 @@ static void observation_fini(struct observation *o) {
   json_unref(o->addresses);
 }
 
-static int32_t observe(struct service_worker *w, const struct plan *plan, struct json_object *live,
-                       struct observation *o, struct ome_err *err) {
+static int32_t observe(const struct plan *plan, struct json_object *live, struct observation *o, struct ome_err *err) {
   int32_t rc = OME_OK;
 
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++) {
     const struct plan_component *p = &plan->parts[i];
-    rc = observe_part(w, plan, &p->deployment, p->doc, live, NULL, &o->components[i], err);
+    rc = observe_part(plan, &p->deployment, p, live, NULL, &o->components[i], err);
     o->workloads[i] = p->deployment.count ? json_index(live, p->deployment.first) : NULL;
     if (rc == OME_OK && p->autoscaler.plugin)
-      rc = observe_part(w, plan, &p->autoscaler, p->doc, live, NULL, &o->autoscalers[i], err);
+      rc = observe_part(plan, &p->autoscaler, p, live, NULL, &o->autoscalers[i], err);
   }
   if (rc == OME_OK && plan->ingress.plugin && !(o->addresses = json_object_new_array()))
     rc = fail_memory(err);
   if (rc == OME_OK && plan->ingress.plugin)
-    rc = observe_part(w, plan, &plan->ingress, NULL, live, o->addresses, &o->ingress, err);
+    rc = observe_part(plan, &plan->ingress, NULL, live, o->addresses, &o->ingress, err);
   return rc;
 }
 
@@ -198,7 +197,7 @@ static int32_t realize(struct service_worker *w, struct json_object *service, st
   if (rc == OME_OK)
     rc = children_sync(w, service, plan, &o->children, err);
   if (rc == OME_OK)
-    rc = observe(w, plan, o->children.live, o, err);
+    rc = observe(plan, o->children.live, o, err);
   for (size_t i = 0; rc == OME_OK && i < plan->nparts; i++)
     ready[i] = o->components[i].phase == OME_PHASE_READY;
   if (rc == OME_OK)

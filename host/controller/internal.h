@@ -213,8 +213,8 @@ int32_t children_take_over(struct service_worker *w, struct json_object *service
  * part of the plan, says that what takes its place serves: a change of mode interrupts nothing. */
 int32_t children_prune(struct controller *c, struct json_object *service, const struct plan *plan, const bool *ready,
                        struct ome_err *err);
-/* Whether PLAN has an object of kind K named like O. */
-bool child_is_wanted(const struct plan *plan, const struct child_kind *k, struct json_object *o);
+/* new array of what SERVICE owns of kind K, and PLAN has no more; NULL: the cluster does not have the kind. */
+struct json_object *children_unwanted(struct child_kind *k, struct json_object *service, const struct plan *plan);
 
 /* ---- takeover.c -------------------------------------------------------------------------------------------------- */
 

@@ -108,15 +108,12 @@ int32_t scalers_clear(struct controller *c, struct json_object *service, struct 
 
   for (size_t i = 0; i < CHILD_KINDS; i++) {
     struct child_kind *k = &c->children[i];
-    struct kube_cache *cache = k->scaler ? child_cache(k) : NULL;
-    if (!cache)
-      continue;
-    _cleanup_json_ struct json_object *owned = kube_cache_owned(cache, meta_uid(service));
-    for (size_t j = 0; j < json_len(owned); j++) {
+    _cleanup_json_ struct json_object *unwanted = k->scaler ? children_unwanted(k, service, plan) : NULL;
+    for (size_t j = 0; j < json_len(unwanted); j++) {
       bool gone = true;
-      if (child_is_wanted(plan, k, json_index(owned, j)) || scalers_stays(c, plan, json_index(owned, j)))
+      if (scalers_stays(c, plan, json_index(unwanted, j)))
         continue;
-      int32_t rc = delete_scaler(c, k, json_index(owned, j), &gone, err);
+      int32_t rc = delete_scaler(c, k, json_index(unwanted, j), &gone, err);
       if (rc != OME_OK)
         return rc;
       waiting |= !gone;

@@ -126,9 +126,26 @@ static void set_version_locked(struct kube_cache *c, const char *version) {
   c->shared.version = copy;
 }
 
-/* Whether E tells nothing that BEFORE does not have. */
-static bool is_old(const struct entry *before, const struct entry *e, bool echo) {
-  return streq(before->version, e->version) || (echo && is_later(before->version, e->version));
+/* Whether VERSION tells nothing that BEFORE does not have. */
+static bool is_old(const struct entry *before, const char *version, bool echo) {
+  return streq(before->version, version) || (echo && is_later(before->version, version));
+}
+
+/* Whether an event with O, from the watch, tells nothing new: most tell of writes of ours, and what is kept of those is
+ * not made twice. */
+static bool is_echo(struct kube_cache *c, struct json_object *o) {
+  const char *version = json_str(o, "metadata.resourceVersion", "");
+  _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
+
+  if (!key)
+    return false;
+  (void)pthread_mutex_lock(&c->shared.lock);
+  const struct entry *before = strmap_get(c->shared.entries, key);
+  bool echo = before && is_old(before, version, true);
+  if (echo)
+    set_version_locked(c, version);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return echo;
 }
 
 /* Puts O in; events for what really changed.  An event that tells of a time before what is known (ECHO: it may, where a
@@ -146,7 +163,7 @@ static void store(struct kube_cache *c, struct json_object *o, bool echo) {
     set_version_locked(c, e->version);
   struct entry *before = strmap_get(c->shared.entries, e->key);
   known = before != NULL;
-  same = before && is_old(before, e, echo);
+  same = before && is_old(before, e->version, echo);
   if (before && !same && c->on_event)
     old = parse_text(before->text);
   bool held = !same && hold_locked(c, e);
@@ -312,7 +329,7 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
     if (key)
       drop(c, key, o);
-  } else {
+  } else if (!is_echo(c, o)) {
     store(c, o, true);
   }
 }
@@ -592,13 +609,26 @@ void kube_cache_writing(struct kube_cache *c, const char *ns, const char *name) 
   (void)pthread_mutex_unlock(&c->shared.lock);
 }
 
-/* Puts E in where the watch is not past it: what that has told of may have changed or gone since.  Whether it is new.
- */
+/* Whether VERSION of KEY, written by us, is more than is known.  Where the watch is past it, what that has told of may
+ * have changed or gone since. */
+static bool is_news_locked(struct kube_cache *c, const char *key, const char *version) {
+  const struct entry *before = strmap_get(c->shared.entries, key);
+
+  return is_later(version, c->shared.version) && (!before || is_later(version, before->version));
+}
+
+static bool is_news(struct kube_cache *c, const char *key, const char *version) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool news = is_news_locked(c, key, version);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return news;
+}
+
+/* Puts E in where it still is news.  Whether its object is new. */
 static bool put_written_locked(struct kube_cache *c, struct entry *e) {
   struct entry *before = strmap_get(c->shared.entries, e->key);
 
-  if (is_later(e->version, c->shared.version) && (!before || is_later(e->version, before->version)) &&
-      put_locked(c, before, e))
+  if (is_news_locked(c, e->key, e->version) && put_locked(c, before, e))
     return before == NULL;
   free(e);
   return false;
@@ -610,10 +640,11 @@ void kube_cache_wrote(struct kube_cache *c, const char *ns, const char *name, st
 
   if (o)
     complete(c, o);
-  struct entry *e = o ? entry_new(o, c->index) : NULL;
+  const char *version = o ? json_str(o, "metadata.resourceVersion", "") : NULL;
+  struct entry *e = key && o && is_news(c, key, version) ? entry_new(o, c->index) : NULL;
   (void)pthread_mutex_lock(&c->shared.lock);
   _cleanup_free_ char *held = key ? strmap_take(c->shared.writing, key) : NULL;
-  bool late = held && (!e || (!streq(held, e->version) && !is_later(e->version, held)));
+  bool late = held && (!version || (!streq(held, version) && !is_later(version, held)));
   bool added = e && put_written_locked(c, e);
   const struct entry *now = late ? strmap_get(c->shared.entries, key) : NULL;
   if (now)
@@ -693,24 +724,44 @@ struct json_object *kube_cache_list(struct kube_cache *c, const char *ns) {
   return parse_rows(&rows);
 }
 
-static struct json_object *look_up(struct kube_cache *c, struct strmap *index, const char *value, const char *ns) {
+/* What of an index is asked for. */
+struct lookup {
+  const char *value;
+  const char *ns; /* NULL: everywhere */
+  kube_skip_fn *skip;
+  void *arg;
+};
+
+static bool is_asked_for(const struct lookup *l, const struct entry *e) {
+  return is_in(e, l->ns) && !(l->skip && l->skip(l->arg, strchr(e->key, '/') + 1));
+}
+
+static struct json_object *look_up(struct kube_cache *c, struct strmap *index, const struct lookup *l) {
   row_list rows = {0};
 
   (void)pthread_mutex_lock(&c->shared.lock);
-  const struct bucket *b = strmap_get(index, value);
+  const struct bucket *b = strmap_get(index, l->value);
   for (size_t i = 0; b && i < b->entries.len; i++)
-    if (is_in(b->entries.items[i], ns))
+    if (is_asked_for(l, b->entries.items[i]))
       add_row(&rows, b->entries.items[i]);
   (void)pthread_mutex_unlock(&c->shared.lock);
   return parse_rows(&rows);
 }
 
 struct json_object *kube_cache_owned(struct kube_cache *c, const char *uid) {
-  return look_up(c, c->shared.by_owner, uid, NULL);
+  return kube_cache_owned_but(c, uid, NULL, NULL);
+}
+
+struct json_object *kube_cache_owned_but(struct kube_cache *c, const char *uid, kube_skip_fn *skip, void *arg) {
+  const struct lookup l = {.value = uid, .skip = skip, .arg = arg};
+
+  return look_up(c, c->shared.by_owner, &l);
 }
 
 struct json_object *kube_cache_indexed(struct kube_cache *c, const char *ns, const char *value) {
-  return look_up(c, c->shared.by_value, value, ns);
+  const struct lookup l = {.value = value, .ns = ns};
+
+  return look_up(c, c->shared.by_value, &l);
 }
 
 void kube_cache_names(struct kube_cache *c, const char *ns, const char *value, kube_name_fn *each, void *arg) {

@@ -67,6 +67,9 @@ struct json_object *kube_cache_get(struct kube_cache *cache, const char *ns, con
 struct json_object *kube_cache_list(struct kube_cache *cache, const char *ns);
 /* new array of the objects whose controller owner reference has UID. */
 struct json_object *kube_cache_owned(struct kube_cache *cache, const char *uid);
+/* The same without those of which SKIP says so, which are not read. */
+typedef bool kube_skip_fn(void *arg, const char *name);
+struct json_object *kube_cache_owned_but(struct kube_cache *cache, const char *uid, kube_skip_fn *skip, void *arg);
 /* new array of the objects in NS whose index is VALUE.  Both without a look at the others. */
 struct json_object *kube_cache_indexed(struct kube_cache *cache, const char *ns, const char *value);
 /* Calls EACH for the names in NS (NULL: everywhere) whose index is VALUE (NULL: all), without reading the objects. */

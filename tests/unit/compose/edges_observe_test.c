@@ -37,12 +37,12 @@ static struct json_object *documents(const char *autoscaler, const char *ingress
 }
 
 static void check(const struct observation *o, struct edges *e, const struct plan_part *part,
-                  struct json_object *component, const char *url) {
+                  const struct plan_component *component, const char *url) {
   struct json_object *observed = parsed(o->observed);
   struct ome_err err = ERR_INIT;
   struct ome_status s;
 
-  ok(plan_observe(&e->offline.world, e->plan, part, component, observed, NULL, &s, &err), &err);
+  ok(plan_observe(e->plan, part, component, observed, NULL, &s, &err), &err);
   if (s.phase != o->phase || !streq(s.reason, o->reason) || !strstr(s.message, o->message) ||
       (url && !streq(s.url, url)))
     fail_msg("%s gives phase %d, %s: %s (%s)", o->observed, s.phase, s.reason, s.message, s.url);
@@ -97,7 +97,7 @@ static void observes_scalers(void **state) {
     struct edges e;
     edges_plan(&e, docs);
     for (size_t j = 0; j < sizes[i]; j++)
-      check(&tables[i][j], &e, &e.plan->parts[0].autoscaler, e.plan->parts[0].doc, NULL);
+      check(&tables[i][j], &e, &e.plan->parts[0].autoscaler, &e.plan->parts[0], NULL);
     edges_fini(&e);
     json_unref(docs);
   }
@@ -194,7 +194,7 @@ static void observes_deployments(void **state) {
   (void)state;
   edges_plan(&e, docs);
   for (size_t i = 0; i < ARRAY_LEN(deployments); i++)
-    check(&deployments[i], &e, &e.plan->parts[0].deployment, e.plan->parts[0].doc,
+    check(&deployments[i], &e, &e.plan->parts[0].deployment, &e.plan->parts[0],
           "http://chat-engine.team.svc.cluster.local");
   edges_fini(&e);
   json_unref(docs);

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define HF "hf://"
-#define COMMIT_LEN 40u
 
 /* ---- who may see what -------------------------------------------------------------------------------------------- */
 
@@ -66,6 +65,20 @@ char *node_hub_name(const char *ns, struct json_object *model) {
   return api_ns ? str_printf("%s/%s", api_ns, name) : strdup(name);
 }
 
+/* The commit or branch that MODEL names. */
+static const char *revision_of(struct json_object *model) {
+  const char *uri = json_str(model, "spec.storage.storageUri", ""), *at = strchr(uri, '@');
+
+  return json_str(model, "spec.storage.parameters.revision", at && at[1] ? at + 1 : HUB_BRANCH);
+}
+
+enum node_hub_fit node_hub_fits(struct json_object *model, const char *commit, const char *revision) {
+  if (!has_prefix(json_str(model, "spec.storage.storageUri", ""), HF) || streq(revision, commit) ||
+      streq(revision, revision_of(model)))
+    return NODE_HUB_MEANT;
+  return streq(revision, HUB_BRANCH) ? NODE_HUB_INSTEAD : NODE_HUB_OTHER;
+}
+
 /* Whether hf:// is read with a token of the agent's own, where $HF_TOKEN and its relatives say it is. */
 static bool has_own_token(void) {
   const char *token = getenv("HF_TOKEN"), *path = getenv("HF_TOKEN_PATH");
@@ -93,8 +106,36 @@ static bool is_served(struct json_object *node, const char *ns, struct json_obje
   return said && streq(said, "Ready");
 }
 
-/* The key in stores of the model that is called NAME, new; NULL: there is none for everybody.  *URI, new, is its. */
-static char *find_key(struct agent *a, const char *name, char **uri) {
+/* What a client asks for, and the best that was found. */
+struct search {
+  struct agent *agent;
+  const char *name, *revision;
+  char *key, *uri; /* of it, in stores; NULL: nothing fits */
+  enum node_hub_fit fit;
+  bool is_known; /* NAME is served, at whatever revision */
+};
+
+static void consider(struct search *s, const char *ns, struct json_object *model) {
+  _cleanup_free_ char *key = name_model_key(ns, meta_name(model));
+  const struct node_store *home = key ? stores_holding(&s->agent->stores, key) : NULL;
+  _cleanup_json_ struct json_object *o = home ? model_store_reference(home->files, key, NULL) : NULL;
+
+  if (!o)
+    return;
+  s->is_known = true;
+  enum node_hub_fit fit = node_hub_fits(model, json_str(o, "revision", ""), s->revision);
+  if (fit <= s->fit)
+    return;
+  s->fit = fit;
+  free(s->key);
+  free(s->uri);
+  s->key = TAKE_PTR(key);
+  s->uri = strdup(json_str(model, "spec.storage.storageUri", ""));
+}
+
+/* S->key and S->uri of what is there for everybody. */
+static void search(struct search *s) {
+  struct agent *a = s->agent;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
 
   for (size_t k = 0; node && k < ARRAY_LEN(kinds); k++) {
@@ -102,13 +143,11 @@ static char *find_key(struct agent *a, const char *name, char **uri) {
     for (size_t i = 0; i < json_len(models); i++) {
       struct json_object *m = json_index(models, i);
       const char *ns = kinds[k] == WATCH_WEIGHTS ? NS_WEIGHTS : meta_namespace(m);
-      if (!is_served(node, ns && *ns ? ns : NULL, m, name))
-        continue;
-      *uri = strdup(json_str(m, "spec.storage.storageUri", ""));
-      return name_model_key(ns && *ns ? ns : NULL, meta_name(m));
+      ns = ns && *ns ? ns : NULL;
+      if (is_served(node, ns, m, s->name))
+        consider(s, ns, m);
     }
   }
-  return NULL;
 }
 
 /* ---- the source -------------------------------------------------------------------------------------------------- */
@@ -132,27 +171,21 @@ static int32_t add_file(const struct node_hub *h, struct repository *r, const st
   return repository_add(r, &out) ? OME_OK : fail_memory(err);
 }
 
-static void set_commit(struct repository *r, const char *revision) {
-  if (strlen(revision) == COMMIT_LEN && strspn(revision, "0123456789abcdef") == COMMIT_LEN)
-    (void)memcpy(r->commit, revision, COMMIT_LEN + 1);
-}
-
-static int32_t read_model(void *arg, const char *name, const atomic_bool *stop, struct repository **out,
-                          struct ome_err *err) {
-  const struct node_hub *h = arg;
+/* KEY of URI, whose files lie in HOME. */
+static int32_t read_files(const struct node_hub *h, const struct search *s, const struct node_store *home,
+                          const atomic_bool *stop, struct repository **out, struct ome_err *err) {
   _cleanup_manifest_ struct manifest manifest = {0};
-  _cleanup_free_ char *uri = NULL;
-  _cleanup_free_ char *key = find_key(h->agent, name, &uri);
-  const struct node_store *home = key ? stores_holding(&h->agent->stores, key) : NULL;
-  _cleanup_json_ struct json_object *o = home ? model_store_reference(home->files, key, &manifest) : NULL;
+  _cleanup_json_ struct json_object *o = home ? model_store_reference(home->files, s->key, &manifest) : NULL;
+  const char *commit = json_str(o, "revision", "");
   struct stat st = {0};
 
-  if (!uri || !json_flag(o, "complete", false) || !streq(json_str(o, "uri", ""), uri))
-    return fail(err, OME_E_NOT_FOUND, "%s: no model of this name is Ready here for everybody", name);
-  _cleanup_(repository_freep) struct repository *r = repository_new(name, key);
+  if (!s->uri || !json_flag(o, "complete", false) || !streq(json_str(o, "uri", ""), s->uri))
+    return fail(err, OME_E_NOT_FOUND, "%s: it is not Ready here", s->name);
+  _cleanup_(repository_freep) struct repository *r = repository_new(s->name, s->key);
   if (!r)
     return fail_memory(err);
-  set_commit(r, json_str(o, "revision", ""));
+  if (hub_is_commit(commit))
+    (void)memcpy(r->commit, commit, HUB_COMMIT_LEN + 1);
   (void)stat(json_str(o, "path", ""), &st); /* when it was laid out */
   int32_t rc = OME_OK;
   for (size_t i = 0; rc == OME_OK && i < manifest.files.len; i++)
@@ -161,6 +194,24 @@ static int32_t read_model(void *arg, const char *name, const atomic_bool *stop, 
     rc = repository_finish(r, err);
   if (rc == OME_OK)
     *out = TAKE_PTR(r);
+  return rc;
+}
+
+static int32_t read_model(void *arg, const char *name, const char *revision, const atomic_bool *stop,
+                          struct repository **out, struct ome_err *err) {
+  const struct node_hub *h = arg;
+  struct search s = {.agent = h->agent, .name = name, .revision = revision};
+  int32_t rc;
+
+  search(&s);
+  if (s.key)
+    rc = read_files(h, &s, stores_holding(&h->agent->stores, s.key), stop, out, err);
+  else if (s.is_known)
+    rc = fail(err, OME_E_INVALID, "%s: no model of it is of %s", name, revision);
+  else
+    rc = fail(err, OME_E_NOT_FOUND, "%s: no model of this name is Ready here for everybody", name);
+  free(s.key);
+  free(s.uri);
   return rc;
 }
 

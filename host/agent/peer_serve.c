@@ -14,7 +14,8 @@
 #define WAIT_LITTLE_MS 5000u /* for what is not begun yet */
 #define TICK_MS 1000u
 
-METRIC_COUNTER(served_bytes, "model_agent_served_bytes_total", "Bytes of models given to other nodes.", NULL);
+METRIC_COUNTER(served_bytes, "model_agent_served_bytes_total",
+               "Bytes of models given to other nodes, and to clients of the Hub API.", "to");
 
 struct peer_waiter {
   struct http_exchange *x; /* NULL: it has gone */
@@ -27,7 +28,11 @@ struct peer_waiter {
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 static void count_served(size_t n) {
-  metric_add(METRIC(&served_bytes), (double)n);
+  metric_add(METRIC(&served_bytes, "node"), (double)n);
+}
+
+void peer_count_for_client(size_t n) {
+  metric_add(METRIC(&served_bytes, "client"), (double)n);
 }
 
 /* Bytes FROM to UPTO of SIZE; takes FD. */

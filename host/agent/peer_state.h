@@ -148,5 +148,6 @@ extern const struct transfer_swarm peer_swarm;
 void peer_serve(void *peers, struct http_exchange *x);
 void peer_serve_waiting(void *peers); /* something has arrived */
 void peer_serve_end(void *peers);
+void peer_count_for_client(size_t n); /* bytes that went out by the Hub API */
 
 #endif

@@ -503,7 +503,8 @@ static int32_t start_server(struct peers *p, struct ome_err *err) {
   if (rc == OME_OK)
     rc = http_client_new(NULL, &p->http, err);
   if (rc == OME_OK && p->cfg.models)
-    rc = hub_api_new(p->loop, &(struct hub_api_config){.source = *p->cfg.models}, &p->hub, err);
+    rc = hub_api_new(p->loop, &(struct hub_api_config){.source = *p->cfg.models, .sent = peer_count_for_client},
+                     &p->hub, err);
   const struct http_server_config cfg = {.address = p->address,
                                          .port = p->cfg.port,
                                          .tls = p->tls,

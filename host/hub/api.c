@@ -110,6 +110,8 @@ static void on_gone(void *arg, struct http_exchange *x) {
 static void answer_unread(struct http_exchange *x, const struct ome_err *err) {
   if (err->code == OME_E_NOT_FOUND)
     answer_error(x, 404, "RepoNotFound", "Repository not found");
+  else if (err->code == OME_E_INVALID)
+    answer_error(x, 404, "RevisionNotFound", "Revision not found");
   else
     answer_error(x, err->code == OME_E_BUSY ? 503 : 500, "Unreadable", err->msg);
 }
@@ -142,13 +144,25 @@ static void on_read(void *arg, struct repository *r, const struct ome_err *err) 
   waiting_free(w);
 }
 
+/* What REST, "tree/REV/more" or "resolve/REV/more", is asked for at; new; NULL: it cannot be read. */
+static char *revision_of(const char *rest) {
+  const char *slash = strchr(rest, '/');
+
+  return slash ? url_decode(slash + 1, strcspn(slash + 1, "/")) : strdup(HUB_BRANCH);
+}
+
 /* Answers X by ANSWER once the repository has been read as it is now. */
 static void with_repository(struct hub_api *h, struct http_exchange *x, const char *name, const char *rest,
                             answer_fn *answer) {
+  _cleanup_free_ char *revision = revision_of(rest);
   struct ome_err err = ERR_INIT;
 
   if (!path_is_safe(name)) {
     answer_error(x, 404, "RepoNotFound", "Repository not found");
+    return;
+  }
+  if (!revision) {
+    answer_error(x, 404, "RevisionNotFound", "Revision not found");
     return;
   }
   if (h->nwaiting >= WAITING_MAX) {
@@ -158,7 +172,7 @@ static void with_repository(struct hub_api *h, struct http_exchange *x, const ch
   struct waiting *w = calloc(1, sizeof(*w));
   if (w)
     *w = (struct waiting){h, x, answer, strdup(name), strdup(rest)};
-  if (!w || !w->name || !w->rest || reader_ask(h->reader, name, on_read, w, &err) != OME_OK) {
+  if (!w || !w->name || !w->rest || reader_ask(h->reader, name, revision, on_read, w, &err) != OME_OK) {
     waiting_free(w);
     answer_error(x, 500, "Internal", "out of memory");
     return;
@@ -167,11 +181,13 @@ static void with_repository(struct hub_api *h, struct http_exchange *x, const ch
   http_on_close(x, on_gone, w);
 }
 
-/* Branch names all mean the present commit; another commit is not there. */
-static bool check_revision(struct http_exchange *x, const struct repository *r, const char *revision) {
-  bool is_commit = strlen(revision) == 40 && strspn(revision, "0123456789abcdef") == 40;
+bool hub_is_commit(const char *revision) {
+  return strlen(revision) == HUB_COMMIT_LEN && strspn(revision, "0123456789abcdef") == HUB_COMMIT_LEN;
+}
 
-  if (!is_commit || streq(revision, r->commit))
+/* A branch leads to what the source gave for it; a commit has to be that of it. */
+static bool check_revision(struct http_exchange *x, const struct repository *r, const char *revision) {
+  if (!hub_is_commit(revision) || streq(revision, r->commit))
     return true;
   answer_error(x, 404, "RevisionNotFound", "Revision not found");
   return false;
@@ -440,7 +456,7 @@ static void answer_file(struct hub_api *h, struct http_exchange *x, const struct
     http_on_drain(x, hang_up, NULL);
     return;
   }
-  http_send_file(x, fd, first, len, NULL);
+  http_send_file(x, fd, first, len, h->cfg.sent);
 }
 
 /* ---- routes ----------------------------------------------------------------------------------------------------- */

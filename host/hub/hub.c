@@ -19,11 +19,13 @@ struct hub {
 
 /* ---- the folder as a source -------------------------------------------------------------------------------------- */
 
-static int32_t read_folder(void *arg, const char *name, const atomic_bool *stop, struct repository **out,
-                           struct ome_err *err) {
+/* A folder has one revision, and any branch leads to it. */
+static int32_t read_folder(void *arg, const char *name, const char *revision, const atomic_bool *stop,
+                           struct repository **out, struct ome_err *err) {
   const struct hub *h = arg;
   _cleanup_free_ char *dir = path_join(h->dir, name);
 
+  (void)revision;
   if (!strchr(name, '/')) /* the folder of an organisation */
     return fail(err, OME_E_NOT_FOUND, "%s: repositories are called ORG/NAME", name);
   return dir ? repository_read(name, dir, h->digests, stop, out, err) : fail_memory(err);

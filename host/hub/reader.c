@@ -6,7 +6,7 @@
 
 struct job {
   struct job *next;
-  char *name;
+  char *name, *revision;
   reader_done *done;
   void *arg;
   struct repository *result; /* NULL: err */
@@ -28,6 +28,7 @@ static void job_free(struct job *j) {
   if (!j)
     return;
   free(j->name);
+  free(j->revision);
   free(j);
 }
 
@@ -57,7 +58,7 @@ static void *run(void *arg) {
     if (atomic_load(&r->stop))
       (void)fail(&j->err, OME_E_CANCELLED, "%s: stopped", j->name);
     else
-      (void)r->source->read(r->source->arg, j->name, &r->stop, &j->result, &j->err);
+      (void)r->source->read(r->source->arg, j->name, j->revision, &r->stop, &j->result, &j->err);
     loop_post(r->loop, deliver, j);
   }
   return NULL;
@@ -102,12 +103,13 @@ void reader_stop(struct reader *r) {
   free(r);
 }
 
-int32_t reader_ask(struct reader *r, const char *name, reader_done *done, void *arg, struct ome_err *err) {
+int32_t reader_ask(struct reader *r, const char *name, const char *revision, reader_done *done, void *arg,
+                   struct ome_err *err) {
   struct job *j = calloc(1, sizeof(*j));
 
   if (j)
-    j->name = strdup(name);
-  if (!j || !j->name) {
+    *j = (struct job){.name = strdup(name), .revision = strdup(revision)};
+  if (!j || !j->name || !j->revision) {
     job_free(j);
     return fail_memory(err);
   }

@@ -16,7 +16,8 @@ int32_t reader_start(struct loop *loop, const struct hub_source *source, struct 
  * is outstanding. */
 void reader_stop(struct reader *r);
 
-/* Reads the repository NAME, after those asked for before; DONE is called whatever happens. */
-int32_t reader_ask(struct reader *r, const char *name, reader_done *done, void *arg, struct ome_err *err);
+/* Reads the repository NAME at REVISION, after those asked for before; DONE is called whatever happens. */
+int32_t reader_ask(struct reader *r, const char *name, const char *revision, reader_done *done, void *arg,
+                   struct ome_err *err);
 
 #endif

@@ -181,7 +181,7 @@ struct json_object *model_store_find(struct model_store *s, const char *name, co
 struct json_object *model_store_reference(struct model_store *s, const char *name, struct manifest *out) {
   struct json_object *o = reference_read(s, name);
 
-  if (o)
+  if (o && out)
     (void)manifest_read(s, json_str(o, "manifest", ""), out);
   return o;
 }

@@ -57,7 +57,7 @@ int32_t model_store_bring(struct model_store *s, const struct store_job *job, st
 /* The reference NAME when it is of URI at PATH and every file there is as it was verified; NULL: not so; new.
  * {uri, request, path, owned, revision, manifest, complete, report} */
 struct json_object *model_store_find(struct model_store *s, const char *name, const char *uri, const char *path);
-/* The reference NAME, whole or not, and the files that it has; NULL: none; new. */
+/* The reference NAME, whole or not, and the files that it has (OUT may be NULL); NULL: none; new. */
 struct json_object *model_store_reference(struct model_store *s, const char *name, struct manifest *out);
 /* What the content of F, a file of URI at REVISION (may be NULL), is called on every node that fetches the same: its
  * SHA-256 where the source pins it, else a digest of what the source does say; "": it says nothing. */

@@ -333,12 +333,12 @@ def killed(options, fleet, alone):
     seed, others = fleet.nodes[0], fleet.nodes[1:]
 
     def half_way(_left, _passed, size):
-        if seed.metrics().get("model_agent_served_bytes_total", 0) - before < size / 2:
+        if seed.metrics().get('model_agent_served_bytes_total{to="node"}', 0) - before < size / 2:
             return False
         seed.kill()
         return True
 
-    before = seed.metrics().get("model_agent_served_bytes_total", 0)
+    before = seed.metrics().get('model_agent_served_bytes_total{to="node"}', 0)
     seconds, _, given, busy = fleet.measure("seeded", others, half_way, group="all")
     return report(f"{len(others)} nodes, their seed killed half-way", seconds, alone, given, busy)
 

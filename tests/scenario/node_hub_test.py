@@ -24,20 +24,20 @@ MIB = 1 << 20
 CLIENT = """
 import sys
 from huggingface_hub import HfApi, snapshot_download
-folder, name, commit = sys.argv[1:]
-info = HfApi().model_info(name, files_metadata=True)
+folder, name, revision, commit = sys.argv[1:]
+info = HfApi().model_info(name, revision=revision or None, files_metadata=True)
 print("commit", info.sha)
 assert not commit or info.sha == commit, info.sha
-snapshot_download(name, local_dir=folder, revision=commit or None)
-print("tree", sorted(f.path for f in HfApi().list_repo_tree(name, recursive=True) if hasattr(f, "blob_id")))
+snapshot_download(name, local_dir=folder, revision=revision or None)
+print("tree", sorted(f.path for f in HfApi().list_repo_tree(name, recursive=True, revision=revision or None) if hasattr(f, "blob_id")))
 """
 
 
-def make_model(folder, name):
+def make_model(folder, name, seed=None):
     return scenario.write_files(f"{folder}/test/{name}", {
         "config.json": b'{"architectures": ["LlamaForCausalLM"], "model_type": "llama"}',
         "sub/empty.txt": b"",
-        "model.safetensors": b"\x02\0\0\0\0\0\0\0{}" + random.Random(name).randbytes(9 * MIB)})
+        "model.safetensors": b"\x02\0\0\0\0\0\0\0{}" + random.Random(seed or name).randbytes(9 * MIB)})
 
 
 class Node:
@@ -65,11 +65,11 @@ class Node:
         return [self.ask(path)[0] for path in (f"/api/models/{name}", f"/api/models/{name}/tree/main?cursor=0",
                                                f"/{name}/resolve/main/config.json")]
 
-    def load(self, folder, name, commit=""):
+    def load(self, folder, name, revision="", commit=""):
         """Digests of what huggingface_hub makes of it."""
         env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith("HF_")}
         env.update(HF_ENDPOINT=self.url, SSL_CERT_FILE=self.certificate, HF_HOME=folder + "-home", HF_HUB_DISABLE_XET="1")
-        done = subprocess.run([peers.python("huggingface_hub"), "-c", CLIENT, folder, name, commit], env=env,
+        done = subprocess.run([peers.python("huggingface_hub"), "-c", CLIENT, folder, name, revision, commit], env=env,
                               capture_output=True, text=True, timeout=scenario.DEADLINE)
         assert done.returncode == 0, done.stdout + done.stderr
         shutil.rmtree(folder + "/.cache", ignore_errors=True)
@@ -84,7 +84,9 @@ def public(server, folder, hub, agent):
         commit = json.load(answer)["sha"]
     node = Node(agent, folder)
     assert node.load(folder + "/loaded", "test/open") == digests
-    assert node.load(folder + "/pinned", "test/open", commit) == digests
+    assert node.load(folder + "/pinned", "test/open", commit, commit) == digests
+    sent = agent.metrics()['model_agent_served_bytes_total{to="client"}']
+    assert sent >= 2 * 9 * MIB, sent
     status, headers, body = node.ask("/test/open/resolve/main/model.safetensors", Range="bytes=5-9")
     with open(f"{hub.folder}/test/open/model.safetensors", "rb") as of:
         assert (status, body) == (206, of.read()[5:10])
@@ -94,6 +96,38 @@ def public(server, folder, hub, agent):
                  "/api/models/test", "/api/models/open", "/api/models/test/none", "/", "/etc/passwd"):
         assert node.ask(path)[0] == 404, path
     return node
+
+
+def refusal(answer):
+    """The hub's word for it."""
+    status, headers, _ = answer
+    return status, headers["X-Error-Code"]
+
+
+def revisions(server, folder, hub, agent, node):
+    """Two models of one repository at different commits: each is found by its commit, its branch and its bytes; main is the one
+    that names none, or the first."""
+    commit = lambda revision: json.loads(node.ask("/api/models/test/two/revision/" + revision)[2]).get("sha")
+    found, digests = {}, {}
+    for name, uri in (("v1", "hf://test/two@v1"), ("v2", "hf://test/two@v2"), ("main", "hf://test/two")):
+        digests[name] = make_model(hub.folder, "two", seed=name)
+        server.apply(scenario.model("two-" + name, uri))
+        wait_for("the revision", lambda name=name: agent.label("two-" + name) == "Ready")
+        with urllib.request.urlopen(f"{hub.url}/api/models/test/two") as answer:
+            found[name] = json.load(answer)["sha"]
+        assert commit("main") == found["main" if name == "main" else "v1"]
+    assert len(set(found.values())) == 3, found
+    for name, sha in found.items():
+        assert commit(name) == commit(sha) == sha, (name, found)
+        assert node.load(f"{folder}/two-{name}", "test/two", sha) == digests[name]
+        assert node.load(f"{folder}/two-{name}-named", "test/two", name, sha) == digests[name]
+    for revision in ("0" * 40, "v3", "%2e%2e"):
+        assert refusal(node.ask("/api/models/test/two/revision/" + revision)) == (404, "RevisionNotFound"), revision
+        assert refusal(node.ask(f"/test/two/resolve/{revision}/config.json")) == (404, "RevisionNotFound"), revision
+    assert refusal(node.ask("/api/models/test/none/revision/v1")) == (404, "RepoNotFound")
+    server.api("DELETE", scenario.MODEL + "two-v1")
+    wait_for("one of them to be gone", lambda: node.ask("/api/models/test/two/revision/v1")[0] == 404)
+    assert commit(found["v2"]) == found["v2"]
 
 
 def by_name(server, folder, hub, agent, node):
@@ -171,6 +205,7 @@ def main():
         server.apply(agents.node("node-0"))
         agent = Agent(server, folder, "node-0", line.url).start()
         node = public(server, folder, hub, agent)
+        revisions(server, folder, hub, agent, node)
         by_name(server, folder, hub, agent, node)
         not_for_peers(node)
         private(server, hub, agent, node)

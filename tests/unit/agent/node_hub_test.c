@@ -71,10 +71,43 @@ static void calls_models_by_their_repositories(void **state) {
   }
 }
 
+#define COMMIT "0123456789abcdef0123456789abcdef01234567"
+#define ANOTHER "f123456789abcdef0123456789abcdef01234567"
+
+static const struct {
+  const char *storage, *commit, *revision;
+  enum node_hub_fit fit;
+} revisions[] = {
+    {"storageUri: 'hf://a/b'", COMMIT, "main", NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b'", COMMIT, COMMIT, NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b'", COMMIT, ANOTHER, NODE_HUB_OTHER},
+    {"storageUri: 'hf://a/b'", COMMIT, "v1", NODE_HUB_OTHER},
+    {"storageUri: 'hf://a/b'", "", ANOTHER, NODE_HUB_OTHER},
+    {"storageUri: 'hf://a/b@v1'", COMMIT, "v1", NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b@v1'", COMMIT, COMMIT, NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b@v1'", COMMIT, "main", NODE_HUB_INSTEAD},
+    {"storageUri: 'hf://a/b@refs/pr/1'", COMMIT, "refs/pr/1", NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b@" COMMIT "'", COMMIT, "main", NODE_HUB_INSTEAD},
+    {"storageUri: 'hf://a/b@main', parameters: {revision: v2}", COMMIT, "v2", NODE_HUB_MEANT},
+    {"storageUri: 'hf://a/b@v1', parameters: {revision: v2}", COMMIT, "v1", NODE_HUB_OTHER},
+    {"storageUri: 'https://host/m.gguf'", "", "v1", NODE_HUB_MEANT}, /* it has no revisions */
+};
+
+static void tells_revisions_apart(void **state) {
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(revisions); i++) {
+    _cleanup_free_ char *text = str_printf("{spec: {storage: {%s}}}", revisions[i].storage);
+    _cleanup_json_ struct json_object *model = yaml(text);
+    if (node_hub_fits(model, revisions[i].commit, revisions[i].revision) != revisions[i].fit)
+      fail_msg("%s at %s does not fit %s so", text, revisions[i].commit, revisions[i].revision);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shows_what_needs_no_credential),
       cmocka_unit_test(calls_models_by_their_repositories),
+      cmocka_unit_test(tells_revisions_apart),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

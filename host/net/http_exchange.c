@@ -289,6 +289,7 @@ struct bufferevent *http_take_connection(struct http_exchange *x) {
 
   bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
   (void)bufferevent_set_timeouts(bev, NULL, NULL);
+  (void)bufferevent_remove_from_rate_limit_group(bev);
   bufferevent_setwatermark(bev, EV_READ, 0, 0);
   x->on_close = NULL;
   c->bev = NULL;

@@ -125,8 +125,10 @@ void http_connection_free(struct http_connection *c) {
     c->prev->next = c->next;
   else
     s->connections = c->next;
-  if (c->bev)
+  if (c->bev) {
+    (void)bufferevent_remove_from_rate_limit_group(c->bev); /* freed later, maybe after the group */
     bufferevent_free(c->bev);
+  }
   c->bev = NULL;
   if (s->nconnections-- == s->cfg.max_connections && s->listener)
     (void)evconnlistener_enable(s->listener);

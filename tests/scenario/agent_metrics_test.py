@@ -13,7 +13,7 @@ import urllib.request
 import agents
 import scenario
 from faulty_hub import Answer, FaultyHub
-from scenario import DEADLINE, MODEL, OME, end_with_us, free_port, install, wait_for
+from scenario import DEADLINE, HOME, MODEL, OME, end_with_us, free_port, install, wait_for
 
 HEADER = b'{"__metadata__": {"format": "pt"}}'
 FILES = {
@@ -113,6 +113,14 @@ def check_models(server, hub, port, folder):
     wait_for("them to be counted no more", lambda: value(ask(port, "/metrics")[1], "model_agent_models") == 0)
 
 
+def check_alerts(port):
+    """The alert rules for agents speak of metrics that there are, some of which take another node."""
+    families = set(re.findall(r"^# TYPE (\w+)", ask(port, "/metrics")[1], re.M)) | {"model_agent_peer_failures_total"}
+    with open(os.path.join(HOME, "manifests/install/monitoring/alerts.yaml")) as source:
+        named = set(re.findall(r"\bmodel_agent_\w+", source.read()))
+    assert named and named <= families, named - families
+
+
 def check_probes(port, root):
     assert ask(port, "/livez") == (200, "ok\n")
     assert ask(port, "/healthz/model-agent-health") == (200, "[+]model-agent-health ok\nok\n")
@@ -143,6 +151,7 @@ def main():
             env=dict(os.environ, HF_ENDPOINT=hub.url), stderr=sys.stderr))
         wait_for("the agent", lambda: ask(port, "/livez")[0] == 200)
         check_models(server, hub, port, folder)
+        check_alerts(port)
         check_probes(port, root)
         check_flags()
         process.terminate()

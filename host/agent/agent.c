@@ -43,6 +43,16 @@ bool agent_has_listed_all(struct agent *a) {
   return true;
 }
 
+static struct json_object *find_class(void *arg, const char *name) {
+  const struct agent *a = arg;
+
+  return kube_cache_get(a->caches[WATCH_CLASSES], NULL, name);
+}
+
+struct scout_classes agent_classes(struct agent *a) {
+  return (struct scout_classes){find_class, a};
+}
+
 /* ---- events into keys ------------------------------------------------------------------------------------------- */
 
 static const char *place_of(enum agent_watch kind, struct json_object *model) {
@@ -63,13 +73,14 @@ static void on_change(struct agent *a, enum agent_watch kind, const struct kube_
   if (!atomic_load(&a->started)) /* what came before is listed when the start is over */
     return;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  const struct scout_classes classes = agent_classes(a);
   agent_note_news(a, ns, name);
   if (event->type != KUBE_MODIFIED)
     look_at_twin(a, ns, name);
   if (event->type == KUBE_DELETED)
     kube_queue_add_ranked(a->queue, ns, name, 0);
   else
-    kube_queue_add_ranked(a->queue, ns, name, scout_rank(event->object, node));
+    kube_queue_add_ranked(a->queue, ns, name, scout_rank(event->object, node, &classes));
 }
 
 static void on_model(void *arg, const struct kube_event *event) {
@@ -104,12 +115,13 @@ static void add_leftovers(struct agent *a, struct json_object *told, const char 
 static void add_all(struct agent *a) {
   _cleanup_json_ struct json_object *map = kube_cache_get(a->caches[WATCH_RECORD], a->ns, a->node);
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  const struct scout_classes classes = agent_classes(a);
 
   for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
     _cleanup_json_ struct json_object *models = kube_cache_list(a->caches[kinds[k]], NULL);
     for (size_t i = 0; i < json_len(models); i++) {
       struct json_object *m = json_index(models, i);
-      kube_queue_add_ranked(a->queue, place_of(kinds[k], m), meta_name(m), scout_rank(m, node));
+      kube_queue_add_ranked(a->queue, place_of(kinds[k], m), meta_name(m), scout_rank(m, node, &classes));
     }
   }
   add_leftovers(a, json_at(map, "data"), "", KEY_FULL);
@@ -130,7 +142,7 @@ static bool same_readiness(const struct kube_event *e) {
   return e->old && now.verdict == before.verdict;
 }
 
-/* The node's labels decide what belongs here, and say what is here: both are looked at again. */
+/* The node's labels and devices decide what belongs here, and labels say what is here: both are looked at again. */
 static void on_node(void *arg, const struct kube_event *event) {
   struct agent *a = arg;
 
@@ -138,7 +150,16 @@ static void on_node(void *arg, const struct kube_event *event) {
     return;
   peers_check_node(a->peers, event->object);
   if (event->type == KUBE_MODIFIED && same_at(event, "metadata.labels") && same_at(event, "spec") &&
-      same_readiness(event))
+      same_at(event, "status.capacity") && same_at(event, "status.allocatable") && same_readiness(event))
+    return;
+  agent_note_news(a, NULL, NULL);
+  add_all(a);
+}
+
+static void on_class(void *arg, const struct kube_event *event) {
+  struct agent *a = arg;
+
+  if (!atomic_load(&a->started) || (event->type == KUBE_MODIFIED && same_at(event, "spec")))
     return;
   agent_note_news(a, NULL, NULL);
   add_all(a);
@@ -234,12 +255,13 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
       [WATCH_RECORD] = {&KUBE_CONFIGMAPS, a->ns, a->record_selector, on_record, NULL},
       [WATCH_CLUSTER_MODELS] = {&KUBE_CLUSTERBASEMODELS, NULL, NULL, on_model, NULL},
       [WATCH_MODELS] = {&KUBE_BASEMODELS, NULL, NULL, on_model, NULL},
+      [WATCH_CLASSES] = {&KUBE_ACCELERATORCLASSES, NULL, NULL, on_class, NULL},
       [WATCH_WEIGHTS] = {&KUBE_FINETUNEDWEIGHTS, NULL, NULL, on_weights, NULL},
       [WATCH_SERVICES] = {&KUBE_INFERENCESERVICES, NULL, NULL, on_service, demand_model_of},
       [WATCH_PODS] = {&KUBE_PODS, NULL, a->pod_selector, on_pod, NULL},
   };
 
-  for (int i = WATCHES - 1; i >= 0; i--) { /* node and record before the models that need them */
+  for (int i = WATCHES - 1; i >= 0; i--) { /* node, record and classes before the models that need them */
     const struct kube_cache_opts opts = {.ns = watches[i].ns,
                                          .fields = watches[i].fields,
                                          .index = watches[i].index,
@@ -265,11 +287,9 @@ struct json_object *model_of_key(struct agent *a, const char *key) {
 
 static bool is_entitled(void *arg, const char *key, struct json_object *node) {
   _cleanup_json_ struct json_object *model = model_of_key(arg, key);
-  struct scout_decision decision = {.verdict = SCOUT_DROP};
+  const struct scout_classes classes = agent_classes(arg);
 
-  if (model && !meta_deleting(model))
-    scout_decide(model, node, &decision);
-  return decision.verdict != SCOUT_DROP;
+  return scout_entitles(model, node, &classes);
 }
 
 static struct model_store *store_of(void *arg, const char *key) {

@@ -33,9 +33,10 @@ static bool is_outdated(const struct task *t) {
   _cleanup_json_ struct json_object *node = kube_cache_get(t->agent->caches[WATCH_NODE], NULL, t->agent->node);
   _cleanup_free_ char *request = request_of(now);
   const char *path = json_str(now, "spec.storage.path", "");
+  const struct scout_classes classes = agent_classes(t->agent);
   struct scout_decision decision;
 
-  scout_decide(now, node, &decision);
+  scout_decide(now, node, &classes, &decision);
   return decision.verdict == SCOUT_DROP || !request || !streq(request, t->request) ||
          (*path ? !streq(path, t->path) : !streq(meta_annotation(now, STORE_ANNOTATION), t->store)) ||
          !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri);

@@ -176,9 +176,10 @@ static int32_t choose_store(struct task *t, struct ome_err *err) {
 }
 
 static int32_t observe(struct task *t, struct json_object *node, enum happening *out, struct ome_err *err) {
+  const struct scout_classes classes = agent_classes(t->agent);
   struct scout_decision decision;
 
-  scout_decide(t->model, node, &decision);
+  scout_decide(t->model, node, &classes, &decision);
   *out = HAPPENED_UNWANTED;
   if (decision.verdict == SCOUT_DROP)
     return OME_OK;

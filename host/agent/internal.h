@@ -12,6 +12,7 @@
 #include "agent/record.h"
 #include "agent/retry.h"
 #include "agent/room.h"
+#include "agent/scout.h"
 #include "agent/stores.h"
 #include "base/strmap.h"
 #include "kube/cache.h"
@@ -27,6 +28,7 @@ enum agent_watch {
   WATCH_CLUSTER_MODELS,
   WATCH_MODELS,
   WATCH_WEIGHTS,
+  WATCH_CLASSES,
   WATCH_NODE,
   WATCH_RECORD,
   WATCH_SERVICES,
@@ -112,6 +114,8 @@ struct json_object *agent_find(const struct agent *a, const char *ns, const char
 bool agent_has_listed(const struct agent *a, const char *ns);
 /* The same of all models. */
 bool agent_has_listed_all(struct agent *a);
+/* AcceleratorClasses as they are known now, for a scout; until agent_stop(). */
+struct scout_classes agent_classes(struct agent *a);
 /* Puts what stores and records know as KEY into the queue. */
 void agent_look_at_key(struct agent *a, const char *key);
 /* The model that KEY (of the store, and of the record) stands for; new; NULL: there is none. */

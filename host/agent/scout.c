@@ -4,9 +4,11 @@
 #include "base/str.h"
 #include "compose/claim.h"
 #include "kube/meta.h"
+#include "select/discovery.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SIZE_UNKNOWN ((int64_t)1000) /* billions of parameters */
 #define MAX_PREFERENCE 10000         /* a hundred terms of the greatest weight */
@@ -55,9 +57,57 @@ void scout_node(struct json_object *node, struct scout_decision *out) {
     *out = decide(SCOUT_BRING, "");
 }
 
-void scout_decide(struct json_object *model, struct json_object *node, struct scout_decision *out) {
+/* ---- accelerator classes ----------------------------------------------------------------------------------------- */
+
+/* How a node suits the classes of a model: of several, the best counts. */
+enum classes_fit {
+  CLASSES_OTHER,   /* it is of none */
+  CLASSES_UNKNOWN, /* one is not there */
+  CLASSES_LACKING, /* of one, but for the devices */
+  CLASSES_SUITED,
+};
+
+static enum classes_fit fit_class(const char *name, struct json_object *node, const struct scout_classes *classes) {
+  static const enum classes_fit fits[] = {
+      [DISCOVERY_OTHER] = CLASSES_OTHER, [DISCOVERY_LACKS] = CLASSES_LACKING, [DISCOVERY_HAS] = CLASSES_SUITED};
+  _cleanup_json_ struct json_object *class = classes->find(classes->arg, name);
+
+  return class ? fits[discovery_fits(class, node)] : CLASSES_UNKNOWN;
+}
+
+/* A model that names none suits every node. */
+static enum classes_fit fit_classes(struct json_object *model, struct json_object *node,
+                                    const struct scout_classes *classes) {
+  const char *names = meta_annotation(model, SCOUT_CLASSES);
+  _cleanup_free_ char *copy = names ? strdup(names) : NULL;
+  enum classes_fit best = copy || !names ? CLASSES_SUITED : CLASSES_UNKNOWN;
+  char *rest = NULL;
+  bool any = false;
+
+  for (char *name = copy ? strtok_r(copy, ", ", &rest) : NULL; name; name = strtok_r(NULL, ", ", &rest)) {
+    enum classes_fit fit = fit_class(name, node, classes);
+    best = !any || fit > best ? fit : best;
+    any = true;
+  }
+  return best;
+}
+
+static void decide_classes(struct json_object *model, enum classes_fit fit, struct scout_decision *out) {
+  static const char *const whys[] = {[CLASSES_OTHER] = "the node is of no accelerator class",
+                                     [CLASSES_UNKNOWN] = "there is no AcceleratorClass yet that is called",
+                                     [CLASSES_LACKING] = "the node has no devices yet of accelerator class"};
+
+  *out = decide(fit == CLASSES_OTHER ? SCOUT_DROP : SCOUT_HOLD, "");
+  (void)snprintf(out->why, sizeof(out->why), "%s %.160s", whys[fit], meta_annotation(model, SCOUT_CLASSES));
+}
+
+/* ---- decisions --------------------------------------------------------------------------------------------------- */
+
+void scout_decide(struct json_object *model, struct json_object *node, const struct scout_classes *classes,
+                  struct scout_decision *out) {
   struct json_object *required =
       json_at(model, "spec.storage.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution");
+  enum classes_fit fit;
 
   if (!model || meta_deleting(model))
     *out = decide(SCOUT_DROP, "the model is gone or going");
@@ -71,8 +121,17 @@ void scout_decide(struct json_object *model, struct json_object *node, struct sc
     return;
   else if (required && !node_selector_match(required, node))
     *out = decide(SCOUT_DROP, "the node does not match the required node affinity");
+  else if ((fit = fit_classes(model, node, classes)) != CLASSES_SUITED)
+    decide_classes(model, fit, out);
   else
     scout_node(node, out);
+}
+
+bool scout_entitles(struct json_object *model, struct json_object *node, const struct scout_classes *classes) {
+  struct scout_decision decision;
+
+  scout_decide(model, node, classes, &decision);
+  return decision.verdict != SCOUT_DROP && fit_classes(model, node, classes) != CLASSES_UNKNOWN;
 }
 
 static bool prefers(struct json_object *term, struct json_object *node) {
@@ -111,10 +170,10 @@ static int64_t size_of(struct json_object *model) {
   return n < (double)SIZE_UNKNOWN ? (int64_t)n + 1 : SIZE_UNKNOWN;
 }
 
-int64_t scout_rank(struct json_object *model, struct json_object *node) {
+int64_t scout_rank(struct json_object *model, struct json_object *node, const struct scout_classes *classes) {
   struct scout_decision d;
 
-  scout_decide(model, node, &d);
+  scout_decide(model, node, classes, &d);
   if (d.verdict == SCOUT_DROP)
     return 0;
   return 1 + (MAX_PREFERENCE - scout_preference(model, node)) * (SIZE_UNKNOWN + 1) + size_of(model);

@@ -35,15 +35,20 @@ static bool is_under_way(struct json_object *record, const char *key) {
   return streq(status, "Updating") || streq(status, "Failed");
 }
 
+static struct json_object *find_class(void *arg, const char *name) {
+  const struct controller *c = arg;
+
+  return kube_cache_get(c->watches[WATCH_ACCELERATORS], NULL, name);
+}
+
 /* Records are written by the agents: that the model belongs on the node is decided here. */
 static bool may_have(struct controller *c, struct json_object *record, struct json_object *model, const char *key) {
   _cleanup_json_ struct json_object *node = kube_cache_get(c->watches[WATCH_NODES], NULL, meta_name(record));
-  struct scout_decision decision;
+  const struct scout_classes classes = {find_class, c};
 
   if (!node || !meta_annotation(record, HANDOVER_KEY) || !is_under_way(record, key))
     return false;
-  scout_decide(model, node, &decision);
-  return decision.verdict != SCOUT_DROP;
+  return scout_entitles(model, node, &classes);
 }
 
 /* new array: the records of nodes whose agents wait for MODEL's credential. */

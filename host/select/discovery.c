@@ -71,6 +71,12 @@ static bool is_meant(struct json_object *class, struct json_object *node) {
   return has_labels(node, labels) && (!required || node_selector_match(required, node));
 }
 
+enum discovery_fit discovery_fits(struct json_object *class, struct json_object *node) {
+  if (!is_meant(class, node))
+    return DISCOVERY_OTHER;
+  return counted_resource(class, node) ? DISCOVERY_HAS : DISCOVERY_LACKS;
+}
+
 /* ---- how many ---------------------------------------------------------------------------------------------------- */
 
 static void drop_list(void *list) {

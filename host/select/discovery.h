@@ -4,6 +4,14 @@
 
 #include "base/json.h"
 
+enum discovery_fit {
+  DISCOVERY_OTHER, /* its labels say that it has something else */
+  DISCOVERY_LACKS, /* they do not, but it has none of the devices, or does not say so yet */
+  DISCOVERY_HAS,
+};
+/* NODE against CLASS, as below. */
+enum discovery_fit discovery_fits(struct json_object *class, struct json_object *node);
+
 /* new {nodes, availableNodes, totalAccelerators, availableAccelerators}, what status of CLASS says; NULL: out of
  * memory.
  *

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a node's label and record say is what is on its disk, both ways, within five seconds: after somebody edits the label or the
 record, files go, bits change behind a file's times, the record is deleted, the agent starts anew, the node goes and comes
-back. A model on a claim is nobody's to bring.
+back. A model on a claim is nobody's to bring; one for an accelerator class is on the nodes of that class.
 """
 
 import json
@@ -167,6 +167,32 @@ def claims(w):
     wait_for("it to go", lambda: w.server.find(MODEL + "claimed") is None)
 
 
+def classes(w):
+    """For an accelerator class: waits for it, then for the label that its nodes have, then for the device; keeps what it has while
+    the device is away, and goes with the label."""
+    name, gpu = "classy", "acme.com/gpu"
+    capacity = lambda count: w.server.api("PATCH", NODE + "/status", {"status": {"capacity": {gpu: count}, "allocatable": {gpu: count}}}, MERGE)
+    product = lambda value: w.server.api("PATCH", NODE, {"metadata": {"labels": {"acme.com/product": value}}}, MERGE)
+    waits = lambda why: w.soon(why, lambda: why in w.entry(name).get("message", ""))
+    w.server.apply({**scenario.model(name, "hf://test/m"), "metadata": {"name": name, "annotations": {"ome.io/accelerator-class": "acme-x1"}}})
+    waits("there is no AcceleratorClass yet that is called acme-x1")
+    w.server.apply({"apiVersion": "ome.io/v1beta1", "kind": "AcceleratorClass", "metadata": {"name": "acme-x1"}, "spec": {"capabilities": {},
+        "discovery": {"nodeSelector": {"acme.com/product": "X1"}}, "resources": [{"name": gpu, "quantity": "1"}]}})
+    w.soon("nothing of it on a node of another class", lambda: w.says(name) == "")
+    product("X1")
+    waits("the node has no devices yet of accelerator class acme-x1")
+    capacity("8")
+    w.soon("the model where its devices are", lambda: w.says(name) == "Ready")
+    capacity("0")
+    w.server.apply({**scenario.model("after", "hf://test/m")})  # who is Ready later has seen the node as it is
+    w.soon("another model", lambda: w.says("after") == "Ready")
+    assert w.says(name) == "Ready", w.entry(name)
+    product(None)
+    w.soon("it to go with the label", lambda: w.says(name) == "" and not os.path.exists(w.agent.folder_of(name)))
+    for model in (name, "after"):
+        w.server.api("DELETE", MODEL + model)
+
+
 def usage():
     for wrong in ("0", "10ms", "often"):
         done = subprocess.run([OME, "agent", "--scrub-every", wrong], capture_output=True, text=True, check=False)
@@ -179,7 +205,7 @@ def main():
         w = World(folder, server)
         w.server.apply(scenario.model("m", "hf://test/m"))
         wait_for("the model", lambda: w.says() == "Ready")
-        for step in (labels, records, files, bits, restarts, nodes, claims):
+        for step in (labels, records, files, bits, restarts, nodes, claims, classes):
             step(w)
         w.agent.stop()
         w.controller.stop()

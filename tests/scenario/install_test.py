@@ -140,7 +140,8 @@ def selects(policy, labels):
 
 def check_policies(server):
     """Every pod of ours is behind a NetworkPolicy, which lets in what its ports are for, each of them, and nothing else; only agents
-    reach what agents give to agents."""
+    and pods of services reach where agents give models away."""
+    services = {"namespaceSelector": {}, "podSelector": {"matchExpressions": [{"key": "ome.io/inferenceservice", "operator": "Exists"}]}}
     path = "/apis/networking.k8s.io/v1/namespaces/ome/networkpolicies"
     policies = server.api("GET", path)["items"]
     for workload in ("deployments/ome-controller-manager", "daemonsets/ome-model-agent-daemonset"):
@@ -152,7 +153,7 @@ def check_policies(server):
         allowed = {ports.get(p["port"], p["port"]): rule.get("from") for rule in rules for p in rule["ports"]}
         assert allowed.keys() == set(ports.values()), (workload, allowed, ports)
         for name, port in ports.items():
-            peers = [{"podSelector": {"matchLabels": labels}}] if name == "peers" else None
+            peers = [{"podSelector": {"matchLabels": labels}}, services] if name == "peers" else None
             assert allowed[port] == peers, (workload, name, allowed[port])
 
 

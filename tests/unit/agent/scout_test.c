@@ -15,6 +15,20 @@ static struct json_object *yaml(const char *text) {
   return o;
 }
 
+/* Of one label and one resource; of labels alone; of a resource alone. */
+static struct json_object *find_class(void *arg, const char *name) {
+  (void)arg;
+  if (streq(name, "x1"))
+    return yaml("{spec: {discovery: {nodeSelector: {product: X1}}, resources: [{name: acme.com/gpu}]}}");
+  if (streq(name, "x2"))
+    return yaml("{spec: {discovery: {nodeSelector: {product: X2}}}}");
+  if (streq(name, "any"))
+    return yaml("{spec: {resources: [{name: acme.com/gpu}]}}");
+  return NULL;
+}
+
+static const struct scout_classes classes = {.find = find_class};
+
 #define NODE "{metadata: {name: n1, labels: {zone: a, gpu: 'true', count: '8'}}}"
 #define WITH(rest) "{spec: {storage: {storageUri: 'hf://a/b', " rest "}}}"
 #define REQUIRED(terms)                                                                                                \
@@ -66,7 +80,7 @@ static void decides(void **state) {
   for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
     _cleanup_json_ struct json_object *model = yaml(cases[i].model);
     struct scout_decision d;
-    scout_decide(model, node, &d);
+    scout_decide(model, node, &classes, &d);
     if (d.verdict != cases[i].verdict || !strstr(d.why, cases[i].why))
       fail_msg("%s: verdict %d, \"%s\"", cases[i].model, d.verdict, d.why);
   }
@@ -92,9 +106,52 @@ static void asks_the_node(void **state) {
   for (size_t i = 0; i < ARRAY_LEN(nodes); i++) {
     _cleanup_json_ struct json_object *node = yaml(nodes[i].node);
     struct scout_decision d;
-    scout_decide(model, node, &d);
+    scout_decide(model, node, &classes, &d);
     if (d.verdict != nodes[i].verdict)
       fail_msg("%s: verdict %d, \"%s\"", nodes[i].node, d.verdict, d.why);
+  }
+}
+
+#define ONE "{metadata: {labels: {product: X1}}, status: {capacity: {acme.com/gpu: '8'}}}"
+#define STARTING "{metadata: {labels: {product: X1}}, status: {capacity: {acme.com/gpu: '0'}}}"
+#define PLAIN "{metadata: {labels: {}}}"
+
+/* Labels decide what belongs here; devices, when it is brought. */
+static void asks_for_accelerator_classes(void **state) {
+  static const struct {
+    const char *names, *node;
+    enum scout_verdict verdict;
+    bool entitled;
+    const char *why;
+  } rows[] = {
+      {"x1", ONE, SCOUT_BRING, true, ""},
+      {"x1", STARTING, SCOUT_HOLD, true, "no devices yet of accelerator class x1"},
+      {"x1", PLAIN, SCOUT_DROP, false, "of no accelerator class x1"},
+      {"x2", ONE, SCOUT_DROP, false, "x2"},
+      {"x2, x1", ONE, SCOUT_BRING, true, ""},
+      {"x2,x1", STARTING, SCOUT_HOLD, true, "no devices"},
+      {"any", ONE, SCOUT_BRING, true, ""},
+      {"any", PLAIN, SCOUT_HOLD, true, "no devices"}, /* labels say nothing against it */
+      {"gone", ONE, SCOUT_HOLD, false, "there is no AcceleratorClass yet that is called gone"},
+      {"gone,x2", ONE, SCOUT_HOLD, false, "gone"},
+      {"gone,x1", ONE, SCOUT_BRING, true, ""},
+      {"", PLAIN, SCOUT_BRING, true, ""},
+      {" , ", PLAIN, SCOUT_BRING, true, ""},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    _cleanup_free_ char *text = str_printf(
+        "{metadata: {annotations: {ome.io/accelerator-class: '%s'}}, spec: {storage: {storageUri: 'hf://a/b'}}}",
+        rows[i].names);
+    _cleanup_json_ struct json_object *model = yaml(text);
+    _cleanup_json_ struct json_object *node = yaml(rows[i].node);
+    struct scout_decision d;
+    scout_decide(model, node, &classes, &d);
+    if (d.verdict != rows[i].verdict || !strstr(d.why, rows[i].why))
+      fail_msg("%s on %s: verdict %d, \"%s\"", rows[i].names, rows[i].node, d.verdict, d.why);
+    if (scout_entitles(model, node, &classes) != rows[i].entitled)
+      fail_msg("%s on %s: it should be %s", rows[i].names, rows[i].node, rows[i].entitled ? "entitled" : "refused");
   }
 }
 
@@ -137,10 +194,10 @@ static void ranks(void **state) {
   int64_t before = 0;
 
   (void)state;
-  assert_int_equal(scout_rank(NULL, node), 0);
+  assert_int_equal(scout_rank(NULL, node, &classes), 0);
   for (size_t i = 0; i < ARRAY_LEN(order); i++) {
     _cleanup_json_ struct json_object *model = yaml(order[i]);
-    int64_t rank = scout_rank(model, node);
+    int64_t rank = scout_rank(model, node, &classes);
     if (i && rank <= before)
       fail_msg("%s: %ld does not come after %ld", order[i], (long)rank, (long)before);
     before = rank;
@@ -149,6 +206,7 @@ static void ranks(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(decides), cmocka_unit_test(asks_the_node),
+                                     cmocka_unit_test(asks_for_accelerator_classes),
                                      cmocka_unit_test(adds_up_preferences), cmocka_unit_test(ranks)};
 
   return cmocka_run_group_tests(tests, NULL, NULL);

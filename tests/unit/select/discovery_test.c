@@ -160,6 +160,14 @@ static void joined(struct json_object *names, char *out, size_t cap) {
     n += (size_t)snprintf(out + n, cap - n, "%s%s", i ? " " : "", json_object_get_string(json_index(names, i)));
 }
 
+static size_t count_having(struct json_object *class, struct json_object *nodes) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < json_len(nodes); i++)
+    n += discovery_fits(class, json_index(nodes, i)) == DISCOVERY_HAS;
+  return n;
+}
+
 static void discovers(void **state) {
   struct json_object *nodes = parse(nodes_text), *pods = parse(pods_text);
 
@@ -170,6 +178,7 @@ static void discovers(void **state) {
     struct json_object *class = parse(text);
     struct json_object *status = discovery_status(class, nodes, pods);
     joined(json_get(status, "nodes"), names, sizeof(names));
+    assert_int_equal(count_having(class, nodes), json_len(json_get(status, "nodes")));
     if (!streq(names, cases[i].nodes) || json_i64(status, "totalAccelerators", -1) != cases[i].total ||
         json_i64(status, "availableAccelerators", -1) != cases[i].left ||
         json_i64(status, "availableNodes", -1) != (int64_t)json_len(json_get(status, "nodes")))

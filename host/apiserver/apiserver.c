@@ -52,12 +52,12 @@ static void commit(struct apiserver *s, bool wait) {
   bool writes = store_dirty(s->store);
   int32_t rc = store_commit(s->store, &err);
 
-  if (rc == OME_OK && writes && !wait) {
-    s->flushing = TAKE_PTR(s->held);
-    flusher_begin(s->flusher);
-    return;
-  }
   if (rc == OME_OK && writes) {
+    if (!wait) {
+      s->flushing = TAKE_PTR(s->held);
+      flusher_begin(s->flusher);
+      return;
+    }
     rc = store_flush(s->store, &err);
     store_settle(s->store, rc == OME_OK);
   }

@@ -622,7 +622,7 @@ int32_t store_commit(struct store *s, struct ome_err *err) {
   s->dirty = false;
   s->committed = s->version;
   s->npending_committed = s->pending.len;
-  return OME_OK;
+  return s->doubtful ? recover(s, err) : OME_OK; /* a flush failed while this transaction was open */
 }
 
 int32_t store_flush(const struct store *s, struct ome_err *err) {

@@ -70,12 +70,13 @@ bool store_find_uid(struct store *s, const char *uid, store_ref_fn *each, void *
 int32_t store_in_namespace(struct store *s, const char *ns, store_ref_fn *each, void *arg, struct ome_err *err);
 
 bool store_dirty(const struct store *s); /* a transaction is open */
-/* Ends it in SQLite's log, which the disk need not have; nothing to do without one. */
+/* Ends it in SQLite's log, which the disk need not have; nothing to do without one.  Where a flush has failed before,
+ * all of the log is durable afterwards, or this fails. */
 int32_t store_commit(struct store *s, struct ome_err *err);
 /* Has the disk take what was committed (fdatasync of the log); as slow as the disk is.  [any-thread] */
 int32_t store_flush(const struct store *s, struct ome_err *err);
-/* What was committed is durable, and its events are those of the past; not FLUSHED: the disk failed, and nothing is
- * written before all of it has been written anew. */
+/* What was committed is durable, and its events are those of the past; not FLUSHED: the disk failed, and the next
+ * write or commit writes all of it anew before anything else. */
 void store_settle(struct store *s, bool flushed);
 void store_rollback(struct store *s);
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +180,29 @@ static void test_a_failed_flush_is_made_good(void **state) {
   store_close(s);
 }
 
+/* The same where the next transaction was open when the flush failed: its commit does not stand on a log with a hole.
+ */
+static void test_a_commit_after_a_failed_flush_is_whole(void **state) {
+  struct store *s = open_store();
+  int64_t version = store_version(s);
+  struct ome_err err = ERR_INIT;
+
+  (void)state;
+  put(s, "q", "x", "1");
+  assert_int_equal(store_commit(s, &err), OME_OK);
+  put(s, "q", "y", "1");
+  store_settle(s, false);
+  assert_null(store_event_after(s, version));
+  assert_int_equal(store_commit(s, &err), OME_OK);
+  assert_string_equal(store_event_after(s, version)->name, "x");
+  assert_string_equal(store_event_after(s, version + 1)->name, "y");
+  _cleanup_free_ char *log = path_join(dir, "store.db-wal");
+  struct stat st;
+  assert_int_equal(stat(log, &st), 0);
+  assert_int_equal(st.st_size, 0); /* all of it is in the database */
+  store_close(s);
+}
+
 /* A list as of a version shows what was there then: not the new, still the deleted. */
 static void test_lists_of_the_past(void **state) {
   struct store *s = open_store();
@@ -278,6 +302,7 @@ int main(void) {
       cmocka_unit_test(test_events),
       cmocka_unit_test(test_transactions_overlap),
       cmocka_unit_test(test_a_failed_flush_is_made_good),
+      cmocka_unit_test(test_a_commit_after_a_failed_flush_is_whole),
       cmocka_unit_test(test_lists_of_the_past),
       cmocka_unit_test(test_history_is_bounded),
       cmocka_unit_test(test_text_rest),

@@ -131,9 +131,8 @@ static bool is_old(const struct entry *before, const char *version, bool echo) {
   return streq(before->version, version) || (echo && is_later(before->version, version));
 }
 
-/* Whether an event with O, from the watch, tells nothing new: most tell of writes of ours, and what is kept of those is
- * not made twice. */
-static bool is_echo(struct kube_cache *c, struct json_object *o) {
+/* Whether O tells nothing new, as most events do, which tell of writes of ours: then no entry is made of it. */
+static bool is_known(struct kube_cache *c, struct json_object *o, bool echo) {
   const char *version = json_str(o, "metadata.resourceVersion", "");
   _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
 
@@ -141,17 +140,17 @@ static bool is_echo(struct kube_cache *c, struct json_object *o) {
     return false;
   (void)pthread_mutex_lock(&c->shared.lock);
   const struct entry *before = strmap_get(c->shared.entries, key);
-  bool echo = before && is_old(before, version, true);
-  if (echo)
+  bool known = before && is_old(before, version, echo);
+  if (known && echo)
     set_version_locked(c, version);
   (void)pthread_mutex_unlock(&c->shared.lock);
-  return echo;
+  return known;
 }
 
 /* Puts O in; events for what really changed.  An event that tells of a time before what is known (ECHO: it may, where a
  * write of ours came first) is none. */
 static void store(struct kube_cache *c, struct json_object *o, bool echo) {
-  struct entry *e = entry_new(o, c->index);
+  struct entry *e = is_known(c, o, echo) ? NULL : entry_new(o, c->index);
   _cleanup_json_ struct json_object *old = NULL;
   bool same = false;
   bool known;
@@ -163,7 +162,7 @@ static void store(struct kube_cache *c, struct json_object *o, bool echo) {
     set_version_locked(c, e->version);
   struct entry *before = strmap_get(c->shared.entries, e->key);
   known = before != NULL;
-  same = before && is_old(before, e->version, echo);
+  same = before && is_old(before, e->version, echo); /* somebody may have written it meanwhile */
   if (before && !same && c->on_event)
     old = parse_text(before->text);
   bool held = !same && hold_locked(c, e);
@@ -329,7 +328,7 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
     if (key)
       drop(c, key, o);
-  } else if (!is_echo(c, o)) {
+  } else {
     store(c, o, true);
   }
 }

@@ -110,7 +110,8 @@ static bool is_served(struct json_object *node, const char *ns, struct json_obje
 struct search {
   struct agent *agent;
   const char *name, *revision;
-  char *key, *uri; /* of it, in stores; NULL: nothing fits */
+  char *key, *uri; /* of it; NULL: nothing fits */
+  const struct node_store *home;
   enum node_hub_fit fit;
   bool is_known; /* NAME is served, at whatever revision */
 };
@@ -130,10 +131,11 @@ static void consider(struct search *s, const char *ns, struct json_object *model
   free(s->key);
   free(s->uri);
   s->key = TAKE_PTR(key);
+  s->home = home;
   s->uri = strdup(json_str(model, "spec.storage.storageUri", ""));
 }
 
-/* S->key and S->uri of what is there for everybody. */
+/* S->key, S->uri and S->home of what is there for everybody. */
 static void search(struct search *s) {
   struct agent *a = s->agent;
   _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
@@ -171,11 +173,11 @@ static int32_t add_file(const struct node_hub *h, struct repository *r, const st
   return repository_add(r, &out) ? OME_OK : fail_memory(err);
 }
 
-/* KEY of URI, whose files lie in HOME. */
-static int32_t read_files(const struct node_hub *h, const struct search *s, const struct node_store *home,
-                          const atomic_bool *stop, struct repository **out, struct ome_err *err) {
+/* What was found. */
+static int32_t read_files(const struct node_hub *h, const struct search *s, const atomic_bool *stop,
+                          struct repository **out, struct ome_err *err) {
   _cleanup_manifest_ struct manifest manifest = {0};
-  _cleanup_json_ struct json_object *o = home ? model_store_reference(home->files, s->key, &manifest) : NULL;
+  _cleanup_json_ struct json_object *o = model_store_reference(s->home->files, s->key, &manifest);
   const char *commit = json_str(o, "revision", "");
   struct stat st = {0};
 
@@ -189,7 +191,7 @@ static int32_t read_files(const struct node_hub *h, const struct search *s, cons
   (void)stat(json_str(o, "path", ""), &st); /* when it was laid out */
   int32_t rc = OME_OK;
   for (size_t i = 0; rc == OME_OK && i < manifest.files.len; i++)
-    rc = add_file(h, r, home->files, &manifest.files.items[i], &st.st_mtim, stop, err);
+    rc = add_file(h, r, s->home->files, &manifest.files.items[i], &st.st_mtim, stop, err);
   if (rc == OME_OK)
     rc = repository_finish(r, err);
   if (rc == OME_OK)
@@ -205,7 +207,7 @@ static int32_t read_model(void *arg, const char *name, const char *revision, con
 
   search(&s);
   if (s.key)
-    rc = read_files(h, &s, stores_holding(&h->agent->stores, s.key), stop, out, err);
+    rc = read_files(h, &s, stop, out, err);
   else if (s.is_known)
     rc = fail(err, OME_E_INVALID, "%s: no model of it is of %s", name, revision);
   else

@@ -45,14 +45,12 @@ static bool prepare(struct peer_content *c, int fd, const uint8_t *done) {
 static bool opened(void *arg, const struct manifest_file *f, int fd, uint64_t piece, const uint8_t *done) {
   struct peer_job *job = arg;
   struct peers *p = job->peers;
-  char id[STORE_CONTENT_ID];
   bool ok = false;
 
-  model_store_content_id(job->uri, job->revision, f, id);
-  if (!*id || piece != TRANSFER_SWARM_PIECE(f->size)) /* begun by somebody else, in other pieces */
+  if (piece != TRANSFER_SWARM_PIECE(f->size)) /* begun by somebody else, in other pieces */
     return false;
   (void)pthread_mutex_lock(&p->lock);
-  struct peer_content *c = peer_content_open(job->group, id, f->size, piece);
+  struct peer_content *c = peer_content_of(job->group, job->uri, job->revision, f);
   if (c) {
     c->sha256[0] = '\0';
     ok = prepare(c, fd, done);

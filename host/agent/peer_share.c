@@ -56,6 +56,14 @@ struct peer_content *peer_content_open(struct peer_group *g, const char *id, uin
   return NULL;
 }
 
+struct peer_content *peer_content_of(struct peer_group *g, const char *uri, const char *revision,
+                                     const struct manifest_file *f) {
+  char id[STORE_CONTENT_ID];
+
+  model_store_content_id(uri, revision, f, id);
+  return *id ? peer_content_open(g, id, f->size, TRANSFER_SWARM_PIECE(f->size)) : NULL;
+}
+
 static bool is_begun(const struct peer_content *c) {
   return c->have || *c->sha256;
 }
@@ -130,9 +138,8 @@ void peer_group_load(struct peers *p, struct peer_group *g) {
   g->loaded = true;
   for (size_t i = 0; json_flag(reference, "complete", false) && i < m.files.len; i++) {
     const struct manifest_file *f = &m.files.items[i];
-    char id[STORE_CONTENT_ID];
-    model_store_content_id(json_str(reference, "uri", ""), json_str(reference, "revision", NULL), f, id);
-    struct peer_content *c = *id ? peer_content_open(g, id, f->size, TRANSFER_SWARM_PIECE(f->size)) : NULL;
+    struct peer_content *c =
+        peer_content_of(g, json_str(reference, "uri", ""), json_str(reference, "revision", NULL), f);
     if (!c)
       continue;
     content_close(c);

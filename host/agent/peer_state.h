@@ -109,6 +109,9 @@ void peer_group_leave(struct peers *p, struct peer_group *g);
 void peer_group_free(void *group);
 bool peer_group_is_brought(const struct peer_group *g); /* by this node, now */
 struct peer_content *peer_content_open(struct peer_group *g, const char *id, uint64_t size, uint64_t piece);
+/* That of F of URI at REVISION; NULL also where nothing pins what is in it. */
+struct peer_content *peer_content_of(struct peer_group *g, const char *uri, const char *revision,
+                                     const struct manifest_file *f);
 /* C, a content of the group KEY; where nothing of it is here yet, that of another model which is brought before this
  * one and shares it.  *KEY becomes that model's. */
 struct peer_content *peer_content_begun(const struct peers *p, struct peer_content *c, const char **key);

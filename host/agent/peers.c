@@ -420,15 +420,9 @@ int32_t peers_begin(struct peers *p, const char *key, const char *label, struct 
 
 /* What others may ask for from now on. */
 static void expect_contents(struct peer_job *job, const struct manifest *m) {
-  char id[STORE_CONTENT_ID];
-
   (void)pthread_mutex_lock(&job->peers->lock);
-  for (size_t i = 0; i < m->files.len; i++) {
-    const struct manifest_file *f = &m->files.items[i];
-    model_store_content_id(job->uri, job->revision, f, id);
-    if (*id)
-      (void)peer_content_open(job->group, id, f->size, TRANSFER_SWARM_PIECE(f->size));
-  }
+  for (size_t i = 0; i < m->files.len; i++)
+    (void)peer_content_of(job->group, job->uri, job->revision, &m->files.items[i]);
   (void)pthread_mutex_unlock(&job->peers->lock);
 }
 

@@ -8,19 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int setup(void **state) {
-  static struct fake fake;
-
-  fake_start(&fake);
-  *state = &fake;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fake_stop(*state);
-  return 0;
-}
-
 /* ---- errors ---------------------------------------------------------------------------------------------------- */
 
 #define STATUS(reason, message)                                                                                        \
@@ -337,7 +324,7 @@ static void test_names_and_owners(void **state) {
   assert_null(meta_annotation(o, "app.kubernetes.io/name"));
 }
 
-#define WITH_FAKE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define WITH_FAKE(t) cmocka_unit_test_setup_teardown(t, fake_setup, fake_teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

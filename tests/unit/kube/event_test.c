@@ -8,19 +8,6 @@
   "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"namespace\":\"ns\",\"uid\":\"u\"}}"
 #define EVENTS "/api/v1/namespaces/ns/events"
 
-static int setup(void **state) {
-  static struct fake fake;
-
-  fake_start(&fake);
-  *state = &fake;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fake_stop(*state);
-  return 0;
-}
-
 /* Until the last request is of LINE and says each of the texts, NULL-terminated. */
 static void await(struct fake *f, const char *line, const char *const *texts) {
   uint64_t due_ms = mono_ms() + DEADLINE_MS;
@@ -90,10 +77,8 @@ static void test_one_that_expired_is_told_anew(void **state) {
   EXPECT(f, "POST " EVENTS, "\"count\":1");
   kube_record(s.recorder, s.object, false, "Done", "it is done");
   EXPECT(f, "POST " EVENTS, "\"reason\":\"Done\"", "\"count\":1");
-  uint64_t due_ms = mono_ms() + DEADLINE_MS;
+  AWAIT(f, f->requests >= 3);
   (void)pthread_mutex_lock(&f->lock);
-  while (f->requests < 3 && sync_wait(&f->lock, &f->changed, due_ms))
-    continue;
   assert_int_equal(f->requests, 3);
   assert_true(has_prefix(f->line, "POST " EVENTS));
   (void)pthread_mutex_unlock(&f->lock);
@@ -115,9 +100,9 @@ static void test_long_messages_are_cut(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_repeats_are_counted, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_one_that_expired_is_told_anew, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_long_messages_are_cut, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_repeats_are_counted, fake_setup, fake_teardown),
+      cmocka_unit_test_setup_teardown(test_one_that_expired_is_told_anew, fake_setup, fake_teardown),
+      cmocka_unit_test_setup_teardown(test_long_messages_are_cut, fake_setup, fake_teardown),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,6 +160,19 @@ void fake_stop(struct fake *f) {
   assert_int_equal(system(command), 0);
 }
 
+int fake_setup(void **state) {
+  static struct fake fake;
+
+  fake_start(&fake);
+  *state = &fake;
+  return 0;
+}
+
+int fake_teardown(void **state) {
+  fake_stop(*state);
+  return 0;
+}
+
 struct kube_client *fake_client(struct fake *f, const char *user) {
   _cleanup_free_ char *text = str_printf("apiVersion: v1\nkind: Config\ncurrent-context: c\n"
                                          "clusters:\n- name: k\n  cluster: {server: 'http://127.0.0.1:%u'}\n"

@@ -44,6 +44,9 @@ struct fake {
 
 void fake_start(struct fake *f);
 void fake_stop(struct fake *f);
+/* A group's setup and teardown of tests whose state is a fake. */
+int fake_setup(void **state);
+int fake_teardown(void **state);
 /* A client of it, by a kubeconfig whose user has the fields USER (YAML flow: "{token: abc}"). */
 struct kube_client *fake_client(struct fake *f, const char *user);
 /* The N (up to 4) next answers. */

@@ -17,7 +17,6 @@ import collections
 import json
 import os
 import random
-import ssl
 import subprocess
 import sys
 import threading
@@ -528,26 +527,12 @@ def go(walk, steps):
     return longest, quiet, checked
 
 
-def asked_again(ask):
-    """A walk that is made to stand still while others measure finds then that a connection was closed: what only reads is asked
-    again."""
-    def patiently(method, *request):
-        try:
-            return ask(method, *request)
-        except (ssl.SSLEOFError, ConnectionError):
-            if method != "GET":
-                raise
-            return ask(method, *request)
-    return patiently
-
-
 def main():
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 20
     seed = int(os.environ.get("OME_SEED", time.time_ns() % 1_000_000))
     print(f"seed {seed}", flush=True)
     with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
-        server.answer = asked_again(server.answer)
         walk = Walk(folder, server, count, random.Random(seed))
         try:
             longest, quiet, checked = go(walk, steps)

@@ -6,7 +6,8 @@ killed half-way instead of giving. Needs root, `ip netns` and the tbf queue of t
 All agents share this machine's processors, which in a fleet each have their own. So the links have to be slow enough for time to
 be the links': before they are shaped one node gives a model to another, which says what a GiB costs in processor time (hashing, TLS,
 the disk and the kernel's part included). --rate auto, the default, is what half of the processors carry when all links are full,
-4 MiB/s at most. Each run says how busy they were; above a limit it fails, and says so where processors were what was measured.
+4 MiB/s at most. Each run says how busy they were; where that is more than four fifths, links are not what was measured, and it
+fails, as it does above the limits.
 """
 
 import argparse
@@ -283,13 +284,13 @@ def link_rate(options, seconds_a_gib):
 
 
 def judge(options, runs):
-    """What was measured against the limits. Processors that are short make many nodes slower and one alone not: what is within
-    the limits all the same would be with faster ones."""
+    """What was measured against the limits; a machine that was too busy says nothing of links."""
     wrong = []
     for what, run_ in runs.items():
+        if run_["busy"] > 0.8:
+            wrong.append(f"{what}: {100 * run_['busy']:.0f} % of the processors: they, and no links, were measured; give --rate less")
         if options.limit_time and run_["time"] > options.limit_time:
-            short = "; processors, and no links, were measured: give --rate less" if run_["busy"] > 0.8 else ""
-            wrong.append(f"{what}: {run_['time']:.2f} x the time of one node, at most {options.limit_time}{short}")
+            wrong.append(f"{what}: {run_['time']:.2f} x the time of one node, at most {options.limit_time}")
         if options.limit_origin and run_["origin"] > options.limit_origin:
             wrong.append(f"{what}: {run_['origin']:.3f} x the model from the origin, at most {options.limit_origin}")
     if wrong:

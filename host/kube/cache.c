@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "kube/client_internal.h"
 #include "kube/entry.h"
+#include "kube/glimpse.h"
 #include "kube/meta.h"
 #include "os/file.h"
 
@@ -54,10 +55,11 @@ struct kube_cache {
     struct strmap *entries;  /* "ns/name" -> struct entry */
     struct strmap *by_owner; /* uid -> struct bucket */
     struct strmap *by_value; /* value -> struct bucket */
-    struct strmap *writing;  /* "ns/name" that is being written by us -> version of the event that waits, or NULL */
+    struct strmap *writing;  /* "ns/name" that is being written by us -> the event that waits, unread, or NULL */
     char *version;           /* to watch from */
     struct http_fetch *watch;
     bool synced, stop, watch_ended;
+    bool doubt;             /* an event that waited could not be read: list again */
     struct ome_err trouble; /* of the last list or watch; code OME_OK: none */
   } shared;
 };
@@ -97,26 +99,6 @@ static void tell(struct kube_cache *c, enum kube_event_type type, struct json_ob
     c->on_event(c->arg, &event);
 }
 
-/* Whether version A comes after B: as numbers, which they are, to be compared within a resource (KEP-5504).  False for
- * what is no number. */
-static bool is_later(const char *a, const char *b) {
-  uint64_t x;
-  uint64_t y;
-
-  return a && b && str_to_u64(a, &x) && str_to_u64(b, &y) && x > y;
-}
-
-/* Whether E's event has to wait for the end of a write of ours, which may be what it tells of. */
-static bool hold_locked(struct kube_cache *c, const struct entry *e) {
-  if (!strmap_has(c->shared.writing, e->key))
-    return false;
-  char *version = strdup(e->version);
-  if (version && strmap_put(c->shared.writing, e->key, version))
-    return true;
-  free(version);
-  return false;
-}
-
 static void set_version_locked(struct kube_cache *c, const char *version) {
   char *copy = version && *version ? strdup(version) : NULL;
 
@@ -126,52 +108,26 @@ static void set_version_locked(struct kube_cache *c, const char *version) {
   c->shared.version = copy;
 }
 
-/* Whether VERSION tells nothing that BEFORE does not have. */
-static bool is_old(const struct entry *before, const char *version, bool echo) {
-  return streq(before->version, version) || (echo && is_later(before->version, version));
-}
-
-/* Whether O tells nothing new, as most events do, which tell of writes of ours: then no entry is made of it. */
-static bool is_known(struct kube_cache *c, struct json_object *o, bool echo) {
-  const char *version = json_str(o, "metadata.resourceVersion", "");
-  _cleanup_free_ char *key = entry_key(meta_namespace(o), meta_name(o));
-
-  if (!key)
-    return false;
-  (void)pthread_mutex_lock(&c->shared.lock);
-  const struct entry *before = strmap_get(c->shared.entries, key);
-  bool known = before && is_old(before, version, echo);
-  if (known && echo)
-    set_version_locked(c, version);
-  (void)pthread_mutex_unlock(&c->shared.lock);
-  return known;
-}
-
-/* Puts O in; events for what really changed.  An event that tells of a time before what is known (ECHO: it may, where a
- * write of ours came first) is none. */
+/* Puts O in; events for what really changed.  What tells of a time before what is known (ECHO: it may, where a write of
+ * ours came first) changes nothing. */
 static void store(struct kube_cache *c, struct json_object *o, bool echo) {
-  struct entry *e = is_known(c, o, echo) ? NULL : entry_new(o, c->index);
+  struct entry *e = entry_new(o, c->index);
   _cleanup_json_ struct json_object *old = NULL;
-  bool same = false;
-  bool known;
 
   if (!e)
     return;
   (void)pthread_mutex_lock(&c->shared.lock);
-  if (echo) /* at once with what it tells: kube_cache_wrote() goes by it */
-    set_version_locked(c, e->version);
   struct entry *before = strmap_get(c->shared.entries, e->key);
-  known = before != NULL;
-  same = before && is_old(before, e->version, echo); /* somebody may have written it meanwhile */
+  bool known = before != NULL;
+  bool same = before && entry_is_old(before, e->version, echo);
   if (before && !same && c->on_event)
     old = parse_text(before->text);
-  bool held = !same && hold_locked(c, e);
   if (same || !put_locked(c, before, e))
     free(e);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (!known)
     metric_add(METRIC(&cached, c->resource->resource), 1);
-  if (!same && !held)
+  if (!same)
     tell(c, known ? KUBE_MODIFIED : KUBE_ADDED, o, old);
 }
 
@@ -183,15 +139,18 @@ static void drop(struct kube_cache *c, const char *key, struct json_object *last
   if (last)
     set_version_locked(c, json_str(last, "metadata.resourceVersion", ""));
   struct entry *e = strmap_take(c->shared.entries, key);
+  bool writing = strmap_has(c->shared.writing, key); /* then its writer is told, whatever it will be answered */
+  if (writing)
+    (void)strmap_put(c->shared.writing, key, NULL);
   if (e)
     forget_locked(c, e);
   (void)pthread_mutex_unlock(&c->shared.lock);
-  if (!e)
-    return;
-  metric_add(METRIC(&cached, c->resource->resource), -1);
-  if (!last)
+  if (e)
+    metric_add(METRIC(&cached, c->resource->resource), -1);
+  if (!last && e)
     last = seen = parse_text(e->text);
-  tell(c, KUBE_DELETED, last, NULL);
+  if (last && (e || writing))
+    tell(c, KUBE_DELETED, last, NULL);
   free(e);
 }
 
@@ -209,7 +168,7 @@ static void drop_unseen(struct kube_cache *c, struct strmap *seen) {
 
   (void)pthread_mutex_lock(&c->shared.lock);
   for (struct strmap_iter it = strmap_first(c->shared.entries); it.key; strmap_next(&it))
-    if (!strmap_has(seen, it.key) && !is_later(((struct entry *)it.value)->version, c->shared.version))
+    if (!strmap_has(seen, it.key) && !version_is_later(((struct entry *)it.value)->version, c->shared.version))
       (void)strmap_put(gone, it.key, NULL);
   (void)pthread_mutex_unlock(&c->shared.lock);
   for (struct strmap_iter it = strmap_first(gone); it.key; strmap_next(&it))
@@ -303,11 +262,31 @@ static void start_over(struct kube_cache *c, const char *why) {
   c->ended = why;
 }
 
+/* Whether there is nothing to do now for what G tells of, the LINE of LEN bytes: it tells nothing new, as most do,
+ * which tell of writes of ours, or it waits for the end of a write of ours, which may be what it tells of. */
+static bool is_settled(struct kube_cache *c, const struct glimpse *g, const char *line, size_t len) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  const struct entry *before = strmap_get(c->shared.entries, g->key);
+  bool settled = before && entry_is_old(before, g->version, true);
+  if (!settled && strmap_has(c->shared.writing, g->key)) {
+    char *held = str_copy(line, len);
+    settled = held && strmap_put(c->shared.writing, g->key, held);
+    if (!settled)
+      free(held);
+  }
+  if (settled) /* at once: kube_cache_wrote() goes by it */
+    set_version_locked(c, g->version);
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return settled;
+}
+
 static void on_line(struct kube_cache *c, const char *text, size_t len) {
   struct ome_err err = ERR_INIT;
   _cleanup_json_ struct json_object *event = NULL;
 
-  if (len == 0)
+  struct glimpse g;
+
+  if (len == 0 || (glimpse_event(text, len, &g) && is_settled(c, &g, text, len)))
     return;
   if (json_parse(text, len, LINE_MAX, &event, &err) != OME_OK) {
     start_over(c, "broken"); /* half an event */
@@ -329,6 +308,7 @@ static void on_line(struct kube_cache *c, const char *text, size_t len) {
     if (key)
       drop(c, key, o);
   } else {
+    set_version(c, json_str(o, "metadata.resourceVersion", ""));
     store(c, o, true);
   }
 }
@@ -468,6 +448,14 @@ static void note(struct kube_cache *c, const struct ome_err *err) {
     log_warning("watch", "%s: %s; trying again", c->resource->resource, err->msg);
 }
 
+static bool take_doubt(struct kube_cache *c) {
+  (void)pthread_mutex_lock(&c->shared.lock);
+  bool doubt = c->shared.doubt;
+  c->shared.doubt = false;
+  (void)pthread_mutex_unlock(&c->shared.lock);
+  return doubt;
+}
+
 static void *run(void *arg) {
   struct kube_cache *c = arg;
   uint64_t backoff = BACKOFF_MIN_MS;
@@ -481,7 +469,7 @@ static void *run(void *arg) {
     if (rc == OME_OK) {
       lists_await_end(&c->client->lists, OTHERS_LIST_MS);
       rc = watch(c, &err);
-      need_list = c->relist;
+      need_list = c->relist || take_doubt(c);
       metric_add(METRIC(&restarts, c->resource->resource, c->ended), 1);
     }
     note(c, &err);
@@ -608,26 +596,40 @@ void kube_cache_writing(struct kube_cache *c, const char *ns, const char *name) 
   (void)pthread_mutex_unlock(&c->shared.lock);
 }
 
-/* Whether VERSION of KEY, written by us, is more than is known.  Where the watch is past it, what that has told of may
- * have changed or gone since. */
-static bool is_news_locked(struct kube_cache *c, const char *key, const char *version) {
-  const struct entry *before = strmap_get(c->shared.entries, key);
+/* An event that waited and is later than what was written, or than what was not. */
+static void read_held(struct kube_cache *c, const char *line) {
+  _cleanup_json_ struct json_object *event = parse_text(line);
+  struct json_object *o = json_at(event, "object");
 
-  return is_later(version, c->shared.version) && (!before || is_later(version, before->version));
-}
-
-static bool is_news(struct kube_cache *c, const char *key, const char *version) {
+  if (o) {
+    complete(c, o);
+    store(c, o, true);
+    return;
+  }
   (void)pthread_mutex_lock(&c->shared.lock);
-  bool news = is_news_locked(c, key, version);
+  c->shared.doubt = true;
+  if (c->shared.watch)
+    http_fetch_cancel(c->shared.watch);
   (void)pthread_mutex_unlock(&c->shared.lock);
-  return news;
 }
 
-/* Puts E in where it still is news.  Whether its object is new. */
-static bool put_written_locked(struct kube_cache *c, struct entry *e) {
-  struct entry *before = strmap_get(c->shared.entries, e->key);
+/* Whether what LINE tells of is not in the VERSION that we wrote; VERSION NULL: we wrote none. */
+static bool is_past(const char *line, const char *version) {
+  struct glimpse g;
 
-  if (is_news_locked(c, e->key, e->version) && put_locked(c, before, e))
+  if (!line || !glimpse_event(line, strlen(line), &g))
+    return false;
+  return !version || (!streq(g.version, version) && !version_is_later(version, g.version));
+}
+
+/* Puts E, written by us, in where it is more than is known.  HELD: an event of its object waited, so that it is there
+ * still; else, where the watch is past it, it may have changed or gone since.  Whether its object is new. */
+static bool put_written_locked(struct kube_cache *c, struct entry *e, bool held) {
+  struct entry *before = strmap_get(c->shared.entries, e->key);
+  bool news =
+      (held || version_is_later(e->version, c->shared.version)) && (!before || !entry_is_old(before, e->version, true));
+
+  if (news && put_locked(c, before, e))
     return before == NULL;
   free(e);
   return false;
@@ -635,24 +637,19 @@ static bool put_written_locked(struct kube_cache *c, struct entry *e) {
 
 void kube_cache_wrote(struct kube_cache *c, const char *ns, const char *name, struct json_object *o) {
   _cleanup_free_ char *key = entry_key(ns, name);
-  _cleanup_json_ struct json_object *news = NULL;
 
   if (o)
     complete(c, o);
-  const char *version = o ? json_str(o, "metadata.resourceVersion", "") : NULL;
-  struct entry *e = key && o && is_news(c, key, version) ? entry_new(o, c->index) : NULL;
+  struct entry *e = key && o ? entry_new(o, c->index) : NULL;
   (void)pthread_mutex_lock(&c->shared.lock);
   _cleanup_free_ char *held = key ? strmap_take(c->shared.writing, key) : NULL;
-  bool late = held && (!version || (!streq(held, version) && !is_later(version, held)));
-  bool added = e && put_written_locked(c, e);
-  const struct entry *now = late ? strmap_get(c->shared.entries, key) : NULL;
-  if (now)
-    news = parse_text(now->text);
+  bool past = is_past(held, o ? json_str(o, "metadata.resourceVersion", "") : NULL);
+  bool added = e && put_written_locked(c, e, held != NULL);
   (void)pthread_mutex_unlock(&c->shared.lock);
   if (added)
     metric_add(METRIC(&cached, c->resource->resource), 1);
-  if (news)
-    tell(c, KUBE_MODIFIED, news, NULL);
+  if (past)
+    read_held(c, held);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,7 @@ enum kube_event_type { KUBE_ADDED, KUBE_MODIFIED, KUBE_DELETED };
 struct kube_event {
   enum kube_event_type type;
   struct json_object *object; /* borrowed; the last known state for KUBE_DELETED */
-  struct json_object *old;    /* borrowed; NULL for KUBE_ADDED, and where a write of ours came between */
+  struct json_object *old;    /* borrowed, as known before; NULL for KUBE_ADDED */
 };
 
 /* On the cache's thread, in order, what waited for a write of ours on the writer's; must not block: put a key into a

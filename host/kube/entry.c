@@ -40,6 +40,17 @@ struct entry *entry_new(struct json_object *o, kube_index_fn *index) {
   return e;
 }
 
+bool version_is_later(const char *a, const char *b) {
+  uint64_t x;
+  uint64_t y;
+
+  return a && b && str_to_u64(a, &x) && str_to_u64(b, &y) && x > y;
+}
+
+bool entry_is_old(const struct entry *e, const char *version, bool echo) {
+  return streq(e->version, version) || (echo && version_is_later(e->version, version));
+}
+
 void entry_bucket_free(void *p) {
   struct bucket *b = p;
 

@@ -25,6 +25,12 @@ char *entry_key(const char *ns, const char *name);
 /* New, to be freed with free(); NULL: out of memory.  INDEX may be NULL. */
 struct entry *entry_new(struct json_object *o, kube_index_fn *index);
 
+/* Whether resourceVersion A comes after B: as numbers, which they are, to be compared within a resource (KEP-5504).
+ * False for NULL and for what is no number. */
+bool version_is_later(const char *a, const char *b);
+/* Whether VERSION tells nothing that E does not have; ECHO: also where it is an earlier one. */
+bool entry_is_old(const struct entry *e, const char *version, bool echo);
+
 /* E, borrowed, into and out of the bucket of VALUE (NULL: none) in INDEX, whose values entry_bucket_free() frees. False
  * when memory ran out. */
 bool entry_index(struct strmap *index, const char *value, struct entry *e);

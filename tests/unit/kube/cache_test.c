@@ -396,9 +396,23 @@ static void test_news_waits_for_our_write(void **state) {
                           EVENT("ADDED", "sign", "15"));
   expect_events(f, 3, "+a3 +b7 +sign15 ");
   kube_cache_wrote(f->cache, "space", "a", a12);
-  expect_events(f, 4, "+a3 +b7 +sign15 ~a13 ");
+  expect_events(f, 4, "+a3 +b7 +sign15 ~a13<12 ");
   kube_cache_wrote(f->cache, "space", "b", NULL);
-  expect_events(f, 5, "+a3 +b7 +sign15 ~a13 ~b14 ");
+  expect_events(f, 5, "+a3 +b7 +sign15 ~a13<12 ~b14<7 ");
+}
+
+/* What waited is read at the end; what cannot be read then is listed. */
+static void test_unreadable_news(void **state) {
+  struct fixture *f = *state;
+
+  fake_script(&f->fake, &(struct fake_answer){200, LIST("15", OBJECT("a", "12") "," OBJECT("b", "7")), NULL}, 1);
+  kube_cache_writing(f->cache, "space", "a");
+  fake_push(&f->fake, "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"namespace\":\"space\",\"name\":\"a\","
+                      "\"resourceVersion\":\"12\"},\"spec\":[}}}\n" EVENT("ADDED", "sign", "14"));
+  expect_events(f, 3, "+a3 +b7 +sign14 ");
+  kube_cache_wrote(f->cache, "space", "a", NULL);
+  expect_events(f, 5, "+a3 +b7 +sign14 ~a12<3 -sign14 ");
+  expect_watch(f, 2, "15");
 }
 
 /* An answer that comes late brings nothing back: neither what is gone by now nor what it was before. */
@@ -448,6 +462,7 @@ int main(void) {
       CASE(test_own_writes_are_no_news),
       CASE(test_news_waits_for_our_write),
       CASE(test_late_answers),
+      CASE(test_unreadable_news),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,19 @@ void media_type(const struct request *req, char out[128]) {
   (void)snprintf(out, 128, "%.*s", type ? (int)strcspn(type, "; ") : 0, type ? type : "");
 }
 
+/* What clients send as YAML, which an applied configuration always is, is JSON as a rule: read as that it takes a small
+ * part of the time.  Keys that stand twice are for the parser of YAML, which refuses them. */
+static int32_t parse_yaml(const char *text, size_t len, struct json_object **out, struct ome_err *err) {
+  _cleanup_json_ struct json_object *o = NULL, *duplicates = NULL;
+  struct ome_err ignored = ERR_INIT;
+  bool json = len && *text == '{' && json_parse(text, len, OBJECT_MAX, &o, &ignored) == OME_OK;
+
+  if (!json || (duplicates = json_duplicates(text, len, o)))
+    return yaml_parse_one("body", text, len, out, err);
+  *out = TAKE_PTR(o);
+  return OME_OK;
+}
+
 bool read_document(struct request *req, struct json_object **out) {
   struct ome_err err = ERR_INIT;
   char type[128];
@@ -31,7 +44,7 @@ bool read_document(struct request *req, struct json_object **out) {
   if (streq(type, PROTOBUF))
     rc = kube_pb_decode(text, len, out, &err);
   else if (has_suffix(type, "yaml"))
-    rc = yaml_parse_one("body", text, len, out, &err);
+    rc = parse_yaml(text, len, out, &err);
   else
     rc = json_parse(text, len, OBJECT_MAX, out, &err);
   if (rc == OME_OK && has_suffix(type, "json") && req->field_validation != FIELDS_IGNORE)

@@ -84,7 +84,8 @@ static int64_t pick(void *arg, const struct manifest_file *f, const uint8_t *sta
     tls = (struct http_tls){.ca_pem = n->cert_pem, .cert_pem = p->identity.cert_pem, .key_pem = p->identity.key_pem};
     out->peer = peer + 1;
     out->tls = &tls;
-    (void)snprintf(out->url, sizeof(out->url), "https://%s" PEER_PATH "%s/%s", n->address, job->group->key, c->id);
+    (void)snprintf(out->url, sizeof(out->url), "https://%s" PEER_PATH "%s/%s", n->address,
+                   peer_key_at(p, job->group, c, peer), c->id);
     p->nodes.items[peer]->flying++;
   } else if (piece >= 0) {
     c->from_origin++;

@@ -239,21 +239,45 @@ static uint32_t turn_of(const struct peer_content *c) {
   return turn;
 }
 
+/* Where several models share a content, one of them decides on all nodes who fetches what of it: the first, by its key,
+ * of those that a node brings.  By a list each, the owner by one could wait for the owner by another, and that one for
+ * the first.  So whom a node waits for goes by the same model, and is the owner, or by an earlier one. */
+static const struct peer_group *leader(const struct peers *p, const struct peer_group *g,
+                                       const struct peer_content *c) {
+  const struct peer_group *first = g;
+
+  for (struct strmap_iter it = strmap_first(p->groups); it.key; strmap_next(&it)) {
+    const struct peer_group *other = it.value;
+    if (peer_group_is_brought(other) && other->owners.len && strcmp(other->key, first->key) < 0 &&
+        strmap_has(other->contents, c->id))
+      first = other;
+  }
+  return first;
+}
+
+const char *peer_key_at(const struct peers *p, const struct peer_group *g, const struct peer_content *c,
+                        uint32_t node) {
+  return is_member(g, node) ? g->key : leader(p, g, c)->key;
+}
+
 void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
                struct swarm_view *out) {
+  const struct peer_group *lead = leader(p, g, c);
   uint64_t now = mono_ms();
 
-  for (uint32_t i = 0; i < p->nodes.len; i++)
-    room[i] = (struct swarm_peer){.usable = !c->suspects && is_member(g, i) && peer_is_usable(p, i),
-                                  .away = c->suspects || !is_member(g, i) || is_away(p, g, c, i, now),
+  for (uint32_t i = 0; i < p->nodes.len; i++) {
+    bool leads = is_member(lead, i);
+    room[i] = (struct swarm_peer){.usable = !c->suspects && (leads || is_member(g, i)) && peer_is_usable(p, i),
+                                  .away = c->suspects || !leads || is_away(p, lead, c, i, now),
                                   .quiet = now < p->nodes.items[i]->quiet_until_ms,
                                   .nearness = p->nodes.items[i]->nearness,
                                   .flying = p->nodes.items[i]->flying,
                                   .have = i < c->theirs.len ? c->theirs.items[i] : NULL};
+  }
   *out = (struct swarm_view){.peers = room,
                              .npeers = p->nodes.len,
-                             .owners = g->owners.items,
-                             .nowners = g->owners.len,
+                             .owners = lead->owners.items,
+                             .nowners = lead->owners.len,
                              .turn = turn_of(c),
                              .refused = c->refused,
                              .from_origin = c->from_origin,

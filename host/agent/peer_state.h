@@ -124,6 +124,8 @@ bool peer_is_usable(const struct peers *p, uint32_t node);
 /* G as swarm_pick() wants it for C, with room for one peer a node. */
 void peer_view(const struct peers *p, const struct peer_group *g, const struct peer_content *c, struct swarm_peer *room,
                struct swarm_view *out);
+/* The model by which NODE is asked for C, a content of G. */
+const char *peer_key_at(const struct peers *p, const struct peer_group *g, const struct peer_content *c, uint32_t node);
 /* NODE did not answer as it should: it is set aside for a while, longer each time. */
 void peer_set_aside(struct peers *p, uint32_t node);
 /* It did. */

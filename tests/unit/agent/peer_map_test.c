@@ -10,6 +10,7 @@ static void begin(struct peers *p, struct peer_group *g, const char *self, const
   memset(p, 0, sizeof(*p));
   memset(g, 0, sizeof(*g));
   p->node = strdup(self);
+  p->groups = strmap_new(NULL);
   g->key = strdup("clusterbasemodel.m");
   g->contents = strmap_new(NULL);
   assert_non_null(p->node);
@@ -27,6 +28,7 @@ static void end(struct peers *p, struct peer_group *g) {
   VEC_FREE(&p->nodes);
   VEC_FREE(&g->owners);
   strmap_free(g->contents);
+  strmap_free(p->groups);
   free(g->key);
   free(p->node);
 }
@@ -177,11 +179,63 @@ static void models_share_what_is_begun(void **state) {
   strmap_free(p.groups);
 }
 
+static void owns(struct peers *p, struct peer_group *g, const char *name) {
+  uint32_t index = SWARM_SELF;
+
+  if (name) {
+    (void)member(p, name, &index);
+    assert_true(VEC_PUSH(&g->members, index));
+  }
+  assert_true(VEC_PUSH(&g->owners, index));
+}
+
+/* By a list each n1 could wait for n3, which brings "one" first, and n3 for n1, which brings "two" first. */
+static void one_model_decides_who_fetches_what_others_share(void **state) {
+  struct peers p = {.groups = strmap_new(peer_group_free)};
+  struct swarm_peer room[2];
+  struct swarm_view view;
+
+  (void)state;
+  struct peer_content *c = content(&p, "two", "id");
+  (void)content(&p, "one", "id");
+  (void)content(&p, "nothing-shared", "other");
+  struct peer_group *one = strmap_get(p.groups, "one"), *two = strmap_get(p.groups, "two");
+  owns(&p, one, "n1");
+  owns(&p, one, NULL);
+  owns(&p, two, NULL);
+  owns(&p, two, "n3");
+  two->label = strdup("two");
+  peer_view(&p, two, c, room, &view); /* "one" is not brought here */
+  assert_ptr_equal(view.owners, two->owners.items);
+  assert_false(room[0].usable);
+  assert_true(room[0].away);
+  assert_true(room[1].usable);
+  assert_false(room[1].away);
+  one->label = strdup("one");
+  peer_view(&p, two, c, room, &view);
+  assert_ptr_equal(view.owners, one->owners.items);
+  assert_true(room[0].usable && !room[0].away);
+  assert_true(room[1].usable && room[1].away); /* it gives what it has, and owns nothing */
+  assert_string_equal(peer_key_at(&p, two, c, 0), "one");
+  assert_string_equal(peer_key_at(&p, two, c, 1), "two");
+  one->owners.len = 0; /* it is not known yet who brings it */
+  peer_view(&p, two, c, room, &view);
+  assert_ptr_equal(view.owners, two->owners.items);
+  strmap_free(p.groups);
+  for (size_t i = 0; i < p.nodes.len; i++)
+    peer_node_free(p.nodes.items[i]);
+  VEC_FREE(&p.nodes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_longer_list_wins),      cmocka_unit_test(of_equal_lists_the_first_wins),
-      cmocka_unit_test(nonsense_is_not_adopted),   cmocka_unit_test(says_whether_it_brings_it),
-      cmocka_unit_test(the_idle_are_stood_in_for), cmocka_unit_test(models_share_what_is_begun),
+      cmocka_unit_test(the_longer_list_wins),
+      cmocka_unit_test(of_equal_lists_the_first_wins),
+      cmocka_unit_test(nonsense_is_not_adopted),
+      cmocka_unit_test(says_whether_it_brings_it),
+      cmocka_unit_test(the_idle_are_stood_in_for),
+      cmocka_unit_test(models_share_what_is_begun),
+      cmocka_unit_test(one_model_decides_who_fetches_what_others_share),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

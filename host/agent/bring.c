@@ -21,8 +21,12 @@
 
 char *request_of(struct json_object *model) {
   struct json_object *parameters = json_at(model, "spec.storage.parameters");
+  _cleanup_json_ struct json_object *what = json_copy(parameters);
 
-  return json_empty(parameters) ? strdup("") : json_canonical(parameters);
+  if (parameters && !what)
+    return NULL;
+  json_del(what, "maxRate");
+  return json_empty(what) ? strdup("") : json_canonical(what);
 }
 
 /* ---- while it goes on -------------------------------------------------------------------------------------------- */
@@ -39,7 +43,8 @@ static bool is_outdated(const struct task *t) {
   scout_decide(now, node, &classes, &decision);
   return decision.verdict == SCOUT_DROP || !request || !streq(request, t->request) ||
          (*path ? !streq(path, t->path) : !streq(meta_annotation(now, STORE_ANNOTATION), t->store)) ||
-         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri);
+         !streq(meta_uid(now), t->uid) || !streq(json_str(now, "spec.storage.storageUri", ""), t->uri) ||
+         !streq(max_rate_of(now), t->max_rate);
 }
 
 /* Asked four times a second for each transfer: looks at the model only when something happened to it. */

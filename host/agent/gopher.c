@@ -106,12 +106,13 @@ static int32_t read_request(struct task *t, struct ome_err *err) {
 
   t->uri = json_str(t->model, "spec.storage.storageUri", "");
   t->store = meta_annotation(t->model, STORE_ANNOTATION);
+  t->max_rate = max_rate_of(t->model);
   t->request = request_of(t->model);
   (void)snprintf(t->uid, sizeof(t->uid), "%s", meta_uid(t->model));
   if (!t->request)
     return fail_memory(err);
-  t->request_id = str_printf("%s\n%s\n%s\n%s\n%s\n%s", t->uid, t->uri, path, *path || !t->store ? "" : t->store,
-                             t->request, json_str(t->model, "spec.storage.key", ""));
+  t->request_id = str_printf("%s\n%s\n%s\n%s\n%s\n%s\n%s", t->uid, t->uri, path, *path || !t->store ? "" : t->store,
+                             t->request, t->max_rate, json_str(t->model, "spec.storage.key", ""));
   if (!t->request_id)
     return fail_memory(err);
   if (t->state->request_id && streq(t->state->request_id, t->request_id))

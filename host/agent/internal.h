@@ -79,10 +79,11 @@ struct task {
   struct model_state *state;
   atomic_uint seen; /* the news that MODEL is as of */
   const char *uri;
+  const char *max_rate;    /* as the model says it; "": it does not */
   const char *store;       /* that the model's annotation names; NULL: none */
   struct node_store *home; /* the store that it is in, or is to be; NULL: it names one that is not here */
   char *path;
-  char *request;    /* spec.storage.parameters, as text */
+  char *request;    /* request_of() */
   char *request_id; /* all that makes another attempt another one */
   char uid[64];
   struct json_object *model;
@@ -98,8 +99,12 @@ struct task {
 int32_t bring(struct task *t, bool *no_room, struct ome_err *err);
 /* The reference when the model is as it should be; new. */
 struct json_object *find_whole(const struct task *t);
-/* spec.storage.parameters of MODEL, as canonical text; new. */
+/* spec.storage.parameters of MODEL that say what is brought, as canonical text; new. */
 char *request_of(struct json_object *model);
+/* The one that says only how fast it may come: another one makes what is there no worse.  Borrowed. */
+static inline const char *max_rate_of(struct json_object *model) {
+  return json_str(model, "spec.storage.parameters.maxRate", "");
+}
 
 /* ask.c: the Secret SECRET that T's model names, as far as the controller hands it over (its name and data), into *OUT,
  * new; waits a while for it, until CANCELLED.  OME_E_NOT_FOUND: there is no such Secret; OME_E_UNAVAILABLE: nothing

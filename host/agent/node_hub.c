@@ -23,7 +23,7 @@ static bool is_one_of(const char *text, const char *const *list) {
 }
 
 bool node_hub_is_open(struct json_object *model, bool has_token) {
-  static const char *const harmless[] = {"revision", "include", "exclude", "paths", "sha256", NULL};
+  static const char *const harmless[] = {"revision", "include", "exclude", "paths", "sha256", "maxRate", NULL};
   struct json_object *parameters = json_at(model, "spec.storage.parameters");
   const char *uri = json_str(model, "spec.storage.storageUri", "");
 

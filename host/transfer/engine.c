@@ -524,11 +524,22 @@ static int32_t make_lanes(struct engine *e, struct ome_err *err) {
   return rc;
 }
 
+/* The job's own bound, else the one that the model's parameter says. */
+static int32_t set_rate(struct engine *e, struct ome_err *err) {
+  uint64_t rate = e->job->max_bytes_per_second;
+  int32_t rc = e->job->ref && !rate ? manifest_max_rate(e->job->ref, &rate, err) : OME_OK;
+
+  atomic_store(&e->bucket.rate, rate);
+  return rc;
+}
+
 static int32_t prepare(struct engine *e, struct ome_err *err) {
   struct manifest *m = e->job->manifest;
-  int32_t rc = dir_make(e->job->dir, 0755, err);
+  int32_t rc = set_rate(e, err);
   struct statfs fs;
 
+  if (rc == OME_OK)
+    rc = dir_make(e->job->dir, 0755, err);
   if (rc == OME_OK)
     e->dir = open(e->job->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (rc == OME_OK && e->dir < 0)
@@ -589,7 +600,6 @@ static struct engine *engine_new(const struct transfer_job *job) {
   e->growth.processors = processors();
   e->growth.want = e->nflights < FIRST_CONNECTIONS || job->swarm ? e->nflights : FIRST_CONNECTIONS;
   e->stall_ms = job->stall_timeout_ms ? job->stall_timeout_ms : 30000;
-  atomic_store(&e->bucket.rate, job->max_bytes_per_second);
   (void)pthread_mutex_init(&e->bucket.lock, NULL);
   (void)pthread_mutex_init(&e->lock, NULL);
   cond_init(&e->news);

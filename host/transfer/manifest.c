@@ -1,6 +1,7 @@
 #include "transfer/manifest.h"
 
 #include "base/buf.h"
+#include "base/quantity.h"
 #include "base/str.h"
 #include "os/file.h"
 #include "transfer/digest.h"
@@ -221,6 +222,18 @@ static void leave_out(struct manifest *m, const struct ome_model_ref *ref) {
   m->files.len = *include || *exclude ? kept : m->files.len;
 }
 
+int32_t manifest_max_rate(const struct ome_model_ref *ref, uint64_t *out, struct ome_err *err) {
+  const char *text = param(ref, "maxRate");
+  int64_t rate = 0;
+
+  if (*text && (!quantity_value(text, &rate) || rate <= 0))
+    return fail(err, OME_E_INVALID,
+                "list: %.200s: the parameter maxRate is \"%.40s\"; give bytes a second, as 500k, 20M or 1Gi", ref->uri,
+                text);
+  *out = (uint64_t)rate;
+  return OME_OK;
+}
+
 /* A backend that pins nothing has not done what was asked of it. */
 static int32_t check_revision(const struct manifest *m, const struct ome_model_ref *ref, struct ome_err *err) {
   if (m->revision || !ref->revision || !*ref->revision)
@@ -243,8 +256,11 @@ int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call,
   _cleanup_manifest_ struct manifest m = {0};
   struct listing l = {.m = &m};
   struct ome_file_sink sink = {.struct_size = sizeof(sink), .ctx = &l, .revision = on_revision, .file = on_file};
-  int32_t rc = plugin_storage_list(i, call, ref, &sink, err);
+  uint64_t rate;
+  int32_t rc = manifest_max_rate(ref, &rate, err); /* before anything is asked */
 
+  if (rc == OME_OK)
+    rc = plugin_storage_list(i, call, ref, &sink, err);
   if (l.err.code != OME_OK) {
     *err = l.err;
     return l.err.code;

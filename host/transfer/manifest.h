@@ -48,8 +48,12 @@ int32_t manifest_finish(struct manifest *m, struct ome_err *err);
 /* One line that is equal for equal content: revision, paths, sizes and digests, hashed; hex. */
 void manifest_identity(const struct manifest *m, char out[65]);
 
+/* Bytes a second that may be fetched of REF, as its parameter "maxRate" says (a quantity); 0: no bound.  INVALID. */
+int32_t manifest_max_rate(const struct ome_model_ref *ref, uint64_t *out, struct ome_err *err);
+
 /* Asks plugin I for the files of REF; of those, what its parameters "include" and "exclude" (comma-separated shell
- * patterns of paths, '*' goes across '/') leave.  INVALID where REF asks for a revision and the plugin names none. */
+ * patterns of paths, '*' goes across '/') leave.  INVALID where REF asks for a revision and the plugin names none,
+ * or for a rate that is none. */
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err);
 

@@ -72,7 +72,7 @@ struct transfer_job {
   const struct ome_model_ref *ref;
   uint32_t connections;          /* at a time at most; 0: 16; no more than 64.  How many there are is measured */
   uint64_t piece_bytes;          /* 0: chosen by size and speed, 1 MiB to 64 MiB */
-  uint64_t max_bytes_per_second; /* of this job; 0: no bound */
+  uint64_t max_bytes_per_second; /* of this job; 0: as parameter maxRate of REF says, without it no bound */
   uint32_t attempts; /* for a piece, without a byte of progress; 0: 6; four times as many while the server says when */
   uint32_t stall_timeout_ms;          /* 0: 30 s */
   uint64_t reserve_bytes;             /* leave this much of the disk free */

@@ -109,8 +109,9 @@ def drawn(folder, digests):
     """On a terminal: a bar for the file that is under way and one for all, and nothing of it left at the end."""
     hub = start_hub(folder)
     ours, theirs = pty.openpty()
+    began = time.monotonic()
     process = scenario.end_with_us(subprocess.Popen(
-        [OME, "pull", "hf://test/model", folder + "/drawn", "--max-rate", "24Mi"], env=environment(hub), stderr=theirs))
+        [OME, "pull", "hf://test/model", folder + "/drawn", "--parameter", "maxRate=24Mi"], env=environment(hub), stderr=theirs))
     os.close(theirs)
     text = b""
     while True:
@@ -118,7 +119,7 @@ def drawn(folder, digests):
             text += os.read(ours, 65536)
         except OSError:  # the other end is closed
             break
-    assert process.wait(DEADLINE) == 0, text
+    assert process.wait(DEADLINE) == 0 and time.monotonic() - began > 1.5, text
     frames = text.split(b"\x1b[J")
     bars = [frame for frame in frames if b"model.bin" in frame]
     assert bars and all(frame.count(b"%") == 2 and b" of 4 files" in frame for frame in bars), text
@@ -144,6 +145,7 @@ def mistaken(folder):
             (["hf://test/model", "--connections", "65"], 2, ("--connections is 1 to 64",)),
             (["file:///absent/model"], 1, ("open /absent/model", "check the path")),
             (["file:///etc/hostname", "--include", "nothing"], 1, ("check --include",)),
+            (["file:///etc/hostname", "--parameter", "maxRate=fast"], 1, ('the parameter maxRate is "fast"', "20M")),
             (["hf://test/model"], 1, ("plugin hf: GET http://127.0.0.1:1/", "check the address and the network")),
             (["s3://x"], 1, ('plugin s3: "s3://x" is not s3://BUCKET',)))
     for (uri, *options), code, words in rows:

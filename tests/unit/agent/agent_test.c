@@ -372,13 +372,14 @@ static void waits_on_a_cordoned_node(void **state) {
   await(s, "c", NULL);
 }
 
-/* A restart finds what is whole without asking the hub, and fetches what is not. */
+/* A restart finds what is whole without asking the hub, another rate or not, and fetches what is not. */
 static void restarts(void **state) {
   struct stand *s = *state;
   _cleanup_free_ char *file = str_printf("%s/store/models/clusterbasemodel.m/two.gguf", s->dir);
 
   agent_stop(s->agent);
   start_hub(s, 503);
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "m", "{spec: {storage: {parameters: {maxRate: 1Gi}}}}");
   drop(s, &KUBE_CONFIGMAPS, "ome", "n1"); /* that it is written again shows that the agent looked */
   start_agent(s);
   await(s, "m", "Ready");
@@ -444,6 +445,10 @@ static void follows_the_parameters(void **state) {
   await(s, "p", "Ready");
   assert_true(is_in_store(s, "p", "a.gguf"));
   assert_true(is_in_store(s, "p", "b.gguf"));
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "p", "{spec: {storage: {parameters: {include: 'a.*', maxRate: fast}}}}");
+  await(s, "p", "Failed");
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "p", "{spec: {storage: {parameters: {maxRate: 20M}}}}");
+  await(s, "p", "Ready");
   drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "p");
   await(s, "p", NULL);
 }

@@ -24,7 +24,7 @@ static const struct {
     {"storageUri: 'hf://a/b', key: ''", false, true},
     {"storageUri: 'hf://a/b'", true, false},
     {"storageUri: 'hf://a/b', key: secret", false, false},
-    {"storageUri: 'hf://a/b', parameters: {revision: x, include: '*.json'}", false, true},
+    {"storageUri: 'hf://a/b', parameters: {revision: x, include: '*.json', maxRate: 20M}", false, true},
     {"storageUri: 'hf://a/b', parameters: {token: x}", false, false},
     {"storageUri: 'hf://a/b', parameters: {secretKey: x}", false, false},
     {"storageUri: 'hf://a/b', parameters: {of_tomorrow: x}", false, false},

@@ -159,7 +159,8 @@ struct watch {
   uint32_t files;
   uint32_t stall_timeout_ms;
   uint64_t max_bytes_per_second;
-  uint32_t estimates; /* events that say how long it still takes */
+  const char *max_rate; /* as the model's parameter says it */
+  uint32_t estimates;   /* events that say how long it still takes */
 };
 
 static void on_event(void *arg, const struct transfer_event *e) {
@@ -194,8 +195,11 @@ static int32_t run_with(struct stand *s, const char *digest, struct watch *w, st
                                    .digest = digest};
   assert_int_equal(manifest_add(&m, &f, err), OME_OK);
   assert_int_equal(manifest_finish(&m, err), OME_OK);
+  const struct ome_kv rate = {"maxRate", w->max_rate};
+  const struct ome_model_ref ref = {.struct_size = sizeof(ref), .params = &rate, .nparams = w->max_rate ? 1 : 0};
   const struct transfer_job job = {.manifest = &m,
                                    .dir = s->staging,
+                                   .ref = &ref,
                                    .connections = 4,
                                    .piece_bytes = PIECE,
                                    .attempts = 3,
@@ -360,6 +364,19 @@ static void test_keeps_to_the_cap(void **state) {
   assert_in_range(mono_ms() - began, 800, 20000);
 }
 
+static void test_keeps_to_the_models_cap(void **state) {
+  struct stand *s = *state;
+  struct watch w = {.max_rate = "3Mi"}; /* SIZE */
+  struct ome_err err = ERR_INIT;
+  uint64_t began = mono_ms();
+
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_OK);
+  assert_in_range(mono_ms() - began, 800, 20000);
+  w.max_rate = "0";
+  assert_int_equal(run_with(s, s->sha256, &w, &err), OME_E_INVALID);
+  assert_non_null(strstr(err.msg, "maxRate is \"0\"; give bytes a second"));
+}
+
 /* Of the process: whatever the job allows. */
 static void test_keeps_to_the_cap_of_all(void **state) {
   struct stand *s = *state;
@@ -522,6 +539,7 @@ int main(void) {
       ONE(test_forgets_what_was_moved_away),
       ONE(test_ends_a_stall),
       ONE(test_keeps_to_the_cap),
+      ONE(test_keeps_to_the_models_cap),
       ONE(test_keeps_to_the_cap_of_all),
       ONE(test_estimates_what_is_left),
       ONE(test_stops_at_once),

@@ -41,7 +41,7 @@ static int32_t observe_part(const struct plan *plan, const struct plan_part *par
   _cleanup_json_ struct json_object *observed = json_object_new_array();
 
   for (size_t i = 0; observed && i < part->count; i++)
-    (void)json_object_array_add(observed, json_object_get(json_index(live, part->first + i)));
+    (void)json_object_array_add(observed, meta_without_managers(json_index(live, part->first + i)));
   return observed ? plan_observe(plan, part, component, observed, addresses, out, err) : fail_memory(err);
 }
 

@@ -161,3 +161,26 @@ void meta_drop_condition(struct json_object *o, const char *type) {
     if (streq(json_str(json_index(list, i), "type", ""), type))
       (void)json_object_array_del_idx(list, i, 1);
 }
+
+/* A new object with the members of O but KEY, shared; NULL: out of memory. */
+static struct json_object *share_but(struct json_object *o, const char *key) {
+  _cleanup_json_ struct json_object *out = json_object_new_object();
+
+  if (!out)
+    return NULL;
+  json_object_object_foreach (o, k, v) {
+    if (!streq(k, key) && !json_put(out, k, json_object_get(v)))
+      return NULL;
+  }
+  return TAKE_PTR(out);
+}
+
+struct json_object *meta_without_managers(struct json_object *o) {
+  struct json_object *meta = json_get(o, "metadata");
+
+  if (!json_get(meta, "managedFields"))
+    return json_object_get(o);
+  _cleanup_json_ struct json_object *out = share_but(o, "metadata");
+  struct json_object *rest = out ? share_but(meta, "managedFields") : NULL;
+  return rest && json_put(out, "metadata", rest) ? TAKE_PTR(out) : json_object_get(o);
+}

@@ -34,4 +34,8 @@ bool meta_set_condition(struct json_object *o, const char *type, const char *sta
 const char *meta_condition(struct json_object *o, const char *type);
 void meta_drop_condition(struct json_object *o, const char *type);
 
+/* New: O without metadata.managedFields, which are a good part of it; the rest is shared, not to be written to.  O
+ * itself where it has none, or memory is short. */
+struct json_object *meta_without_managers(struct json_object *o);
+
 #endif

@@ -142,7 +142,7 @@ static const struct {
 int32_t http_refused(const struct http_answer *a, const char *what, const char *why, const char *advice,
                      struct ome_err *err) {
   int32_t code = OME_E_UNAVAILABLE;
-  const char *usual = "is this the right server?";
+  const char *usual = "check the address";
 
   for (size_t i = sizeof(classes) / sizeof(*classes); i-- > 0;)
     if (a->status >= classes[i].first && a->status <= classes[i].last) {
@@ -202,6 +202,15 @@ int uri_decode(char *text, int plus) {
   }
   *out = '\0';
   return 0;
+}
+
+void form_add(struct ome_text *form, const char *name, const char *value) {
+  if (!value || !*value)
+    return;
+  ome_text_add(form, form->len ? "&" : "");
+  ome_text_add(form, name);
+  ome_text_add(form, "=");
+  ome_text_add_url(form, value);
 }
 
 int uri_is_below(const char *url, const char *base) {

@@ -2,6 +2,7 @@
 #ifndef PLUGINS_COMMON_HTTP_H
 #define PLUGINS_COMMON_HTTP_H
 
+#include <ome-sdk/text.h>
 #include <ome/service.h>
 #include <ome/storage.h>
 
@@ -42,6 +43,9 @@ int uri_encode(const char *text, int keep_slash, char *out, size_t size);
 
 /* Undoes percent-encoding in place, with PLUS also of ' ' as '+' (forms).  -1: not encoded, or it holds a NUL. */
 int uri_decode(char *text, int plus);
+
+/* Adds NAME=VALUE to a form (application/x-www-form-urlencoded); nothing where VALUE is NULL or "". */
+void form_add(struct ome_text *form, const char *name, const char *value);
 
 /* Whether URL is below the origin and path BASE (without trailing '/'): credentials for BASE may go there. */
 int uri_is_below(const char *url, const char *base);

@@ -1,5 +1,6 @@
 #include "oauth.h"
 
+#include "identity.h"
 #include "json.h"
 #include "sha256.h"
 
@@ -57,6 +58,31 @@ void oauth_error_read(const char *text, size_t len, char *out, size_t size) {
     if ((unsigned char)*out < ' ' || *out == 0x7f)
       *out = ' ';
   (void)json_object_put(answer);
+}
+
+int32_t oauth_refused(const struct oauth_asking *w, const char *url, const struct http_answer *a, struct ome_err *err) {
+  char what[200], why[160];
+
+  (void)snprintf(what, sizeof(what), "%.110s: %s", w->what, url);
+  oauth_error_read(a->body, a->len, why, sizeof(why));
+  int32_t rc = http_refused(a, what, *why ? why : NULL, a->status / 100 == 4 ? w->advice : NULL, err);
+  if (a->status == 400) /* what OAuth says of credentials that are none */
+    rc = err->code = OME_E_DENIED;
+  return rc;
+}
+
+int32_t oauth_ask(const struct oauth_asking *w, struct ome_http_req req, struct oauth_token *out, struct ome_err *err) {
+  int64_t now_s = (int64_t)time(NULL);
+  struct http_answer a = {0};
+  int32_t rc = identity_ask(w->host, w->call, IDENTITY_MS, req, &a, err);
+
+  if (rc == OME_OK && a.status != 200)
+    rc = oauth_refused(w, req.url, &a, err);
+  else if (rc == OME_OK && oauth_token_read(a.body, a.len, now_s, out) != 0)
+    rc = ome_fail(err, OME_E_UNAVAILABLE, "%.110s: %.200s: its answer has no access token; check the address", w->what,
+                  req.url);
+  http_answer_fini(&a);
+  return rc;
 }
 
 /* Seconds before its end that a token is no longer used; LIFE_S is what it had. */

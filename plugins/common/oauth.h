@@ -2,7 +2,7 @@
 #ifndef PLUGINS_COMMON_OAUTH_H
 #define PLUGINS_COMMON_OAUTH_H
 
-#include <ome/abi.h>
+#include "http.h"
 
 #include <pthread.h>
 
@@ -20,6 +20,19 @@ int oauth_token_read(const char *text, size_t len, int64_t now_s, struct oauth_t
 
 /* {"error", "error_description"} (§5.2) in one line; "" none. */
 void oauth_error_read(const char *text, size_t len, char *out, size_t size);
+
+/* Who asks, and for messages: whose token it is ("gcs: /etc/key.json"), and what to do when it is refused. */
+struct oauth_asking {
+  const struct ome_host *host;
+  const struct ome_call *call; /* may be NULL */
+  const char *what, *advice;
+};
+
+/* A token from the endpoint of REQ, as identity_ask() asks. */
+int32_t oauth_ask(const struct oauth_asking *w, struct ome_http_req req, struct oauth_token *out, struct ome_err *err);
+
+/* The error for what URL answered, which is no success. */
+int32_t oauth_refused(const struct oauth_asking *w, const char *url, const struct http_answer *a, struct ome_err *err);
 
 /* Milliseconds that what was made with TOKEN may be used for. */
 uint64_t oauth_life_ms(const struct oauth_token *token, int64_t now_s);

@@ -1,6 +1,6 @@
 #include "aws_credentials.h"
 
-#include "../common/call.h"
+#include "../common/identity.h"
 #include "../common/secret.h"
 #include "../common/xml.h"
 #include "aws_internal.h"
@@ -99,13 +99,7 @@ int aws_profile_setting(const struct aws_sources *sources, const char *key, char
 
 int32_t aws_ask(const struct aws_sources *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
                 struct ome_err *err) {
-  struct short_call call;
-
-  call_shorten(&call, s->call, ms);
-  req.struct_size = sizeof(req);
-  req.flags = OME_HTTP_NO_REDIRECT;
-  req.max_body = (uint64_t)1 << 20;
-  return http_perform(s->host, &call.call, &req, a, err);
+  return identity_ask(s->host, s->call, ms, req, a, err);
 }
 
 int32_t aws_document_read(struct json_object *o, const char *session, const char *what, struct aws_credentials *out,
@@ -135,15 +129,6 @@ struct role {
   const char *arn, *session, *token, *external_id; /* the last two may be NULL */
   const struct aws_credentials *signer;            /* NULL: the token says enough */
 };
-
-static void add_field(struct ome_text *t, const char *name, const char *value) {
-  if (!value || !*value)
-    return;
-  ome_text_add(t, t->len ? "&" : "");
-  ome_text_add(t, name);
-  ome_text_add(t, "=");
-  ome_text_add_url(t, value);
-}
 
 static int32_t sts_refused(const struct http_answer *a, const struct role *role, struct ome_err *err) {
   char what[300], code[100];
@@ -201,12 +186,12 @@ static int32_t assume(const struct aws_sources *s, const struct role *role, stru
     return ome_fail(err, OME_E_NO_MEMORY, "aws: out of memory");
   struct ome_text form = {.at = body, .size = MAX_TOKEN + 4096};
   body[0] = '\0';
-  add_field(&form, "Action", role->action);
-  add_field(&form, "Version", "2011-06-15");
-  add_field(&form, "RoleArn", role->arn);
-  add_field(&form, "RoleSessionName", role->session);
-  add_field(&form, "ExternalId", role->external_id);
-  add_field(&form, "WebIdentityToken", role->token);
+  form_add(&form, "Action", role->action);
+  form_add(&form, "Version", "2011-06-15");
+  form_add(&form, "RoleArn", role->arn);
+  form_add(&form, "RoleSessionName", role->session);
+  form_add(&form, "ExternalId", role->external_id);
+  form_add(&form, "WebIdentityToken", role->token);
   if (endpoint)
     (void)snprintf(url, sizeof(url), "%s", endpoint);
   else
@@ -232,7 +217,7 @@ static int32_t assume_with_token(const struct aws_sources *s, const char *arn, c
   char *token = secret_read_file(file, MAX_TOKEN, NULL);
 
   if (!token)
-    return ome_fail(err, OME_E_DENIED, "aws: the identity token %.300s cannot be read; is it mounted?", file);
+    return ome_fail(err, OME_E_DENIED, "aws: the identity token %.300s cannot be read; check that it is mounted", file);
   token[strcspn(token, " \t\r\n")] = '\0';
   const struct role role = {
       .action = "AssumeRoleWithWebIdentity", .arn = arn, .session = session ? session : "ome", .token = token};

@@ -1,6 +1,6 @@
 #include "azure_credentials.h"
 
-#include "../common/call.h"
+#include "../common/identity.h"
 #include "../common/secret.h"
 
 #include <ome-sdk/error.h>
@@ -13,8 +13,6 @@
 
 #define SAS_LIFE_S 3600
 #define MAX_TOKEN ((size_t)1 << 16)
-#define TOKEN_MS 20000
-#define METADATA_MS 3000 /* where there is no such service, packets may just vanish */
 #define METADATA "http://169.254.169.254"
 
 const char *azure_param(const struct azure_session *s, const char *const *names) {
@@ -130,25 +128,6 @@ static int32_t use(struct azure_session *s, const struct azure_connection *c, co
 
 /* ---- identities -------------------------------------------------------------------------------------------------- */
 
-/* One request that is sent nowhere else; A is the caller's to end. */
-static int32_t ask(const struct azure_session *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
-                   struct ome_err *err) {
-  struct short_call call;
-
-  call_shorten(&call, s->call, ms);
-  req.struct_size = sizeof(req);
-  req.flags = OME_HTTP_NO_REDIRECT;
-  req.max_body = (uint64_t)1 << 20;
-  return http_perform(s->azure->host, &call.call, &req, a, err);
-}
-
-static void add_field(struct ome_text *t, const char *name, const char *value) {
-  ome_text_add(t, t->len ? "&" : "");
-  ome_text_add(t, name);
-  ome_text_add(t, "=");
-  ome_text_add_url(t, value);
-}
-
 struct identity {
   const struct azure_session *s;
   const char *tenant, *client, *secret, *token_file, *authority;
@@ -179,14 +158,14 @@ static char *identity_form(const struct identity *id, struct ome_err *err) {
     return NULL;
   }
   form[0] = '\0';
-  add_field(&t, "grant_type", "client_credentials");
-  add_field(&t, "scope", "https://storage.azure.com/.default");
-  add_field(&t, "client_id", id->client);
+  form_add(&t, "grant_type", "client_credentials");
+  form_add(&t, "scope", "https://storage.azure.com/.default");
+  form_add(&t, "client_id", id->client);
   if (token) {
-    add_field(&t, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    add_field(&t, "client_assertion", token);
+    form_add(&t, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    form_add(&t, "client_assertion", token);
   } else {
-    add_field(&t, "client_secret", id->secret);
+    form_add(&t, "client_secret", id->secret);
   }
   secret_forget(token, token ? strlen(token) : 0);
   return form;
@@ -195,29 +174,19 @@ static char *identity_form(const struct identity *id, struct ome_err *err) {
 static int32_t fetch_of_client(void *arg, struct oauth_token *out, struct ome_err *err) {
   static const struct ome_kv type[] = {{"content-type", "application/x-www-form-urlencoded"}};
   const struct identity *id = arg;
-  int64_t now_s = (int64_t)time(NULL);
-  char url[800], what[320], why[160], *form = identity_form(id, err);
-  struct http_answer a = {0};
+  char url[800], what[120], *form = identity_form(id, err);
+  const struct oauth_asking asking = {id->s->azure->host, id->s->call, what,
+                                      "check the tenant, the client and its credential"};
 
   if (!form)
     return err->code;
   int slash = id->authority[strlen(id->authority) - 1] == '/';
   (void)snprintf(url, sizeof(url), "%.500s%s%.100s/oauth2/v2.0/token", id->authority, slash ? "" : "/", id->tenant);
+  (void)snprintf(what, sizeof(what), "azure: identity %.80s", id->client);
   const struct ome_http_req req = {
       .method = "POST", .url = url, .headers = type, .nheaders = 1, .body = {form, strlen(form)}};
-  int32_t rc = ask(id->s, TOKEN_MS, req, &a, err);
-  if (rc == OME_OK && a.status != 200) {
-    (void)snprintf(what, sizeof(what), "azure: identity %.80s: %.200s", id->client, url);
-    oauth_error_read(a.body, a.len, why, sizeof(why));
-    rc = http_refused(&a, what, *why ? why : NULL,
-                      a.status / 100 == 4 ? "check the tenant, the client and its credential" : NULL, err);
-    if (a.status == 400) /* what OAuth says of credentials that are none */
-      rc = err->code = OME_E_DENIED;
-  } else if (rc == OME_OK && oauth_token_read(a.body, a.len, now_s, out) != 0) {
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.200s: its answer has no access token", url);
-  }
+  int32_t rc = oauth_ask(&asking, req, out, err);
   secret_forget(form, strlen(form));
-  http_answer_fini(&a);
   return rc;
 }
 
@@ -234,11 +203,11 @@ static int32_t fetch_of_machine(void *arg, struct oauth_token *out, struct ome_e
   ome_text_add(&t,
                "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fstorage.azure.com%2F");
   if (id->client)
-    add_field(&t, "client_id", id->client);
+    form_add(&t, "client_id", id->client);
   if (t.full)
     return ome_fail(err, OME_E_INVALID, "azure: the address of the metadata service is too long");
   const struct ome_http_req req = {.method = "GET", .url = url, .headers = metadata, .nheaders = 1};
-  int32_t rc = ask(id->s, METADATA_MS, req, &a, err);
+  int32_t rc = identity_ask(id->s->azure->host, id->s->call, IDENTITY_METADATA_MS, req, &a, err);
   if (rc == OME_OK && a.status == 200) {
     if (oauth_token_read(a.body, a.len, (int64_t)time(NULL), out) != 0)
       rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.100s: its answer has no access token", host ? host : METADATA);

@@ -1,6 +1,6 @@
 #include "gcs_credentials.h"
 
-#include "../common/call.h"
+#include "../common/identity.h"
 #include "../common/secret.h"
 #include "gcs_external.h"
 #include "gcs_federation.h"
@@ -14,20 +14,7 @@
 #include <time.h>
 
 #define MAX_FILE ((size_t)1 << 16)
-#define METADATA_MS 3000 /* where there is no such server, packets may just vanish */
-#define TOKEN_MS 20000
 #define MODEL_TOKEN_S 3600 /* that a model brings as it is: nobody says how long it lasts */
-
-int32_t gcs_ask_identity(const struct gcs_session *s, uint32_t ms, struct ome_http_req req, struct http_answer *a,
-                         struct ome_err *err) {
-  struct short_call call;
-
-  call_shorten(&call, s->call, ms);
-  req.struct_size = sizeof(req);
-  req.flags = OME_HTTP_NO_REDIRECT;
-  req.max_body = (uint64_t)1 << 20;
-  return http_perform(s->gcs->host, &call.call, &req, a, err);
-}
 
 /* ---- service accounts and users ---------------------------------------------------------------------------------- */
 
@@ -37,37 +24,20 @@ struct with_key {
   const char *endpoint, *where;
 };
 
-static int32_t token_refused(const struct with_key *w, const struct http_answer *a, struct ome_err *err) {
-  char what[300], why[160];
-
-  (void)snprintf(what, sizeof(what), "gcs: %.100s: %.150s", w->where, w->endpoint);
-  oauth_error_read(a->body, a->len, why, sizeof(why));
-  int32_t rc =
-      http_refused(a, what, *why ? why : NULL,
-                   a->status / 100 == 4 ? "the key was taken back, or this machine's clock is wrong" : NULL, err);
-  if (a->status == 400) /* what OAuth says of credentials that are none */
-    rc = err->code = OME_E_DENIED;
-  return rc;
-}
-
 static int32_t fetch_with_key(void *arg, struct oauth_token *out, struct ome_err *err) {
   static const struct ome_kv form[] = {{"content-type", "application/x-www-form-urlencoded"}};
   const struct with_key *w = arg;
-  int64_t now_s = (int64_t)time(NULL);
-  struct http_answer a = {0};
-  char *body = gcs_token_form(w->key, now_s);
+  char what[120], *body = gcs_token_form(w->key, (int64_t)time(NULL));
+  const struct oauth_asking asking = {w->s->gcs->host, w->s->call, what,
+                                      "the key was taken back, or this machine's clock is wrong"};
 
   if (!body)
     return ome_fail(err, OME_E_DENIED, "gcs: %s: its private_key is no RSA key of 2048 bits or more in PEM", w->where);
+  (void)snprintf(what, sizeof(what), "gcs: %.100s", w->where);
   const struct ome_http_req req = {
       .method = "POST", .url = w->endpoint, .headers = form, .nheaders = 1, .body = {body, strlen(body)}};
-  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
-  if (rc == OME_OK && a.status != 200)
-    rc = token_refused(w, &a, err);
-  else if (rc == OME_OK && oauth_token_read(a.body, a.len, now_s, out) != 0)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.200s: its answer has no access token", w->endpoint);
+  int32_t rc = oauth_ask(&asking, req, out, err);
   secret_forget(body, strlen(body));
-  http_answer_fini(&a);
   return rc;
 }
 
@@ -181,7 +151,7 @@ static int32_t fetch_from_metadata(void *arg, struct oauth_token *out, struct om
   (void)snprintf(url, sizeof(url), "http://%.250s/computeMetadata/v1/instance/service-accounts/default/token",
                  host ? host : "169.254.169.254");
   const struct ome_http_req req = {.method = "GET", .url = url, .headers = flavor, .nheaders = 1};
-  int32_t rc = gcs_ask_identity(s, METADATA_MS, req, &a, err);
+  int32_t rc = identity_ask(s->gcs->host, s->call, IDENTITY_METADATA_MS, req, &a, err);
   if (rc == OME_OK && a.status == 200 && (is_google = http_answer_header(&a, "metadata-flavor")) &&
       strcmp(is_google, "Google") == 0) {
     if (oauth_token_read(a.body, a.len, (int64_t)time(NULL), out) != 0)

@@ -1,6 +1,7 @@
 #include "gcs_external.h"
 
 #include "../common/encode.h"
+#include "../common/http.h"
 #include "../common/json.h"
 #include "gcs_key.h"
 
@@ -335,13 +336,6 @@ void gcs_impersonated(const struct gcs_external *x, char *out, size_t size) {
   (void)snprintf(out, size, "%.*s", (int)strcspn(email, ":/"), email);
 }
 
-static void add_field(struct ome_text *t, const char *name, const char *value) {
-  ome_text_add(t, t->len ? "&" : "");
-  ome_text_add(t, name);
-  ome_text_add(t, "=");
-  ome_text_add_url(t, value);
-}
-
 char *gcs_exchange_form(const struct gcs_external *x, const char *subject_token) {
   size_t size = 3 * strlen(subject_token) + 8192;
   char *out = calloc(1, size), options[200];
@@ -349,15 +343,15 @@ char *gcs_exchange_form(const struct gcs_external *x, const char *subject_token)
 
   if (!out)
     return NULL;
-  add_field(&t, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
-  add_field(&t, "audience", x->audience);
-  add_field(&t, "scope", *x->impersonation_url ? CLOUD_SCOPE : GCS_SCOPE);
-  add_field(&t, "requested_token_type", "urn:ietf:params:oauth:token-type:access_token");
-  add_field(&t, "subject_token_type", x->subject_type);
-  add_field(&t, "subject_token", subject_token);
+  form_add(&t, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
+  form_add(&t, "audience", x->audience);
+  form_add(&t, "scope", *x->impersonation_url ? CLOUD_SCOPE : GCS_SCOPE);
+  form_add(&t, "requested_token_type", "urn:ietf:params:oauth:token-type:access_token");
+  form_add(&t, "subject_token_type", x->subject_type);
+  form_add(&t, "subject_token", subject_token);
   if (*x->user_project && !*x->client_id) {
     (void)snprintf(options, sizeof(options), "{\"userProject\":\"%s\"}", x->user_project);
-    add_field(&t, "options", options);
+    form_add(&t, "options", options);
   }
   if (!t.full)
     return out;

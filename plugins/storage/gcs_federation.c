@@ -1,8 +1,8 @@
 #include "gcs_federation.h"
 
 #include "../common/encode.h"
+#include "../common/identity.h"
 #include "../common/secret.h"
-#include "gcs_credentials.h"
 #include "gcs_external.h"
 #include "gcs_subject.h"
 
@@ -12,20 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define TOKEN_MS 20000
-
-int32_t gcs_federation_refused(const struct gcs_subject *w, const char *url, const struct http_answer *a,
-                               const char *advice, struct ome_err *err) {
-  char what[400], why[160];
-
-  (void)snprintf(what, sizeof(what), "gcs: %.100s: %.250s", w->where, url);
-  oauth_error_read(a->body, a->len, why, sizeof(why));
-  int32_t rc = http_refused(a, what, *why ? why : NULL, a->status / 100 == 4 ? advice : NULL, err);
-  if (a->status == 400) /* what OAuth says of a token that is none */
-    rc = err->code = OME_E_DENIED;
-  return rc;
-}
 
 /* ---- Google's ---------------------------------------------------------------------------------------------------- */
 
@@ -50,7 +36,8 @@ static int32_t exchange(const struct gcs_subject *w, const char *subject, struct
   struct ome_kv headers[4] = {{"content-type", "application/x-www-form-urlencoded"}};
   int32_t rc = gcs_subject_certificate(w, cert, key, err);
   char *form = rc == OME_OK ? gcs_exchange_form(w->x, subject) : NULL;
-  struct http_answer a = {0};
+  const struct oauth_asking asking = {w->s->gcs->host, w->s->call, w->what,
+                                      "check the pool, its provider and who the subject's token is for"};
   uint64_t n = 1;
 
   if (!form)
@@ -64,15 +51,9 @@ static int32_t exchange(const struct gcs_subject *w, const char *subject, struct
   }
   const struct ome_http_req req = {
       .method = "POST", .url = w->x->token_url, .headers = headers, .nheaders = n, .body = {form, strlen(form)}};
-  rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
-  if (rc == OME_OK && a.status != 200)
-    rc = gcs_federation_refused(w, w->x->token_url, &a,
-                                "check the pool, its provider and who the subject's token is for", err);
-  else if (rc == OME_OK && oauth_token_read(a.body, a.len, (int64_t)time(NULL), out) != 0)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.200s: its answer has no access token", w->x->token_url);
+  rc = oauth_ask(&asking, req, out, err);
   secret_forget(form, strlen(form));
   explicit_bzero(client, sizeof(client));
-  http_answer_fini(&a);
   return rc;
 }
 
@@ -80,6 +61,8 @@ static int32_t exchange(const struct gcs_subject *w, const char *subject, struct
 static int32_t impersonate(const struct gcs_subject *w, struct oauth_token *token, struct ome_err *err) {
   char bearer[OAUTH_TOKEN_TEXT + 8], body[300];
   const struct ome_kv headers[] = {{"content-type", "application/json"}, {"authorization", bearer}};
+  const struct oauth_asking asking = {w->s->gcs->host, w->s->call, w->what,
+                                      "the subject needs the role Workload Identity User on that service account"};
   struct http_answer a = {0};
 
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", token->text);
@@ -89,10 +72,9 @@ static int32_t impersonate(const struct gcs_subject *w, struct oauth_token *toke
                                    .headers = headers,
                                    .nheaders = 2,
                                    .body = {body, strlen(body)}};
-  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
+  int32_t rc = identity_ask(asking.host, asking.call, IDENTITY_MS, req, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = gcs_federation_refused(w, w->x->impersonation_url, &a,
-                                "the subject needs the role Workload Identity User on that service account", err);
+    rc = oauth_refused(&asking, w->x->impersonation_url, &a, err);
   else if (rc == OME_OK && gcs_impersonation_read(w->x, a.body, a.len, (int64_t)time(NULL), token) != 0)
     rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.300s: its answer has no access token", w->x->impersonation_url);
   explicit_bzero(bearer, sizeof(bearer));
@@ -116,11 +98,13 @@ static int32_t fetch(void *arg, struct oauth_token *out, struct ome_err *err) {
 int32_t gcs_federate(const struct gcs_session *s, const char *text, const char *where, struct oauth_token *out,
                      struct ome_err *err) {
   struct gcs_external *x = calloc(1, sizeof(*x));
+  char what[120];
 
   if (!x)
     return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
+  (void)snprintf(what, sizeof(what), "gcs: %.100s", where);
   int32_t rc = gcs_external_read(text, strlen(text), where, x, err);
-  struct gcs_subject w = {s, x, where};
+  struct gcs_subject w = {s, x, where, what};
   if (rc == OME_OK)
     rc = oauth_cache_get(&s->gcs->tokens, text, fetch, &w, out, err);
   secret_forget((char *)x, sizeof(*x));

@@ -1,5 +1,6 @@
 #include "gcs_subject.h"
 
+#include "../common/identity.h"
 #include "../common/process.h"
 #include "../common/secret.h"
 #include "aws_credentials.h"
@@ -13,8 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define TOKEN_MS 20000
-
 /* ---- a file, an address ------------------------------------------------------------------------------------------ */
 
 static int32_t of_file(const struct gcs_subject *w, char **out, struct ome_err *err) {
@@ -26,19 +25,22 @@ static int32_t of_file(const struct gcs_subject *w, char **out, struct ome_err *
   secret_forget(text, text ? len : 0);
   return *out ? OME_OK
               : ome_fail(err, OME_E_DENIED, "gcs: %.100s: %.300s, the file of its credential_source, %s", w->where,
-                         w->x->file, text ? "has no token; check its format" : "cannot be read; is it mounted?");
+                         w->x->file,
+                         text ? "has no token; check its format" : "cannot be read; check that it is mounted");
 }
 
 static int32_t of_url(const struct gcs_subject *w, char **out, struct ome_err *err) {
+  const struct oauth_asking asking = {w->s->gcs->host, w->s->call, w->what,
+                                      "check the url and headers of its credential_source"};
   struct ome_kv headers[GCS_EXTERNAL_HEADERS];
   struct http_answer a = {0};
 
   for (uint32_t i = 0; i < w->x->nheaders; i++)
     headers[i] = (struct ome_kv){w->x->headers[i].name, w->x->headers[i].value};
   const struct ome_http_req req = {.method = "GET", .url = w->x->url, .headers = headers, .nheaders = w->x->nheaders};
-  int32_t rc = gcs_ask_identity(w->s, TOKEN_MS, req, &a, err);
+  int32_t rc = identity_ask(asking.host, asking.call, IDENTITY_MS, req, &a, err);
   if (rc == OME_OK && a.status != 200)
-    rc = gcs_federation_refused(w, w->x->url, &a, "check the url and headers of its credential_source", err);
+    rc = oauth_refused(&asking, w->x->url, &a, err);
   if (rc == OME_OK && a.body)
     *out = gcs_subject_token(w->x, a.body, a.len);
   if (rc == OME_OK && !*out)
@@ -181,7 +183,8 @@ int32_t gcs_subject_certificate(const struct gcs_subject *w, char cert[GCS_PATH_
   return rc == 0
              ? OME_OK
              : ome_fail(err, OME_E_DENIED, "gcs: %.100s: %.300s, its configuration of certificates, %s", w->where, path,
-                        text ? "names no cert_path and key_path of a workload" : "cannot be read; is it there?");
+                        text ? "names no cert_path and key_path of a workload"
+                             : "cannot be read; check that it is there");
 }
 
 static int32_t of_certificate(const struct gcs_subject *w, char **out, struct ome_err *err) {
@@ -194,7 +197,7 @@ static int32_t of_certificate(const struct gcs_subject *w, char **out, struct om
   char *pem = secret_read_file(cert, GCS_SUBJECT_TOKEN, &len);
   char *chain = *w->x->chain ? secret_read_file(w->x->chain, GCS_SUBJECT_TOKEN, &chain_len) : NULL;
   if (!pem || (*w->x->chain && !chain))
-    rc = ome_fail(err, OME_E_DENIED, "gcs: %.100s: %.300s, %s, cannot be read; is it there?", w->where,
+    rc = ome_fail(err, OME_E_DENIED, "gcs: %.100s: %.300s, %s, cannot be read; check that it is there", w->where,
                   pem ? w->x->chain : cert, pem ? "its trust_chain_path" : "its certificate");
   else if (!(*out = gcs_certificate_subject(pem, chain)))
     rc = ome_fail(err, OME_E_DENIED,

@@ -10,6 +10,7 @@ struct gcs_subject {
   const struct gcs_session *s;
   const struct gcs_external *x;
   const char *where; /* the credentials are, for messages */
+  const char *what;  /* the same with the plugin's name */
 };
 
 /* Got anew each time; secret, the caller's to free; NULL after a failure. */
@@ -18,10 +19,5 @@ int32_t gcs_subject_of(const struct gcs_subject *w, char **out, struct ome_err *
 /* Files of the certificate that the exchange is to show, and of its key; "" none. */
 int32_t gcs_subject_certificate(const struct gcs_subject *w, char cert[GCS_PATH_TEXT], char key[GCS_PATH_TEXT],
                                 struct ome_err *err);
-
-/* ---- gcs_federation.c ---- */
-/* The error for what URL answered, which is no success. */
-int32_t gcs_federation_refused(const struct gcs_subject *w, const char *url, const struct http_answer *a,
-                               const char *advice, struct ome_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 #include "oci_principal.h"
 
-#include "../common/call.h"
 #include "../common/encode.h"
+#include "../common/identity.h"
 #include "../common/json.h"
 #include "../common/rsa.h"
 #include "../common/secret.h"
@@ -226,16 +226,13 @@ static int32_t get_user(struct oci *o, const struct ome_call *call, const struct
 /* GETs or POSTs as JSON; HEADERS of N.  Anything but 200 is an error. */
 static int32_t ask(const struct oci *o, const struct ome_call *call, const char *url, const struct ome_kv *headers,
                    uint64_t n, const char *body, struct http_answer *a, struct ome_err *err) {
-  const struct ome_http_req req = {.struct_size = sizeof(req),
-                                   .flags = OME_HTTP_NO_REDIRECT,
-                                   .method = body ? "POST" : "GET",
+  const struct ome_http_req req = {.method = body ? "POST" : "GET",
                                    .url = url,
                                    .headers = headers,
                                    .nheaders = n,
-                                   .body = {body, body ? strlen(body) : 0},
-                                   .max_body = MAX_FILE};
+                                   .body = {body, body ? strlen(body) : 0}};
   char what[300];
-  int32_t rc = http_perform(o->host, call, &req, a, err);
+  int32_t rc = identity_ask(o->host, call, body ? IDENTITY_MS : METADATA_MS, req, a, err);
 
   if (rc == OME_OK && (a->status != 200 || !a->body)) {
     (void)snprintf(what, sizeof(what), "oci: %.200s", url);
@@ -252,12 +249,10 @@ static int32_t metadata(const struct oci *o, const struct ome_call *call, const 
   const struct ome_kv headers[] = {{"authorization", "Bearer Oracle"}};
   const char *base = env_text("OCI_METADATA_BASE_URL");
   struct http_answer a = {0};
-  struct short_call soon;
   char url[400];
 
-  call_shorten(&soon, call, METADATA_MS);
   (void)snprintf(url, sizeof(url), "%.300s%s", base ? base : METADATA, path);
-  int32_t rc = ask(o, &soon.call, url, headers, 1, NULL, &a, err);
+  int32_t rc = ask(o, call, url, headers, 1, NULL, &a, err);
   *out = rc == OME_OK ? a.body : NULL;
   if (rc == OME_OK)
     a.body = NULL;
@@ -431,8 +426,8 @@ static int32_t get_resource(struct oci *o, const struct ome_call *call, const st
   (void)o, (void)call, (void)ref;
   if (!version || strcmp(version, "2.2") != 0)
     return ome_fail(err, version ? OME_E_UNSUPPORTED : OME_E_NOT_FOUND,
-                    "oci: ResourcePrincipal: OCI_RESOURCE_PRINCIPAL_VERSION is %.20s, not 2.2; does this run in a "
-                    "resource with a principal?",
+                    "oci: ResourcePrincipal: OCI_RESOURCE_PRINCIPAL_VERSION is %.20s, not 2.2; run it in a "
+                    "resource that has a principal, or say another auth",
                     version ? version : "not set");
   int32_t rc = read_session(&s, err);
   if (rc == OME_OK && !(who->key = rsa_key_read(s.pem, strlen(s.pem), s.phrase)))

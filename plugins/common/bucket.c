@@ -22,8 +22,12 @@ static int32_t list_folder(const struct bucket *b, uint64_t *files, struct ome_e
 
 int32_t bucket_list(const struct bucket *b, struct ome_err *err) {
   uint64_t files = 0;
-  int32_t rc = list_folder(b, &files, err);
 
+  if (b->version)
+    return b->may_be_object ? b->object(b->arg, err)
+                            : ome_fail(err, OME_E_INVALID, "%s: %.200s: a %s, not of a folder; leave it out", b->plugin,
+                                       b->uri, b->version);
+  int32_t rc = list_folder(b, &files, err);
   if (b->may_be_object && ((rc == OME_OK && files == 0) || rc == OME_E_DENIED)) {
     struct ome_err of_object = {0};
     int32_t found = b->object(b->arg, &of_object);

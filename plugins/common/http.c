@@ -226,6 +226,15 @@ const char *kv_text(const struct ome_kv *kv, uint64_t n, const char *key) {
   return NULL;
 }
 
+int32_t kv_push(struct ome_kv_sink *out, const struct ome_kv *kv, uint64_t n, struct ome_err *err) {
+  for (uint64_t i = 0; i < n; i++) {
+    int32_t rc = out->kv(out, kv[i].key, kv[i].value);
+    if (rc != OME_OK)
+      return ome_sink_failed(err, rc);
+  }
+  return OME_OK;
+}
+
 const char *kv_any(const struct ome_kv *kv, uint64_t n, const char *const *names) {
   for (; *names; names++)
     for (uint64_t i = 0; i < n; i++)

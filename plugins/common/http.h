@@ -52,7 +52,9 @@ int uri_is_below(const char *url, const char *base);
 
 /* The value of KEY when it is set to more than "". */
 const char *kv_text(const struct ome_kv *kv, uint64_t n, const char *key);
-/* The same of the first of NAMES, which NULL ends, that is set, in any case of letters. */
+/* Pushes N pairs; what the sink answers when it takes no more. */
+int32_t kv_push(struct ome_kv_sink *out, const struct ome_kv *kv, uint64_t n, struct ome_err *err);
+/* The value of the first of NAMES, which NULL ends, that is set, in any case of letters. */
 const char *kv_any(const struct ome_kv *kv, uint64_t n, const char *const *names);
 
 #endif

@@ -136,16 +136,13 @@ static int32_t list_name(struct listing *l, struct ome_err *err) {
                            .things = "blobs",
                            .uri = l->s->ref->uri,
                            .may_be_object = *uri->name && !uri->is_folder,
+                           .version = *uri->version ? "version is one of a blob" : NULL,
                            .call = l->s->call,
                            .arg = l,
                            .page = read_page,
                            .object = push_single};
 
-  if (!*uri->version)
-    return bucket_list(&b, err);
-  return b.may_be_object ? push_single(l, err)
-                         : ome_fail(err, OME_E_INVALID,
-                                    "azure: %.200s: a version is one of a blob, not of a folder; leave it out", b.uri);
+  return bucket_list(&b, err);
 }
 
 static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
@@ -168,7 +165,6 @@ static int32_t push_request(const struct azure_session *s, const struct ome_mode
   struct ome_kv own[AZURE_HEADERS + 3];
   char url[2 * AZURE_MAX_URL], life[32];
   uint64_t n = azure_headers(s, own), life_ms = azure_life_ms(s);
-  int32_t rc = OME_OK;
 
   if (azure_with_query(file->url, s->query, url, sizeof(url)) != 0)
     return ome_fail(err, OME_E_INVALID, "azure: %.200s: the name is too long", s->ref->uri);
@@ -179,9 +175,7 @@ static int32_t push_request(const struct azure_session *s, const struct ome_mode
     own[n++] = (struct ome_kv){OME_REQUEST_EXPIRES, life};
   if (file->etag)
     own[n++] = (struct ome_kv){"If-Match", file->etag};
-  for (uint64_t i = 0; rc == OME_OK && i < n; i++)
-    rc = out->kv(out, own[i].key, own[i].value);
-  return rc == OME_OK ? OME_OK : ome_sink_failed(err, rc);
+  return kv_push(out, own, n, err);
 }
 
 static int32_t headers(void *self, const struct ome_call *call, const struct ome_model_ref *ref,

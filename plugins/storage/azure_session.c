@@ -1,6 +1,7 @@
 #include "azure_session.h"
 
 #include "../common/secret.h"
+#include "../common/settings.h"
 #include "../common/storage.h"
 #include "azure_answer.h"
 #include "azure_credentials.h"
@@ -54,8 +55,7 @@ void azure_destroy(void *self) {
 
   if (!z)
     return;
-  for (int i = 0; i < AZURE_SETTINGS; i++)
-    secret_forget(z->settings[i], z->settings[i] ? strlen(z->settings[i]) : 0);
+  settings_forget(z->settings, AZURE_SETTINGS);
   oauth_cache_fini(&z->tokens);
   free(z);
 }
@@ -69,20 +69,15 @@ int32_t azure_create(const struct ome_host *host, const struct ome_kv *cfg, uint
     return ome_fail(err, OME_E_NO_MEMORY, "azure: out of memory");
   z->host = host;
   oauth_cache_init(&z->tokens);
-  for (int i = 0; i < AZURE_SETTINGS; i++) {
-    const char *value = kv_text(cfg, ncfg, azure_keys[i]->name);
-    if (value && !(z->settings[i] = strdup(value))) {
-      azure_destroy(z);
-      return ome_fail(err, OME_E_NO_MEMORY, "azure: out of memory");
-    }
-  }
-  if (z->settings[AZURE_ENDPOINT] &&
-      azure_endpoint(z->settings[AZURE_ENDPOINT], "account", endpoint, sizeof(endpoint)) != 0) {
+  int32_t rc = settings_keep(azure_keys, cfg, ncfg, z->settings, err);
+  if (rc == OME_OK && z->settings[AZURE_ENDPOINT] &&
+      azure_endpoint(z->settings[AZURE_ENDPOINT], "account", endpoint, sizeof(endpoint)) != 0)
+    rc = ome_fail(err, OME_E_INVALID, "azure: endpoint is no http(s) address");
+  if (rc != OME_OK)
     azure_destroy(z);
-    return ome_fail(err, OME_E_INVALID, "azure: endpoint is no http(s) address");
-  }
-  *out_self = z;
-  return OME_OK;
+  else
+    *out_self = z;
+  return rc;
 }
 
 static int32_t find_where(struct azure_session *s, struct ome_err *err) {

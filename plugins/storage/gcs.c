@@ -123,17 +123,13 @@ static int32_t list_name(struct listing *l, struct ome_err *err) {
                            .things = "objects",
                            .uri = l->s->ref->uri,
                            .may_be_object = *uri->name && !uri->is_folder,
+                           .version = *uri->generation ? "generation is one of an object" : NULL,
                            .call = l->s->call,
                            .arg = l,
                            .page = read_page,
                            .object = push_single};
 
-  if (!*uri->generation)
-    return bucket_list(&b, err);
-  return b.may_be_object
-             ? push_single(l, err)
-             : ome_fail(err, OME_E_INVALID,
-                        "gcs: %.200s: a generation is one of an object, not of a folder; leave it out", b.uri);
+  return bucket_list(&b, err);
 }
 
 static int32_t list(void *self, const struct ome_call *call, const struct ome_model_ref *ref, struct ome_file_sink *out,
@@ -164,10 +160,7 @@ static int32_t headers(void *self, const struct ome_call *call, const struct ome
       (void)snprintf(life, sizeof(life), "%" PRIu64, oauth_life_ms(&s->token, (int64_t)time(NULL)));
       own[n++] = (struct ome_kv){OME_REQUEST_EXPIRES, life};
     }
-    for (uint64_t i = 0; rc == OME_OK && i < n; i++)
-      rc = out->kv(out, own[i].key, own[i].value);
-    if (rc != OME_OK)
-      rc = ome_sink_failed(err, rc);
+    rc = kv_push(out, own, n, err);
   }
   gcs_session_close(s);
   return rc;

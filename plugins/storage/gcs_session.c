@@ -1,6 +1,7 @@
 #include "gcs_session.h"
 
 #include "../common/secret.h"
+#include "../common/settings.h"
 #include "../common/storage.h"
 #include "gcs_answer.h"
 #include "gcs_credentials.h"
@@ -43,8 +44,7 @@ void gcs_destroy(void *self) {
 
   if (!g)
     return;
-  for (int i = 0; i < GCS_SETTINGS; i++)
-    secret_forget(g->settings[i], g->settings[i] ? strlen(g->settings[i]) : 0);
+  settings_forget(g->settings, GCS_SETTINGS);
   oauth_cache_fini(&g->tokens);
   free(g);
 }
@@ -58,19 +58,15 @@ int32_t gcs_create(const struct ome_host *host, const struct ome_kv *cfg, uint32
     return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
   g->host = host;
   oauth_cache_init(&g->tokens);
-  for (int i = 0; i < GCS_SETTINGS; i++) {
-    const char *value = kv_text(cfg, ncfg, gcs_keys[i]->name);
-    if (value && !(g->settings[i] = strdup(value))) {
-      gcs_destroy(g);
-      return ome_fail(err, OME_E_NO_MEMORY, "gcs: out of memory");
-    }
-  }
-  if (g->settings[GCS_ENDPOINT] && gcs_endpoint_parse(g->settings[GCS_ENDPOINT], endpoint, sizeof(endpoint)) != 0) {
+  int32_t rc = settings_keep(gcs_keys, cfg, ncfg, g->settings, err);
+  if (rc == OME_OK && g->settings[GCS_ENDPOINT] &&
+      gcs_endpoint_parse(g->settings[GCS_ENDPOINT], endpoint, sizeof(endpoint)) != 0)
+    rc = ome_fail(err, OME_E_INVALID, "gcs: endpoint is no http(s) address of a host");
+  if (rc != OME_OK)
     gcs_destroy(g);
-    return ome_fail(err, OME_E_INVALID, "gcs: endpoint is no http(s) address of a host");
-  }
-  *out_self = g;
-  return OME_OK;
+  else
+    *out_self = g;
+  return rc;
 }
 
 static int32_t find_where(struct gcs_session *s, struct ome_err *err) {

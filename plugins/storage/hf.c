@@ -340,8 +340,7 @@ static int32_t headers(void *self, const struct ome_call *call, const struct ome
   if (rc != OME_OK || !*l.token || !file->url || !uri_is_below(file->url, l.h->endpoint))
     return rc;
   (void)snprintf(bearer, sizeof(bearer), "Bearer %s", l.token);
-  rc = out->kv(out, "Authorization", bearer);
-  return rc == OME_OK ? OME_OK : ome_fail(err, rc, "hf: %s: the host did not take a header", l.uri.repo);
+  return kv_push(out, &(struct ome_kv){"Authorization", bearer}, 1, err);
 }
 
 /* A file in Xet storage; a revision that has moved on does no harm, the hash says what is read. */

@@ -1,5 +1,7 @@
 #include "s3_session.h"
 
+#include "../common/secret.h"
+#include "../common/settings.h"
 #include "../common/storage.h"
 #include "../common/xml.h"
 #include "s3_answer.h"
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #define SPARE_S 300     /* credentials are renewed this long before they run out */
@@ -79,13 +80,7 @@ static const struct {
 };
 
 static const char *of_model(const struct s3_session *s, enum s3_setting i) {
-  for (const char *const *name = places[i].params; *name; name++)
-    for (uint64_t k = 0; k < s->ref->nparams; k++) {
-      const struct ome_kv *kv = &s->ref->params[k];
-      if (kv->key && kv->value && *kv->value && strcasecmp(kv->key, *name) == 0)
-        return kv->value;
-    }
-  return NULL;
+  return kv_any(s->ref->params, s->ref->nparams, places[i].params);
 }
 
 /* The model's, the plugin's, the environment's; NULL: none of them. */
@@ -95,8 +90,7 @@ static const char *setting(const struct s3_session *s, enum s3_setting i) {
   if (!value)
     value = s->s3->settings[i];
   for (const char *const *name = places[i].env; !value && *name; name++) {
-    value = getenv(*name);
-    value = value && *value ? value : NULL;
+    value = env_text(*name);
   }
   return value;
 }
@@ -124,11 +118,7 @@ void s3_destroy(void *self) {
 
   if (!s3)
     return;
-  for (int i = 0; i < S3_SETTINGS; i++) {
-    if (s3->settings[i])
-      explicit_bzero(s3->settings[i], strlen(s3->settings[i]));
-    free(s3->settings[i]);
-  }
+  settings_forget(s3->settings, S3_SETTINGS);
   (void)pthread_mutex_destroy(&s3->lock);
   explicit_bzero(s3, sizeof(*s3));
   free(s3);
@@ -143,19 +133,14 @@ int32_t s3_create(const struct ome_host *host, const struct ome_kv *cfg, uint32_
     return ome_fail(err, OME_E_NO_MEMORY, "s3: out of memory");
   s3->host = host;
   (void)pthread_mutex_init(&s3->lock, NULL);
-  for (int i = 0; i < S3_SETTINGS; i++) {
-    const char *value = kv_text(cfg, ncfg, s3_keys[i]->name);
-    if (value && !(s3->settings[i] = strdup(value))) {
-      s3_destroy(s3);
-      return ome_fail(err, OME_E_NO_MEMORY, "s3: out of memory");
-    }
-  }
-  if (s3->settings[S3_STYLE] && s3_style_parse(s3->settings[S3_STYLE], &style) != 0) {
+  int32_t rc = settings_keep(s3_keys, cfg, ncfg, s3->settings, err);
+  if (rc == OME_OK && s3->settings[S3_STYLE] && s3_style_parse(s3->settings[S3_STYLE], &style) != 0)
+    rc = ome_fail(err, OME_E_INVALID, "s3: addressing_style is none of auto, path, virtual");
+  if (rc != OME_OK)
     s3_destroy(s3);
-    return ome_fail(err, OME_E_INVALID, "s3: addressing_style is none of auto, path, virtual");
-  }
-  *out_self = s3;
-  return OME_OK;
+  else
+    *out_self = s3;
+  return rc;
 }
 
 /* ---- who --------------------------------------------------------------------------------------------------------- */

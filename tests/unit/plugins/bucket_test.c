@@ -30,12 +30,13 @@ static int32_t object(void *arg, struct ome_err *err) {
   return f->object_rc == OME_OK ? OME_OK : ome_fail(err, f->object_rc, "the object was refused");
 }
 
-static int32_t list(struct fake *f, int may_be_object, struct ome_err *err) {
+static int32_t list(struct fake *f, int may_be_object, const char *version, struct ome_err *err) {
   const struct ome_call call = {.struct_size = sizeof(call)};
   const struct bucket b = {.plugin = "x",
                            .things = "objects",
                            .uri = "x://bucket/name",
                            .may_be_object = may_be_object,
+                           .version = version,
                            .call = &call,
                            .arg = f,
                            .page = page,
@@ -67,11 +68,23 @@ static void test_list(void **state) {
   for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
     struct fake f = rows[i].fake;
     struct ome_err err = {0};
-    assert_int_equal(list(&f, rows[i].may_be_object, &err), rows[i].rc);
+    assert_int_equal(list(&f, rows[i].may_be_object, NULL, &err), rows[i].rc);
     assert_string_equal(err.msg, rows[i].text);
     assert_int_equal(f.pages_read, rows[i].pages);
     assert_int_equal(f.objects_read, rows[i].objects);
   }
+}
+
+static void test_versions(void **state) {
+  struct fake f = {.pages = 1, .files_per_page = 1};
+  struct ome_err err = {0};
+
+  (void)state;
+  assert_int_equal(list(&f, 1, "generation is one of an object", &err), OME_OK);
+  assert_int_equal(list(&f, 0, "generation is one of an object", &err), OME_E_INVALID);
+  assert_string_equal(err.msg, "x: x://bucket/name: a generation is one of an object, not of a folder; leave it out");
+  assert_int_equal(f.pages_read, 0);
+  assert_int_equal(f.objects_read, 1);
 }
 
 static void test_paths(void **state) {
@@ -89,7 +102,8 @@ static void test_paths(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_list), cmocka_unit_test(test_paths)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_list), cmocka_unit_test(test_versions),
+                                     cmocka_unit_test(test_paths)};
 
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

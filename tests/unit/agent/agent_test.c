@@ -1,13 +1,14 @@
 /* The agent with everything around it in one process: the API server, a hub, the real storage plugin. */
 #include "../unit.h"
 
+#include "../documents.h"
+
 #include "agent/agent.h"
 #include "api/schema.h"
 #include "apiserver/apiserver.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "hub/hub.h"
 #include "kube/meta.h"
 #include "os/file.h"
@@ -41,14 +42,6 @@ struct stand {
 static void ok(int32_t rc, const struct ome_err *err) {
   if (rc != OME_OK)
     fail_msg("%s", err->msg);
-}
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  ok(yaml_parse_one("test", text, strlen(text), &o, &err), &err);
-  return o;
 }
 
 static void create(struct stand *s, const struct kube_resource *r, const char *text) {

@@ -1,20 +1,12 @@
 /* Which models a node shows to everybody, and by which names. */
 #include "../unit.h"
 
+#include "../documents.h"
+
 #include "agent/node_hub.h"
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "base/yaml.h"
 #include "compose/names.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s: %s", text, err.msg);
-  return o;
-}
 
 static const struct {
   const char *storage;

@@ -1,9 +1,10 @@
 /* Who makes room, as a table: models are letters, oldest use first; their contents are letters too, 10 bytes each. */
 #include "../unit.h"
 
+#include "../documents.h"
+
 #include "agent/demand.h"
 #include "agent/residency.h"
-#include "base/yaml.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static void parse_model(struct parsed *p, const char *word) {
   p->n++;
 }
 
-static void parse(struct parsed *p, const char *text) {
+static void parse_models(struct parsed *p, const char *text) {
   char copy[128];
   char *rest = NULL;
 
@@ -90,7 +91,7 @@ static void decides(void **state) {
     struct parsed p;
     char evicted[MAX_MODELS + 1] = "";
 
-    parse(&p, r->models);
+    parse_models(&p, r->models);
     assert_int_equal(residency_decide(&limits, p.models, p.n, r->coming, r->need, &d, &err), OME_OK);
     for (size_t j = 0; j < d.evict.len; j++)
       evicted[j] = p.models[d.evict.items[j]].key[0];
@@ -127,15 +128,6 @@ static void marks(void **state) {
 }
 
 /* ---- who uses a model -------------------------------------------------------------------------------------------- */
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s", err.msg);
-  return o;
-}
 
 #define LABEL "models.ome.io/clusterbasemodel.m"
 

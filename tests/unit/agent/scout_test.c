@@ -1,19 +1,11 @@
 /* Which models belong on a node. */
 #include "../unit.h"
 
+#include "../documents.h"
+
 #include "agent/scout.h"
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "base/yaml.h"
-
-static struct json_object *yaml(const char *text) {
-  struct json_object *o = NULL;
-  struct ome_err err = ERR_INIT;
-
-  if (yaml_parse_one("test", text, strlen(text), &o, &err) != OME_OK)
-    fail_msg("%s: %s", text, err.msg);
-  return o;
-}
 
 /* Of one label and one resource; of labels alone; of a resource alone. */
 static struct json_object *find_class(void *arg, const char *name) {

@@ -2,14 +2,14 @@
 """The `azure` plugin against Azurite, which checks signatures, and Microsoft's own client, which writes what we read and
 reads what we write: where credentials come from, pages, blocks, snapshots, refusals."""
 
-import hashlib
 import os
 import subprocess
 import time
 
 import peers
 from azurite import ACCOUNT, KEY, Azurite, Identities, Versions
-from scenario import DEADLINE, NO_HOME, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
+from puller import Puller, sums
+from scenario import DEADLINE, check_files, end_with_us, scratch, storage_suite, wait_for, write_files
 
 MIB = 1 << 20
 MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?=#1.bin": os.urandom(1000), "empty": b"",
@@ -18,50 +18,24 @@ URI = f"az://{ACCOUNT}/models/llama/8b"
 NO_KEY = "bm90IHRoZSBrZXkgb2YgdGhpcyBhY2NvdW50"
 
 
-def sums(contents):
-    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
-
-
-class Setting:
+class Setting(Puller):
     """Azurite, a plugins.conf with the account's key, and `ome` with nothing but what a test gives it."""
 
+    name, uri, model = "azure", URI, MODEL
+    hidden, secrets = ("AZURE_",), (KEY, NO_KEY, "sig=", "c2ln", Identities.assertion)
+
     def __init__(self, folder):
-        self.folder, self.count, self.azurite = folder, 0, Azurite(folder + "/azurite")
+        super().__init__(folder)
+        self.azurite = Azurite(folder + "/azurite")
         self.conf = self.plugins("plugins.conf")
 
-    def plugins(self, name, **more):
-        settings = {"endpoint": self.azurite.origin + "/{account}", "account_name": ACCOUNT, "account_key": KEY,
-                    "managed_identity": False, **more}
-        return plugins_conf(f"{self.folder}/{name}", "storage-azure",
-                            azure={k: v for k, v in settings.items() if v is not None})
+    def settings(self):
+        return {"endpoint": self.azurite.origin + "/{account}", "account_name": ACCOUNT, "account_key": KEY,
+                "managed_identity": False}
 
     def bare(self, **more):
         self.count += 1
         return self.plugins(f"bare-{self.count}.conf", account_key=None, **more)
-
-    def command(self, verb, *args, conf=None, before=(), **environment):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("AZURE_")}
-        return {"args": [*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
-                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                "env": {**clean, "HOME": NO_HOME, **environment}}
-
-    def ome(self, *args, **more):
-        done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))
-        for secret in (KEY, NO_KEY, "sig=", "c2ln", Identities.assertion):
-            assert secret not in done.stdout + done.stderr, f"{secret} was printed: {done.stderr}"
-        return done.returncode, done.stderr
-
-    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
-        self.count += 1
-        target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
-        assert code == 0, errors
-        check_files(target, sums(MODEL if contents is None else contents))
-
-    def refused(self, *words, uri=URI, options=(), conf=None, **more):
-        self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **more)
-        assert code == 1 and all(w in errors for w in words), errors
 
 
 def fill(s):

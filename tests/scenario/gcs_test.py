@@ -10,7 +10,8 @@ import sys
 import time
 
 import peers
-from scenario import DEADLINE, NO_HOME, OME, check_files, end_with_us, plugins_conf, scratch, storage_suite, wait_for, write_files
+from puller import Puller, sums
+from scenario import check_files, end_with_us, scratch, storage_suite, wait_for, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("google/cloud/storage", "cryptography")
@@ -31,16 +32,16 @@ MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?#1.bin": os.urando
 URI = "gs://models/llama/8b"
 
 
-def sums(contents):
-    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
-
-
-class Setting:
+class Setting(Puller):
     """A double, a service account whose key is in a file, a plugins.conf that leads to both."""
 
+    name, uri, model = "gcs", URI, MODEL
+    hidden = ("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_", "AWS_")
+    secrets = ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, SUBJECT, AWS_KEYS[1], "/session/", "hidden-word")
+
     def __init__(self, folder, **settings):
-        os.makedirs(folder)
-        self.folder, self.count, self.server = folder, 0, Server(**settings)
+        super().__init__(folder)
+        self.server = Server(**settings)
         self.account = account(self.server.key, self.server.url + "/token")
         self.file = self.write("key.json", self.account)
         self.conf = self.plugins("plugins.conf")
@@ -50,37 +51,12 @@ class Setting:
             json.dump(document, out)
         return out.name
 
-    def plugins(self, name, **more):
-        settings = {"endpoint": self.server.url, "credentials_file": self.file, "metadata": False, **more}
-        return plugins_conf(f"{self.folder}/{name}", "storage-gcs", gcs={k: v for k, v in settings.items() if v is not None})
+    def settings(self):
+        return {"endpoint": self.server.url, "credentials_file": self.file, "metadata": False}
 
     def bare(self, **more):
         self.count += 1
         return self.plugins(f"bare-{self.count}.conf", credentials_file=None, **more)
-
-    def command(self, verb, *args, conf=None, **environment):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GOOGLE_", "GCE_", "STORAGE_", "CLOUDSDK_", "AWS_"))}
-        return {"args": [OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], "text": True,
-                "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-                "env": {**clean, "HOME": NO_HOME, **environment}}
-
-    def ome(self, *args, **more):
-        done = subprocess.run(timeout=DEADLINE, **self.command(*args, **more))
-        for secret in ("PRIVATE KEY", "ya29.", CLIENT_SECRET, REFRESH, SUBJECT, AWS_KEYS[1], "/session/", "hidden-word"):
-            assert secret not in done.stdout + done.stderr, f"{secret} was printed"
-        return done.returncode, done.stderr
-
-    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
-        self.count += 1
-        target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
-        assert code == 0, errors
-        check_files(target, sums(MODEL if contents is None else contents))
-
-    def refused(self, *words, uri=URI, options=(), conf=None, **environment):
-        self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **environment)
-        assert code == 1 and all(w in errors for w in words), errors
 
 
 def client(s, key=None):

@@ -5,11 +5,11 @@ first: every principal, every form of address, pages, uploads in parts, refusals
 import hashlib
 import json
 import os
-import subprocess
 import sys
 
 import peers
-from scenario import DEADLINE, NO_HOME, OME, check_files, digests_below, plugins_conf, scratch, storage_suite, write_files
+from puller import Puller, sums
+from scenario import check_files, digests_below, scratch, storage_suite, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("oci", "cryptography")  # the double needs it too
@@ -25,21 +25,22 @@ MODEL = {"config.json": b'{"model_type": "llama"}', "a b/é+&?.bin": os.urandom(
 URI = f"oci://n/{NAMESPACE}/b/models/o/llama/8b"
 
 
-class Setting:
+class Setting(Puller):
     """A double, a user whose keys are in a configuration file, a plugins.conf that leads to it."""
 
+    name, uri, model = "oci", URI, MODEL
+    hidden = ("OCI_", "KUBERNETES_")
+    secrets = (PHRASE, "PRIVATE KEY", "ST$", "signature=")
+
     def __init__(self, folder, **settings):
-        os.makedirs(folder)
-        self.folder, self.count = folder, 0
+        super().__init__(folder)
         self.server, self.key = Server(**settings), new_key()
         self.server.add_user(self.key)
         self.config = self.write_config("config", self.key)
-        self.conf = self.plugins()
+        self.conf = self.plugins("plugins.conf")
 
-    def plugins(self, name="plugins.conf", **more):
-        return plugins_conf(f"{self.folder}/{name}", "storage-oci",
-                            oci={"endpoint": self.server.url, "auth_endpoint": self.server.url,
-                                 "config_file": self.config, **more})
+    def settings(self):
+        return {"endpoint": self.server.url, "auth_endpoint": self.server.url, "config_file": self.config}
 
     def write_config(self, name, key, phrase=None, more=""):
         path = os.path.join(self.folder, name)
@@ -49,29 +50,6 @@ class Setting:
             out.write(f"# keys\n[DEFAULT]\nuser = {USER}\nfingerprint={fingerprint_of(key)}\nkey_file={path}.pem\n"
                       f"tenancy={TENANCY}\nregion={REGION}\n" + (f"pass_phrase={phrase}\n" if phrase else "") + more)
         return path
-
-    def ome(self, verb, *args, conf=None, **environment):
-        done = subprocess.run([OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"], capture_output=True,
-                              text=True, timeout=DEADLINE, env=dict(os.environ, HOME=NO_HOME, **environment))
-        text = done.stdout + done.stderr
-        assert PHRASE not in text and "PRIVATE KEY" not in text and "ST$" not in text and "signature=" not in text, text
-        return done.returncode, done.stderr
-
-    def pull(self, uri=URI, conf=None, digests=None, **environment):
-        self.count += 1
-        target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, conf=conf, **environment)
-        assert code == 0, errors
-        check_files(target, digests or expected())
-
-    def refused(self, *words, uri=URI, options=(), conf=None, **environment):
-        self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **environment)
-        assert code == 1 and all(w in errors for w in words), errors
-
-
-def expected():
-    return {path: hashlib.sha256(data).hexdigest() for path, data in MODEL.items()}
 
 
 def client(s, **more):
@@ -111,7 +89,7 @@ def addresses(s):
     s.server.page = 1
     s.pull()
     s.server.page = 1000
-    s.pull(URI + "/config.json", digests={"config.json": expected()["config.json"]})
+    s.pull(URI + "/config.json", digests={"config.json": sums(MODEL)["config.json"]})
     # Uploaded in parts by the SDK: without a digest of the whole, the size and the tag are what there is.
     s.pull("oci://models/parts", digests={"model.bin": digests_below(s.folder)["parts.bin"]})
     # The region of the address is where the request goes.
@@ -201,7 +179,7 @@ def short_tokens(folder):
     code, errors = s.ome("pull", "oci://models/m", target, "--connections", "1", conf=conf,
                          OCI_METADATA_BASE_URL=s.server.url + "/opc/v2")
     assert code == 0, errors
-    check_files(target, {path: hashlib.sha256(data).hexdigest() for path, data in files.items()})
+    check_files(target, sums(files))
     assert s.server.issued >= 2, s.server.issued
     s.server.stop()
 

@@ -13,7 +13,8 @@ import time
 import urllib.parse
 
 import peers
-from scenario import DEADLINE, NO_HOME, OME, check_files, plugins_conf, scratch, storage_suite, write_files
+from puller import Puller, sums
+from scenario import DEADLINE, scratch, storage_suite, write_files
 
 if os.path.realpath(sys.prefix) != os.path.realpath(os.path.dirname(os.path.dirname(peers.PYTHON))):
     python = peers.python("boto3")
@@ -31,15 +32,14 @@ URI = "s3://models/llama/8b"
 SIGNED_IN = "the-token-of-single-sign-on"
 
 
-def sums(contents):
-    return {path: hashlib.sha256(data).hexdigest() for path, data in contents.items()}
-
-
-class Setting:
+class Setting(Puller):
     """The gateway, boto3 on it, and `ome` with nothing but what a test gives it."""
 
+    name, uri, model = "s3", URI, MODEL
+    hidden, secrets = ("AWS_",), (SECRET_KEY, SIGNED_IN, "hidden-word")
+
     def __init__(self, folder):
-        self.folder, self.count = folder, 0
+        super().__init__(folder)
         self.gateway = RadosGateway(folder + "/ceph")
         config = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required",
                         s3={"addressing_style": "path"})
@@ -47,34 +47,11 @@ class Setting:
                                    aws_secret_access_key=SECRET_KEY, region_name="us-east-1", config=config)
         self.conf = self.plugins("plugins.conf")
 
-    def plugins(self, name, **more):
-        settings = {"endpoint": self.gateway.url, "access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY,
-                    "metadata": False, **more}
-        return plugins_conf(f"{self.folder}/{name}", "storage-s3", s3={k: v for k, v in settings.items() if v is not None})
+    def settings(self):
+        return {"endpoint": self.gateway.url, "access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY, "metadata": False}
 
     def without_keys(self, **more):
         return self.plugins("without-keys.conf", access_key_id=None, secret_access_key=None, **more)
-
-    def ome(self, verb, *args, conf=None, before=(), **environment):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-        done = subprocess.run([*before, OME, verb, *args, "--plugins", conf or self.conf, "-o", "json"],
-                              capture_output=True, text=True, timeout=DEADLINE,
-                              env={**clean, "HOME": NO_HOME, **environment})
-        for secret in (SECRET_KEY, SIGNED_IN, "hidden-word"):
-            assert secret not in done.stdout + done.stderr, f"{secret} was printed"
-        return done.returncode, done.stderr
-
-    def pull(self, uri=URI, *options, conf=None, contents=None, **environment):
-        self.count += 1
-        target = f"{self.folder}/pulled-{self.count}"
-        code, errors = self.ome("pull", uri, target, *options, conf=conf, **environment)
-        assert code == 0, errors
-        check_files(target, sums(MODEL if contents is None else contents))
-
-    def refused(self, *words, uri=URI, options=(), conf=None, **more):
-        self.count += 1
-        code, errors = self.ome("pull", uri, f"{self.folder}/refused-{self.count}", *options, conf=conf, **more)
-        assert code == 1 and all(w in errors for w in words), errors
 
 
 def fill(s):

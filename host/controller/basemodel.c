@@ -1,7 +1,6 @@
 /* BaseModel, ClusterBaseModel and FineTunedWeight: what the agents report of each node, summed up; deletion once every
  * node let go. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "compose/names.h"
 #include "controller/internal.h"
@@ -91,24 +90,6 @@ static void note_holder(struct tally *t, const char *node) {
     (void)snprintf(t->holders + used, sizeof(t->holders) - used, "%s%s", used ? ", " : "", node);
 }
 
-/* A node that is gone has nothing: what its agent said goes with it, and somebody can see that. */
-static void release_node(struct controller *c, struct json_object *map) {
-  _cleanup_json_ struct json_object *node = NULL;
-  struct ome_err err = ERR_INIT;
-  int32_t rc = kube_get(c->client, &KUBE_NODES, NULL, meta_name(map), &node, &err);
-
-  if (rc != OME_E_NOT_FOUND) /* one that just came is news to the cache */
-    return;
-  err_clear(&err);
-  rc = kube_delete(c->client, &KUBE_CONFIGMAPS, c->ome_namespace, meta_name(map), meta_uid(map), KUBE_BACKGROUND, &err);
-
-  if (rc == OME_OK)
-    kube_record(c->recorder, map, false, "NodeReleased",
-                "node %.253s is gone: its record is removed, and no model waits for it", meta_name(map));
-  else if (rc != OME_E_NOT_FOUND && rc != OME_E_CONFLICT)
-    log_warning("controller", "ConfigMap %s of a node that is gone: %s", meta_name(map), err.msg);
-}
-
 /* ConfigMaps come in the order of their names, which are the nodes'. One without its Node is a leftover. */
 static int32_t count_nodes(struct controller *c, const char *key, struct tally *t, struct ome_err *err) {
   _cleanup_json_ struct json_object *maps = kube_cache_list(c->watches[WATCH_NODE_MODELS], c->ome_namespace);
@@ -121,10 +102,8 @@ static int32_t count_nodes(struct controller *c, const char *key, struct tally *
     struct json_object *map = json_index(maps, i);
     _cleanup_json_ struct json_object *node = kube_cache_get(c->watches[WATCH_NODES], NULL, meta_name(map));
     char status[16];
-    if (!node) {
-      release_node(c, map);
+    if (!node) /* what it said goes, too (noderecord.c) */
       continue;
-    }
     status_on_node(map, key, status, t);
     struct json_object *list = streq(status, "Ready") ? t->ready : streq(status, "Failed") ? t->failed : NULL;
     if (list)

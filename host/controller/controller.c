@@ -134,6 +134,8 @@ static void on_node(void *arg, const struct kube_event *e) {
   /* The cache of models was started before the nodes'. */
   if (e->type != KUBE_MODIFIED)
     requeue_all_models(arg);
+  if (e->type == KUBE_DELETED)
+    enqueue(arg, QUEUE_NODE_RECORDS, NULL, meta_name(e->object));
   on_node_devices(arg, e);
 }
 
@@ -141,6 +143,8 @@ static void on_node_models(void *arg, const struct kube_event *e) {
   requeue_models_of(arg, e->object);
   if (e->old)
     requeue_models_of(arg, e->old);
+  if (e->type == KUBE_ADDED)
+    enqueue(arg, QUEUE_NODE_RECORDS, NULL, meta_name(e->object));
 }
 
 /* What was handed over before this controller began is looked at once. */
@@ -326,6 +330,7 @@ GATED(reconcile_runtime)
 GATED(reconcile_accelerator)
 GATED(reconcile_benchmark)
 GATED(reconcile_crd)
+GATED(reconcile_node_record)
 
 static int32_t start_workers(struct controller *c, struct ome_err *err) {
   for (size_t i = 0; i < SERVICE_WORKERS; i++) {
@@ -365,6 +370,7 @@ static int32_t start_queues(struct controller *c, struct ome_err *err) {
       [QUEUE_ACCELERATORS] = {"acceleratorclass", gated_reconcile_accelerator},
       [QUEUE_BENCHMARKS] = {"benchmarkjob", gated_reconcile_benchmark},
       [QUEUE_CRDS] = {"customresourcedefinition", gated_reconcile_crd},
+      [QUEUE_NODE_RECORDS] = {"noderecord", gated_reconcile_node_record},
   };
 
   for (size_t i = 0; i < QUEUE_COUNT; i++) {

@@ -47,6 +47,7 @@ enum queue_id {
   QUEUE_ACCELERATORS,
   QUEUE_BENCHMARKS,
   QUEUE_CRDS,
+  QUEUE_NODE_RECORDS,
   QUEUE_COUNT
 };
 
@@ -273,6 +274,7 @@ kube_reconcile_fn reconcile_runtime;
 kube_reconcile_fn reconcile_accelerator;
 kube_reconcile_fn reconcile_benchmark;
 kube_reconcile_fn reconcile_crd;
+kube_reconcile_fn reconcile_node_record;
 
 /* What the accelerator reconciler is told: it counts all classes at one turn, so that they have one key.  [any-thread]
  */

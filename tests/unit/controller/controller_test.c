@@ -316,6 +316,22 @@ static void waits_for_nobody_for_ever(void **state) {
   await_done(s, &KUBE_CLUSTERBASEMODELS, NULL, "stuck", absent, "its end");
 }
 
+/* The record of a node goes with it where no model is left to look at it, also one that comes late. */
+static void keeps_no_record_of_what_is_gone(void **state) {
+  struct stand *s = *state;
+  struct ome_err err = ERR_INIT;
+
+  create(s, &KUBE_NODES, NODE("leaves"));
+  create(s, &KUBE_NODES, NODE("stays"));
+  create(s, &KUBE_CONFIGMAPS, RECORD("stays", "none"));
+  create(s, &KUBE_CONFIGMAPS, RECORD("leaves", "none"));
+  ok(kube_delete(s->client, &KUBE_NODES, NULL, "leaves", NULL, KUBE_BACKGROUND, &err), &err);
+  await_done(s, &KUBE_CONFIGMAPS, "ome", "leaves", absent, "its end");
+  create(s, &KUBE_CONFIGMAPS, RECORD("leaves", "none"));
+  await_done(s, &KUBE_CONFIGMAPS, "ome", "leaves", absent, "its end");
+  json_unref(get(s, &KUBE_CONFIGMAPS, "ome", "stays"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(brings_a_service_about),
@@ -331,6 +347,7 @@ int main(void) {
       cmocka_unit_test(prunes_and_ends),
       cmocka_unit_test(sums_up_and_lets_go_of_models),
       cmocka_unit_test(waits_for_nobody_for_ever),
+      cmocka_unit_test(keeps_no_record_of_what_is_gone),
   };
   return cmocka_run_group_tests(tests, setup, stand_stop);
 }

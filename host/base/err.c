@@ -73,6 +73,15 @@ int32_t fail_errno(struct ome_err *err, const char *what, const char *name) {
               found ? known[i].advice : "");
 }
 
+/* BETWEEN and TEXT behind what is said, cut with "...". */
+static void append(struct ome_err *err, const char *between, const char *text) {
+  size_t used = strlen(err->msg), room = sizeof(err->msg) - used;
+  int n = snprintf(err->msg + used, room, "%s%s", between, text);
+
+  if (room > 1 && n > 0 && (size_t)n >= room)
+    memcpy(err->msg + sizeof(err->msg) - 4, "...", 4);
+}
+
 int32_t fail_prefix(struct ome_err *err, const char *fmt, ...) {
   char rest[sizeof(err->msg)];
   va_list ap;
@@ -81,12 +90,13 @@ int32_t fail_prefix(struct ome_err *err, const char *fmt, ...) {
   va_start(ap, fmt);
   set_message(err, fmt, ap);
   va_end(ap);
-  size_t used = strlen(err->msg);
-  if (used < sizeof(err->msg) - 1) {
-    int n = snprintf(err->msg + used, sizeof(err->msg) - used, ": %s", rest);
-    if (n > 0 && (size_t)n >= sizeof(err->msg) - used)
-      memcpy(err->msg + sizeof(err->msg) - 4, "...", 4);
-  }
+  append(err, ": ", rest);
+  return err->code;
+}
+
+int32_t err_advise(struct ome_err *err, const char *what_to_do) {
+  if (!strstr(err->msg, "; "))
+    append(err, "; ", what_to_do);
   return err->code;
 }
 

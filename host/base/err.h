@@ -23,6 +23,9 @@ int32_t fail_prefix(struct ome_err *err, const char *fmt, ...) __attribute__((fo
 
 int32_t fail_memory(struct ome_err *err);
 
+/* Puts "; " and WHAT_TO_DO behind a sentence that does not say yet what to do; returns its code. */
+int32_t err_advise(struct ome_err *err, const char *what_to_do);
+
 void err_clear(struct ome_err *err);
 
 /* Whether the same attempt may succeed later without anybody changing anything. */

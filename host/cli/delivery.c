@@ -173,7 +173,7 @@ static int32_t verify(const struct delivery *p, const struct files *files, const
     if (compare(p, f, found) == DIFFERENT)
       return fail(err, OME_E_CORRUPT,
                   "push: %.300s: the backend lists another size or digest than was sent; "
-                  "is somebody else writing there?",
+                  "push it again when nobody else writes there",
                   f->path);
   }
   return OME_OK;

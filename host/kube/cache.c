@@ -579,7 +579,7 @@ int32_t kube_cache_why(struct kube_cache *c, struct ome_err *err) {
   if (trouble.code == OME_OK)
     return fail(err, OME_E_DEADLINE, "watch %s: nothing came in time from %s", c->resource->resource, server);
   if (trouble.code == OME_E_NOT_FOUND)
-    return fail(err, OME_E_DEADLINE, "watch %s: %s does not have them; are the CRDs installed?", c->resource->resource,
+    return fail(err, OME_E_DEADLINE, "watch %s: %s does not have them; install the CRDs", c->resource->resource,
                 server);
   *err = trouble;
   return fail_prefix(err, "watch %s", c->resource->resource);

@@ -194,7 +194,7 @@ int32_t kube_discover(struct kube_client *c, const char *api_version, const char
   }
   int32_t rc = discover(c, match_kind, api_version, kind, out, err);
   if (rc == OME_E_NOT_FOUND)
-    rc = fail(err, rc, "the server has no kind \"%s\" in \"%s\"; is its CRD installed?", kind, api_version);
+    rc = fail(err, rc, "the server has no kind \"%s\" in \"%s\"; install its CRD", kind, api_version);
   return rc;
 }
 

@@ -193,7 +193,7 @@ static int32_t check_device(const char *path, dev_t device, struct ome_err *err)
   if (rc != OME_OK || now == device)
     return rc;
   return fail(err, OME_E_UNAVAILABLE,
-              "publish: %.200s: is on another file system than when this began; is its disk still mounted?", path);
+              "publish: %.200s: is on another file system than when this began; mount its disk again", path);
 }
 
 int32_t layout_make(const struct model_store *s, const struct store_job *job, dev_t device, struct ome_err *err) {
@@ -218,7 +218,7 @@ int32_t layout_make(const struct model_store *s, const struct store_job *job, de
   if (missing)
     return fail(
         err, OME_E_INVALID,
-        "publish: %.200s: is not what was put there; does the file system of %.160s tell upper from lower case?",
+        "publish: %.200s: is not what was put there; use a file system for %.160s that tells upper from lower case",
         missing, job->path);
   return rc;
 }

@@ -56,7 +56,7 @@ static int32_t check_device(const struct model_store *s, struct ome_err *err) {
 
   if (rc != OME_OK || !s->is_open || now == s->device)
     return rc;
-  return fail(err, OME_E_UNAVAILABLE, "store: %s: is on another file system than it was; is its disk still mounted?",
+  return fail(err, OME_E_UNAVAILABLE, "store: %s: is on another file system than it was; mount its disk again",
               s->root);
 }
 

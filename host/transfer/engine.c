@@ -159,8 +159,9 @@ static int32_t restart_locked(struct engine *e, struct item *it, struct ome_err 
 
   if (++it->corrupt > MAX_RESTARTS) {
     *err = why;
-    return err->code;
+    return err_advise(err, "run it again when nobody changes the file, or look at the server and what is before it");
   }
+  (void)err_advise(&why, "starting again");
   int32_t rc = item_reset_locked(e, it, err);
   (void)pthread_mutex_unlock(&e->lock);
   tell_retry(e, it->file->path, why.code, why.msg, 0);

@@ -294,7 +294,7 @@ static bool on_whole(struct flight *f) {
     return true;
   /* Either the content has changed (If-Range) or the server knows no ranges. */
   atomic_store(&f->item->whole, true);
-  set_restart(f, "the server sends the whole file for a range; starting again");
+  set_restart(f, "the server sends the whole file for a range");
   return false;
 }
 
@@ -302,11 +302,11 @@ static bool on_part(struct flight *f, const char *headers) {
   char text[256] = "";
 
   if (!http_headers_get(headers, "content-range", text, sizeof(text)) || !is_wanted_range(f, text)) {
-    set_restart(f, "the server sends another range, or of another size, than was asked for; was the file changed?");
+    set_restart(f, "the server sends another range, or of another size, than was asked for");
     return false;
   }
   if (http_headers_get(headers, "etag", text, sizeof(text)) && !same_etag(f, text)) {
-    set_restart(f, "the file has changed on the server; starting again");
+    set_restart(f, "the file has changed on the server");
     return false;
   }
   return true;
@@ -326,7 +326,8 @@ static bool on_head(void *arg, int status, const char *headers, const char *url)
     return status == 200 ? on_whole(f) : on_part(f, headers);
   }
   if (status == 416 || status == 412) {
-    set_restart(f, "the server refuses the range; was the file changed?");
+    set_restart(f, status == 416 ? "the server has no such range of it (416)"
+                                 : "the file has changed on the server (412)");
     return false;
   }
   explain(f, status, headers, url);

@@ -19,8 +19,8 @@ static int32_t check_source(const struct item *it, int from, struct ome_err *err
   if (from < 0 || fstat(from, &st) != 0)
     return fail_errno(err, "open", f->local_path);
   if (!S_ISREG(st.st_mode) || (f->size != OME_SIZE_UNKNOWN && (uint64_t)st.st_size != f->size))
-    return fail(err, OME_E_CORRUPT, "fetch: %.160s: %.160s has not the listed size; is it being changed?", f->path,
-                f->local_path);
+    return fail(err, OME_E_CORRUPT, "fetch: %.160s: %.160s has not the listed size; try again when nobody changes it",
+                f->path, f->local_path);
   return OME_OK;
 }
 

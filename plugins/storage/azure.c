@@ -81,8 +81,8 @@ static int32_t push_single(void *arg, struct ome_err *err) {
   if (rc == OME_OK && a.status != 200)
     rc = azure_refused(l->s, &a, NULL, err);
   else if (rc == OME_OK && azure_headers_read(a.headers, a.nheaders, &b) != 0)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.200s: the server says no size; is this Blob Storage?",
-                  l->s->ref->uri);
+    rc = ome_fail(err, OME_E_UNAVAILABLE,
+                  "azure: %.200s: the server says no size; check that the endpoint is Blob Storage", l->s->ref->uri);
   if (rc == OME_OK && version && l->out->revision && (rc = l->out->revision(l->out, version + 1)) != OME_OK)
     rc = ome_sink_failed(err, rc);
   if (rc == OME_OK && b.is_folder)
@@ -123,8 +123,8 @@ static int32_t read_page(void *arg, uint64_t *files, int *is_last, struct ome_er
   else if (rc == OME_OK)
     rc = azure_page_read(a.body ? a.body : "", a.len, on_blob, l, l->next);
   if (rc == OME_E_INVALID && a.status == 200 && !l->has_failed)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "azure: %.200s: the list cannot be read; is this Blob Storage?",
-                  l->s->ref->uri);
+    rc = ome_fail(err, OME_E_UNAVAILABLE,
+                  "azure: %.200s: the list cannot be read; check that the endpoint is Blob Storage", l->s->ref->uri);
   http_answer_fini(&a);
   *is_last = !*l->next;
   return rc;

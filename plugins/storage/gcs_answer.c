@@ -65,8 +65,8 @@ int32_t gcs_page_read(const char *text, size_t len, const char *what,
   next[0] = '\0';
   /* A page without objects has no "items", but says what it is. */
   if (!items && strcmp(json_text_at(page, "kind"), "storage#objects") != 0)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "gcs: %.200s: its list of objects cannot be read; is this Cloud Storage?",
-                  what);
+    rc = ome_fail(err, OME_E_UNAVAILABLE,
+                  "gcs: %.200s: its list of objects cannot be read; check that the endpoint is Cloud Storage", what);
   for (size_t i = 0; rc == OME_OK && items && i < json_object_array_length(items); i++)
     rc = read_object(json_object_array_get_idx(items, i), what, on_object, arg, err);
   const char *token = rc == OME_OK ? json_text_at(page, "nextPageToken") : "";

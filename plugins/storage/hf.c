@@ -5,6 +5,7 @@
  * Xet storage comes from there (xet.h). */
 #include "../common/http.h"
 #include "../common/json.h"
+#include "../common/secret.h"
 #include "../common/storage.h"
 #include "hf_upload.h"
 #include "hf_uri.h"
@@ -20,6 +21,7 @@
 
 #define MAX_URL 2048
 #define MAX_PAGES 2000
+#define MAX_TOKEN ((size_t)4096)
 #define XET_PIECE ((uint64_t)16 << 20) /* bytes that one read() of Xet storage gets; more is more memory */
 
 struct hf {
@@ -95,7 +97,8 @@ static int32_t create(const struct ome_host *host, const struct ome_kv *cfg, uin
 
 /* ---- token ------------------------------------------------------------------------------------------------------- */
 
-static int read_token_file(const struct hf *h, char *out, size_t size) {
+/* The token of the file, anew each time, since it may be renewed; the caller's to forget; NULL: there is none. */
+static char *read_token_file(const struct hf *h) {
   const char *path = h->token_file ? h->token_file : getenv("HF_TOKEN_PATH");
   const char *home = getenv("HF_HOME"), *user = getenv("HOME");
   char fallback[1024] = "";
@@ -104,28 +107,20 @@ static int read_token_file(const struct hf *h, char *out, size_t size) {
     (void)snprintf(fallback, sizeof(fallback), "%s/token", home);
   else if (!path && user)
     (void)snprintf(fallback, sizeof(fallback), "%s/.cache/huggingface/token", user);
-  FILE *f = fopen(path ? path : fallback, "re");
-  if (!f)
-    return 0;
-  size_t n = fread(out, 1, size - 1, f);
-  (void)fclose(f);
-  out[n] = '\0';
-  out[strcspn(out, " \t\r\n")] = '\0';
-  return *out != '\0';
+  return secret_read_word(path ? path : fallback, MAX_TOKEN);
 }
 
 /* The model's own, the configured, the environment's, the file's; "" none. */
 static void find_token(const struct hf *h, const struct ome_model_ref *ref, char *out, size_t size) {
   const char *token = kv_text(ref->params, ref->nparams, "token");
-  const char *env = getenv("HF_TOKEN");
+  char *from_file = NULL;
 
   if (!token)
-    token = h->token ? h->token : env && *env ? env : NULL;
-  out[0] = '\0';
-  if (token)
-    (void)snprintf(out, size, "%s", token);
-  else
-    (void)read_token_file(h, out, size);
+    token = h->token ? h->token : env_text("HF_TOKEN");
+  if (!token)
+    token = from_file = read_token_file(h);
+  (void)snprintf(out, size, "%s", token ? token : "");
+  secret_forget(from_file, from_file ? strlen(from_file) : 0);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -198,8 +193,8 @@ static int32_t pin(struct listing *l, const struct ome_call *call, struct ome_er
   int32_t rc = get(l->h, call, url, l->uri.repo, l->token, &a, err);
   struct json_object *info = rc == OME_OK ? json_read(a.body, a.len) : NULL;
   if (rc == OME_OK && !info) {
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; is %.200s a hub?", l->uri.repo,
-                  l->h->endpoint);
+    rc = ome_fail(err, OME_E_UNAVAILABLE, "hf: %s: the hub's answer is no JSON; check that %.200s is a hub",
+                  l->uri.repo, l->h->endpoint);
   } else if (rc == OME_OK) {
     const char *sha = json_text_at(info, "sha");
     if (*sha == '\0' || strlen(sha) >= sizeof(l->commit) || strspn(sha, "0123456789abcdefABCDEF") != strlen(sha))

@@ -41,8 +41,8 @@ int32_t oci_page_read(const char *text, size_t len, const char *what,
 
   next[0] = '\0';
   if (!objects)
-    rc = ome_fail(err, OME_E_UNAVAILABLE, "oci: %.200s: its list of objects cannot be read; is this Object Storage?",
-                  what);
+    rc = ome_fail(err, OME_E_UNAVAILABLE,
+                  "oci: %.200s: its list of objects cannot be read; check that the endpoint is Object Storage", what);
   for (size_t i = 0; rc == OME_OK && i < json_object_array_length(objects); i++)
     rc = read_object(json_object_array_get_idx(objects, i), what, on_object, arg, err);
   const char *start = rc == OME_OK ? json_text_at(page, "nextStartWith") : "";

@@ -63,7 +63,8 @@ int32_t oci_session_find(struct oci_session *s, struct ome_err *err) {
     if (rc == OME_OK && a.status != 200)
       rc = oci_refused(s, &a, "the tenancy's namespace", err);
     if (rc == OME_OK && oci_word_read(a.body, a.len, NULL, s->at.ns, sizeof(s->at.ns)) != 0)
-      rc = ome_fail(err, OME_E_UNAVAILABLE, "oci: %s: the server names no namespace; is this Object Storage?", s->name);
+      rc = ome_fail(err, OME_E_UNAVAILABLE,
+                    "oci: %s: the server names no namespace; check that the endpoint is Object Storage", s->name);
     http_answer_fini(&a);
   }
   if (rc != OME_OK)

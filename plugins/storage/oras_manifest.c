@@ -21,7 +21,8 @@ int32_t oras_manifest_read(const char *text, size_t len, const char *what, struc
     return OME_OK;
   }
   (void)json_object_put(o);
-  return ome_fail(err, OME_E_UNAVAILABLE, "oras: %s: the registry's answer is no manifest; is it a registry?", what);
+  return ome_fail(err, OME_E_UNAVAILABLE, "oras: %s: the registry's answer is no manifest; check that it is a registry",
+                  what);
 }
 
 int oras_is_index(struct json_object *o) {
@@ -154,9 +155,9 @@ int32_t oras_manifest_files(struct json_object *manifest, const char *what,
     nfiles += *l.path != '\0';
   }
   if (rc == OME_OK && n > 0 && nfiles == 0)
-    return ome_fail(err, OME_E_UNSUPPORTED,
-                    "oras: %s: no layer says which file it is (" TITLE " or " FILEPATH "); is it a container image?",
-                    what);
+    return ome_fail(
+        err, OME_E_UNSUPPORTED,
+        "oras: %s: no layer says which file it is (" TITLE " or " FILEPATH "); a container image is no model", what);
   return rc;
 }
 

@@ -183,8 +183,8 @@ static int32_t read_page(void *arg, uint64_t *files, int *is_last, struct ome_er
     rc = s3_refused(s, &a, NULL, err);
   if (rc == OME_OK && s3_listing_add(&l->objects, a.body ? a.body : "", a.len, MAX_OBJECTS) != OME_OK)
     rc = ome_fail(err, OME_E_UNAVAILABLE,
-                  "s3: %.200s: the list cannot be read, or has more than %zu objects; is %.200s S3?", s->ref->uri,
-                  MAX_OBJECTS, s->base);
+                  "s3: %.200s: the list cannot be read, or has more than %zu objects; check that %.200s is S3",
+                  s->ref->uri, MAX_OBJECTS, s->base);
   http_answer_fini(&a);
   for (; rc == OME_OK && known < l->objects.n; known++)
     *files += bucket_path(l->objects.objects[known].key, l->objects.objects[known].size, s->uri.key) != NULL;

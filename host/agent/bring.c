@@ -206,12 +206,21 @@ static int32_t bring_with_others(struct task *t, bool has_room, bool *no_room, s
   return rc;
 }
 
+/* Whether it has nothing to read: it stays at its vendor. */
+static bool has_no_files(const struct task *t) {
+  _cleanup_manifest_ struct manifest m = {0};
+  _cleanup_json_ struct json_object *reference = model_store_reference(t->home->files, t->key, &m);
+
+  return reference && m.files.len == 0;
+}
+
 /* Says what the model in the folder is, and keeps that with the reference. */
 static int32_t describe(const struct task *t, const char *revision, struct ome_err *err) {
   _cleanup_model_facts_ struct model_facts facts = {.parameters = 0};
   int32_t rc = model_facts_of_path(t->path, &facts, err);
 
-  if (rc == OME_E_NOT_FOUND && name_is_weights(t->ns)) { /* an archive, which the pod's init container unpacks */
+  /* An archive, which the pod's init container unpacks, or nothing. */
+  if (rc == OME_E_NOT_FOUND && (name_is_weights(t->ns) || has_no_files(t))) {
     err_clear(err);
     rc = OME_OK;
   }

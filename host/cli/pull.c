@@ -64,6 +64,9 @@ static int32_t list(const struct pull *p, struct plugin_instance *storage, const
   const struct plugin_call call = {.timeout_ms = 300000, .cancelled = stopped};
   int32_t rc = manifest_list(storage, &call, ref, out, err);
 
+  if (rc == OME_OK && out->files.len == 0)
+    return fail(err, OME_E_UNSUPPORTED, "pull: %s: stays where it is and has no files; there is nothing to pull",
+                p->uri);
   if (rc == OME_OK && has_patterns(p))
     rc = leave_out_unwanted(p, out, err);
   end->total_bytes = out->total_bytes;

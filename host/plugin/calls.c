@@ -192,6 +192,10 @@ int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, con
   return by_sink ? rc : settle(i, "score", rc, err);
 }
 
+uint32_t plugin_storage_caps(const struct plugin_instance *i) {
+  return i->factory->ops.storage.caps;
+}
+
 uint32_t plugin_scorer_caps(const struct plugin_instance *i) {
   return i->factory->ops.scorer.caps;
 }

@@ -68,7 +68,8 @@ int32_t plugin_score(struct plugin_instance *i, const struct plugin_call *c, con
                      struct ome_term_sink *out, struct ome_err *err);
 /* Whether a storage plugin writes. */
 bool plugin_uploads(const struct plugin_instance *i);
-/* OME_SCORER_*. */
+/* OME_STORAGE_* and OME_SCORER_* of its factory. */
+uint32_t plugin_storage_caps(const struct plugin_instance *i);
 uint32_t plugin_scorer_caps(const struct plugin_instance *i);
 /* Whether a scorer has the methods. */
 bool plugin_scores(const struct plugin_instance *i);

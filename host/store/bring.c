@@ -336,7 +336,7 @@ static int32_t write_manifest(const struct model_store *s, const struct store_jo
     if (!manifest_find(job->manifest, before->files.items[i].path))
       rc = VEC_PUSH(&all.files, before->files.items[i]) ? OME_OK : fail_memory(err);
   if (rc == OME_OK) {
-    qsort(all.files.items, all.files.len, sizeof(*all.files.items), manifest_file_order);
+    manifest_sort(&all);
     rc = manifest_write(s, &all, id, err);
   }
   VEC_FREE(&all.files); /* the texts are the others' */

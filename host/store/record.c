@@ -151,5 +151,5 @@ bool manifest_read(const struct model_store *s, const char *id, struct manifest 
       return false;
     }
   *out = m;
-  return m.files.len > 0;
+  return json_is(files, json_type_array);
 }

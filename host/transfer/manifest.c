@@ -83,7 +83,7 @@ int32_t manifest_add(struct manifest *m, const struct ome_model_file *pushed, st
   if (rc != OME_OK)
     return rc;
   if (m->files.len >= MANIFEST_MAX_FILES)
-    return fail(err, OME_E_INVALID, "file list: more than %u files; is this one model?", MANIFEST_MAX_FILES);
+    return fail(err, OME_E_INVALID, "file list: more than %u files; give the address of one model", MANIFEST_MAX_FILES);
   if (!copy_file(&f, &copy) || !VEC_PUSH(&m->files, copy)) {
     manifest_file_fini(&copy);
     return fail_memory(err);
@@ -100,14 +100,19 @@ void manifest_remove(struct manifest *m, size_t index) {
 
 /* ---- the whole list ---------------------------------------------------------------------------------------------- */
 
-int manifest_file_order(const void *a, const void *b) {
+static int by_path(const void *a, const void *b) {
   return strcmp(((const struct manifest_file *)a)->path, ((const struct manifest_file *)b)->path);
 }
 
 struct manifest_file *manifest_find(const struct manifest *m, const char *path) {
   const struct manifest_file key = {.path = (char *)(uintptr_t)path};
 
-  return m->files.len ? bsearch(&key, m->files.items, m->files.len, sizeof(key), manifest_file_order) : NULL;
+  return m->files.len ? bsearch(&key, m->files.items, m->files.len, sizeof(key), by_path) : NULL;
+}
+
+void manifest_sort(struct manifest *m) {
+  if (m->files.len)
+    qsort(m->files.items, m->files.len, sizeof(*m->files.items), by_path);
 }
 
 static int32_t no_file_is_folder(const struct manifest *m, size_t i, struct ome_err *err) {
@@ -126,9 +131,7 @@ static int32_t no_file_is_folder(const struct manifest *m, size_t i, struct ome_
 int32_t manifest_finish(struct manifest *m, struct ome_err *err) {
   int32_t rc = OME_OK;
 
-  if (m->files.len == 0)
-    return fail(err, OME_E_NOT_FOUND, "file list: there are no files; check the name, the revision and the patterns");
-  qsort(m->files.items, m->files.len, sizeof(*m->files.items), manifest_file_order);
+  manifest_sort(m);
   for (size_t i = 0; rc == OME_OK && i < m->files.len; i++) {
     if (i && streq(m->files.items[i - 1].path, m->files.items[i].path))
       rc = fail(err, OME_E_INVALID, "file list: %.200s: is there twice", m->files.items[i].path);
@@ -242,12 +245,21 @@ static int32_t check_revision(const struct manifest *m, const struct ome_model_r
               ref->uri, ref->revision);
 }
 
+/* Nothing to bring is what was asked for only where it is of the backend's nature. */
+static int32_t check_files(const struct manifest *m, size_t listed, const struct plugin_instance *i,
+                           const struct ome_model_ref *ref, struct ome_err *err) {
+  if (m->files.len || plugin_storage_caps(i) & OME_STORAGE_NO_FILES)
+    return OME_OK;
+  return listed ? fail(err, OME_E_INVALID,
+                       "list: %.200s: the parameters include and exclude leave none of its %zu files; check them",
+                       ref->uri, listed)
+                : fail(err, OME_E_NOT_FOUND, "list: %.200s: there are no files; check the address", ref->uri);
+}
+
 /* What to do about a failure of whose cause the plugin says nothing more: the way there. */
 static int32_t advise(int32_t rc, struct ome_err *err) {
-  size_t used = strlen(err->msg);
-
-  if ((rc == OME_E_UNAVAILABLE || rc == OME_E_DEADLINE) && !strstr(err->msg, "; "))
-    (void)snprintf(err->msg + used, sizeof(err->msg) - used, "; check the address and the network, or try again later");
+  if (rc == OME_E_UNAVAILABLE || rc == OME_E_DEADLINE)
+    (void)err_advise(err, "check the address and the network, or try again later");
   return rc;
 }
 
@@ -268,9 +280,12 @@ int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call,
   if (rc == OME_OK)
     rc = check_revision(&m, ref, err);
   if (rc == OME_OK) {
+    size_t listed = m.files.len;
     leave_out(&m, ref);
-    rc = manifest_finish(&m, err);
+    rc = check_files(&m, listed, i, ref, err);
   }
+  if (rc == OME_OK)
+    rc = manifest_finish(&m, err);
   if (rc != OME_OK)
     return advise(rc, err);
   *out = m;

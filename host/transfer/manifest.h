@@ -40,8 +40,8 @@ int32_t manifest_add(struct manifest *m, const struct ome_model_file *f, struct 
 void manifest_remove(struct manifest *m, size_t index);
 /* The file PATH of a finished manifest; NULL: none. */
 struct manifest_file *manifest_find(const struct manifest *m, const char *path);
-/* The order of files, for qsort(). */
-int manifest_file_order(const void *a, const void *b);
+/* Orders the files by path, as manifest_find() needs them. */
+void manifest_sort(struct manifest *m);
 /* Orders and looks for paths that are there twice, or both file and folder. */
 int32_t manifest_finish(struct manifest *m, struct ome_err *err);
 
@@ -53,7 +53,7 @@ int32_t manifest_max_rate(const struct ome_model_ref *ref, uint64_t *out, struct
 
 /* Asks plugin I for the files of REF; of those, what its parameters "include" and "exclude" (comma-separated shell
  * patterns of paths, '*' goes across '/') leave.  INVALID where REF asks for a revision and the plugin names none,
- * or for a rate that is none. */
+ * or for a rate that is none; NOT_FOUND, or INVALID where its parameters leave no file, unless the backend has none. */
 int32_t manifest_list(struct plugin_instance *i, const struct plugin_call *call, const struct ome_model_ref *ref,
                       struct manifest *out, struct ome_err *err);
 

@@ -28,7 +28,7 @@ extern "C" {
 #endif
 
 #define OME_ABI_EPOCH 1u /* another epoch would be another symbol name */
-#define OME_ABI_MINOR 6u /* +1 whenever anything is appended to any header */
+#define OME_ABI_MINOR 7u /* +1 whenever anything is appended to any header */
 #define OME_PLUGIN_SYMBOL "ome_plugin_v1"
 #define OME_EXPORT __attribute__((visibility("default")))
 

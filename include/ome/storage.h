@@ -137,9 +137,12 @@ struct ome_uploader { /* since 1.1; growable; host-owned */
   int32_t (*read)(struct ome_uploader *u, uint64_t offset, uint64_t len, void *to, struct ome_err *err);
 };
 
+/* since 1.7: its models have no files, list() pushes none.  Of any other backend a list without files is an error. */
+enum { OME_STORAGE_NO_FILES = 1u };
+
 struct ome_storage_ops { /* growable */
   uint32_t struct_size;
-  uint32_t caps; /* none defined */
+  uint32_t caps; /* OME_STORAGE_* */
   /* How well this backend suits URI: 0 not at all, 100 its own scheme.  [any-thread][no-block][no-io] */
   int32_t (*match)(void *self, const char *uri);
   /* Pushes the pinned revision and every file, in any order.  [serial] */

@@ -14,7 +14,7 @@
 
 SAME(sizeof(void *) == 8);
 SAME(OME_ABI_EPOCH == 1u);
-SAME(OME_ABI_MINOR == 6u || OME_ABI_MINOR == 0u);
+SAME(OME_ABI_MINOR == 7u || OME_ABI_MINOR == 0u);
 
 SIZE(ome_bytes, 16);
 AT(ome_bytes, ptr, 0);
@@ -430,6 +430,9 @@ SAME(OME_SCORER_BY_RUNTIME == 2u);
 SAME(OME_COMPONENT_ENGINE == 1u);
 SAME(OME_COMPONENT_DECODER == 2u);
 SAME(OME_COMPONENT_ROUTER == 4u);
+#endif
+#if OME_ABI_MINOR >= 7u
+SAME(OME_STORAGE_NO_FILES == 1u);
 #endif
 
 /* ---- names ---- */

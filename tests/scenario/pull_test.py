@@ -130,7 +130,7 @@ def drawn(folder, digests):
 
 def unknown(folder):
     """A scheme that no plugin knows is refused at once, with those that are known."""
-    for uri in ("ftp://there/model", "github://sgl-project/ome@v0.1", "vendor://openai/models/gpt-4"):
+    for uri in ("ftp://there/model", "github://sgl-project/ome@v0.1"):
         done = subprocess.run([OME, "pull", uri, folder + "/unknown"], capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 1 and all(s + "://" in done.stderr for s in ("hf", "local", "s3", "gs", "az", "oci")), done.stderr
         assert f'"{uri.partition("//")[0]}//"' in done.stderr and not os.path.exists(folder + "/unknown"), done.stderr
@@ -139,14 +139,19 @@ def unknown(folder):
 def mistaken(folder):
     """What a person gets wrong: one line that names it and says what to do, nothing written."""
     empty = {"HF_ENDPOINT": "http://127.0.0.1:1", "HOME": NO_HOME}
+    os.makedirs(folder + "/nothing")
     rows = ((["models/llama"], 1, ('"models/llama" is no address', "local://PATH", "hf://")),
             (["hf://test/model", "-o", "yaml"], 2, ("--output is json",)),
             (["hf://test/model", "--max-rate", "fast"], 2, ("--max-rate", "20M")),
             (["hf://test/model", "--connections", "65"], 2, ("--connections is 1 to 64",)),
             (["file:///absent/model"], 1, ("open /absent/model", "check the path")),
             (["file:///etc/hostname", "--include", "nothing"], 1, ("check --include",)),
+            (["file://" + folder + "/nothing"], 1, ("there are no files; check the address",)),
+            (["file:///etc/hostname", "--parameter", "include=nothing"], 1, ("leave none of its 1 files",)),
             (["file:///etc/hostname", "--parameter", "maxRate=fast"], 1, ('the parameter maxRate is "fast"', "20M")),
             (["hf://test/model"], 1, ("plugin hf: GET http://127.0.0.1:1/", "check the address and the network")),
+            (["vendor://openai/models/gpt-4"], 1, ("vendor://openai/models/gpt-4", "there is nothing to pull")),
+            (["vendor://openai"], 1, ('"vendor://openai" is not vendor://VENDOR/TYPE/PATH',)),
             (["s3://x"], 1, ('plugin s3: "s3://x" is not s3://BUCKET',)))
     for (uri, *options), code, words in rows:
         done = subprocess.run([OME, "pull", uri, folder + "/mistaken", *options], capture_output=True, text=True, timeout=DEADLINE,

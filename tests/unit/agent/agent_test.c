@@ -24,7 +24,7 @@
 #define DEADLINE_MS 30000u
 #define TRUTH_MS 5000u /* labels follow the disk */
 #define LABEL "models.ome.io/clusterbasemodel."
-#define PLUGIN OME_BINARY_DIR "/lib/ome/plugins/storage-hf.so"
+#define PLUGINS OME_BINARY_DIR "/lib/ome/plugins/storage-"
 
 struct stand {
   char dir[64];
@@ -192,9 +192,9 @@ static void start_agent(struct stand *s) {
 static void load_plugins(struct stand *s) {
   _cleanup_free_ char *path = path_join(s->dir, "plugins.conf");
   _cleanup_free_ char *text =
-      str_printf("all: false\nplugins: [{file: \"%s\", required: true, settings: {hf: {endpoint: "
-                 "\"http://127.0.0.1:%u\"}}}]\n",
-                 PLUGIN, s->hub_port);
+      str_printf("all: false\nplugins: [{file: \"%shf.so\", required: true, settings: {hf: {endpoint: "
+                 "\"http://127.0.0.1:%u\"}}}, {file: \"%svendor.so\", required: true}]\n",
+                 PLUGINS, s->hub_port, PLUGINS);
   struct ome_err err = ERR_INIT;
 
   ok(file_write(path, text, strlen(text), 0644, &err), &err);
@@ -280,6 +280,26 @@ static void follows_the_uri(void **state) {
   assert_false(is_in_store(s, "m", "one.gguf"));
   _cleanup_json_ struct json_object *entry = entry_of(s, "m");
   assert_string_equal(json_str(entry, "config.modelType", ""), "qwen2");
+}
+
+/* A model without files is Ready and an empty folder; it may come to have some. */
+static void stays_at_its_vendor(void **state) {
+  struct stand *s = *state;
+
+  create(s, &KUBE_CLUSTERBASEMODELS,
+         "{apiVersion: ome.io/v1beta1, kind: ClusterBaseModel, metadata: {name: far}, "
+         "spec: {storage: {storageUri: 'vendor://acme/models/far'}}}");
+  await(s, "far", "Ready");
+  _cleanup_json_ struct json_object *entry = entry_of(s, "far");
+  assert_string_equal(json_str(entry, "config.modelType", "none"), "none");
+  assert_true(is_in_store(s, "far", "."));
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "far", "{spec: {storage: {storageUri: 'vendor://acme'}}}");
+  await(s, "far", "Failed");
+  merge(s, &KUBE_CLUSTERBASEMODELS, NULL, "far", "{spec: {storage: {storageUri: 'hf://org/one'}}}");
+  await(s, "far", "Ready");
+  assert_true(is_in_store(s, "far", "one.gguf"));
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "far");
+  await(s, "far", NULL);
 }
 
 static void heals_what_is_edited_by_hand(void **state) {
@@ -615,6 +635,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(brings_a_model),
       cmocka_unit_test(follows_the_uri),
+      cmocka_unit_test(stays_at_its_vendor),
       cmocka_unit_test(heals_what_is_edited_by_hand),
       cmocka_unit_test(forgets_what_is_no_model),
       cmocka_unit_test(notices_files_that_go),

@@ -8,6 +8,7 @@
 #include "../../../plugins/storage/local_place.h"
 #include "../../../plugins/storage/oci_uri.h"
 #include "../../../plugins/storage/s3_uri.h"
+#include "../../../plugins/storage/vendor_uri.h"
 
 #include <stdio.h>
 
@@ -62,6 +63,11 @@ static int read_local(const char *uri, char *out) {
   return rc;
 }
 
+static int read_vendor(const char *uri, char *out) {
+  (void)snprintf(out, READING, "%s", vendor_uri_is(uri) ? uri + 9 : "");
+  return vendor_uri_is(uri) ? 0 : -1;
+}
+
 static void ome_reads(void **state) {
   static const struct {
     int (*read)(const char *uri, char *out);
@@ -111,6 +117,13 @@ static void ome_reads(void **state) {
       {read_local, "pvc:///x", NULL},
       {read_local, "pvc://-a:pvc/x", NULL},
       {read_local, "pvc://Ns:pvc/x", NULL},
+      {read_vendor, "vendor://openai/models/gpt-4", "openai/models/gpt-4"},
+      {read_vendor, "vendor://openai/models/gpt/4/", "openai/models/gpt/4/"},
+      {read_vendor, "vendor://openai/models/", NULL},
+      {read_vendor, "vendor://openai//gpt-4", NULL},
+      {read_vendor, "vendor:///models/gpt-4", NULL},
+      {read_vendor, "vendor://openai/models", NULL},
+      {read_vendor, "vendor://", NULL},
   };
   char reading[READING];
 

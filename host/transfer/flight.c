@@ -521,12 +521,9 @@ static bool has_absent(struct item *it) {
   return it->next < it->npieces;
 }
 
-/* The piece of IT to fetch next, and where from. */
+/* The piece of IT, which is shared, to fetch next, and where from. */
 static bool pick_piece(const struct engine *e, struct item *it, uint64_t now, uint64_t *index,
                        struct transfer_source *from) {
-  *index = it->next;
-  if (!it->shared)
-    return true;
   if (now < it->picked_ms + PICK_AGAIN_MS)
     return false;
   int64_t picked = e->job->swarm->pick(e->job->swarm->arg, it->file, it->state, it->npieces, from);
@@ -535,17 +532,33 @@ static bool pick_piece(const struct engine *e, struct item *it, uint64_t now, ui
   return picked >= 0;
 }
 
+static bool may_fetch_locked(const struct engine *e, struct item *it, uint64_t now) {
+  uint32_t most = it->file->max_conns ? it->file->max_conns : e->nflights;
+
+  return !it->local && !it->checked && it->flying < most && !atomic_load(&it->restart) && !item_is_stale(e, it) &&
+         pace_may_start(it->host, now) && has_absent(it);
+}
+
+/* A file that comes from its beginning to its end is hashed as it comes, what comes from further on is read again: so
+ * each flight has a file of its own as long as there are enough. */
 static struct item *next_item_locked(struct engine *e, uint64_t *index, struct transfer_source *from) {
   uint64_t now = mono_ms();
+  struct item *best = NULL;
 
   for (size_t i = 0; i < e->nopen; i++) {
     struct item *it = e->open[i];
-    uint32_t most = it->file->max_conns ? it->file->max_conns : e->nflights;
-    if (!it->local && !it->checked && it->flying < most && !atomic_load(&it->restart) && !item_is_stale(e, it) &&
-        pace_may_start(it->host, now) && has_absent(it) && pick_piece(e, it, now, index, from))
+    if (!may_fetch_locked(e, it, now))
+      continue;
+    if (it->shared && pick_piece(e, it, now, index, from)) /* which the swarm spreads */
       return it;
+    if (!it->shared && (!best || it->flying < best->flying))
+      best = it;
+    if (best && best->flying == 0)
+      break;
   }
-  return NULL;
+  if (best)
+    *index = best->next;
+  return best;
 }
 
 void flight_launch_locked(struct flight *f) {

@@ -70,6 +70,31 @@ static const struct schema *object_meta(void) {
 
 static void prune(struct pruner *p, const struct schema *s, struct json_object *o, bool resource, int depth);
 
+/* The field of S, or of what it is like, that KEY is likely to be a misspelling of; NULL: none is near. */
+static const char *nearest_field(const struct schema *s, const char *key) {
+  size_t least = strlen(key) < 6 ? 2 : 3; /* more differences than this make it another word */
+  const char *nearest = NULL;
+
+  for (; s; s = s->like)
+    for (size_t i = 0; i < s->nproperties; i++) {
+      size_t distance = str_distance(key, s->properties[i].name);
+      if (distance < least && distance < strlen(key) / 2) {
+        least = distance;
+        nearest = s->properties[i].name;
+      }
+    }
+  return nearest;
+}
+
+static void remark_unknown(const struct pruner *p, const struct schema *s, const char *key) {
+  const char *nearest = p->remarks ? nearest_field(s, key) : NULL;
+  _cleanup_free_ char *text = str_printf("not known here%s%s%s; it is stored and has no effect",
+                                         nearest ? " (did you mean " : "", nearest ? nearest : "", nearest ? "?)" : "");
+
+  if (text)
+    remark(p, text);
+}
+
 /* KEY, which is V, has no schema in S.  True: it goes. */
 static bool prune_unknown(struct pruner *p, const struct schema *s, const char *key, struct json_object *v, int depth) {
   const struct schema *other = p->remarks && s->like ? schema_field(s->like, key) : NULL;
@@ -77,7 +102,7 @@ static bool prune_unknown(struct pruner *p, const struct schema *s, const char *
   if (other)
     prune(p, other, v, other->embedded_resource, depth + 1);
   else if (s->nproperties)
-    remark(p, "not known here; it is stored and has no effect");
+    remark_unknown(p, s, key);
   if (p->remarks || s->preserve_unknown)
     return false;
   note(p, buf_str(&p->path));

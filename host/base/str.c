@@ -76,6 +76,31 @@ char **str_split(const char *s, char sep) {
   return list;
 }
 
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
+
+/* Optimal string alignment, three rows of its table at a time. */
+size_t str_distance(const char *a, const char *b) {
+  size_t rows[3][64], n = strlen(a), m = strlen(b);
+
+  if (n >= ARRAY_LEN(rows[0]) || m >= ARRAY_LEN(rows[0]))
+    return SIZE_MAX;
+  for (size_t k = 0; k <= m; k++)
+    rows[0][k] = k;
+  for (size_t i = 1; i <= n; i++) {
+    size_t *row = rows[i % 3];
+    const size_t *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+    row[0] = i;
+    for (size_t k = 1; k <= m; k++) {
+      row[k] = least(least(above[k], row[k - 1]) + 1, above[k - 1] + (a[i - 1] != b[k - 1]));
+      if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
+        row[k] = least(row[k], two_above[k - 2] + 1);
+    }
+  }
+  return rows[n % 3][m];
+}
+
 bool str_to_i64(const char *s, int64_t *out) {
   char *end;
 

@@ -24,6 +24,10 @@ char *str_lower(const char *s);
 /* new: NULL-terminated array of the parts of S between SEP characters, one allocation: free() the array only. */
 char **str_split(const char *s, char sep);
 
+/* How many letters a person would have to add, leave out, change or swap with the next to make B of A; SIZE_MAX: one of
+ * them has more than 63. */
+size_t str_distance(const char *a, const char *b);
+
 /* Whole-string decimal; false when S is not exactly one number in range. */
 bool str_to_i64(const char *s, int64_t *out);
 bool str_to_ms(const char *text, int64_t *out); /* "150ms", "10s", "5m", "2h" in milliseconds */

@@ -131,12 +131,13 @@ static void test_remark(UNUSED void **state) {
   _cleanup_json_ struct json_object *remarks = json_object_new_array();
 
   schema_remark(schema_builtin("ome.io", "v1beta1", "ServingRuntime"), o, remarks);
-  assert_document(remarks,
-                  "['spec.hostNetwrk: not known here; it is stored and has no effect',"
-                  "'spec.engineConfig.kedaConfig: Deprecated: autoscaler says it better.',"
-                  "'spec.engineConfig.kedaConfig.a: not known here; it is stored and has no effect',"
-                  "'spec.engineConfig.volumes[0].emptyDir.medum: not known here; it is stored and has no effect',"
-                  "'spec.engineConfig.runner.livenesProbe: not known here; it is stored and has no effect']");
+  assert_document(
+      remarks,
+      "['spec.hostNetwrk: not known here (did you mean hostNetwork?); it is stored and has no effect',"
+      "'spec.engineConfig.kedaConfig: Deprecated: autoscaler says it better.',"
+      "'spec.engineConfig.kedaConfig.a: not known here; it is stored and has no effect',"
+      "'spec.engineConfig.volumes[0].emptyDir.medum: not known here (did you mean medium?); it is stored and has no effect',"
+      "'spec.engineConfig.runner.livenesProbe: not known here (did you mean livenessProbe?); it is stored and has no effect']");
   assert_true(json_equal(o, before));
 }
 

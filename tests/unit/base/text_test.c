@@ -41,6 +41,10 @@ static void errors_read_as_one_sentence(void **state) {
   assert_string_equal(err.msg, "line one line two");
   assert_int_equal(fail_prefix(&err, "model %s", "m"), OME_E_INVALID);
   assert_string_equal(err.msg, "model m: line one line two");
+  assert_int_equal(err_advise(&err, "do that"), OME_E_INVALID);
+  assert_string_equal(err.msg, "model m: line one line two; do that");
+  (void)err_advise(&err, "or this");
+  assert_string_equal(err.msg, "model m: line one line two; do that");
   char big[2000];
   memset(big, 'x', sizeof(big) - 1);
   big[sizeof(big) - 1] = '\0';
@@ -52,6 +56,31 @@ static void errors_read_as_one_sentence(void **state) {
   assert_true(err_retryable(OME_E_BUSY));
   assert_false(err_retryable(OME_E_INVALID));
   assert_string_equal(err_name(OME_E_CONFLICT), "Conflict");
+}
+
+static void misspellings_are_near(void **state) {
+  static const struct {
+    const char *a, *b;
+    size_t distance;
+  } rows[] = {{"", "", 0},
+              {"model", "model", 0},
+              {"modle", "model", 1},
+              {"", "abc", 3},
+              {"abc", "", 3},
+              {"kitten", "sitting", 3},
+              {"ab", "ba", 1},
+              {"hostNetwrk", "hostNetwork", 1},
+              {"storagUri", "storageUri", 1},
+              {"A", "a", 1}};
+  char longer[65] = "";
+
+  (void)state;
+  memset(longer, 'x', 64);
+  for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+    if (str_distance(rows[i].a, rows[i].b) != rows[i].distance)
+      fail_msg("%s, %s: %zu", rows[i].a, rows[i].b, str_distance(rows[i].a, rows[i].b));
+  assert_int_equal(str_distance(longer, "x"), SIZE_MAX);
+  assert_int_equal(str_distance(longer + 1, ""), 63);
 }
 
 static void names_follow_rfc_1123(void **state) {
@@ -171,13 +200,10 @@ static void maps_own_their_values(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(buf_keeps_its_bound),
-      cmocka_unit_test(errors_read_as_one_sentence),
-      cmocka_unit_test(names_follow_rfc_1123),
-      cmocka_unit_test(encodings_round_trip),
-      cmocka_unit_test(quantities_are_kubernetes_own),
-      cmocka_unit_test(times_parse_and_print),
-      cmocka_unit_test(ages_read_as_kubectl_prints_them),
+      cmocka_unit_test(buf_keeps_its_bound),   cmocka_unit_test(errors_read_as_one_sentence),
+      cmocka_unit_test(misspellings_are_near), cmocka_unit_test(names_follow_rfc_1123),
+      cmocka_unit_test(encodings_round_trip),  cmocka_unit_test(quantities_are_kubernetes_own),
+      cmocka_unit_test(times_parse_and_print), cmocka_unit_test(ages_read_as_kubectl_prints_them),
       cmocka_unit_test(maps_own_their_values),
   };
 

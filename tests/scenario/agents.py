@@ -19,9 +19,10 @@ MOUNT = 'mount --make-rprivate / && mount --bind "$0" "$1" && shift && exec "$@"
 
 
 class Agent:
-    """`ome agent` for node NAME with a store below FOLDER.  ENTER: a command in front, as `ip netns exec`."""
+    """`ome agent` for node NAME with a store below FOLDER, with the account of KUBECONFIG, else as a pod on that node.  ENTER: a
+    command in front, as `ip netns exec`."""
 
-    def __init__(self, server, folder, name, hub, address="127.0.0.1", options=(), enter=()):
+    def __init__(self, server, folder, name, hub, address="127.0.0.1", options=(), enter=(), kubeconfig=None):
         self.server, self.name, self.folder = server, name, os.path.join(folder, name)
         self.store = os.path.join(self.folder, "store")
         self.report = os.path.join(self.folder, "report.txt")
@@ -31,8 +32,8 @@ class Agent:
         os.makedirs(self.store, exist_ok=True)
         os.makedirs(self.root, exist_ok=True)
         self.command = [*enter, "unshare", "--mount", "sh", "-c", MOUNT, self.store, self.root,
-                        OME, "agent", "--confine", "--kubeconfig", server.account("ome-model-agent"), "--ome-namespace", server.ome_ns,
-                        "--node-name", name,
+                        OME, "agent", "--confine", "--kubeconfig", kubeconfig or server.account("ome-model-agent", name),
+                        "--ome-namespace", server.ome_ns, "--node-name", name,
                         "--models-root-dir", self.root, "--port", str(self.port), "--address", address, *options]
         if "--peer-address" not in options and address:
             self.command += ["--peer-address", address, "--peer-port", "0"]

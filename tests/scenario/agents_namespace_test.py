@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A namespace with BaseModels can be deleted, whatever became of its models and of the nodes that have them: ready, disabled, failed,
 on their way, pinned, on a claim, with long names; on nodes whose agent runs, has stopped or was killed, or that are gone; with
-the controller there or only later. What is left on a node goes when its agent is back.
+the controller there or only later. What is on its way is shown. What is left on a node goes when its agent is back.
 """
 
+import json
 import os
+import re
 import sys
 
 import agents
@@ -85,6 +87,26 @@ def with_all_agents(w):
     w.line.release()
 
 
+def while_it_comes(w):
+    """What `kubectl get` shows of a model that is on its way, in the columns of the CRD."""
+    w.create(model("slow", "coming", "hf://test/slow"))
+    w.line.rate = 128 << 10
+
+    def shown():
+        table = json.loads(w.server.raw("GET", "/apis/ome.io/v1beta1/namespaces/slow/basemodels/coming",
+                                        accept="application/json;as=Table;v=v1;g=meta.k8s.io")[1])
+        row = dict(zip((c["name"] for c in table["columnDefinitions"]), table["rows"][0]["cells"]))
+        told = [str(row[name] or "") for name in ("Ready", "Nodes", "Bytes", "Percent", "ETA")]
+        return re.fullmatch(r"In_Transit 0/0/4 [0-9.]+ [KM]iB/[0-9.]+ MiB [1-9][0-9]? [0-9ms]+", " ".join(told)) and told
+    print("on its way:", *wait_for("nodes, bytes, percent and time left", shown))
+    w.line.rate = 0
+    w.ready(1)
+    w.delete("slow")
+    wait_for("the namespace to go", lambda: w.is_gone("slow"))
+    for node in w.nodes:
+        wait_for(f"{node} to be empty", lambda: w.is_clean(node))
+
+
 def with_nodes_that_went(w):
     deadline = {"seconds": 2}
     w.create(*(model("team", name, **deadline) for name in ("plain", "off", LONG)))
@@ -121,13 +143,14 @@ def main():
     with scenario.scratch() as folder, scenario.served(folder + "/api") as server:
         w = World(folder, server)
         with_all_agents(w)
+        while_it_comes(w)
         with_nodes_that_went(w)
         with_a_controller_that_comes_later(w)
         for agent in w.nodes.values():
             agent.stop()
         w.controller.stop()
         w.hub.stop()
-    print("three namespaces deleted, nothing left")
+    print("four namespaces deleted, nothing left")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Node to node: a model leaves its origin once for all nodes; one that comes later asks the others; a node that dies in
 the middle costs time alone; one that gives wrong bytes is found, dropped and reported; a node that a model does not
-belong on gets none of it.
+belong on gets none of it; what is given and taken has a rate.
 """
 
 import json
@@ -10,6 +10,7 @@ import random
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 
@@ -36,6 +37,12 @@ def model(name, repository, **storage):
     return document
 
 
+def among(*nodes):
+    """Affinity to NODES."""
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [
+        {"key": "one", "operator": "In", "values": [n.name.split("-")[1] for n in nodes]}]}]}}
+
+
 def is_everywhere(nodes, name):
     return all(a.label(name) == "Ready" for a in nodes)
 
@@ -44,6 +51,15 @@ def ready(server, nodes, name, digests):
     wait_for(f"{name} on all nodes", lambda: is_everywhere(nodes, name), 3 * scenario.DEADLINE)
     for a in nodes:
         scenario.check_files(a.folder_of(name), digests)
+        check_owned(a.folder_of(name))
+
+
+def check_owned(folder):
+    """Files and folders are root's, and nobody may write to the files."""
+    for parent, folders, files in os.walk(folder):
+        for name in folders + files:
+            stat = os.lstat(os.path.join(parent, name))
+            assert (stat.st_uid, stat.st_gid) == (0, 0) and not stat.st_mode & (0o222 if name in files else 0o022), (parent, name, stat)
 
 
 def once_for_all(server, hub, line, nodes):
@@ -113,20 +129,28 @@ def dying(server, hub, line, nodes):
     assert line.passed - before < 49 * MIB * 1.6, line.passed - before
 
 
+def falsify(path, *places):
+    """Writes wrong bytes there, and nothing tells of it."""
+    stat = os.stat(path)
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as data:
+        for place in places:
+            data.seek(place)
+            data.write(b"wrong")
+    os.chmod(path, 0o444)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def blames(agent, name, other):
+    return f"clusterbasemodel.{name}: node {other.name} gave wrong bytes" in agent.said()
+
+
 def lying(server, hub, line, nodes):
     """The bytes of one node are wrong: the others are right, and say who it was."""
     make_model(hub.folder, "truth", 24)
     server.apply(model("truth", "truth", nodeSelector={"one": "0"}))
     wait_for("truth on one node", lambda: nodes[0].label("truth") == "Ready")
-    folder = nodes[0].folder_of("truth")
-    path = folder + "/model-00001-of-00002.safetensors"
-    stat = os.stat(path)
-    os.chmod(path, 0o644)
-    with open(path, "r+b") as data:
-        data.seek(9 * MIB)
-        data.write(b"wrong")
-    os.chmod(path, 0o444)
-    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    falsify(nodes[0].folder_of("truth") + "/model-00001-of-00002.safetensors", 9 * MIB)
     server.apply(model("truth", "truth", nodeSelector={"group": "many"}))
     wait_for("truth on the others", lambda: is_everywhere(nodes[1:], "truth"), 2 * scenario.DEADLINE)
     with open(f"{hub.folder}/test/truth/model-00001-of-00002.safetensors", "rb") as data:
@@ -134,9 +158,36 @@ def lying(server, hub, line, nodes):
     for a in nodes[1:]:
         with open(a.folder_of("truth") + "/model-00001-of-00002.safetensors", "rb") as data:
             assert data.read() == wanted
-    assert any("gave wrong bytes" in a.said() and nodes[0].name in a.said() for a in nodes[1:])
+    assert any(blames(a, "truth", nodes[0]) for a in nodes[1:])
     events = server.api("GET", "/api/v1/events")["items"]
     assert any(e["reason"] == "PeerRejected" and nodes[0].name in e["message"] for e in events), events
+
+
+def dropped(server, hub, line, nodes):
+    """Who has found the liar asks it for nothing more."""
+    honest = next(a for a in nodes[1:] if blames(a, "truth", nodes[0]))
+    digests = make_model(hub.folder, "later", 8)
+    server.apply(model("later", "later", nodeAffinity=among(nodes[0])))
+    wait_for("later on the liar", lambda: nodes[0].label("later") == "Ready")
+    before, asked = line.passed, honest.fetched("peer")
+    server.apply(model("later", "later", nodeAffinity=among(nodes[0], honest)))
+    ready(server, [honest], "later", digests)
+    assert honest.fetched("peer") == asked and line.passed - before >= 9 * MIB, (honest.fetched("peer"), asked, line.passed - before)
+
+
+def capped(server, folder, hub, line):
+    """24 MiB at 8 MiB a second, from the origin and then from node to node."""
+    digests = make_model(hub.folder, "capped", 23)
+    server.apply(model("capped", "capped", nodeSelector={"group": "few"}))
+    for name, options in (("giver", ("--max-rate", "8Mi", "--peer-max-rate", "8Mi")), ("taker", ())):
+        server.apply(agents.node(name, group="few"))
+        begin = time.monotonic()
+        agent = Agent(server, folder, name, line.url, options=options).start()
+        ready(server, [agent], "capped", digests)
+        seconds = time.monotonic() - begin
+        assert seconds >= 2, f"24 MiB at 8 MiB a second took {name} {seconds:.1f} s"
+        yield agent
+    assert agent.fetched("peer") >= 23 * MIB, agent.fetched("peer")
 
 
 def ask(peer, context, name):
@@ -192,8 +243,11 @@ def main():
         slow_origin(server, hub, line, nodes)
         dying(server, hub, line, nodes)
         lying(server, hub, line, nodes)
+        dropped(server, hub, line, nodes)
         strangers(server, folder, nodes)
         for a in nodes:
+            a.stop()
+        for a in list(capped(server, folder, hub, line)):
             a.stop()
         hub.stop()
     print(f"{NODES} nodes: {share:.3f} of the model left the origin; {late} bytes for one that came later")

@@ -19,7 +19,7 @@ GROUPS = {
                    "admission", "metrics", "selection/words"),
     "agent": ("agents", "agents_namespace", "agents_space", "agents_truth", "agents_kill", "agent_metrics", "weights", "credentials",
               "walk"),
-    "install": ("installed",),
+    "install": ("installed", "agents_identity"),  # which need an API server that knows who may do what
 }
 ARGUMENTS = {"agents_kill": ("10",), "walk": ("50", "6")}
 EVERYWHERE = ("/api/v1/namespaces", "/api/v1/nodes", "/api/v1/pods", "/api/v1/secrets", "/api/v1/configmaps",

@@ -234,8 +234,8 @@ class Line:
                     self.passed += len(piece)
                 if back and self.hold and self.passed > self.hold:
                     self.released.wait()
-                if back and self.rate:
-                    time.sleep(len(piece) / self.rate)  # what makes the line slow
+                if back and (rate := self.rate):
+                    time.sleep(len(piece) / rate)  # what makes the line slow
         except OSError:
             pass
         for end in (source, target):
@@ -297,6 +297,7 @@ class Platform:
     UP = "ome is up"  # what it says when it is
     ns, ome_ns = "default", "ome"  # where services are, and OME's own objects
     address = "127.0.0.1"  # where the API is
+    accounts = False  # whether it knows who may do what: what manifests/install gives to accounts
     attended = True  # somebody runs what workloads ask for, and says how they are
 
     def __init__(self, folder, hub=None, options=()):
@@ -347,8 +348,8 @@ class Platform:
     def grant(self):
         """Makes the accounts of controller and agent, with their rights: an API server of ours has one user, who may do everything."""
 
-    def account(self, _name):
-        """The kubeconfig of who acts as the account _NAME."""
+    def account(self, _name, _node=None):
+        """The kubeconfig of who acts as the account _NAME, on _NODE."""
         return self.kubeconfig
 
     @property
@@ -356,12 +357,10 @@ class Platform:
         """Host and port of the API."""
         return self.address, self.port
 
-    def write_kubeconfig(self, path, port):
-        """One at PATH that reaches the API by PORT of this machine, which leads to it."""
-        host, far = self.endpoint
-        name = "" if host == "127.0.0.1" else f"\n    tls-server-name: {host}"
-        with open(self.kubeconfig) as own, open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as out:
-            out.write(own.read().replace(f"//{host}:{far}", f"//127.0.0.1:{port}{name}"))
+    def write_kubeconfig(self, path, port, _account=None):
+        """One at PATH as _ACCOUNT, an account()'s, that reaches the API by PORT of this machine, which leads to it."""
+        with open(self.kubeconfig) as own:
+            write_private(path, own.read().replace(f"//{self.address}:{self.port}", f"//127.0.0.1:{port}"))
 
     def _credentials(self):
         text = open(self.kubeconfig).read()
@@ -372,12 +371,12 @@ class Platform:
     def raw(self, *request, **more):
         return self.answer(*request, **more)[:2]
 
-    def ask_for(self, method, path, body=None, kind="application/json"):
+    def ask_for(self, method, path, body=None, kind="application/json", accept="application/json"):
         """A connection on which that has been asked."""
         authority, token = self._credentials()
         context = ssl.create_default_context(cadata=authority)
         connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=DEADLINE)
-        connection.request(method, path, body, {"Authorization": f"Bearer {token}", "Content-Type": kind})
+        connection.request(method, path, body, {"Authorization": f"Bearer {token}", "Content-Type": kind, "Accept": accept})
         return connection
 
     def answer(self, *request, **more):
@@ -477,9 +476,9 @@ class GivenServer:
         self.made = []  # paths, in the order in which they were made
         self.folder, self.kubeconfig = folder, os.path.join(folder, "given.kubeconfig")
         os.makedirs(folder, exist_ok=True)
-        with open(os.open(self.kubeconfig, os.O_CREAT | os.O_WRONLY, 0o600), "w") as own:
-            own.write(self.kubectl(kubeconfig, "config", "view", "--raw", "--minify", "--flatten"))
-        self.kubectl(self.kubeconfig, "config", "set-context", "--current", "--namespace", self.ns)
+        self.config = json.loads(self.kubectl(kubeconfig, "config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
+        self.config["contexts"][0]["context"]["namespace"] = self.ns
+        write_private(self.kubeconfig, json.dumps(self.config))
 
     @staticmethod
     def kubectl(kubeconfig, *words, given=None):
@@ -513,18 +512,36 @@ class GivenServer:
         assert len(rights) == 10, rights
         self.kubectl(self.kubeconfig, "apply", "--server-side", "-f", "-", given="---\n".join(rights))
 
-    def account(self, name):
-        """The kubeconfig of who acts as the account NAME that grant() has made."""
+    def account(self, name, node=None):
+        """The kubeconfig of who acts as the account NAME that grant() has made; with NODE as the kubelet there lets a pod of it in."""
         if not self.accounts:
             return self.kubeconfig
+        return self.kubeconfig_of(name, self.pod_of(name, node) if node else None)
+
+    def kubeconfig_of(self, name, bound=None):
+        """The same with a token that is bound to the object BOUND."""
+        reference = {"boundObjectRef": {"apiVersion": "v1", "kind": bound["kind"], "name": bound["metadata"]["name"],
+                                        "uid": bound["metadata"]["uid"]}} if bound else {}
         token = self.api("POST", f"/api/v1/namespaces/{self.ome_ns}/serviceaccounts/{name}/token", {
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}})["status"]["token"]
-        config = json.loads(self.kubectl(self.kubeconfig, "config", "view", "--raw", "-o", "json"))
-        config["users"][0]["user"] = {"token": token}
-        path = os.path.join(self.folder, name + ".kubeconfig")
-        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
-            json.dump(config, out)
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600, **reference}})
+        user = {"name": self.config["users"][0]["name"], "user": {"token": token["status"]["token"]}}
+        path = os.path.join(self.folder, "-".join([name, *([bound["kind"], bound["metadata"]["name"]] if bound else [])]))
+        write_private(path, json.dumps({**self.config, "users": [user]}))
         return path
+
+    def pod_of(self, name, node):
+        """The pod of account NAME on NODE, made when absent: nothing runs in it."""
+        pods, pod = f"/api/v1/namespaces/{self.ome_ns}/pods", f"{name}-{node}"
+        return self.find(f"{pods}/{pod}") or self.api("POST", pods, {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod}, "spec": {
+                "serviceAccountName": name, "nodeName": node, "containers": [{"name": "main", "image": "none"}]}})
+
+    def write_kubeconfig(self, path, port, account=None):
+        """As Platform.write_kubeconfig()."""
+        with open(account or self.kubeconfig) as own:
+            config = json.load(own)
+        config["clusters"][0]["cluster"].update({"server": f"https://127.0.0.1:{port}", "tls-server-name": self.endpoint[0]})
+        write_private(path, json.dumps(config))
 
     def create(self, path, document):
         """Makes DOCUMENT, which is to go with the scenario."""
@@ -585,19 +602,18 @@ class GivenServer:
         self.proxy.wait(DEADLINE)
         self.proxy.stdout.close()
 
-    def ask_for(self, method, path, body=None, kind="application/json"):
+    def ask_for(self, method, path, body=None, kind="application/json", accept="application/json"):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
-        connection.request(method, path, body, {"Content-Type": kind})
+        connection.request(method, path, body, {"Content-Type": kind, "Accept": accept})
         return connection
 
     @property
     def endpoint(self):
-        with open(self.kubeconfig) as own:
-            url = urllib.parse.urlsplit(re.search(r"^ +server: (\S+)$", own.read(), re.M)[1])
+        url = urllib.parse.urlsplit(self.config["clusters"][0]["cluster"]["server"])
         return url.hostname, url.port or 443
 
     raw, api, find, path_of = Platform.raw, Platform.api, Platform.find, Platform.path_of
-    create_namespace, write_kubeconfig = Platform.create_namespace, Platform.write_kubeconfig
+    create_namespace = Platform.create_namespace
 
 
 def api_server(folder):
@@ -679,6 +695,11 @@ def install_crds(server, folder):
     before = names()
     apply_files(server, folder)
     server.removes(*(names() - before))
+
+
+def write_private(path, text):
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
 
 
 def claim(server, *paths):

@@ -96,8 +96,9 @@ class Node:
         self.agent = Agent(walk.server, walk.folder, name, walk.hub.url, options=options)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "none", self.agent.store], check=True)
         config = os.path.join(self.agent.folder, "kubeconfig")
-        walk.server.write_kubeconfig(config, self.cable.port)
-        self.agent.command[self.agent.command.index("--kubeconfig") + 1] = config
+        account = self.agent.command.index("--kubeconfig") + 1
+        walk.server.write_kubeconfig(config, self.cable.port, self.agent.command[account])
+        self.agent.command[account] = config
         self.agent.command[self.agent.command.index("--port") + 1] = "0"  # a number could be somebody's when it starts again
         self.was_full = False  # what made room then comes back when somebody uses it
         self.is_there, self.ballast = False, os.path.join(self.agent.store, "ballast")

@@ -91,10 +91,16 @@ static void on_weights(void *arg, const struct kube_event *event) {
   on_change(arg, WATCH_WEIGHTS, event);
 }
 
+/* Two names may have one key: it is that of the model which is there, and to look at the other would take it away. */
 void agent_look_at_key(struct agent *a, const char *key) {
   char ns[256], name[256];
+  _cleanup_json_ struct json_object *model = NULL;
 
-  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
+  for (int which = 0; !model && keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
+    model = agent_find(a, *ns ? ns : NULL, name);
+  if (model)
+    kube_queue_add(a->queue, *ns ? ns : NULL, name);
+  for (int which = 0; !model && keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
     kube_queue_add(a->queue, *ns ? ns : NULL, name);
 }
 
@@ -165,13 +171,30 @@ static void on_class(void *arg, const struct kube_event *event) {
   add_all(a);
 }
 
+/* The models whose entries in THIS are not those of OTHER; false: there is one of which that cannot be told. */
+static bool look_at_differences(struct agent *a, struct json_object *this, struct json_object *other) {
+  if (!json_is(this, json_type_object))
+    return true;
+  json_object_object_foreach (this, key, entry) {
+    if (json_equal(entry, json_get(other, key)))
+      continue;
+    if (strlen(key) >= KEY_FULL)
+      return false;
+    agent_look_at_key(a, key);
+  }
+  return true;
+}
+
+/* Progress comes by here every two seconds for each model that is fetched: it is about that one alone. */
 static void on_record(void *arg, const struct kube_event *event) {
   struct agent *a = arg;
+  struct json_object *now = json_at(event->object, "data"), *before = json_at(event->old, "data");
+  bool still_ours = event->type == KUBE_MODIFIED && same_at(event, "metadata.labels");
 
-  if (!atomic_load(&a->started) ||
-      (event->type == KUBE_MODIFIED && same_at(event, "data") && same_at(event, "metadata.labels")))
+  if (!atomic_load(&a->started))
     return;
-  add_all(a);
+  if (!still_ours || !look_at_differences(a, now, before) || !look_at_differences(a, before, now))
+    add_all(a);
 }
 
 /* Who stays, who may go and who comes back is decided by what pods and services use. */

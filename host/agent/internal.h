@@ -121,7 +121,7 @@ bool agent_has_listed(const struct agent *a, const char *ns);
 bool agent_has_listed_all(struct agent *a);
 /* AcceleratorClasses as they are known now, for a scout; until agent_stop(). */
 struct scout_classes agent_classes(struct agent *a);
-/* Puts what stores and records know as KEY into the queue. */
+/* Puts the model that stores and records know as KEY into the queue; where there is none, all that it may have been. */
 void agent_look_at_key(struct agent *a, const char *key);
 /* The model that KEY (of the store, and of the record) stands for; new; NULL: there is none. */
 struct json_object *model_of_key(struct agent *a, const char *key);

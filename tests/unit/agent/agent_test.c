@@ -8,6 +8,7 @@
 #include "apiserver/apiserver.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 #include "base/str.h"
 #include "hub/hub.h"
 #include "kube/meta.h"
@@ -324,7 +325,39 @@ static void heals_what_is_edited_by_hand(void **state) {
   }
 }
 
-/* Nobody tells of files that go; the label follows, and the files come back. */
+/* How often the files of cluster model NAME were looked at and found whole. */
+static double looks_at(const char *name) {
+  _cleanup_buf_ struct buf text = BUF_INIT;
+  _cleanup_free_ char *series =
+      str_printf("model_agent_verifications_total{model_type=\"ClusterBaseModel\",namespace=\"\",name=\"%s\","
+                 "result=\"success\"} ",
+                 name);
+
+  metrics_render(&text);
+  const char *at = strstr(buf_str(&text), series);
+  return at ? strtod(at + strlen(series), NULL) : 0;
+}
+
+/* What is written of one model, progress above all, is no reason to look at the others. */
+static void looks_at_what_the_record_is_about(void **state) {
+  struct stand *s = *state;
+  unsigned writes = 0;
+
+  create(s, &KUBE_CLUSTERBASEMODELS, MODEL("other", "org/one", ""));
+  await(s, "other", "Ready");
+  double own = looks_at("m"), others = looks_at("other");
+  for (; writes < 10; writes++) {
+    merge(s, &KUBE_CONFIGMAPS, "ome", "n1", "{data: {clusterbasemodel.m: '{\"name\":\"m\",\"status\":\"Updating\"}'}}");
+    await(s, "m", "Ready");
+  }
+  own = looks_at("m") - own;
+  others = looks_at("other") - others;
+  print_message("%u writes about one model: %.0f looks at it, %.0f at another\n", writes, own, others);
+  assert_true(own >= writes && others < writes);
+  drop(s, &KUBE_CLUSTERBASEMODELS, NULL, "other");
+  await(s, "other", NULL);
+}
+
 /* What a killed agent has left of a model that is there no more. */
 static void forgets_what_is_no_model(void **state) {
   struct stand *s = *state;
@@ -341,6 +374,7 @@ static void forgets_what_is_no_model(void **state) {
   await(s, "ghost", NULL);
 }
 
+/* Nobody tells of files that go; the label follows, and the files come back. */
 static void notices_files_that_go(void **state) {
   struct stand *s = *state;
   const struct timespec pause = {0, 10000000};
@@ -637,6 +671,7 @@ int main(void) {
       cmocka_unit_test(follows_the_uri),
       cmocka_unit_test(stays_at_its_vendor),
       cmocka_unit_test(heals_what_is_edited_by_hand),
+      cmocka_unit_test(looks_at_what_the_record_is_about),
       cmocka_unit_test(forgets_what_is_no_model),
       cmocka_unit_test(notices_files_that_go),
       cmocka_unit_test(survives_its_node),

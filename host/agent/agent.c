@@ -426,6 +426,14 @@ static int32_t start_presence(struct agent *a, const struct agent_config *cfg, s
   return presence_start(&presence, &a->presence, err);
 }
 
+/* What events told so far went unheard. */
+static void begin(struct agent *a) {
+  atomic_store(&a->started, true);
+  _cleanup_json_ struct json_object *node = kube_cache_get(a->caches[WATCH_NODE], NULL, a->node);
+  peers_check_node(a->peers, node);
+  add_all(a);
+}
+
 int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct ome_err *err) {
   struct agent *a = calloc(1, sizeof(*a));
 
@@ -445,8 +453,7 @@ int32_t agent_start(const struct agent_config *cfg, struct agent **out, struct o
     agent_stop(a);
     return rc;
   }
-  atomic_store(&a->started, true);
-  add_all(a);
+  begin(a);
   *out = a;
   return OME_OK;
 }

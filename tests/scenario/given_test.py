@@ -17,7 +17,7 @@ from scenario import DEADLINE, ApiServer
 GROUPS = {
     "controller": ("controller", "any_server", "pinning", "accelerators", "changes", "modes", "steady", "benchmark_objects", "webhooks",
                    "admission", "metrics", "selection/words"),
-    "agent": ("agents", "agents_namespace", "agents_space", "agents_truth", "agents_kill", "agent_metrics", "weights", "credentials",
+    "agent": ("agents", "agents_zones", "agents_namespace", "agents_space", "agents_truth", "agents_kill", "agent_metrics", "weights", "credentials",
               "walk"),
     "install": ("installed", "agents_identity"),  # which need an API server that knows who may do what
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define WORDS 16
+#define RULE "  rule "
 
 /* One "type" or "kind" of the texts; its schema is made when first asked for. */
 struct item {
@@ -299,7 +300,7 @@ static void set_description(struct notation *n, struct schema *s, const char *li
 /* ---- fields ----------------------------------------------------------------------------------------------------- */
 
 static bool is_field(const char *line) {
-  return has_prefix(line, "  ") && line[2] != ' ' && !has_prefix(line, "  column ");
+  return has_prefix(line, "  ") && line[2] != ' ' && !has_prefix(line, "  column ") && !has_prefix(line, RULE);
 }
 
 /* The schema of a field: its type's, or a copy with the attributes of the line. */
@@ -355,6 +356,26 @@ static void read_fields(struct notation *n, const struct item *item, struct sche
   s->required = r ? required : NULL;
 }
 
+/* Reads the rules below ITEM into S. */
+static void read_rules(struct notation *n, const struct item *item, struct schema *s) {
+  struct json_object *list = NULL;
+
+  for (const char *p = item->body; has_prefix(p, "  ") || *p == '#'; p = next_line(p)) {
+    if (!has_prefix(p, RULE))
+      continue;
+    const char *rule = p + strlen(RULE), *end = p + strcspn(p, "\n"), *why = strstr(p, " -- ");
+    if (!why || why > end)
+      broken("a rule that does not say why", p);
+    _cleanup_free_ char *expression = need(str_copy(rule, (size_t)(why - rule)));
+    _cleanup_free_ char *message = need(str_copy(why + 4, (size_t)(end - why - 4)));
+    list = need(list ? list : json_object_new_array());
+    struct json_object *o = need(json_add_object(list));
+    (void)json_set_str(o, "rule", expression);
+    (void)json_set_str(o, "message", message);
+  }
+  s->validations = list ? need(schema_keep(n->doc, list)) : NULL;
+}
+
 static void fill(struct notation *n, struct item *item) {
   if (item->schema)
     return;
@@ -370,6 +391,7 @@ static void fill(struct notation *n, struct item *item) {
       s->like = resolve_name(n, item->words[i] + 5, strlen(item->words[i]) - 6);
   }
   read_fields(n, item, s);
+  read_rules(n, item, s);
   item->schema = s;
   item->making = false;
 }

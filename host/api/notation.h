@@ -2,6 +2,7 @@
  *
  *   type NAME [preserve] [atomic] [like(T)] a type; its fields follow, indented
  *     FIELD[!] TYPE [ATTRIBUTE...] [= JSON] [-- text]
+ *     rule EXPRESSION -- why                what holds of each value, in CEL: x-kubernetes-validations of a CRD
  *   kind GROUP/VERSION KIND [PLURAL SCOPE short(..)]   a kind; apiVersion, kind and metadata go without saying
  *     column NAME | TYPE | JSONPATH [| PRIORITY]
  *                                           like: the fields of T are kept and have an effect, too, unchecked

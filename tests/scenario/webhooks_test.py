@@ -43,6 +43,22 @@ def refusal(server, path, document):
     raise AssertionError(f"{document} was not refused")
 
 
+def rules(server):
+    """What can be told from an object alone the CRDs refuse by themselves: nobody is at the webhooks."""
+    job = lambda **endpoint: {"apiVersion": "ome.io/v1beta1", "kind": "BenchmarkJob", "metadata": {"name": "job"}, "spec": {
+        "endpoint": endpoint, "task": "text-to-text", "trafficScenarios": ["D(100,100)"], "numConcurrency": [1],
+        "maxTimePerIteration": 1, "maxRequestsPerIteration": 1, "outputLocation": {"storageUri": "local:///tmp/x"}}}
+    url, named = {"url": "http://example", "apiFormat": "openai"}, {"name": "svc", "namespace": "default"}
+    for path, document, why in (
+            ("benchmarkjobs", job(endpoint=url, inferenceService=named), "exactly one of endpoint and inferenceService"),
+            ("benchmarkjobs", job(), "exactly one of endpoint and inferenceService"),
+            ("inferenceservices", service("k", model={"name": "m"}, engine={}, kedaConfig={"scalingOperator": "Near"}),
+             "kedaConfig.scalingOperator must be")):
+        status, message = refusal(server, OME_IO + path, document)
+        assert status == 422 and why in message, (status, message)
+    server.api("POST", OME_IO.format(server.ns) + "benchmarkjobs?dryRun=All", job(endpoint=url))
+
+
 def reviews(server):
     status, message = refusal(server, ISVC, service("none", model={"name": "absent"}, engine={}))
     assert status == 403 and 'referenced model "absent" not found' in message, message
@@ -170,6 +186,7 @@ def renewal(server, options):
 def main():
     with scenario.scratch() as folder, scenario.served(folder) as server:
         install(server)
+        rules(server)
         options = scenario.webhooks(server)
         server.apply(scenario.model("tiny", "hf://example/tiny"))
         controller = start(server, options)

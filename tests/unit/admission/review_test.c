@@ -211,6 +211,13 @@ static void test_nothing_stands_in_the_way(UNUSED void **state) {
 
   assert_true(json_flag(going, "allowed", false));
   assert_true(json_flag(same, "allowed", false));
+  for (size_t i = 0; i < ARRAY_LEN(reviews); i++) {
+    bool validates = has_prefix(reviews[i].path, "validate-");
+    _cleanup_json_ struct json_object *kept =
+        validates ? ask(reviews[i].path, reviews[i].object, reviews[i].object) : NULL;
+    if (validates && !json_flag(kept, "allowed", false))
+      fail_msg("%s as it was: %s", reviews[i].object, json_str(kept, "status.message", ""));
+  }
 }
 
 static void test_warnings(UNUSED void **state) {

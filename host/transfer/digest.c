@@ -2,7 +2,6 @@
 
 #include "base/str.h"
 #include "transfer/crc32c.h"
-#include "transfer/sha256.h"
 
 #include <endian.h>
 #include <inttypes.h>
@@ -83,7 +82,7 @@ static void hasher_end(struct hasher *h, uint8_t out[EVP_MAX_MD_SIZE]) {
 /* ---- both digests of one content --------------------------------------------------------------------------------- */
 
 struct digests {
-  struct sha256 sha256;
+  struct hasher sha256;
   struct hasher other; /* of no algorithm: SHA-256 is what is wanted */
   struct hasher part;  /* with OME_DIGEST_OF_PARTS: of the part that is being read */
   uint64_t part_bytes, in_part;
@@ -92,7 +91,7 @@ struct digests {
 };
 
 void digests_free(struct digests *d) {
-  sha256_fini(&d->sha256);
+  EVP_MD_CTX_free(d->sha256.md);
   EVP_MD_CTX_free(d->other.md);
   EVP_MD_CTX_free(d->part.md);
   sums_fini(&d->sums);
@@ -104,7 +103,7 @@ struct digests *digests_new(const struct manifest_file *f) {
   const struct algorithm *a = f->digest_type == OME_DIGEST_SHA256 ? NULL : algorithm_of(f->digest_type);
   char head[40];
 
-  if (!d || !sha256_begin(&d->sha256) || (a && !hasher_start(&d->other, a)))
+  if (!d || !hasher_start(&d->sha256, &algorithms[OME_DIGEST_SHA256]) || (a && !hasher_start(&d->other, a)))
     return NULL;
   d->has_pieces = f->size >= SUMS_PIECE;
   if (f->digest_type & OME_DIGEST_OF_PARTS) {
@@ -141,52 +140,33 @@ static void add_in_parts(struct digests *d, const uint8_t *data, size_t len) {
   }
 }
 
-/* All but SHA-256. */
-static void add_others(struct digests *d, const uint8_t *data, size_t len) {
-  if (d->has_pieces)
-    sums_add(&d->sums, data, len);
-  if (d->part_bytes)
-    add_in_parts(d, data, len);
-  else if (d->other.a)
-    hasher_add(&d->other, data, len);
-}
-
-/* By little so that the second finds what the first has brought into the processor's cache. */
-static size_t morsel(size_t len) {
-  return len < MORSEL ? len : MORSEL;
-}
-
 void digests_add(struct digests *d, const void *data, size_t len) {
   const uint8_t *p = data;
 
-  for (size_t n; len; p += n, len -= n) {
-    n = morsel(len);
-    sha256_add(&d->sha256, p, n);
-    add_others(d, p, n);
-  }
-}
-
-void digests_add_both(struct digests *a, const void *to_a, struct digests *b, const void *to_b, size_t len) {
-  const uint8_t *pa = to_a, *pb = to_b;
-
-  for (size_t n; len; pa += n, pb += n, len -= n) {
-    n = morsel(len);
-    sha256_add_both(&a->sha256, pa, &b->sha256, pb, n);
-    add_others(a, pa, n);
-    add_others(b, pb, n);
+  while (len) { /* by little so that the second finds what the first has brought into the processor's cache */
+    size_t n = len < MORSEL ? len : MORSEL;
+    hasher_add(&d->sha256, p, n);
+    if (d->has_pieces)
+      sums_add(&d->sums, p, n);
+    if (d->part_bytes)
+      add_in_parts(d, p, n);
+    else if (d->other.a)
+      hasher_add(&d->other, p, n);
+    p += n;
+    len -= n;
   }
 }
 
 void digests_end(struct digests *d, char sha256[65], char wanted[65], struct sums *sums) {
   uint8_t raw[EVP_MAX_MD_SIZE];
 
-  sha256_end(&d->sha256, raw);
-  hex_encode(raw, SHA256_BYTES, sha256);
+  hasher_end(&d->sha256, raw);
+  hex_encode(raw, d->sha256.a->bytes, sha256);
   if (d->in_part)
     end_part(d);
   if (d->other.a)
     hasher_end(&d->other, raw);
-  hex_encode(raw, d->other.a ? d->other.a->bytes : SHA256_BYTES, wanted);
+  hex_encode(raw, d->other.a ? d->other.a->bytes : d->sha256.a->bytes, wanted);
   if (sums) {
     sums_end(&d->sums);
     sums_fini(sums);

@@ -14,8 +14,6 @@ struct digests;
 /* Of the content of F, whose size is known.  NULL: out of memory. */
 struct digests *digests_new(const struct manifest_file *f);
 void digests_add(struct digests *d, const void *data, size_t len);
-/* LEN bytes to each, which costs less than to one after the other. */
-void digests_add_both(struct digests *a, const void *to_a, struct digests *b, const void *to_b, size_t len);
 /* Lower-case hex; WANTED is that of F's digest type.  SUMS (may be NULL) gets the checksums of the pieces, the caller's
  * to release.  D is left to be freed. */
 void digests_end(struct digests *d, char sha256[65], char wanted[65], struct sums *sums);

@@ -45,8 +45,6 @@ static uint64_t front_locked(const struct engine *e, struct item *it) {
 struct turn {
   struct item *it;
   struct block *block; /* hashed from memory; NULL: from the file, as far as UPTO */
-  struct item *other;  /* with a block, too, that is hashed beside it; NULL: none */
-  struct block *another;
   uint64_t upto;
   bool over; /* the file is hashed */
   struct ome_err err;
@@ -64,32 +62,16 @@ static bool has_work_locked(const struct engine *e, struct item *it, uint64_t *u
   return it->blocks || *upto > it->hashed || *upto == it->file->size;
 }
 
-/* Another file than T's that has a block. */
-static void take_another_locked(struct engine *e, struct turn *t) {
-  for (size_t i = 0; i < e->nopen && !t->other; i++) {
-    struct item *it = e->open[i];
-    if (it != t->it && it->blocks && !it->busy && !it->checked && !atomic_load(&it->restart))
-      t->other = it;
-  }
-  if (!t->other)
-    return;
-  t->another = block_next_locked(e, t->other);
-  t->other->busy = true;
-}
-
 static bool next_locked(struct engine *e, struct turn *t) {
   for (size_t i = 0; i < e->nopen; i++) {
     struct item *it = e->open[i];
     if (!has_work_locked(e, it, &t->upto))
       continue;
     t->it = it;
-    it->busy = true;
-    if (it->blocks) {
+    if (it->blocks)
       t->block = block_next_locked(e, it);
-      take_another_locked(e, t);
-    } else if (it->digests && t->upto > it->hashed) {
+    else if (it->digests && t->upto > it->hashed)
       it->claimed = t->upto = t->upto - it->hashed > TURN ? it->hashed + TURN : t->upto;
-    }
     return true;
   }
   return false;
@@ -112,32 +94,7 @@ static int32_t hash_bytes(struct engine *e, struct item *it, uint8_t *buffer, ui
   return OME_OK;
 }
 
-/* What of IT was hashed since FROM.  The disk may begin with it: the sync at the end is short then. */
-static void hashed_since(struct engine *e, const struct item *it, uint64_t from) {
-  if (!e->in_memory && it->hashed > from)
-    (void)sync_file_range(it->fd, (off_t)from, (off_t)(it->hashed - from), SYNC_FILE_RANGE_WRITE);
-  (void)atomic_fetch_add(&e->hashed, it->hashed - from);
-}
-
-/* But for the last of a file all blocks are of one length. */
-static void hash_blocks(struct engine *e, struct turn *t) {
-  const struct block *x = t->block, *y = t->another;
-
-  if (y && x->len == y->len) {
-    digests_add_both(t->it->digests, x->data, t->other->digests, y->data, x->len);
-  } else {
-    digests_add(t->it->digests, x->data, x->len);
-    if (y)
-      digests_add(t->other->digests, y->data, y->len);
-  }
-  t->it->hashed += x->len;
-  if (y) {
-    t->other->hashed += y->len;
-    hashed_since(e, t->other, t->other->hashed - y->len);
-  }
-}
-
-/* T's items are BUSY: without the lock. */
+/* T's item is BUSY: without the lock. */
 static int32_t take_turn(struct engine *e, struct turn *t, uint8_t *buffer) {
   struct item *it = t->it;
   uint64_t from = it->hashed;
@@ -145,13 +102,17 @@ static int32_t take_turn(struct engine *e, struct turn *t, uint8_t *buffer) {
 
   if (it->local && it->ndone == 0)
     return local_copy(e, it, &t->err);
-  if (t->block)
-    hash_blocks(e, t);
-  else
+  if (t->block) {
+    digests_add(it->digests, t->block->data, t->block->len);
+    it->hashed += t->block->len;
+  } else {
     rc = hash_bytes(e, it, buffer, t->upto, &t->err);
-  hashed_since(e, it, from);
-  /* Of two files neither ends here: the other would wait for the disk, too. */
-  t->over = rc == OME_OK && !t->other && it->hashed == it->file->size && !atomic_load(&it->restart);
+  }
+  /* The disk may begin with it: the sync at the end is short then. */
+  if (!e->in_memory && it->hashed > from)
+    (void)sync_file_range(it->fd, (off_t)from, (off_t)(it->hashed - from), SYNC_FILE_RANGE_WRITE);
+  (void)atomic_fetch_add(&e->hashed, it->hashed - from);
+  t->over = rc == OME_OK && it->hashed == it->file->size && !atomic_load(&it->restart);
   if (t->over)
     rc = hash_end(it, &t->err);
   if (t->over && rc == OME_OK && !it->small && fdatasync(it->fd) != 0)
@@ -159,25 +120,19 @@ static int32_t take_turn(struct engine *e, struct turn *t, uint8_t *buffer) {
   return rc;
 }
 
-static void let_go_locked(struct engine *e, struct item *it, struct block *b) {
-  it->busy = false;
-  if (b)
-    block_give_locked(e, b);
-  if (it->checked || atomic_load(&it->restart))
-    (void)pthread_cond_signal(&e->news);
-}
-
 static void end_turn_locked(struct engine *e, struct turn *t, int32_t rc) {
   struct item *it = t->it;
 
+  it->busy = false;
+  if (t->block)
+    block_give_locked(e, t->block);
   if (rc != OME_OK || t->over) {
     it->verdict = rc;
     it->err = t->err;
     it->checked = true;
   }
-  let_go_locked(e, it, t->block);
-  if (t->other)
-    let_go_locked(e, t->other, t->another);
+  if (it->checked || atomic_load(&it->restart))
+    (void)pthread_cond_signal(&e->news);
 }
 
 void *hasher(void *arg) {
@@ -194,6 +149,7 @@ void *hasher(void *arg) {
       (void)atomic_fetch_sub(&e->idle_hashers, 1);
       continue;
     }
+    t.it->busy = true;
     (void)pthread_mutex_unlock(&e->lock);
     int32_t rc = take_turn(e, &t, buffer);
     (void)pthread_mutex_lock(&e->lock);

@@ -38,7 +38,6 @@ static int setup(void **state) {
   s->engine->nflights = 2;
   (void)pthread_mutex_init(&s->engine->lock, NULL);
   (void)pthread_cond_init(&s->engine->work, NULL);
-  (void)pthread_cond_init(&s->engine->news, NULL);
   for (int i = 0; i < 2; i++)
     s->engine->flights[i] = (struct flight){.engine = s->engine, .item = &s->item, .end = SIZE};
   *state = s;
@@ -54,7 +53,6 @@ static int teardown(void **state) {
   digests_free(s->item.digests);
   (void)pthread_mutex_destroy(&s->engine->lock);
   (void)pthread_cond_destroy(&s->engine->work);
-  (void)pthread_cond_destroy(&s->engine->news);
   (void)unlink(s->path);
   free(s->engine);
   free(s->content);
@@ -124,47 +122,6 @@ static void test_no_more_wait_than_memory_is_for(void **state) {
   assert_int_equal(n, MAX_BLOCKS);
 }
 
-/* A hasher's whole work at two files: blocks of one length, the last that is shorter, and what it has to read. */
-static void test_two_files_are_hashed_side_by_side(void **state) {
-  struct stand *s = *state;
-  struct engine *e = s->engine;
-  const uint8_t *content = s->content + 7;
-  struct manifest_file file = {.path = s->path, .size = 3 * BLOCK_BYTES + 1000};
-  struct item other = {.file = &file, .fd = open("/dev/null", O_WRONLY), .small = true};
-  char wanted[65];
-  pthread_t thread;
-
-  assert_true(hash_begin(&other));
-  e->flights[1].item = &other;
-  e->flights[1].end = file.size;
-  assert_true(block_add(&e->flights[1], content, (size_t)file.size, 0));
-  come(s, &e->flights[0], 0, SIZE);
-  assert_int_equal(e->nblocks, MAX_BLOCKS);
-  e->open[e->nopen++] = &s->item;
-  e->open[e->nopen++] = &other;
-  assert_int_equal(pthread_create(&thread, NULL, hasher, e), 0);
-  (void)pthread_mutex_lock(&e->lock);
-  while (!s->item.checked || !other.checked)
-    (void)pthread_cond_wait(&e->news, &e->lock);
-  atomic_store(&e->stop, true);
-  (void)pthread_cond_signal(&e->work);
-  (void)pthread_mutex_unlock(&e->lock);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-  assert_int_equal(s->item.verdict, OME_OK);
-  assert_int_equal(other.verdict, OME_OK);
-  assert_int_equal(e->nblocks, 0);
-  assert_int_equal(atomic_load(&e->hashed), SIZE + file.size);
-  sha256_hex(s->content, SIZE, wanted);
-  assert_string_equal(s->file.sha256, wanted);
-  sha256_hex(content, (size_t)file.size, wanted);
-  assert_string_equal(file.sha256, wanted);
-  e->nopen = 0;
-  sums_fini(&s->file.sums);
-  sums_fini(&file.sums);
-  digests_free(other.digests);
-  (void)close(other.fd);
-}
-
 static void test_the_end_is_written_at_once(void **state) {
   struct stand *s = *state;
   struct flight *f = &s->engine->flights[0];
@@ -196,7 +153,6 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_blocks_that_follow_each_other_go_to_the_hashers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_blocks_from_further_on_are_left_to_be_read, setup, teardown),
       cmocka_unit_test_setup_teardown(test_no_more_wait_than_memory_is_for, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_two_files_are_hashed_side_by_side, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_end_is_written_at_once, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_disk_that_takes_nothing_fails_the_flight, setup, teardown),
   };

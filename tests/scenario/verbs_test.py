@@ -81,7 +81,8 @@ def unknown_field(ome, platform):
                "spec": {"disabled": True, "supportedModelFormats": [], "engineConfig": {"runner": runner}}}
     status, text, headers = platform.answer("POST", runtimes, json.dumps(runtime))
     warning = headers.get("Warning", "")
-    assert status == 201 and "runner.livenesProbe: not known" in warning and "livenessProbe" not in warning, (text, warning)
+    assert status == 201 and "runner.livenesProbe: not known here (did you mean livenessProbe?)" in warning and \
+        "runner.livenessProbe" not in warning, (text, warning)
     platform.api("DELETE", runtimes + "/probed")
 
 

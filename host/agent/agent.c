@@ -91,16 +91,32 @@ static void on_weights(void *arg, const struct kube_event *event) {
   on_change(arg, WATCH_WEIGHTS, event);
 }
 
+/* The model that KEY stands for, new, with its place in the queue and its name; NULL: there is none. */
+static struct json_object *find_key(struct agent *a, const char *key, char ns[256], char name[256]) {
+  for (int which = 0; keeper_parse_key(key, which, ns, name, 256); which++) {
+    struct json_object *o = agent_find(a, *ns ? ns : NULL, name);
+    if (o)
+      return o;
+  }
+  return NULL;
+}
+
+struct json_object *model_of_key(struct agent *a, const char *key) {
+  char ns[256], name[256];
+
+  return find_key(a, key, ns, name);
+}
+
 /* Two names may have one key: it is that of the model which is there, and to look at the other would take it away. */
 void agent_look_at_key(struct agent *a, const char *key) {
   char ns[256], name[256];
-  _cleanup_json_ struct json_object *model = NULL;
+  _cleanup_json_ struct json_object *model = find_key(a, key, ns, name);
 
-  for (int which = 0; !model && keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
-    model = agent_find(a, *ns ? ns : NULL, name);
-  if (model)
+  if (model) {
     kube_queue_add(a->queue, *ns ? ns : NULL, name);
-  for (int which = 0; !model && keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
+    return;
+  }
+  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++)
     kube_queue_add(a->queue, *ns ? ns : NULL, name);
 }
 
@@ -295,17 +311,6 @@ static int32_t start_watches(struct agent *a, struct ome_err *err) {
       return rc;
   }
   return OME_OK;
-}
-
-struct json_object *model_of_key(struct agent *a, const char *key) {
-  char ns[256], name[256];
-
-  for (int which = 0; keeper_parse_key(key, which, ns, name, sizeof(ns)); which++) {
-    struct json_object *o = agent_find(a, *ns ? ns : NULL, name);
-    if (o)
-      return o;
-  }
-  return NULL;
 }
 
 static bool is_entitled(void *arg, const char *key, struct json_object *node) {

@@ -26,5 +26,8 @@ int32_t reconcile_node_record(void *arg, const char *ns, const char *name, uint6
   if (!record || node)
     return OME_OK;
   int32_t rc = kube_get(c->client, &KUBE_NODES, NULL, name, &node, err); /* one that just came is news to the cache */
-  return rc == OME_E_NOT_FOUND ? (err_clear(err), release(c, record, err)) : rc;
+  if (rc != OME_E_NOT_FOUND)
+    return rc;
+  err_clear(err);
+  return release(c, record, err);
 }

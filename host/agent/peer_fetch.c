@@ -24,6 +24,15 @@ static struct peer_content *content_of(const struct peer_job *job, const struct 
 
 /* ---- a file begins ----------------------------------------------------------------------------------------------- */
 
+/* Of what was here before nobody knows any more where it came from. */
+static void note_done(struct peer_content *c, const uint8_t *done) {
+  for (uint64_t i = 0; i < c->npieces; i++) {
+    if (done[i] == 1 && !swarm_bit(c->have, i))
+      c->sources[i] = PEER_UNKNOWN;
+    swarm_set_bit(c->have, i, done[i] == 1);
+  }
+}
+
 static bool prepare(struct peer_content *c, int fd, const uint8_t *done) {
   size_t n = (c->npieces + 7) / 8;
 
@@ -33,11 +42,11 @@ static bool prepare(struct peer_content *c, int fd, const uint8_t *done) {
   c->coming = c->coming ? c->coming : calloc(n, 1);
   c->refused = c->refused ? c->refused : calloc(c->npieces, 1);
   c->sources = c->sources ? c->sources : calloc(c->npieces, sizeof(*c->sources));
-  if (c->fd < 0 || !c->have || !c->coming || !c->refused || !c->sources)
+  c->passed_on = c->passed_on ? c->passed_on : calloc(n, 1);
+  if (c->fd < 0 || !c->have || !c->coming || !c->refused || !c->sources || !c->passed_on)
     return false;
   memset(c->coming, 0, n);
-  for (uint64_t i = 0; i < c->npieces; i++)
-    swarm_set_bit(c->have, i, done[i] == 1);
+  note_done(c, done);
   c->from_origin = 0;
   return true;
 }
@@ -125,32 +134,36 @@ static void landed_from_peer(struct peers *p, struct peer_content *c, uint64_t i
     c->refused[index]++;
 }
 
-static void landed(void *arg, const struct manifest_file *f, uint64_t index, uint32_t peer, uint64_t bytes,
-                   int32_t code, const char *why) {
+static void keep_source(struct peer_content *c, const struct transfer_landed *piece) {
+  swarm_set_bit(c->have, piece->index, true);
+  if (c->suspects) /* they are kept until it is known who it was */
+    return;
+  c->sources[piece->index] = piece->peer;
+  swarm_set_bit(c->passed_on, piece->index, piece->passed_on);
+}
+
+static void landed(void *arg, const struct manifest_file *f, const struct transfer_landed *piece) {
   struct peer_job *job = arg;
   struct peers *p = job->peers;
 
-  measure_source(peer != 0, bytes);
+  measure_source(piece->peer != 0, piece->bytes);
   (void)pthread_mutex_lock(&p->lock);
   struct peer_content *c = content_of(job, f);
-  if (c && c->have && index < c->npieces) {
-    if (peer) {
-      landed_from_peer(p, c, index, peer - 1, code);
+  if (c && c->have && piece->index < c->npieces) {
+    if (piece->peer) {
+      landed_from_peer(p, c, piece->index, piece->peer - 1, piece->code);
     } else {
       c->from_origin -= c->from_origin > 0;
-      job->group->had_origin += code == OME_OK;
-      swarm_set_bit(c->coming, index, false);
+      job->group->had_origin += piece->code == OME_OK;
+      swarm_set_bit(c->coming, piece->index, false);
     }
-    if (code == OME_OK) {
-      swarm_set_bit(c->have, index, true);
-      if (!c->suspects) /* they are kept until it is known who it was */
-        c->sources[index] = peer;
-    } else if (peer && code != OME_E_CANCELLED && code != OME_E_NOT_FOUND) {
-      log_debug("agent", "%s: %s: %s", job->group->key, p->nodes.items[peer - 1]->name, why);
-    }
+    if (piece->code == OME_OK)
+      keep_source(c, piece);
+    else if (piece->peer && piece->code != OME_E_CANCELLED && piece->code != OME_E_NOT_FOUND)
+      log_debug("agent", "%s: %s: %s", job->group->key, p->nodes.items[piece->peer - 1]->name, piece->why);
   }
   (void)pthread_mutex_unlock(&p->lock);
-  if (code == OME_OK && atomic_load(&p->nwaiters))
+  if (piece->code == OME_OK && atomic_load(&p->nwaiters))
     loop_post(p->loop, peer_serve_waiting, p);
 }
 
@@ -186,7 +199,7 @@ static void corrupt(void *arg, const struct manifest_file *f, int fd) {
     memset(c->have, 0, (c->npieces + 7) / 8); /* nobody gets it from here */
   (void)pthread_mutex_unlock(&p->lock);
   for (uint64_t i = 0; digests && i < c->npieces; i++)
-    if (!c->sources[i] || !digest_piece(c, fd, i, digests[i]))
+    if (!c->sources[i] || c->sources[i] == PEER_UNKNOWN || !digest_piece(c, fd, i, digests[i]))
       digests[i][0] = '\0';
   if (!digests)
     return;
@@ -195,7 +208,9 @@ static void corrupt(void *arg, const struct manifest_file *f, int fd) {
   (void)pthread_mutex_unlock(&p->lock);
 }
 
-static void accuse(struct peer_job *job, uint32_t node, const struct manifest_file *f, uint64_t piece) {
+/* NODE is asked for nothing more, for what it did with F. */
+static void drop(struct peer_job *job, uint32_t node, const struct manifest_file *f, const char *reason,
+                 const char *what) {
   struct peers *p = job->peers;
   char message[700];
 
@@ -203,18 +218,52 @@ static void accuse(struct peer_job *job, uint32_t node, const struct manifest_fi
   struct peer_node *n = p->nodes.items[node];
   bool known = n->liar;
   n->liar = true;
-  (void)snprintf(
-      message, sizeof(message),
-      "node %.253s gave wrong bytes of %.200s (piece %llu), which the origin's digest has shown; nothing more is "
-      "fetched from it until its agent starts again: check its disk and memory, and who may use it",
-      n->name, f->path, (unsigned long long)piece);
+  (void)snprintf(message, sizeof(message),
+                 "node %.253s gave wrong bytes of %.200s (%s), which the origin's digest has shown; nothing more is "
+                 "fetched from it until its agent starts again: check its disk and memory, and who may use it",
+                 n->name, f->path, what);
   (void)pthread_mutex_unlock(&p->lock);
   if (known)
     return;
-  metric_add(METRIC(&peer_failures, "lied"), 1);
+  metric_add(METRIC(&peer_failures, reason), 1);
   log_warning("agent", "%s: %s", job->group->key, message);
   if (p->cfg.report)
     p->cfg.report(p->cfg.arg, job->group->key, message);
+}
+
+/* NODE gave wrong bytes of F that it had from another one, which it cannot have known.  Whoever had them from the one
+ * who lied finds that out as we did; but nobody is believed without end. */
+static void doubt(struct peer_job *job, uint32_t node, const struct manifest_file *f) {
+  struct peers *p = job->peers;
+
+  (void)pthread_mutex_lock(&p->lock);
+  struct peer_node *n = p->nodes.items[node];
+  peer_set_aside(p, node);
+  bool often = ++n->passed_on >= PEER_PASSED_ON_MOST;
+  (void)pthread_mutex_unlock(&p->lock);
+  log_info("agent", "%s: wrong bytes of %s came by way of node %s, which had them from another and not verified",
+           job->group->key, f->path, n->name);
+  if (often)
+    drop(job, node, f, "passed_on", "as of other files before: from other nodes, as it says, and not verified");
+}
+
+/* Compares what came from the origin with what had come before. */
+static void find_sources(struct peer_job *job, const struct peer_content *c, const struct manifest_file *f, int fd,
+                         size_t nnodes) {
+  _cleanup_free_ bool *doubted = calloc(nnodes, sizeof(*doubted));
+
+  for (uint64_t i = 0; doubted && i < c->npieces; i++) {
+    char now[65], what[40];
+    if (!*c->suspects[i] || !digest_piece(c, fd, i, now) || streq(now, c->suspects[i]))
+      continue;
+    uint32_t node = c->sources[i] - 1;
+    (void)snprintf(what, sizeof(what), "piece %llu", (unsigned long long)i);
+    if (!swarm_bit(c->passed_on, i))
+      drop(job, node, f, "lied", what);
+    else if (!doubted[node])
+      doubt(job, node, f);
+    doubted[node] = true;
+  }
 }
 
 static void verified(void *arg, const struct manifest_file *f, int fd) {
@@ -222,15 +271,12 @@ static void verified(void *arg, const struct manifest_file *f, int fd) {
   struct peers *p = job->peers;
 
   (void)pthread_mutex_lock(&p->lock);
-  struct peer_content *c = content_of(job, f);
-  char(*digests)[65] = c ? c->suspects : NULL;
-  uint32_t *sources = c ? c->sources : NULL;
+  const struct peer_content *c = content_of(job, f);
+  bool has_suspects = c && c->suspects;
+  size_t nnodes = p->nodes.len;
   (void)pthread_mutex_unlock(&p->lock);
-  for (uint64_t i = 0; digests && i < c->npieces; i++) {
-    char now[65];
-    if (*digests[i] && digest_piece(c, fd, i, now) && !streq(now, digests[i]))
-      accuse(job, sources[i] - 1, f, i);
-  }
+  if (has_suspects)
+    find_sources(job, c, f, fd, nnodes);
 }
 
 const struct transfer_swarm peer_swarm = {

@@ -17,11 +17,19 @@
 METRIC_COUNTER(served_bytes, "model_agent_served_bytes_total",
                "Bytes of models given to other nodes, and to clients of the Hub API.", "to");
 
+/* What is asked for of a content, and what there is of it. */
+struct range {
+  uint64_t from, upto; /* bytes; UPTO UINT64_MAX: to the end */
+  uint64_t size;       /* of the whole */
+  bool hearsay;        /* others' word: see peer_content_is_hearsay() */
+  int fd;              /* of what is PRESENT; else -1 */
+};
+
 struct peer_waiter {
   struct http_exchange *x; /* NULL: it has gone */
   char *key;
   char id[STORE_CONTENT_ID];
-  uint64_t from, upto; /* bytes */
+  struct range range;
   uint64_t begin_ms;
 };
 
@@ -35,16 +43,19 @@ void peer_count_for_client(size_t n) {
   metric_add(METRIC(&served_bytes, "client"), (double)n);
 }
 
-/* Bytes FROM to UPTO of SIZE; takes FD. */
-static void send_range(struct http_exchange *x, int fd, uint64_t from, uint64_t upto, uint64_t size) {
+/* Takes the file of R. */
+static void send_range(struct http_exchange *x, const struct range *r) {
   bool part = http_header(x, "range") != NULL;
-  char range[96];
+  uint64_t len = r->upto - r->from;
+  char text[96];
 
-  (void)snprintf(range, sizeof(range), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, from, upto - 1, size);
+  (void)snprintf(text, sizeof(text), "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, r->from, r->upto - 1, r->size);
   if (part)
-    http_add_header(x, "Content-Range", range);
-  http_respond_start(x, part ? 206 : 200, "application/octet-stream", (int64_t)(upto - from));
-  http_send_file(x, fd, from, upto - from, count_served);
+    http_add_header(x, "Content-Range", text);
+  if (r->hearsay)
+    http_add_header(x, TRANSFER_PASSED_ON, "1");
+  http_respond_start(x, part ? 206 : 200, "application/octet-stream", (int64_t)len);
+  http_send_file(x, r->fd, r->from, len, count_served);
 }
 
 /* ---- what there is ----------------------------------------------------------------------------------------------- */
@@ -75,35 +86,35 @@ static int open_stored_locked(const struct peers *p, const char *key, struct pee
   return fd;
 }
 
-/* The same for bytes of C; *FD when they are PRESENT. */
+/* The same for R of C. */
 static enum presence content_presence_locked(const struct peers *p, const char *key, struct peer_content *c,
-                                             uint64_t from, uint64_t upto, int *fd) {
-  if (from >= upto || upto > c->size)
+                                             struct range *r) {
+  if (r->from >= r->upto || r->upto > c->size)
     return ABSENT;
   if (*c->sha256) {
-    *fd = open_stored_locked(p, key, c);
-    return *fd < 0 ? ABSENT : PRESENT;
+    r->fd = open_stored_locked(p, key, c);
+    return r->fd < 0 ? ABSENT : PRESENT;
   }
-  enum presence there = range_presence_locked(c, from, upto);
-  *fd = there == PRESENT ? dup(c->fd) : -1;
-  return there == PRESENT && *fd < 0 ? ABSENT : there;
+  enum presence there = range_presence_locked(c, r->from, r->upto);
+  r->fd = there == PRESENT ? dup(c->fd) : -1;
+  r->hearsay = peer_content_is_hearsay(c, r->from, r->upto);
+  return there == PRESENT && r->fd < 0 ? ABSENT : there;
 }
 
-/* What there is of the range, which ends at the content's SIZE where *UPTO is UINT64_MAX; *FD when it is PRESENT. */
-static enum presence open_range(struct peers *p, const char *key, const char *id, uint64_t from, uint64_t *upto,
-                                uint64_t *size, int *fd) {
+/* What there is of the range. */
+static enum presence open_range(struct peers *p, const char *key, const char *id, struct range *r) {
   enum presence there = EXPECTED; /* whoever has begun knows soon what it is about */
 
-  *fd = -1;
-  *size = 0;
+  r->fd = -1;
+  r->hearsay = false;
   (void)pthread_mutex_lock(&p->lock);
   struct peer_group *g = strmap_get(p->groups, key);
   struct peer_content *c = g ? strmap_get(g->contents, id) : NULL;
   if (c) {
     c = peer_content_begun(p, c, &key);
-    *size = c->size;
-    *upto = *upto == UINT64_MAX ? c->size : *upto;
-    there = content_presence_locked(p, key, c, from, *upto, fd);
+    r->size = c->size;
+    r->upto = r->upto == UINT64_MAX ? c->size : r->upto;
+    there = content_presence_locked(p, key, c, r);
   }
   if (there == EXPECTED && !(g && peer_group_is_brought(g)))
     there = ABSENT;
@@ -130,16 +141,14 @@ static uint64_t wait_of(enum presence there) {
 
 /* Whether it is over. */
 static bool serve_waiter(struct peers *p, struct peer_waiter *w) {
-  uint64_t size = 0;
-  int fd = -1;
-  enum presence there = w->x ? open_range(p, w->key, w->id, w->from, &w->upto, &size, &fd) : ABSENT;
+  enum presence there = w->x ? open_range(p, w->key, w->id, &w->range) : ABSENT;
 
   if (!p->ending && mono_ms() - w->begin_ms < wait_of(there))
     return false;
   if (w->x)
     http_on_close(w->x, NULL, NULL);
   if (there == PRESENT)
-    send_range(w->x, fd, w->from, w->upto, size);
+    send_range(w->x, &w->range);
   else if (w->x)
     refuse(w->x, there == COMING ? 503 : 404, "not here yet\n");
   free(w->key);
@@ -172,8 +181,8 @@ void peer_serve_end(void *arg) {
   peer_serve_waiting(p);
 }
 
-static void wait_for_range(struct peers *p, struct http_exchange *x, const char *key, const char *id, uint64_t from,
-                           uint64_t upto) {
+static void wait_for_range(struct peers *p, struct http_exchange *x, const char *key, const char *id,
+                           const struct range *range) {
   struct peer_waiter *w = calloc(1, sizeof(*w));
 
   if (w)
@@ -187,8 +196,7 @@ static void wait_for_range(struct peers *p, struct http_exchange *x, const char 
   }
   (void)snprintf(w->id, sizeof(w->id), "%s", id);
   w->x = x;
-  w->from = from;
-  w->upto = upto;
+  w->range = *range;
   w->begin_ms = mono_ms();
   http_on_close(x, waiter_gone, w);
   atomic_store(&p->nwaiters, (unsigned)p->waiters.len);
@@ -199,38 +207,36 @@ static void wait_for_range(struct peers *p, struct http_exchange *x, const char 
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-/* "bytes=5-9" alone, or no range at all: *UPTO is UINT64_MAX; false: anything else. */
-static bool read_range(const struct http_exchange *x, uint64_t *from, uint64_t *upto) {
+/* "bytes=5-9" alone, or no range at all, which is all there is; false: anything else. */
+static bool read_range(const struct http_exchange *x, struct range *out) {
   const char *text = http_header(x, "range");
   uint64_t last;
   char end;
 
-  *from = 0;
-  *upto = UINT64_MAX;
+  *out = (struct range){.upto = UINT64_MAX, .fd = -1};
   if (!text)
     return true;
-  if (sscanf(text, "bytes=%" SCNu64 "-%" SCNu64 "%c", from, &last, &end) != 2 || last < *from ||
+  if (sscanf(text, "bytes=%" SCNu64 "-%" SCNu64 "%c", &out->from, &last, &end) != 2 || last < out->from ||
       last >= MANIFEST_MAX_FILE_BYTES)
     return false;
-  *upto = last + 1;
+  out->upto = last + 1;
   return true;
 }
 
 static void serve_content(struct peers *p, struct http_exchange *x, const char *key, const char *id) {
-  uint64_t from, upto, size;
+  struct range range;
 
-  if (!read_range(x, &from, &upto)) {
+  if (!read_range(x, &range)) {
     refuse(x, 416, "one range within the file, please\n");
     return;
   }
-  int fd;
-  enum presence there = open_range(p, key, id, from, &upto, &size, &fd);
+  enum presence there = open_range(p, key, id, &range);
   if (there == PRESENT)
-    send_range(x, fd, from, upto, size);
+    send_range(x, &range);
   else if (there == ABSENT)
     refuse(x, 404, "not here\n");
   else
-    wait_for_range(p, x, key, id, from, upto);
+    wait_for_range(p, x, key, id, &range);
 }
 
 static void serve_map(struct peers *p, struct http_exchange *x, const char *key) {

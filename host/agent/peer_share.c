@@ -20,8 +20,9 @@ static void content_close(struct peer_content *c) {
   free(c->coming);
   free(c->refused);
   free(c->sources);
+  free(c->passed_on);
   free(c->suspects);
-  c->have = c->coming = c->refused = NULL;
+  c->have = c->coming = c->refused = c->passed_on = NULL;
   c->sources = NULL;
   c->suspects = NULL;
   for (size_t i = 0; i < c->theirs.len; i++)
@@ -80,6 +81,15 @@ struct peer_content *peer_content_begun(const struct peers *p, struct peer_conte
     }
   }
   return c;
+}
+
+bool peer_content_is_hearsay(const struct peer_content *c, uint64_t from, uint64_t upto) {
+  if (*c->sha256 || c->suspects) /* what came again came from the origin alone */
+    return false;
+  for (uint64_t i = from / c->piece; c->sources && i * c->piece < upto; i++)
+    if (c->sources[i])
+      return true;
+  return false;
 }
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */

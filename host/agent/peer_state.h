@@ -21,6 +21,8 @@
 #define PEER_MAX_BODY ((size_t)256 << 10) /* of a request; only paths-info has one */
 #define PEER_AWAY_MS 15000u               /* that a node does not answer, or give, until others do its part */
 #define PEER_IDLE_MS 2000u                /* that a node says it brings nothing: it may be about to hear of it */
+#define PEER_PASSED_ON_MOST 16u           /* files of which a node may pass on wrong bytes of others unverified */
+#define PEER_UNKNOWN UINT32_MAX           /* among a content's sources: it was here when the agent started */
 
 /* Another node's agent.  Its place in the list never changes: peer I of the engine is nodes[I - 1]. */
 struct peer_node {
@@ -30,9 +32,10 @@ struct peer_node {
   uint32_t nearness;
   uint32_t flying;
   uint32_t failures;
+  uint32_t passed_on; /* files of which it passed on wrong bytes */
   uint64_t set_aside_until_ms, quiet_until_ms;
   uint64_t failing_since_ms; /* 0: it answered when it was last asked */
-  bool liar;                 /* until it comes with another certificate */
+  bool liar;                 /* nothing is fetched from it until it comes with another certificate */
 };
 
 /* A file's content, as far as it is here. */
@@ -44,7 +47,8 @@ struct peer_content {
   uint8_t *have;        /* a bit a piece; NULL: all, see SHA256 */
   uint8_t *coming;      /* from the origin, now */
   uint8_t *refused;     /* a piece: how often it went wrong */
-  uint32_t *sources;    /* a piece: peer of the engine it came from */
+  uint32_t *sources;    /* a piece: peer of the engine it came from, or PEER_UNKNOWN */
+  uint8_t *passed_on;   /* a bit a piece: that peer had it from another one, and had not verified it */
   char (*suspects)[65]; /* a piece: what it was when the whole was wrong, "" from the origin; NULL: it never was */
   uint32_t from_origin;
   VEC(uint8_t *) theirs;         /* by node: a bit a piece; NULL: not known */
@@ -115,6 +119,9 @@ struct peer_content *peer_content_of(struct peer_group *g, const char *uri, cons
 /* C, a content of the group KEY; where nothing of it is here yet, that of another model which is brought before this
  * one and shares it.  *KEY becomes that model's. */
 struct peer_content *peer_content_begun(const struct peers *p, struct peer_content *c, const char **key);
+/* Whether bytes FROM to UPTO of C, which are here, are others' word: some came from peers, and the whole is not
+ * verified. */
+bool peer_content_is_hearsay(const struct peer_content *c, uint64_t from, uint64_t upto);
 /* What the store has of G's model. */
 void peer_group_load(struct peers *p, struct peer_group *g);
 /* The one of NAME and its place, made when absent; NULL: out of memory, or there are too many. */

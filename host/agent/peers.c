@@ -118,6 +118,7 @@ static bool learn_node_locked(struct peers *p, struct json_object *node, uint32_
   if (take_over(p, &n->cert_pem, certificate) || moved) {
     n->liar = false;
     n->failures = 0;
+    n->passed_on = 0;
     n->failing_since_ms = 0;
     n->set_aside_until_ms = 0;
     memcpy(n->fingerprint, fingerprint, sizeof(fingerprint));

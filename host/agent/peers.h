@@ -6,7 +6,8 @@
  * key never leaves the process, which makes another one each time it starts.
  *
  * What peers give is worth no more than any bytes: the digest that the origin pinned is what counts.  A peer whose
- * bytes were wrong is found by comparing with the origin's, dropped and reported. */
+ * bytes were wrong is found by comparing with the origin's, dropped and reported; not so one that had them from another
+ * and said so. */
 #ifndef HOST_AGENT_PEERS_H
 #define HOST_AGENT_PEERS_H
 

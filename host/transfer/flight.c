@@ -124,10 +124,15 @@ static int32_t learn_size_locked(struct flight *f) {
 static void tell_swarm(const struct flight *f) {
   const struct transfer_swarm *swarm = f->engine->job->swarm;
   const struct item *it = f->item;
+  const struct transfer_landed piece = {.index = f->index,
+                                        .peer = f->peer,
+                                        .passed_on = f->passed_on,
+                                        .bytes = atomic_load(&f->at) - f->index * it->piece,
+                                        .code = f->rc,
+                                        .why = f->err.msg};
 
   if (it->shared)
-    swarm->landed(swarm->arg, it->file, f->index, f->peer, atomic_load(&f->at) - f->index * it->piece, f->rc,
-                  f->err.msg);
+    swarm->landed(swarm->arg, it->file, &piece);
 }
 
 void flight_pass_on_locked(struct flight *f) {
@@ -277,6 +282,7 @@ static bool on_peer_head(struct flight *f, int status, const char *headers) {
   char text[256] = "";
   bool all = status == 200 && atomic_load(&f->at) == 0 && f->end == f->item->file->size;
 
+  f->passed_on = http_headers_get(headers, TRANSFER_PASSED_ON, text, sizeof(text));
   if (all ||
       (status == 206 && http_headers_get(headers, "content-range", text, sizeof(text)) && is_wanted_range(f, text)))
     return true;
@@ -573,6 +579,7 @@ void flight_launch_locked(struct flight *f) {
   f->item = it;
   f->index = index;
   f->peer = from.peer;
+  f->passed_on = false;
   atomic_store(&f->at, index * it->piece);
   f->end = size_is_known(it) ? index * it->piece + item_piece_len(it, index) : UINT64_MAX;
   f->attempts = 0;

@@ -97,6 +97,7 @@ struct flight {
   uint64_t began_at;  /* AT when it was last started */
   bool direct;        /* sent to item->direct */
   uint32_t peer;      /* of the swarm that it comes from; 0: the file's own source */
+  bool passed_on;     /* see struct transfer_landed */
   uint32_t refreshed; /* item->refreshed when it was started */
   bool disk;          /* RC is the disk's fault */
   int status;

@@ -47,6 +47,17 @@ struct transfer_source {
 };
 /* All have the same pieces of a file: a multiple of those that have checksums (sums.h). */
 #define TRANSFER_SWARM_PIECE(size) ((uint64_t)((size) >> 31 ? 16 : 4) << 20)
+/* What became of a piece. */
+struct transfer_landed {
+  uint64_t index;
+  uint32_t peer;  /* 0: the file's own source */
+  bool passed_on; /* the peer has it from another one and vouches for nothing: TRANSFER_PASSED_ON */
+  uint64_t bytes;
+  int32_t code; /* OME_OK: it is on disk */
+  const char *why;
+};
+/* Header of a peer's answer: it has the bytes from another one, and has not verified them. */
+#define TRANSFER_PASSED_ON "X-Ome-Passed-On"
 struct transfer_swarm {
   void *arg;
   /* F is being fetched in pieces of PIECE bytes into FD (borrowed); DONE[i] is 1 for those that are there.  False:
@@ -55,9 +66,7 @@ struct transfer_swarm {
   /* The next piece to fetch of those whose STATE is 0, and where from; -1: none now, it is asked again soon. */
   int64_t (*pick)(void *arg, const struct manifest_file *f, const uint8_t *state, uint64_t npieces,
                   struct transfer_source *out);
-  /* What became of it; CODE OME_OK: it is on disk. */
-  void (*landed)(void *arg, const struct manifest_file *f, uint64_t index, uint32_t peer, uint64_t bytes, int32_t code,
-                 const char *why);
+  void (*landed)(void *arg, const struct manifest_file *f, const struct transfer_landed *piece);
   /* The whole is not what it should be, and FD will be fetched again, from its own source alone.  May block. */
   void (*corrupt)(void *arg, const struct manifest_file *f, int fd);
   /* It is; FD is about to be closed.  May block. */

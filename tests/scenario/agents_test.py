@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Node to node: a model leaves its origin once for all nodes; one that comes later asks the others; a node that dies in
-the middle costs time alone; one that gives wrong bytes is found, dropped and reported; a node that a model does not
-belong on gets none of it; what is given and taken has a rate.
+the middle costs time alone; one that gives wrong bytes is found, dropped and reported, who passes them on is not; a node that
+a model does not belong on gets none of it; what is given and taken has a rate.
 """
 
 import json
@@ -159,6 +159,7 @@ def lying(server, hub, line, nodes):
         with open(a.folder_of("truth") + "/model-00001-of-00002.safetensors", "rb") as data:
             assert data.read() == wanted
     assert any(blames(a, "truth", nodes[0]) for a in nodes[1:])
+    assert not any(blames(a, "truth", b) for a in nodes for b in nodes[1:])
     events = server.api("GET", "/api/v1/events")["items"]
     assert any(e["reason"] == "PeerRejected" and nodes[0].name in e["message"] for e in events), events
 
@@ -173,6 +174,30 @@ def dropped(server, hub, line, nodes):
     server.apply(model("later", "later", nodeAffinity=among(nodes[0], honest)))
     ready(server, [honest], "later", digests)
     assert honest.fetched("peer") == asked and line.passed - before >= 9 * MIB, (honest.fetched("peer"), asked, line.passed - before)
+
+
+def passed_on(server, folder, hub, line, nodes):
+    """Who has wrong bytes from a liar and gives them on before it can know is not called one."""
+    relay, taker = nodes[1:3]  # who did not lie before
+    digests = make_model(hub.folder, "hearsay", 24)
+    server.apply(agents.node(f"node-{NODES}", one=str(NODES)))
+    liar = Agent(server, folder, f"node-{NODES}", line.url, options=("--peer-max-rate", "4Mi")).start()
+    server.apply(model("hearsay", "hearsay", nodeAffinity=among(liar)))
+    wait_for("it on the liar", lambda: liar.label("hearsay") == "Ready")
+    falsify(liar.folder_of("hearsay") + "/model-00001-of-00002.safetensors", *range(MIB, 24 * MIB, 4 * MIB))
+    before = relay.fetched("peer")
+    server.apply(model("hearsay", "hearsay", nodeAffinity=among(liar, relay)))
+    wait_for("a part of it", lambda: relay.fetched("peer") - before >= 8 * MIB)
+    line.rate = 64 << 10
+    liar.kill()
+    server.api("DELETE", f"/api/v1/nodes/{liar.name}")
+    before = taker.fetched("peer")
+    server.apply(model("hearsay", "hearsay", nodeAffinity=among(liar, relay, taker)))
+    wait_for("that part", lambda: taker.fetched("peer") - before >= 8 * MIB)
+    line.rate = 0
+    ready(server, [relay, taker], "hearsay", digests)
+    assert blames(relay, "hearsay", liar)
+    assert f"came by way of node {relay.name}" in taker.said() and not blames(taker, "hearsay", relay), taker.said()
 
 
 def capped(server, folder, hub, line):
@@ -244,6 +269,7 @@ def main():
         dying(server, hub, line, nodes)
         lying(server, hub, line, nodes)
         dropped(server, hub, line, nodes)
+        passed_on(server, folder, hub, line, nodes)
         strangers(server, folder, nodes)
         for a in nodes:
             a.stop()

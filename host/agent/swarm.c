@@ -7,6 +7,15 @@ static uint32_t share_of(size_t n) {
   return share < 2 ? 2 : share;
 }
 
+/* What each of those that may be asked is asked for at a time. */
+static uint32_t peer_share(const struct swarm_view *v) {
+  size_t n = 0;
+
+  for (size_t i = 0; i < v->npeers; i++)
+    n += v->peers[i].usable;
+  return share_of(n);
+}
+
 /* What each of N owners asks the origin for at a time.  The fewer, the sooner a piece is whole and can be given on;
  * where they are many, one each fills the origin's link. */
 static uint32_t origin_share_of(const struct swarm_view *v) {
@@ -34,7 +43,7 @@ uint32_t swarm_owner(const struct swarm_view *v, uint64_t piece) {
 /* Who has the piece: the nearest, of those the least asked; SWARM_SELF: nobody who may be asked now.  ANYBODY says
  * whether somebody has it at all. */
 static uint32_t best_holder(const struct swarm_view *v, uint64_t piece, bool *anybody) {
-  uint32_t best = SWARM_SELF, most = share_of(v->npeers);
+  uint32_t best = SWARM_SELF, most = peer_share(v);
 
   *anybody = false;
   for (size_t k = 0; k < v->npeers; k++) {
@@ -65,16 +74,21 @@ static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t *peer)
   return !anybody && v->from_origin < origin_share_of(v);
 }
 
-static bool pick_other(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
+/* What its owner does not have yet is waited for there; one of the requests is left for what it has. */
+static bool pick_wait(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
+  bool anybody;
+
+  if (best_holder(v, piece, &anybody) != SWARM_SELF || anybody)
+    return false;
+  *peer = swarm_owner(v, piece);
+  return *peer != SWARM_SELF && v->peers[*peer].usable && !v->peers[*peer].quiet &&
+         v->peers[*peer].flying + 1 < peer_share(v);
+}
+
+static bool pick_held(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
   bool anybody;
 
   *peer = best_holder(v, piece, &anybody);
-  if (*peer == SWARM_SELF && !anybody) {
-    uint32_t owner = swarm_owner(v, piece);
-    if (owner != SWARM_SELF && v->peers[owner].usable && !v->peers[owner].quiet &&
-        v->peers[owner].flying < share_of(v->npeers))
-      *peer = owner;
-  }
   return *peer != SWARM_SELF;
 }
 
@@ -86,18 +100,25 @@ static uint64_t own_place(const struct swarm_view *v) {
   return 0;
 }
 
-int64_t swarm_pick(const struct swarm_view *v, const uint8_t *state, uint64_t npieces, uint32_t *peer) {
+/* The next of others' pieces that may be PICKED. */
+static int64_t pick_others(const struct swarm_view *v, const uint8_t *state, uint64_t npieces,
+                           bool (*picked)(const struct swarm_view *, uint64_t, uint32_t *), uint32_t *peer) {
   uint64_t n = v->nowners ? v->nowners : 1;
   uint64_t first = own_place(v) + 1 + n - v->turn % n; /* the neighbour's place in a round */
 
-  for (uint64_t i = 0; i < npieces; i++)
-    if (state[i] == 0 && is_ours(v, i) && pick_own(v, i, peer))
-      return (int64_t)i;
   for (uint64_t round = 0; round < npieces; round += n)
     for (uint64_t k = 0; k < n; k++) {
       uint64_t i = round + (first + k) % n;
-      if (i < npieces && state[i] == 0 && !is_ours(v, i) && pick_other(v, i, peer))
+      if (i < npieces && state[i] == 0 && !is_ours(v, i) && picked(v, i, peer))
         return (int64_t)i;
     }
   return -1;
+}
+
+int64_t swarm_pick(const struct swarm_view *v, const uint8_t *state, uint64_t npieces, uint32_t *peer) {
+  for (uint64_t i = 0; i < npieces; i++)
+    if (state[i] == 0 && is_ours(v, i) && pick_own(v, i, peer))
+      return (int64_t)i;
+  int64_t held = pick_others(v, state, npieces, pick_held, peer);
+  return held >= 0 ? held : pick_others(v, state, npieces, pick_wait, peer);
 }

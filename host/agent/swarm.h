@@ -10,7 +10,8 @@
  * before much was asked for twice.
  *
  * A slow owner is waited for, however long: to fetch its pieces elsewhere too would make what is slow slower, for all.
- * Only one that is away, for longer than a link that is full may make it look so, is stood in for. */
+ * Only one that is away, for longer than a link that is full may make it look so, is stood in for.  But what is there
+ * comes first: who waits for many pieces does not leave one lying for it. */
 #ifndef HOST_AGENT_SWARM_H
 #define HOST_AGENT_SWARM_H
 

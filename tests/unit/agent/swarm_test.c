@@ -148,6 +148,37 @@ static void who_is_set_aside_is_waited_for(void **state) {
   assert_int_equal(from, SWARM_SELF);
 }
 
+/* A node that has pieces and is slow to bring others. */
+static void what_is_there_comes_before_what_is_waited_for(void **state) {
+  uint8_t have[1] = {1 << 5}, pieces[8] = {0};
+  struct swarm_peer peers[1] = {{.usable = true}};
+  uint32_t owners[1] = {0}, from = 7;
+  const struct swarm_view view = {.peers = peers, .npeers = 1, .owners = owners, .nowners = 1};
+
+  (void)state;
+  assert_int_equal(swarm_pick(&view, pieces, 8, &from), 0); /* nothing is known of it: anything */
+  peers[0].have = have;
+  assert_int_equal(swarm_pick(&view, pieces, 8, &from), 5);
+  assert_int_equal(from, 0);
+  peers[0].flying = SWARM_FLIGHTS - 1;
+  assert_int_equal(swarm_pick(&view, pieces, 8, &from), 5);
+  pieces[5] = 2;
+  assert_int_equal(swarm_pick(&view, pieces, 8, &from), -1); /* its last place is for what it has */
+}
+
+/* A node that may not be asked for this model takes nothing from what those are asked for that may. */
+static void who_may_be_asked_is_asked_for_all(void **state) {
+  uint8_t have[1] = {0xff}, pieces[1] = {0};
+  struct swarm_peer peers[SWARM_FLIGHTS] = {{.usable = true, .have = have, .flying = SWARM_FLIGHTS - 1}};
+  uint32_t owners[1] = {0}, from = 7;
+  const struct swarm_view view = {.peers = peers, .npeers = SWARM_FLIGHTS, .owners = owners, .nowners = 1};
+
+  (void)state;
+  assert_int_equal(swarm_pick(&view, pieces, 1, &from), 0);
+  peers[1].usable = true;
+  assert_int_equal(swarm_pick(&view, pieces, 1, &from), -1);
+}
+
 /* A piece that is whole sooner can be given on sooner. */
 static void many_owners_ask_the_origin_for_one_piece_each(void **state) {
   uint32_t owners[SWARM_FLIGHTS], from = 7;
@@ -203,6 +234,8 @@ int main(void) {
       cmocka_unit_test(the_dead_are_stood_in_for),
       cmocka_unit_test(the_nearest_is_asked_then_the_least_busy),
       cmocka_unit_test(who_is_set_aside_is_waited_for),
+      cmocka_unit_test(what_is_there_comes_before_what_is_waited_for),
+      cmocka_unit_test(who_may_be_asked_is_asked_for_all),
       cmocka_unit_test(many_owners_ask_the_origin_for_one_piece_each),
       cmocka_unit_test(the_origin_is_asked_for_one_piece_and_one_more_with_each_that_came),
       cmocka_unit_test(who_does_not_have_it_after_all_is_not_asked_for_ever),

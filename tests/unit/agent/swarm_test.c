@@ -122,6 +122,9 @@ static void the_nearest_is_asked_then_the_least_busy(void **state) {
   peers[2].quiet = true;
   assert_int_equal(swarm_pick(&view, pieces, 1, &from), 0);
   assert_int_equal(from, 1);
+  peers[1].flying = SWARM_FLIGHTS; /* those that are near are full: farther ones give it */
+  assert_int_equal(swarm_pick(&view, pieces, 1, &from), 0);
+  assert_int_equal(from, 0);
   peers[1].usable = peers[2].usable = false;
   assert_int_equal(swarm_pick(&view, pieces, 1, &from), 0);
   assert_int_equal(from, 0);

@@ -31,7 +31,7 @@ static void hand_on(struct flight *f) {
   struct block *b = f->block;
 
   (void)pthread_mutex_lock(&e->lock);
-  if (it->digests && it->claimed == b->at && e->nblocks < MAX_BLOCKS) {
+  if (it->digests && !f->peer && it->claimed == b->at && e->nblocks < MAX_BLOCKS) { /* of peers: see front_locked() */
     b->next = NULL;
     *(it->blocks ? &it->last_block->next : &it->blocks) = b;
     it->last_block = b;

@@ -349,11 +349,10 @@ static int32_t land_locked(struct engine *e, struct flight *f, struct ome_err *e
 }
 
 /* Who it was is found out when the file is whole: see struct transfer_swarm. */
-static void suspect(struct engine *e, struct item *it) {
+static void suspect(struct engine *e, const struct item *it) {
   (void)pthread_mutex_unlock(&e->lock);
   e->job->swarm->corrupt(e->job->swarm->arg, it->file, it->fd);
   (void)pthread_mutex_lock(&e->lock);
-  it->inlined = false; /* so that it comes by here again */
 }
 
 static void acquit(struct engine *e, struct item *it) {

@@ -488,7 +488,7 @@ static void start_get_locked(struct flight *f) {
                                    .sigv4 = f->direct ? NULL : it->parts.sigv4,
                                    .credentials = f->direct ? NULL : it->parts.credentials,
                                    .buffer_bytes = RECEIVE_BUFFER,
-                                   .multiplex = it->inlined,
+                                   .multiplex = it->small,
                                    .stall_timeout_ms = (uint32_t)e->stall_ms,
                                    .max_redirects = 10};
   f->fetch = http_fetch_start(f->client, &req, &fetch_ops, f);

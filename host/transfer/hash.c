@@ -26,7 +26,8 @@ int32_t hash_end(struct item *it, struct ome_err *err) {
   return digest_compare(it->file, wanted, err);
 }
 
-/* Bytes of IT that are there without a gap. */
+/* Bytes of IT that are there without a gap, and stay: what a peer gave of a piece counts when it gave all of it.  Else
+ * another one begins the piece anew, and what was hashed before would not be what is in the file. */
 static uint64_t front_locked(const struct engine *e, struct item *it) {
   while (it->front < it->npieces && it->state[it->front] == PIECE_DONE)
     it->front++;
@@ -36,7 +37,7 @@ static uint64_t front_locked(const struct engine *e, struct item *it) {
   for (uint32_t i = 0; it->state[it->front] == PIECE_FLYING && i < e->nflights; i++) {
     const struct flight *f = &e->flights[i];
     if (f->state != FLIGHT_FREE && f->item == it && f->index == it->front)
-      return atomic_load_explicit(&f->written, memory_order_acquire);
+      return f->peer ? at : atomic_load_explicit(&f->written, memory_order_acquire);
   }
   return at;
 }

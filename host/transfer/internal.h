@@ -46,7 +46,7 @@ struct item {
   struct item *after; /* of those that are over */
   struct manifest_file *file;
   bool small;   /* synced with others */
-  bool inlined; /* small and fetched in one piece: hashed by the lane that writes it */
+  bool inlined; /* small, fetched in one piece and not shared: hashed by the lane that writes it */
   bool local;   /* to be cloned or copied from file->local_path, by a hasher */
   int fd;       /* -1: not open */
   uint64_t piece;

@@ -154,7 +154,7 @@ static int32_t choose_way(const struct engine *e, struct item *it, struct ome_er
   int32_t rc = OME_OK;
 
   it->small = size <= SMALL_FILE;
-  it->inlined = it->small && size && it->npieces == 1 && it->ndone == 0 && !it->local;
+  it->inlined = it->small && size && it->npieces == 1 && it->ndone == 0 && !it->local && !it->shared;
   if (size == 0) { /* there is nothing to ask for */
     it->state[0] = PIECE_DONE;
     it->ndone = 1;
@@ -178,11 +178,9 @@ static int32_t prepare(struct engine *e, struct item *it, struct ome_err *err) {
   int32_t rc = open_file(e, it, &there, err);
   if (rc == OME_OK)
     rc = recall(e, it, there, err);
-  if (rc == OME_OK)
-    rc = choose_way(e, it, err);
   if (rc == OME_OK && e->job->swarm && !it->local && it->file->size != OME_SIZE_UNKNOWN && it->file->size)
     it->shared = e->job->swarm->opened(e->job->swarm->arg, it->file, it->fd, it->piece, it->state);
-  return rc;
+  return rc == OME_OK ? choose_way(e, it, err) : rc;
 }
 
 struct item *item_open(struct engine *e, struct manifest_file *f, struct ome_err *err) {

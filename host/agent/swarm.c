@@ -40,10 +40,10 @@ uint32_t swarm_owner(const struct swarm_view *v, uint64_t piece) {
   return SWARM_SELF;
 }
 
-/* Who has the piece: the nearest, of those the least asked; SWARM_SELF: nobody who may be asked now.  ANYBODY says
- * whether somebody has it at all. */
-static uint32_t best_holder(const struct swarm_view *v, uint64_t piece, bool *anybody) {
-  uint32_t best = SWARM_SELF, most = peer_share(v);
+/* Who has the piece: the nearest, of those the least asked, of whom less than MOST is asked; SWARM_SELF: nobody who may
+ * be asked now.  ANYBODY says whether somebody has it at all. */
+static uint32_t best_holder(const struct swarm_view *v, uint64_t piece, uint32_t most, bool *anybody) {
+  uint32_t best = SWARM_SELF;
 
   *anybody = false;
   for (size_t k = 0; k < v->npeers; k++) {
@@ -65,31 +65,22 @@ static bool is_ours(const struct swarm_view *v, uint64_t piece) {
   return swarm_owner(v, piece) == SWARM_SELF || (v->refused && v->refused[piece] >= SWARM_PATIENCE);
 }
 
-static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
+static bool pick_own(const struct swarm_view *v, uint64_t piece, uint32_t most, uint32_t *peer) {
   bool anybody;
 
-  *peer = best_holder(v, piece, &anybody);
+  *peer = best_holder(v, piece, most, &anybody);
   if (*peer != SWARM_SELF)
     return true;
   return !anybody && v->from_origin < origin_share_of(v);
 }
 
-/* What its owner does not have yet is waited for there; one of the requests is left for what it has. */
-static bool pick_wait(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
-  bool anybody;
+/* Whom PIECE, which nobody has yet, is waited for at: its owner; one of the requests is left for what that one has. */
+static uint32_t owner_to_wait_for(const struct swarm_view *v, uint64_t piece, uint32_t most) {
+  uint32_t owner = swarm_owner(v, piece);
 
-  if (best_holder(v, piece, &anybody) != SWARM_SELF || anybody)
-    return false;
-  *peer = swarm_owner(v, piece);
-  return *peer != SWARM_SELF && v->peers[*peer].usable && !v->peers[*peer].quiet &&
-         v->peers[*peer].flying + 1 < peer_share(v);
-}
-
-static bool pick_held(const struct swarm_view *v, uint64_t piece, uint32_t *peer) {
-  bool anybody;
-
-  *peer = best_holder(v, piece, &anybody);
-  return *peer != SWARM_SELF;
+  if (owner == SWARM_SELF || !v->peers[owner].usable || v->peers[owner].quiet || v->peers[owner].flying + 1 >= most)
+    return SWARM_SELF;
+  return owner;
 }
 
 /* Where this node is among the owners: it asks its neighbour first, so that not all ask the same one at once. */
@@ -100,25 +91,35 @@ static uint64_t own_place(const struct swarm_view *v) {
   return 0;
 }
 
-/* The next of others' pieces that may be PICKED. */
-static int64_t pick_others(const struct swarm_view *v, const uint8_t *state, uint64_t npieces,
-                           bool (*picked)(const struct swarm_view *, uint64_t, uint32_t *), uint32_t *peer) {
+/* The next of others' pieces that somebody has; else the next that can be waited for. */
+static int64_t pick_other(const struct swarm_view *v, const uint8_t *state, uint64_t npieces, uint32_t most,
+                          uint32_t *peer) {
   uint64_t n = v->nowners ? v->nowners : 1;
   uint64_t first = own_place(v) + 1 + n - v->turn % n; /* the neighbour's place in a round */
+  uint32_t owner = SWARM_SELF;
+  int64_t expected = -1;
+  bool anybody;
 
   for (uint64_t round = 0; round < npieces; round += n)
     for (uint64_t k = 0; k < n; k++) {
       uint64_t i = round + (first + k) % n;
-      if (i < npieces && state[i] == 0 && !is_ours(v, i) && picked(v, i, peer))
+      if (i >= npieces || state[i] != 0 || is_ours(v, i))
+        continue;
+      *peer = best_holder(v, i, most, &anybody);
+      if (*peer != SWARM_SELF)
         return (int64_t)i;
+      if (owner == SWARM_SELF && !anybody && (owner = owner_to_wait_for(v, i, most)) != SWARM_SELF)
+        expected = (int64_t)i;
     }
-  return -1;
+  *peer = owner;
+  return expected;
 }
 
 int64_t swarm_pick(const struct swarm_view *v, const uint8_t *state, uint64_t npieces, uint32_t *peer) {
+  uint32_t most = peer_share(v);
+
   for (uint64_t i = 0; i < npieces; i++)
-    if (state[i] == 0 && is_ours(v, i) && pick_own(v, i, peer))
+    if (state[i] == 0 && is_ours(v, i) && pick_own(v, i, most, peer))
       return (int64_t)i;
-  int64_t held = pick_others(v, state, npieces, pick_held, peer);
-  return held >= 0 ? held : pick_others(v, state, npieces, pick_wait, peer);
+  return pick_other(v, state, npieces, most, peer);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define LARGE ((size_t)4 << 20) /* one piece, which hashers follow as it comes */
-#define SMALL ((size_t)3000)    /* hashed by whoever writes it */
+#define SMALL ((size_t)3000)    /* which, from its own source alone, would be hashed by whoever writes it */
 
 enum { ORIGIN, HALF, WHOLE };
 
@@ -21,12 +21,11 @@ struct stand {
   struct loop *loop;
   struct http_server *server;
   char *content;
-  char sha256[65];
   size_t size;
   bool wrong; /* the whole that a peer gives begins with another byte */
   /* of the swarm */
   uint32_t turn; /* who is asked next: a peer, then the other, then the origin */
-  uint32_t picked, gave, corrupt, verified;
+  uint32_t picked, corrupt, verified;
 };
 
 /* ---- server ------------------------------------------------------------------------------------------------------ */
@@ -75,9 +74,8 @@ static int64_t pick(void *arg, UNUSED const struct manifest_file *f, const uint8
 }
 
 static void landed(void *arg, UNUSED const struct manifest_file *f, const struct transfer_landed *piece) {
-  struct stand *s = arg;
+  const struct stand *s = arg;
 
-  s->gave += piece->code == OME_OK;
   assert_int_equal(piece->code == OME_OK, piece->peer != HALF);
   assert_int_equal(piece->bytes, piece->peer == HALF ? s->size / 2 : s->size);
 }
@@ -132,17 +130,18 @@ static void fetch(struct stand *s, size_t size, bool wrong) {
   _cleanup_free_ char *path = path_join(s->staging, "weights.bin");
   _cleanup_free_ char *data = NULL;
   struct ome_err err = ERR_INIT;
+  char sha256[65];
   size_t len = 0;
 
   s->size = size;
   s->wrong = wrong;
-  sha256_hex(s->content, size, s->sha256);
+  sha256_hex(s->content, size, sha256);
   const struct ome_model_file f = {.struct_size = sizeof(f),
                                    .path = "weights.bin",
                                    .size = size,
                                    .url = s->url[ORIGIN],
                                    .digest_type = OME_DIGEST_SHA256,
-                                   .digest = s->sha256};
+                                   .digest = sha256};
   assert_int_equal(manifest_add(&m, &f, &err), OME_OK);
   assert_int_equal(manifest_finish(&m, &err), OME_OK);
   const struct transfer_job job = {.manifest = &m, .dir = s->staging, .ref = &ref, .swarm = &swarm};
